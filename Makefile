@@ -1,0 +1,43 @@
+# Few targets, each one a thing a developer does. `make` alone lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test format lint types bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; expected Python 3.11 or newer: apt-get install python3.11 python3.11-venv, or make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "cannot make a virtual environment: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+demo: $(VENV)/.ready ## set up, then replay real flights through the gateway (DEMO="--full" for the whole year)
+	$(BIN)/watchkeeper demo $(or $(DEMO),--fast)
+
+test: $(VENV)/.ready ## set up, then lint, types and the whole test suite
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest $(PYTEST)
+
+format: $(VENV)/.ready ## format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.ready ## ruff and the layers contract
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.ready ## mypy --strict
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready ## run every claim's script (BENCH=recording for one)
+	@for f in benchmarks/$(or $(BENCH),*).py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache

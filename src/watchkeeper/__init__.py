@@ -1,0 +1,64 @@
+"""Watchkeeper keeps machine-learning models healthy in production.
+
+It serves models and records every prediction, measures data drift and model quality, and keeps
+versions in a registry that can be trusted. The same classes serve a notebook, a command line and
+a server.
+
+Names are loaded when they are first used, so that ``import watchkeeper`` costs next to nothing.
+
+>>> import watchkeeper as wk
+>>> monitor = wk.ModelPerformanceMonitor(min_samples=4)
+>>> monitor.set_baseline(accuracy=1.0)
+>>> monitor.add_batch([1, 0, 1, 0], [1, 0, 0, 0])
+>>> monitor.get_current_metrics()["accuracy"]
+0.75
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
+    from watchkeeper.errors import WatchkeeperError
+    from watchkeeper.events import Outcome, Prediction
+    from watchkeeper.quality import ModelPerformanceMonitor
+    from watchkeeper.registry import ModelRegistry
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataDriftDetector",
+    "DriftReport",
+    "FeatureDrift",
+    "ModelPerformanceMonitor",
+    "ModelRegistry",
+    "Outcome",
+    "Prediction",
+    "WatchkeeperError",
+    "__version__",
+]
+
+_HOMES = {
+    "DataDriftDetector": "watchkeeper.drift",
+    "DriftReport": "watchkeeper.drift",
+    "FeatureDrift": "watchkeeper.drift",
+    "ModelPerformanceMonitor": "watchkeeper.quality",
+    "ModelRegistry": "watchkeeper.registry",
+    "Outcome": "watchkeeper.events",
+    "Prediction": "watchkeeper.events",
+    "WatchkeeperError": "watchkeeper.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,297 @@
+"""The two facts everything else reads: a prediction was made, and its outcome became known.
+
+A *prediction* carries what went in, what came out, which version answered and when. An *outcome*
+carries the truth, minutes or weeks later, and names the prediction it belongs to. Both carry two
+times: `timestamp`, when it happened (windows are by this one), and `arrived_at`, when Watchkeeper
+learned of it.
+
+Whoever writes events takes a `Recorder`, whoever reads them an `EventLog`; the journal and the
+event store of `watchkeeper.store`, and the in-memory ones of `watchkeeper.testing`, are both.
+
+>>> from datetime import UTC, date, datetime
+>>> noon = datetime(2013, 1, 31, 12, tzinfo=UTC)
+>>> made = Prediction(
+...     prediction_id=new_prediction_id(noon), model="flights", model_version="1.0.0",
+...     timestamp=noon, arrived_at=noon, features={"distance": 733.0}, prediction=1, score=0.8)
+>>> event_day(made.prediction_id) == date(2013, 1, 31)
+True
+>>> noon in Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC))
+True
+"""
+
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import msgspec
+
+from watchkeeper.clock import as_utc
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.results import Result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "FEATURE",
+    "Event",
+    "EventCounts",
+    "EventKind",
+    "EventLog",
+    "EventWindow",
+    "Outcome",
+    "Prediction",
+    "Recorder",
+    "Window",
+    "check_name",
+    "event_day",
+    "new_prediction_id",
+]
+
+FEATURE = "feature."
+"""Prefix of the columns that hold features, wherever events are a table."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OWN_ID = re.compile(r"wk-([0-9a-f]{12})-[0-9a-f]{20}")
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, tag="prediction", tag_field="event"):
+    """One answer of one model version.
+
+    A `msgspec.Struct` and not a dataclass, because one is written on every request: it is made and
+    encoded in a few microseconds.
+
+    Attributes
+    ----------
+    prediction_id : str
+        Unique within the model; the same id again is the same prediction.
+    model, model_version, variant : str
+        Which model, which of its versions, and in which part of the traffic it answered.
+    timestamp, arrived_at : datetime
+        Event time and arrival time, aware.
+    features : dict of str to value
+        What the model was given. NaN, ``None`` and an absent name are three different things.
+    prediction : value
+        What the model answered; ``None`` when it failed.
+    score : float, optional
+        Probability of the positive class, or of the class predicted when there are several.
+    status : {"success", "error"}
+    error : str, optional
+        Why there is no answer.
+    latency_ms : float, optional
+    unit_id, request_id : str, optional
+        Whom the prediction was for, and the request it came with.
+    tags : dict of str to str, optional
+        What the caller wants to slice by.
+    """
+
+    prediction_id: str
+    model: str
+    timestamp: datetime
+    arrived_at: datetime
+    features: dict[str, Any]
+    model_version: str = ""
+    variant: str = "production"
+    prediction: Any = None
+    score: float | None = None
+    status: Literal["success", "error"] = "success"
+    error: str | None = None
+    latency_ms: float | None = None
+    unit_id: str | None = None
+    request_id: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", tag_field="event"):
+    """The truth about one prediction; of several, the one with the latest `timestamp` holds."""
+
+    prediction_id: str
+    model: str
+    timestamp: datetime
+    arrived_at: datetime
+    actual: Any
+
+
+Event = Prediction | Outcome
+EventKind = Literal["prediction", "outcome"]
+
+
+def check_name(value: str, field: str) -> str:
+    """Return `value` if it can name a model or a version, which also names folders and URLs.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is not 1 to 100 letters, digits, ``.``, ``_``, ``-``, a letter or digit first.
+    """
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InvalidValueError(
+            field, value, "1 to 100 of A-Z a-z 0-9 . _ - with a letter or digit first"
+        )
+    return value
+
+
+def new_prediction_id(at: datetime) -> str:
+    """Return a new id that carries the event time `at` and sorts by it.
+
+    Because the id tells the day of its prediction, an outcome that comes a month late is filed
+    beside the prediction without looking anything up.
+    """
+    return f"wk-{(at - _EPOCH) // timedelta(milliseconds=1):012x}-{secrets.token_hex(10)}"
+
+
+def event_day(prediction_id: str) -> date | None:
+    """Return the UTC day of the prediction with this id, or None if the id is not one of ours."""
+    own = _OWN_ID.fullmatch(prediction_id)
+    if own is None:
+        return None
+    try:
+        return (_EPOCH + timedelta(milliseconds=int(own[1], 16))).date()
+    except OverflowError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of event time: `start` is in it, `end` is not; None leaves that side open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None:
+            object.__setattr__(self, "start", as_utc(self.start))
+        if self.end is not None:
+            object.__setattr__(self, "end", as_utc(self.end))
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise InvalidValueError(
+                "end", self.end.isoformat(), f"a time after start, {self.start.isoformat()}"
+            )
+
+    def __contains__(self, at: datetime) -> bool:
+        return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts(Result):
+    """What is kept of one model, in tables and journal together.
+
+    Attributes
+    ----------
+    predictions, outcomes, labelled : int
+        Distinct predictions, distinct predictions that outcomes name, and those of them that are
+        known here.
+    oldest, newest : datetime or None
+        Event times of the first and the last prediction.
+    kept_as_text : int
+        Values that did not fit their column's type and are kept beside it as text.
+    """
+
+    predictions: int
+    outcomes: int
+    labelled: int
+    oldest: datetime | None
+    newest: datetime | None
+    kept_as_text: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventWindow:
+    """The predictions of a window with their outcomes, one row a `prediction_id`.
+
+    Attributes
+    ----------
+    model : str
+    window : Window
+    rows : pyarrow.Table
+        Sorted by `timestamp`. Columns: ``prediction_id``, ``unit_id``, ``request_id``,
+        ``model_version``, ``variant``, ``timestamp``, ``arrived_at``, ``status``, ``error``,
+        ``latency_ms``, ``prediction``, ``score``, ``tags``, ``as_text``, one ``feature.NAME`` a
+        feature (numbers are float64, words are dictionary-coded), and ``actual``,
+        ``actual_timestamp``, ``actual_arrived_at``, null where no outcome is known.
+        ``as_text`` maps a column to the JSON text of a value that the column cannot hold; an
+        explicit null is there as ``"null"``, so that it differs from an absent feature.
+    versions : dict of str to int
+        Version of each event-store table that was read, for the evidence.
+    """
+
+    model: str
+    window: Window
+    rows: "pa.Table"
+    versions: dict[str, int]
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features, without their prefix, in the order of the columns."""
+        return [
+            name.removeprefix(FEATURE)
+            for name in self.rows.schema.names
+            if name.startswith(FEATURE)
+        ]
+
+
+class Recorder(Protocol):
+    """Where events are written; returning means that they are kept."""
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Keep `events`.
+
+        Raises
+        ------
+        UnavailableError
+            If they cannot be kept now (the disk is full, say); none of them counts as kept.
+        """
+        ...
+
+    def record_table(self, event: EventKind, model: str, rows: "pa.Table") -> None:
+        """Keep many events of one model at once, all or none.
+
+        Parameters
+        ----------
+        event : {"prediction", "outcome"}
+        model : str
+        rows : pyarrow.Table
+            Columns are the fields of `Prediction` or `Outcome` without ``model``, with one
+            ``feature.NAME`` column a feature in place of ``features``; absent columns take the
+            field's default. ``prediction_id``, ``timestamp`` and ``arrived_at`` have no nulls.
+
+        Raises
+        ------
+        UnavailableError
+            As `record`.
+        """
+        ...
+
+
+class EventLog(Protocol):
+    """Where events are read: one row a prediction, the latest outcome, whatever wrote them."""
+
+    def models(self) -> list[str]:
+        """Return the names of the models with events, sorted."""
+        ...
+
+    def counts(self, model: str) -> EventCounts:
+        """Return how much is kept of `model`."""
+        ...
+
+    def read(
+        self, model: str, window: Window = ..., *, columns: Sequence[str] | None = None
+    ) -> EventWindow:
+        """Return the predictions of `window` with their outcomes.
+
+        Raises
+        ------
+        NotFoundError
+            If nothing is kept of `model`.
+        """
+        ...
+
+    def days(
+        self, model: str, window: Window = ..., *, columns: Sequence[str] | None = None
+    ) -> Iterator[EventWindow]:
+        """Return the same a UTC day at a time, oldest first, in bounded memory."""
+        ...
