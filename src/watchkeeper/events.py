@@ -235,10 +235,17 @@ class EventWindow:
 
 
 class Recorder(Protocol):
-    """Where events are written; returning means that they are kept."""
+    """Where events are written; returning True means that they are kept."""
 
-    def record(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event], *, required: bool = True) -> bool:
         """Keep `events`.
+
+        Parameters
+        ----------
+        events : sequence of Prediction and Outcome
+        required : bool
+            Whether the caller cannot go on without. If not, and the recorder was told to let
+            predictions be answered unrecorded, it counts them as dropped and returns False.
 
         Raises
         ------

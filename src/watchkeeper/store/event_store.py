@@ -1,0 +1,304 @@
+"""The event store: the one reader of events, whether they still wait in the journal or have landed.
+
+Segments that wait are read first and the tables afterwards; what a table's transactions name is
+left out. So a reader sees every event that was acknowledged before it began, once, while others
+write. One UTC day at a time is held in memory.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import FEATURE, EventCounts, EventKind, EventWindow, Window
+from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
+from watchkeeper.store.landing import no_types, rows_of_model, tables_of
+from watchkeeper.store.segments import Segment, SegmentContents, list_segments, read_segment
+from watchkeeper.store.tables import EventTable, event_tables
+
+__all__ = ["EventStore"]
+
+_ALL = Window()
+_OUTCOME_COLUMNS = {
+    "actual": "actual",
+    "timestamp": "actual_timestamp",
+    "arrived_at": "actual_arrived_at",
+}
+_FIRST = (
+    "prediction_id",
+    "unit_id",
+    "request_id",
+    "model_version",
+    "variant",
+    "timestamp",
+    "arrived_at",
+    "status",
+    "error",
+    "latency_ms",
+    "prediction",
+    "score",
+    "tags",
+    "as_text",
+)
+_NEEDED = ("prediction_id", "timestamp", "arrived_at")
+
+
+class EventStore:
+    """The events of a data directory; a `watchkeeper.events.EventLog`.
+
+    Parameters
+    ----------
+    data_dir : Path
+    types : TypeSource, optional
+        What the signatures of registered versions declare.
+    """
+
+    def __init__(self, data_dir: Path, *, types: TypeSource = no_types) -> None:
+        self._journal, self._events = data_dir / "journal", data_dir / "events"
+        self._types = types
+
+    def models(self) -> list[str]:
+        """Return the names of the models with events, sorted."""
+        waiting = {model for _, c in _read_waiting(self._journal) for _, model in tables_of(c)}
+        return sorted(waiting.union(event_tables(self._events)))
+
+    def counts(self, model: str) -> EventCounts:
+        """Return how much is kept of `model`; see `watchkeeper.events.EventLog.counts`."""
+        return self._open(model).counts()
+
+    def read(
+        self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
+    ) -> EventWindow:
+        """Return a window of `model`; see `watchkeeper.events.EventLog.read`."""
+        view = self._open(model)
+        days = list(view.days(window, columns))
+        rows = (
+            pa.concat_tables(days, promote_options="default").unify_dictionaries()
+            if days
+            else view.empty(columns)
+        )
+        return EventWindow(model, window, rows, view.versions)
+
+    def days(
+        self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
+    ) -> Iterator[EventWindow]:
+        """Yield the same a UTC day at a time; see `watchkeeper.events.EventLog.days`."""
+        view = self._open(model)
+        for rows in view.days(window, columns):
+            yield EventWindow(model, window, rows, view.versions)
+
+    def _open(self, model: str) -> "_View":
+        waiting = _read_waiting(self._journal)
+        view = _View(
+            _Side("prediction", model, self._events, waiting, self._types),
+            _Side("outcome", model, self._events, waiting, self._types),
+        )
+        if not view.known:
+            known = ", ".join(self.models()) or "none yet"
+            raise NotFoundError("model with events", model, f"There are events of: {known}.")
+        return view
+
+
+def _read_waiting(journal: Path) -> list[tuple[Segment, SegmentContents]]:
+    """Read all segments that wait; one that landed meanwhile makes it look again."""
+    while True:
+        try:
+            return [(each, read_segment(each)) for each in list_segments(journal)]
+        except FileNotFoundError:
+            continue
+
+
+class _Side:
+    """The predictions, or the outcomes, of one model: table and journal as one."""
+
+    def __init__(
+        self,
+        event: EventKind,
+        model: str,
+        events: Path,
+        waiting: Iterable[tuple[Segment, SegmentContents]],
+        types: TypeSource,
+    ) -> None:
+        self.table = EventTable(events / model, event)
+        kinds: dict[str, Kind] = dict(self.table.kinds)
+        parts = []
+        for segment, contents in waiting:
+            if segment.number <= self.table.landed(segment.journal_id):
+                continue
+            rows = rows_of_model(contents, event, model, kinds, types)
+            if rows is not None:
+                parts.append(rows)
+                kinds = {**kinds_of(rows.schema), **kinds}
+        self.kinds = kinds
+        self.waiting = (
+            pa.concat_tables(parts, promote_options="default").unify_dictionaries()
+            if parts
+            else empty_table(event, kinds)
+        )
+        self.event = event
+
+    def all_days(self) -> set[date | None]:
+        return {file.day for file in self.table.files}.union(
+            self.waiting["day"].unique().to_pylist()
+        )
+
+    def of_days(self, days: set[date | None], columns: Sequence[str] | None) -> pa.Table:
+        """Return the rows filed under `days`, repeated ones included."""
+        stored = self.table.read([f for f in self.table.files if f.day in days], columns)
+        if not self.waiting.num_rows:
+            return stored
+        mask = pc.is_in(self.waiting["day"], pa.array(list(days - {None}), pa.date32()))
+        if None in days:
+            mask = pc.or_(mask, self.waiting["day"].is_null())
+        rows = self.waiting.filter(mask)
+        if columns is not None:
+            rows = rows.select([name for name in rows.schema.names if name in columns])
+        return pa.concat_tables([stored, rows], promote_options="default").unify_dictionaries()
+
+
+class _View:
+    """One model as it was when it was opened."""
+
+    def __init__(self, predictions: _Side, outcomes: _Side) -> None:
+        self._predictions, self._outcomes = predictions, outcomes
+
+    @property
+    def known(self) -> bool:
+        return bool(self._predictions.all_days() or self._outcomes.all_days())
+
+    @property
+    def versions(self) -> dict[str, int]:
+        sides = (self._predictions, self._outcomes)
+        return {side.table.path.name: side.table.version for side in sides}
+
+    def empty(self, columns: Sequence[str] | None) -> pa.Table:
+        rows = empty_table("prediction", self._predictions.kinds)
+        return self._joined(rows, empty_table("outcome", self._outcomes.kinds), columns)
+
+    def days(self, window: Window, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        """Yield the rows of each day that has any, sorted by time."""
+        first = None if window.start is None else window.start.date()
+        last = None if window.end is None else (window.end - timedelta(microseconds=1)).date()
+        for day in sorted(day for day in self._predictions.all_days() if day is not None):
+            if (first is not None and day < first) or (last is not None and day > last):
+                continue
+            made = self._made_on(day, window, columns)
+            if made.num_rows:
+                yield self._joined(made, self._known_of(day, columns), columns)
+
+    def counts(self) -> EventCounts:
+        predictions = outcomes = labelled = as_text = 0
+        oldest: datetime | None = None
+        newest: datetime | None = None
+        wanted = [*_NEEDED, "as_text"]
+        loose = self._loose(["prediction_id"])["prediction_id"]
+        unmatched = pc.unique(loose)
+        days = self._predictions.all_days() | self._outcomes.all_days()
+        for day in sorted(day for day in days if day is not None):
+            made = self._made_on(day, _ALL, wanted)
+            filed = self._outcomes.of_days({day}, ["prediction_id"])["prediction_id"]
+            ids = made["prediction_id"]
+            matched = unmatched.filter(pc.is_in(unmatched, value_set=ids))
+            if len(matched):
+                unmatched = unmatched.filter(pc.invert(pc.is_in(unmatched, value_set=matched)))
+            named = pc.unique(pa.chunked_array([*filed.chunks, matched], pa.string()))
+            predictions += made.num_rows
+            outcomes += len(named)
+            labelled += pc.sum(pc.is_in(ids, value_set=named)).as_py() or 0
+            as_text += _count_texts(made["as_text"])
+            if made.num_rows:
+                times = pc.min_max(made["timestamp"]).as_py()
+                oldest = times["min"] if oldest is None else min(oldest, times["min"])
+                newest = times["max"] if newest is None else max(newest, times["max"])
+        return EventCounts(
+            predictions=predictions,
+            outcomes=outcomes + len(unmatched),
+            labelled=labelled,
+            oldest=oldest,
+            newest=newest,
+            kept_as_text=as_text,
+        )
+
+    def _made_on(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table:
+        """Return the predictions of a day within the window, one row an id."""
+        wanted = None if columns is None else [*_NEEDED, *columns]
+        rows = self._predictions.of_days({day}, wanted)
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if window.start is not None and window.start > midnight:
+            rows = rows.filter(pc.greater_equal(rows["timestamp"], _moment(window.start)))
+        if window.end is not None and window.end < midnight + timedelta(days=1):
+            rows = rows.filter(pc.less(rows["timestamp"], _moment(window.end)))
+        rows = first_arrived(rows)
+        return rows.take(pc.sort_indices(rows, [("timestamp", "ascending")]))
+
+    def _known_of(self, day: date, columns: Sequence[str] | None) -> pa.Table:
+        """Return the outcomes that may belong to predictions of a day, one row an id."""
+        if columns is not None and not set(columns).intersection(_OUTCOME_COLUMNS.values()):
+            return empty_table("outcome", self._outcomes.kinds)
+        wanted = [*_NEEDED, "actual"]
+        filed = self._outcomes.of_days({day}, wanted)
+        return latest(pa.concat_tables([filed, self._loose(wanted)], promote_options="default"))
+
+    def _loose(self, columns: Sequence[str]) -> pa.Table:
+        """Return the outcomes whose prediction's day is not known yet."""
+        return self._outcomes.of_days({None}, columns)
+
+    def _joined(self, made: pa.Table, known: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+        where = pc.index_in(made["prediction_id"], value_set=known["prediction_id"])
+        actual = known.take(where)
+        features = [name for name in self._predictions.kinds if name.startswith(FEATURE)]
+        found: dict[str, pa.ChunkedArray] = {}
+        for name in (*_FIRST, *features):
+            if name in made.schema.names:
+                found[name] = made[name]
+            elif name == "prediction":  # nothing was ever answered, so nothing fixed its type
+                found[name] = pa.chunked_array([pa.nulls(made.num_rows, pa.float64())])
+        for name, shown in _OUTCOME_COLUMNS.items():
+            found[shown] = (
+                actual[name]
+                if name in actual.schema.names
+                else pa.chunked_array([pa.nulls(made.num_rows, pa.float64())])
+            )
+        return pa.table(
+            {name: own for name, own in found.items() if columns is None or name in columns}
+        )
+
+
+def first_arrived(rows: pa.Table) -> pa.Table:
+    """Return one row a `prediction_id`, the first that arrived."""
+    order = pc.sort_indices(rows, [("arrived_at", "ascending")]).to_numpy()
+    return _last_of_each(rows, order[::-1])
+
+
+def latest(rows: pa.Table) -> pa.Table:
+    """Return one outcome a `prediction_id`: the latest by its own time, of equals by arrival."""
+    keys = [("timestamp", "ascending"), ("arrived_at", "ascending")]
+    return _last_of_each(rows, pc.sort_indices(rows, keys).to_numpy())
+
+
+def _last_of_each(rows: pa.Table, order: np.ndarray) -> pa.Table:
+    if not rows.num_rows:
+        return rows
+    ids = rows["prediction_id"].combine_chunks().dictionary_encode()
+    if len(ids.dictionary) == rows.num_rows:
+        return rows
+    last = np.empty(len(ids.dictionary), dtype=np.int64)
+    last[ids.indices.to_numpy()[order]] = order
+    return rows.take(np.sort(last))
+
+
+def _moment(at: datetime) -> pa.Scalar:
+    return pa.scalar(at, pa.timestamp("us", "UTC"))
+
+
+def _count_texts(column: pa.ChunkedArray) -> int:
+    """Count the values that did not fit their column; explicit nulls are not among them."""
+    return sum(
+        pc.sum(pc.not_equal(chunk.items, "null")).as_py() or 0
+        for chunk in column.chunks
+        if chunk.null_count < len(chunk)
+    )

@@ -1,0 +1,251 @@
+"""Landing: sealed journal segments become rows of tables, each exactly once.
+
+Each table keeps the number of the last segment of each journal that it has. Every sealed segment is
+offered to every table it has rows for, in order; a table that has its number skips it. A segment is
+deleted when all its tables have it. Whatever dies when, doing it again is harmless.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+
+from watchkeeper.errors import IntegrityError
+from watchkeeper.events import EventKind, Outcome, Prediction
+from watchkeeper.results import Result
+from watchkeeper.store.columns import (
+    Kind,
+    TypeSource,
+    kinds_of,
+    outcome_rows,
+    outcome_rows_of_table,
+    prediction_rows,
+    prediction_rows_of_table,
+)
+from watchkeeper.store.segments import (
+    Segment,
+    SegmentContents,
+    adopt_abandoned,
+    keep_damaged,
+    list_segments,
+    locked,
+    read_segment,
+)
+from watchkeeper.store.tables import EventTable
+
+__all__ = ["Landing", "LandingReport", "no_types", "rows_of_model"]
+
+_BYTES_A_COMMIT = 64 << 20  # of segments that are read, and committed, together
+
+_Table = tuple[EventKind, str]  # of which events, of which model
+
+
+@dataclass(frozen=True, slots=True)
+class LandingReport(Result):
+    """What one round of landing did.
+
+    Attributes
+    ----------
+    busy : bool
+        Another process was landing, so nothing was done here.
+    segments : int
+        That have landed everywhere and are gone from the journal.
+    predictions, outcomes : dict of str to int
+        Rows that were added, by model.
+    failures : tuple of str
+        Tables that could not be written; their segments wait.
+    damage : tuple of str
+        What could not be read, and where it is kept.
+    """
+
+    busy: bool = False
+    segments: int = 0
+    predictions: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
+
+
+def no_types(model: str, version: str) -> None:
+    """Declare nothing, so that the first segment fixes the types."""
+
+
+def rows_of_model(
+    contents: SegmentContents,
+    event: EventKind,
+    model: str,
+    kinds: dict[str, Kind],
+    types: TypeSource,
+) -> pa.Table | None:
+    """Return what a segment has of one model's events as typed rows, or None if nothing."""
+    if contents.table is not None:
+        kind, name, table = contents.table
+        if (kind, name) != (event, model):
+            return None
+        if event == "outcome":
+            return outcome_rows_of_table(table, kinds)
+        versions = (
+            table["model_version"].unique().to_pylist()
+            if "model_version" in table.schema.names
+            else []
+        )
+        return prediction_rows_of_table(table, _with_declared(kinds, model, versions, types))
+    if event == "outcome":
+        outcomes = [e for e in contents.events if isinstance(e, Outcome) and e.model == model]
+        return outcome_rows(outcomes, kinds) if outcomes else None
+    made = [e for e in contents.events if isinstance(e, Prediction) and e.model == model]
+    if not made:
+        return None
+    declared = _with_declared(kinds, model, dict.fromkeys(e.model_version for e in made), types)
+    return prediction_rows(made, declared)
+
+
+def _with_declared(
+    kinds: dict[str, Kind], model: str, versions: Iterable[str], types: TypeSource
+) -> dict[str, Kind]:
+    """Add what the signatures of `versions` declare; what the table has already stays."""
+    known: dict[str, Kind] = {}
+    for version in versions:
+        known = {**(types(model, version) or {}), **known}
+    return {**known, **kinds}
+
+
+def tables_of(contents: SegmentContents) -> set[_Table]:
+    """Return which tables a segment has rows for."""
+    if contents.table is not None:
+        return {contents.table[:2]}
+    return {
+        ("prediction" if isinstance(event, Prediction) else "outcome", event.model)
+        for event in contents.events
+    }
+
+
+class Landing:
+    """Turns the sealed segments of a data directory into its tables.
+
+    Parameters
+    ----------
+    data_dir : Path
+    types : TypeSource, optional
+        What the signatures of registered versions declare.
+    """
+
+    def __init__(self, data_dir: Path, *, types: TypeSource = no_types) -> None:
+        self._journal, self._events = data_dir / "journal", data_dir / "events"
+        self._types = types
+
+    def land(self) -> LandingReport:
+        """Land what is sealed; return at once if another process is at it."""
+        self._events.mkdir(parents=True, exist_ok=True)
+        with locked(self._events / "landing.lock") as ours:
+            if not ours:
+                return LandingReport(busy=True)
+            return _Round(self._journal, self._events, self._types).run()
+
+
+class _Round:
+    """One round: the tables as they are opened, and who has to wait for whom."""
+
+    def __init__(self, journal: Path, events: Path, types: TypeSource) -> None:
+        self._journal, self._events, self._types = journal, events, types
+        self._tables: dict[_Table, EventTable] = {}
+        self._waiting: set[tuple[_Table, str]] = set()  # (table, journal): a segment failed there
+        self._failures: dict[str, None] = {}
+        self._damage: list[str] = []
+        self._added: dict[EventKind, dict[str, int]] = {"prediction": {}, "outcome": {}}
+        self._segments = 0
+
+    def run(self) -> LandingReport:
+        self._damage += adopt_abandoned(self._journal)
+        for group in _groups(_sealed_in_order(self._journal)):
+            self._land(group)
+        return LandingReport(
+            segments=self._segments,
+            predictions=self._added["prediction"],
+            outcomes=self._added["outcome"],
+            failures=tuple(self._failures),
+            damage=tuple(self._damage),
+        )
+
+    def _land(self, group: list[Segment]) -> None:
+        contents = {segment: self._read(segment) for segment in group}
+        offers: dict[_Table, list[Segment]] = defaultdict(list)
+        for segment, content in contents.items():
+            for table in tables_of(content):
+                offers[table].append(segment)
+        kept_back: set[Segment] = set()
+        for table, segments in offers.items():
+            free = [s for s in segments if (table, s.journal_id) not in self._waiting]
+            kept_back.update(set(segments) - set(free))
+            try:
+                self._commit(table, free, contents)
+            except (DeltaError, IntegrityError, OSError, pa.ArrowException) as error:
+                self._failures[f"{table[1]}, {table[0]}s: {error}"] = None
+                self._waiting.update((table, segment.journal_id) for segment in free)
+                kept_back.update(free)
+        for segment in group:
+            if segment not in kept_back:
+                segment.path.unlink()
+                self._segments += 1
+
+    def _read(self, segment: Segment) -> SegmentContents:
+        content = read_segment(segment)
+        if content.damage:
+            copy = keep_damaged(segment)
+            self._damage.append(f"{content.damage}; a copy is {copy.parent.name}/{copy.name}")
+        return content
+
+    def _commit(
+        self, table: _Table, segments: list[Segment], contents: dict[Segment, SegmentContents]
+    ) -> None:
+        event, model = table
+        target = self._tables.get(table) or EventTable(self._events / model, event)
+        self._tables[table] = target
+        parts: list[pa.Table] = []
+        landed: dict[str, int] = {}
+        kinds = dict(target.kinds)
+        for segment in segments:
+            if segment.number <= target.landed(segment.journal_id):
+                continue
+            rows = rows_of_model(contents[segment], event, model, kinds, self._types)
+            if rows is not None:
+                parts.append(rows)
+                kinds = {**kinds_of(rows.schema), **kinds}
+                landed[segment.journal_id] = segment.number
+        if not parts:
+            return
+        rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
+        try:
+            target.append(rows, landed)
+        except BaseException:
+            del self._tables[table]  # its state is unknown: opened anew when it is needed again
+            raise
+        added = self._added[event]
+        added[model] = added.get(model, 0) + rows.num_rows
+
+
+def _sealed_in_order(journal: Path) -> Iterator[Segment]:
+    """Yield sealed segments up to the first of each journal that is not sealed yet."""
+    blocked: set[str] = set()
+    for segment in list_segments(journal):
+        if not segment.sealed:
+            # A later one must not land before it: the table would take it for landed.
+            blocked.add(segment.journal_id)
+        elif segment.journal_id not in blocked:
+            yield segment
+
+
+def _groups(segments: Iterator[Segment]) -> Iterator[list[Segment]]:
+    group: list[Segment] = []
+    size = 0
+    for segment in segments:
+        group.append(segment)
+        size += segment.path.stat().st_size
+        if size >= _BYTES_A_COMMIT:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -1,0 +1,293 @@
+"""Journal segments as files: which there are, what is in them, and whether they are whole.
+
+``N.open`` is being written, ``N.jsonl`` is sealed (its last line says how many lines there are and
+their CRC-32), ``N.arrow`` is a bulk ingest, written whole. Numbers of one journal only grow.
+"""
+
+import fcntl
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pyarrow as pa
+
+from watchkeeper.events import Event, EventKind
+from watchkeeper.store.lines import decode
+
+__all__ = [
+    "Segment",
+    "SegmentContents",
+    "adopt_abandoned",
+    "journal_bytes",
+    "keep_damaged",
+    "list_segments",
+    "locked",
+    "read_segment",
+    "recover",
+    "seal_file",
+    "segment_path",
+    "sync_folder",
+]
+
+DAMAGED = "damaged"
+_SEAL = b'{"event":"seal"'
+
+
+class _Seal(msgspec.Struct, tag="seal", tag_field="event"):
+    lines: int
+    crc32: int
+
+
+_decode_seal = msgspec.json.Decoder(_Seal).decode
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """One file of one journal."""
+
+    journal_id: str
+    number: int
+    path: Path
+
+    @property
+    def sealed(self) -> bool:
+        return self.path.suffix != ".open"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentContents:
+    """What could be read of a segment.
+
+    Attributes
+    ----------
+    events : list of Prediction and Outcome
+    table : tuple of (kind, model, pyarrow.Table) or None
+        What a bulk ingest wrote.
+    damage : str
+        What is wrong with the file, as a sentence without its full stop; empty when it is whole.
+    """
+
+    events: list[Event]
+    table: tuple[EventKind, str, pa.Table] | None = None
+    damage: str = ""
+
+
+def segment_path(folder: Path, number: int, suffix: str) -> Path:
+    """Return where segment `number` of the journal in `folder` lies."""
+    return folder / f"{number:020d}{suffix}"
+
+
+def list_segments(root: Path) -> list[Segment]:
+    """Return the segments of all journals under `root`, by journal and number."""
+    found: dict[tuple[str, int], Segment] = {}
+    # Open ones first: one that is sealed meanwhile is then found under its new name as well, which
+    # wins; the other way round it could be missed under both.
+    for suffix in (".open", ".jsonl", ".arrow"):
+        for path in root.glob(f"*/*{suffix}"):
+            if path.stem.isdigit():
+                key = path.parent.name, int(path.stem)
+                found[key] = Segment(*key, path)
+    return sorted(found.values())
+
+
+def journal_bytes(root: Path) -> int:
+    """Return the size of all segments under `root`; one that lands meanwhile counts as nothing."""
+    total = 0
+    for segment in list_segments(root):
+        try:
+            total += segment.path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def read_segment(segment: Segment) -> SegmentContents:
+    """Return what is in `segment`, as far as it can be read.
+
+    An open segment of a live writer is read up to its last whole line.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it was sealed or has landed since it was listed; list again.
+    """
+    if segment.path.suffix == ".arrow":
+        return _read_table(segment.path)
+    data = segment.path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    lines = whole.splitlines(keepends=True)
+    seal = lines.pop() if lines and lines[-1].startswith(_SEAL) else None
+    events: list[Event] = []
+    bad = 0
+    for line in lines:
+        try:
+            events.append(decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            bad += 1
+    faults = []
+    if bad:
+        faults.append(f"{bad} of {len(lines)} lines cannot be read")
+    if segment.sealed:
+        faults += _against_seal(lines, seal)
+        if len(whole) != len(data):
+            faults.append("its last line is cut short")
+    name = f"{segment.journal_id}/{segment.path.name}"
+    return SegmentContents(events, damage=f"{name}: {'; '.join(faults)}" if faults else "")
+
+
+def _against_seal(lines: list[bytes], seal: bytes | None) -> list[str]:
+    if seal is None:
+        return ["its seal is missing, so lines at its end may be, too"]
+    try:
+        expected = _decode_seal(seal)
+    except msgspec.MsgspecError:
+        return ["its seal cannot be read"]
+    if expected.lines != len(lines):
+        return [f"it has {len(lines)} lines where its seal says {expected.lines}"]
+    if zlib.crc32(b"".join(lines)) != expected.crc32:
+        return ["its bytes are not those that were sealed"]
+    return []
+
+
+def _read_table(path: Path) -> SegmentContents:
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
+            table = reader.read_all()
+        about = table.schema.metadata or {}
+        kind = cast("EventKind", about[b"event"].decode())
+        return SegmentContents([], (kind, about[b"model"].decode(), table))
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        return SegmentContents([], damage=f"{name}: it is not a whole Arrow file ({error})")
+
+
+def keep_damaged(segment: Segment) -> Path:
+    """Copy a damaged segment aside, once, and return where the copy lies."""
+    folder = segment.path.parents[1] / DAMAGED
+    folder.mkdir(exist_ok=True)
+    copy = folder / f"{segment.journal_id}-{segment.path.name}"
+    if not copy.exists():
+        partial = copy.with_name(copy.name + ".partial")
+        partial.write_bytes(segment.path.read_bytes())
+        partial.replace(copy)
+    return copy
+
+
+def seal_file(path: Path, lines: int, crc32: int) -> Path:
+    """Append the seal to an open segment, sync it and give it its final name.
+
+    Raises
+    ------
+    OSError
+        If the disk does not take it; the file is then as it was.
+    """
+    trailer = b'{"event":"seal","lines":%d,"crc32":%d}\n' % (lines, crc32)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        size = os.fstat(fd).st_size
+        try:
+            written = 0
+            while written < len(trailer):
+                written += os.write(fd, trailer[written:])
+            os.fdatasync(fd)
+        except OSError:
+            os.ftruncate(fd, size)
+            raise
+    finally:
+        os.close(fd)
+    sealed = path.rename(path.with_suffix(".jsonl"))
+    sync_folder(path.parent)
+    return sealed
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold an exclusive lock on the file `path` if nobody else does; yield whether we do.
+
+    The kernel frees it when its owner dies.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
+
+
+def adopt_abandoned(root: Path) -> list[str]:
+    """Seal what dead writers left open; return sentences about what they left half-written."""
+    found: list[str] = []
+    for folder in sorted(path.parent for path in root.glob("*/lock")):
+        with locked(folder / "lock") as ours:
+            if ours:
+                found += recover(folder)[1]
+    return found
+
+
+def recover(folder: Path) -> tuple[int, list[str]]:
+    """Leave one empty open segment in the journal `folder`, and seal the others.
+
+    The caller holds the journal's lock. A torn last line was never acknowledged: it is cut off and
+    kept under ``damaged``.
+
+    Returns
+    -------
+    number : int
+        Of the empty open segment. It exists before anything is sealed, so that numbers are never
+        used twice, even after everything has landed.
+    torn : list of str
+        A sentence for each torn line.
+    """
+    for unfinished in folder.glob("*.tmp"):
+        unfinished.unlink()
+    numbers = [int(path.stem) for path in folder.iterdir() if path.stem.isdigit()]
+    opened = sorted(folder.glob("*.open"))
+    last = max(numbers, default=0)
+    active = segment_path(folder, last, ".open")
+    if not (active.exists() and active.stat().st_size == 0):
+        last += 1
+        active = segment_path(folder, last, ".open")
+        active.touch(exist_ok=False)
+        sync_folder(folder)
+    torn: list[str] = []
+    for path in opened:
+        if path == active:
+            continue
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) != len(data):
+            copy = keep_damaged(Segment(folder.name, int(path.stem), path))
+            torn.append(
+                f"{folder.name}/{path.name}: its last line was being written when its writer died; "
+                f"nobody was told that it is kept; a copy is {DAMAGED}/{copy.name}"
+            )
+            os.truncate(path, len(whole))
+        lines = whole.splitlines(keepends=True)
+        if not lines:
+            path.unlink()
+        elif lines[-1].startswith(_SEAL):
+            path.rename(path.with_suffix(".jsonl"))
+        else:
+            seal_file(path, len(lines), zlib.crc32(whole))
+    sync_folder(folder)
+    return last, torn

@@ -1,0 +1,203 @@
+"""One Delta Lake table of events: appended to with the numbers of the segments it came from.
+
+Beside Delta's own log the folder holds ``_last_version``, the newest version that was committed: a
+log that lost its newest entries would otherwise pass for an older table, and what was acknowledged
+would be gone without a word.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import DeltaError
+
+from watchkeeper.errors import IntegrityError
+from watchkeeper.events import EventKind
+from watchkeeper.store.columns import Kind, disk_name, empty_table, event_name, kinds_of
+
+__all__ = ["DataFile", "EventTable", "event_tables"]
+
+_LAST_VERSION = "_last_version"
+_FORMAT = {"prediction": "predictions", "outcome": "outcomes"}
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of the table; `day` is None where outcomes wait for their prediction's day."""
+
+    path: str
+    day: date | None
+    rows: int
+    size: int
+
+
+class EventTable:
+    """The state of one table when it was opened.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model, under ``events``.
+    event : {"prediction", "outcome"}
+
+    Raises
+    ------
+    IntegrityError
+        If the table's log is damaged; a table is never taken for empty because of that.
+    """
+
+    def __init__(self, folder: Path, event: EventKind) -> None:
+        self.path = folder / _FORMAT[event]
+        self.event = event
+        self._delta = self._open()
+
+    def _open(self) -> DeltaTable | None:
+        if not (self.path / "_delta_log").is_dir():
+            if self.path.is_dir() and any(self.path.iterdir()):
+                raise self._damaged("its log is missing while there are files in it")
+            return None
+        try:
+            delta = DeltaTable(self.path)
+        except (DeltaError, OSError, ValueError) as error:
+            raise self._damaged(str(error).splitlines()[0]) from error
+        try:
+            committed = int((self.path / _LAST_VERSION).read_text())
+        except FileNotFoundError:
+            committed = 0
+        if delta.version() < committed:
+            raise self._damaged(
+                f"its log ends at version {delta.version()} and version {committed} was committed"
+            )
+        return delta
+
+    def _damaged(self, what: str) -> IntegrityError:
+        return IntegrityError(
+            f"the table {self.path.parent.name}/{self.path.name} is damaged: {what}",
+            f"Restore {self.path} from a backup; segments wait in the journal until then.",
+        )
+
+    @property
+    def version(self) -> int:
+        """Version of the table; -1 before the first commit."""
+        return -1 if self._delta is None else int(self._delta.version())
+
+    def landed(self, journal_id: str) -> int:
+        """Return the number of the last segment of a journal that the table has; -1 if none."""
+        number = None if self._delta is None else self._delta.transaction_version(journal_id)
+        return -1 if number is None else int(number)
+
+    @cached_property
+    def _disk_schema(self) -> pa.Schema:
+        if self._delta is None:
+            return empty_table(self.event, {}).schema
+        return pa.schema(self._delta.schema().to_arrow())
+
+    @cached_property
+    def kinds(self) -> dict[str, Kind]:
+        """What the features and labels hold, by column name, in the order of the columns."""
+        return {event_name(name): kind for name, kind in kinds_of(self._disk_schema).items()}
+
+    @cached_property
+    def files(self) -> list[DataFile]:
+        """The table's files."""
+        if self._delta is None:
+            return []
+        actions = pa.table(self._delta.get_add_actions(flatten=True)).select(
+            ["path", "partition.day", "num_records", "size_bytes"]
+        )
+        return [
+            DataFile(str(self.path / row["path"]), row["partition.day"], row["num_records"],
+                     row["size_bytes"])
+            for row in actions.to_pylist()
+        ]  # fmt: skip
+
+    def read(self, files: Iterable[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of `files` under the names events have; words stay dictionary-coded."""
+        blank = empty_table(self.event, self.kinds).schema
+        wanted = [f for f in blank if columns is None or f.name in columns]
+        taken = self._disk_schema.names
+        names = {field.name: disk_name(field.name, taken) for field in wanted}
+        paths = [file.path for file in files]
+        if not paths:
+            return pa.schema(wanted).empty_table()
+        coded = {names[f.name] for f in wanted if pa.types.is_dictionary(f.type)}
+        day = pa.field("day", pa.date32())
+        stored = pa.schema(
+            [pa.field(names[f.name], f.type) for f in wanted if f.name != "day"]
+        )  # "day" lies in the names of the folders
+        options = ds.ParquetReadOptions(dictionary_columns=coded)
+        dataset = ds.dataset(
+            paths,
+            schema=pa.schema([*stored, day]),
+            format=ds.ParquetFileFormat(read_options=options),
+            partitioning=ds.HivePartitioning(
+                pa.schema([day]), null_fallback="__HIVE_DEFAULT_PARTITION__"
+            ),
+            partition_base_dir=str(self.path),
+        )
+        rows = dataset.to_table(columns=[names[field.name] for field in wanted])
+        return rows.rename_columns([field.name for field in wanted])
+
+    def append(self, rows: pa.Table, landed: Mapping[str, int]) -> None:
+        """Append `rows` and, in the same commit, the numbers of the segments they came from."""
+        self._write(
+            rows,
+            mode="append",
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(own, number) for own, number in landed.items()]
+            ),
+        )
+
+    def replace(self, rows: pa.Table, where: str) -> None:
+        """Put `rows` in place of all rows that satisfy `where`, in one commit."""
+        self._write(rows, mode="overwrite", predicate=where)
+
+    def delete(self, where: str) -> None:
+        """Delete the rows that satisfy `where`, in one commit."""
+        if self._delta is not None:
+            self._delta.delete(where)
+            self._committed()
+
+    def tidy(self) -> None:
+        """Remove files that no version within the retention of the table's log needs."""
+        if self._delta is not None:
+            self._delta.vacuum(dry_run=False)
+
+    def _write(self, rows: pa.Table, **how: Any) -> None:
+        taken = list(self._disk_schema.names)
+        names = []
+        for name in rows.schema.names:
+            names.append(disk_name(name, taken))
+            if names[-1] not in taken:
+                taken.append(names[-1])
+        write_deltalake(
+            self.path,
+            rows.rename_columns(names),
+            partition_by=["day"],
+            schema_mode="merge",
+            **how,
+        )
+        self._committed()
+
+    def _committed(self) -> None:
+        self._delta = DeltaTable(self.path)
+        for cached in ("_disk_schema", "kinds", "files"):
+            self.__dict__.pop(cached, None)
+        partial = self.path / (_LAST_VERSION + ".partial")
+        partial.write_text(str(self._delta.version()))
+        partial.replace(self.path / _LAST_VERSION)
+
+
+def event_tables(root: Path) -> list[str]:
+    """Return the names of the models that have a table under `root`, sorted."""
+    return sorted(
+        folder.name
+        for folder in root.glob("*")
+        if folder.is_dir() and any((folder / each).is_dir() for each in _FORMAT.values())
+    )
