@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Result", "plain"]
+__all__ = ["Result", "plain", "strict_json"]
 
 
 class Result(Mapping[str, Any]):
@@ -50,9 +50,7 @@ class Result(Mapping[str, Any]):
 
     def to_json(self) -> str:
         """Return one line of strict JSON: NaN and infinities become null."""
-        return json.dumps(
-            _finite(self.to_dict()), separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        return strict_json(self)
 
 
 def plain(value: object) -> Any:
@@ -70,6 +68,13 @@ def plain(value: object) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
+
+
+def strict_json(value: object) -> str:
+    """Return `value` as one line of JSON that every parser takes: NaN and infinities are null."""
+    return json.dumps(
+        _finite(plain(value)), separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -1,0 +1,237 @@
+"""What every command has in common: four options, one way to print, one way to fail.
+
+A command is a function that takes an `Invocation` first and its own arguments after it, and
+returns the exit code: 0 or None when all is good, 1 when what it checked is bad. Whatever goes
+wrong is raised: it becomes ``error: …`` on stderr, without a traceback, and exit code 2.
+
+>>> import typer
+>>> commands = typer.Typer()
+>>> @command(commands)
+... def greet(cli: Invocation, name: str) -> None:
+...     '''Greet NAME.'''
+...     cli.show({"hello": name}, f"hello {name}")
+>>> run(commands, ["world"])
+hello world
+0
+>>> run(commands, ["world", "--json"])
+{"hello":"world"}
+0
+"""
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from watchkeeper.errors import WatchkeeperError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from watchkeeper.app import App
+    from watchkeeper.config import Settings
+
+__all__ = ["Invocation", "command", "run", "table"]
+
+BAD, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file.", show_default="watchkeeper.toml")
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where everything is kept; over the settings.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+_SHARED = {"as_json": AsJson, "config": Config, "data_dir": DataDir, "debug": Debug}
+_WIDE = 160  # columns of a table that goes to a file or a pipe
+
+
+@dataclass(kw_only=True)
+class Invocation:
+    """One call of one command: its shared options, the parts it may use, and how it prints.
+
+    Attributes
+    ----------
+    as_json, debug : bool
+    config, data_dir : Path or None
+    settings : Settings
+        Read when first used.
+    app : App
+        The parts, put together when first used and closed when the command ends.
+    console : rich.console.Console
+        For what a person reads.
+    """
+
+    as_json: bool = False
+    config: Path | None = None
+    data_dir: Path | None = None
+    debug: bool = False
+
+    @cached_property
+    def settings(self) -> "Settings":
+        from watchkeeper.config import load_settings
+
+        return load_settings(self.config, self.data_dir)
+
+    @cached_property
+    def app(self) -> "App":
+        from watchkeeper.app import App
+
+        return App(self.settings)
+
+    @cached_property
+    def console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+
+    def show(self, result: Mapping[str, Any], *human: "RenderableType") -> None:
+        """Print `result` as a line of JSON under ``--json``, and `human` otherwise."""
+        if self.as_json:
+            from watchkeeper.results import strict_json
+
+            sys.stdout.write(strict_json(result) + "\n")
+            return
+        for each in human:
+            if isinstance(each, str):
+                sys.stdout.write(f"{each}\n")  # as it is: no markup, no wrapping
+            else:
+                self.console.print(each)
+
+    def close(self) -> None:
+        """Close the parts that were used."""
+        if "app" in vars(self):
+            self.app.close()
+
+
+def command(
+    commands: typer.Typer, name: str | None = None
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Register a function as a command of `commands`, with the shared options added to its own."""
+
+    def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        signature = inspect.signature(function, eval_str=True)
+        own = list(signature.parameters.values())[1:]
+        shared = [
+            inspect.Parameter(
+                option,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=annotation,
+                default=False if option in {"as_json", "debug"} else None,
+            )
+            for option, annotation in _SHARED.items()
+        ]
+
+        def call(**given: Any) -> int:
+            options = {option: given.pop(option) for option in _SHARED}
+            return _guarded(lambda cli: function(cli, **given), Invocation(**options))
+
+        # Typer reads the options of a command from its signature.
+        parameters = [*(each.replace(kind=each.KEYWORD_ONLY) for each in own), *shared]
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {each.name: each.annotation for each in parameters}
+        call.__name__, call.__doc__ = function.__name__, function.__doc__
+        commands.command(name)(call)
+        return function
+
+    return register
+
+
+def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` name and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    program = typer.main.get_command(commands)
+    try:
+        code = program.main(arguments, prog_name="watchkeeper", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.Exit as done:
+        return done.exit_code
+    except typer.TyperException as error:  # how the command was called
+        return _explain_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough. What is still buffered must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code if isinstance(code, int) else 0
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> "Table":
+    """Return a table of `rows`: numbers to the right, times to the second, None as a dash."""
+    from rich.table import Table
+
+    cells = [list(row) for row in rows]
+    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for position, column in enumerate(columns):
+        numbers = any(isinstance(row[position], int | float) for row in cells)
+        drawn.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*(_text(cell) for cell in row))
+    return drawn
+
+
+def _guarded(function: Callable[[Invocation], int | None], cli: Invocation) -> int:
+    try:
+        try:
+            return function(cli) or 0
+        finally:
+            cli.close()
+    except (BrokenPipeError, typer.TyperException, typer.Exit, typer.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort: nobody above would explain it
+        if cli.debug:
+            traceback.print_exc()
+        _complain(*_told(error))
+        return FAILED
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    if isinstance(error, WatchkeeperError):
+        return error.message, error.hint
+    if isinstance(error, OSError) and error.strerror:
+        named = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{named}", ""
+    kind = type(error).__name__
+    return f"unexpected {kind}: {error}", "Run it again with --debug to see where it comes from."
+
+
+def _explain_usage(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        sys.stdout.write(context.get_help() + "\n")
+        return 0
+    path = context.command_path if context is not None else "watchkeeper"
+    told = getattr(error, "format_message", error.__str__)()
+    _complain(" ".join(str(told).split()).rstrip("."), f"See: {path} --help")
+    return FAILED
+
+
+def _complain(message: str, hint: str) -> None:
+    lines = [f"error: {message}", hint] if hint else [f"error: {message}"]
+    sys.stderr.write("\n".join(" ".join(line.split()) for line in lines) + "\n")
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    if isinstance(cell, datetime):
+        return cell.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+    return str(cell)

@@ -1,0 +1,327 @@
+"""Settings: defaults, a TOML file over them, the environment over that, the command line over all.
+
+Nothing is read when this is imported. `Settings` knows only what it is given; `load_settings` looks
+at the file and the environment.
+
+>>> settings = Settings(store={"segment_max_bytes": "16 MiB"})
+>>> settings.store.segment_max_bytes, settings.server.port
+(16777216, 8000)
+>>> settings.policy("flights").quality.window_size
+1000
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.events import check_name
+
+__all__ = [
+    "ConfigError",
+    "DriftPolicy",
+    "ModelPolicy",
+    "QualityPolicy",
+    "ServerSettings",
+    "Settings",
+    "StoreSettings",
+    "UnknownSettingError",
+    "load_settings",
+]
+
+FILE = Path("watchkeeper.toml")
+PREFIX = "WATCHKEEPER_"
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Size = Annotated[ByteSize, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+ApiKey = Annotated[str, Field(min_length=1)]
+ModelName = Annotated[str, AfterValidator(lambda name: check_name(name, "models"))]
+
+
+class ConfigError(InvalidValueError):
+    """A setting has a value that it cannot have.
+
+    Parameters
+    ----------
+    key : str
+        Path of the setting, such as ``server.port``.
+    source : str
+        Where the value comes from: a file, an environment variable, the command line.
+    value, expected
+        As in `InvalidValueError`.
+    """
+
+    def __init__(self, key: str, source: str, value: object, expected: str) -> None:
+        super().__init__(f"{key} in {source}", value, expected)
+        self.args = (key, source, value, expected)
+        self.key, self.source = key, source
+
+
+class UnknownSettingError(NotFoundError):
+    """A file or the environment sets what does not exist.
+
+    Parameters
+    ----------
+    key : str
+        What was set, as the user wrote it.
+    source : str
+        Where it was set.
+    hint : str
+        The nearest setting that exists.
+    """
+
+    def __init__(self, key: str, source: str, hint: str = "") -> None:
+        super().__init__("setting", key, hint)
+        self.message += f" (it is in {source})"
+        self.args = (key, source, hint)
+        self.key, self.source = key, source
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Section):
+    """``[server]``: what listens, and its limits."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    workers: Count = 1
+    api_keys: Annotated[tuple[ApiKey, ...], Field(repr=False)] = ()
+    max_body_bytes: Size = ByteSize(32 << 20)
+    max_rows: Count = 10_000
+    max_ingest_bytes: Size = ByteSize(1 << 30)
+    max_in_flight: Count = 1024
+    predict_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    drain_delay: Seconds = 0.0
+    drain_timeout: Seconds = 30.0
+    clock: Literal["system", "events"] = "system"
+
+
+class StoreSettings(_Section):
+    """``[store]``: how events are kept, and for how long."""
+
+    fsync_interval: Seconds = 1.0
+    segment_max_bytes: Size = ByteSize(64 << 20)
+    segment_max_age: Annotated[float, Field(gt=0)] = 10.0
+    journal_max_bytes: Size = ByteSize(10 << 30)
+    min_free_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(64 << 20)
+    when_full: Literal["refuse", "answer"] = "refuse"
+    landing_interval: Annotated[float, Field(gt=0)] = 2.0
+    retention_days: Annotated[float, Field(gt=0)] | None = None
+    max_bytes: Size | None = None
+
+
+class DriftPolicy(_Section):
+    """``[models.NAME.drift]``: when inputs count as drifted."""
+
+    threshold: Share = 0.05
+
+
+class QualityPolicy(_Section):
+    """``[models.NAME.quality]``: over what quality is measured, and when a drop counts."""
+
+    window_size: Count = 1000
+    alert_threshold: Share = 0.05
+    min_samples: Count = 100
+
+
+class ModelPolicy(_Section):
+    """``[models.NAME]``: what Watchkeeper should know about one model."""
+
+    task: Literal["binary"] = "binary"
+    positive: bool | int | float | str = 1
+    drift: DriftPolicy = DriftPolicy()
+    quality: QualityPolicy = QualityPolicy()
+
+
+class Settings(BaseSettings):
+    """All settings, checked and immutable; without arguments, the defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    data_dir: Path = Path("watchkeeper-data")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    models: dict[ModelName, ModelPolicy] = {}
+
+    def policy(self, model: str) -> ModelPolicy:
+        """Return what was set for `model`, or the defaults."""
+        return self.models.get(model, ModelPolicy())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Look at nothing but the arguments: `load_settings` is who reads the environment."""
+        return (init_settings,)
+
+
+def load_settings(
+    config_file: Path | None = None,
+    data_dir: Path | None = None,
+    *,
+    server: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings of this working directory, environment and command line.
+
+    Parameters
+    ----------
+    config_file : Path, optional
+        A TOML file; without it, ``watchkeeper.toml`` if there is one.
+    data_dir : Path, optional
+        From the command line, over everything else.
+    server : mapping, optional
+        Keys of ``[server]`` from the command line; those that are None are left out.
+
+    Raises
+    ------
+    NotFoundError
+        If `config_file` does not exist.
+    UnknownSettingError
+        If a key or a ``WATCHKEEPER_`` variable does not exist.
+    ConfigError
+        If a value is wrong, or the file is not TOML.
+    """
+    over = {key: value for key, value in (server or {}).items() if value is not None}
+    arguments: dict[str, Any] = {"server": over} if over else {}
+    if data_dir is not None:
+        arguments["data_dir"] = data_dir
+    file, from_file = _read_file(config_file)
+    layers = [(str(file), from_file), ("the environment", _read_environment())]
+    layers.append(("the command line", arguments))
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = _merged(merged, layer)
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise _explained(error, layers) from None
+    return settings
+
+
+def _read_file(config_file: Path | None) -> tuple[Path, dict[str, Any]]:
+    path = config_file or FILE
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if config_file is None:
+            return path, {}
+        raise NotFoundError(
+            "settings file", str(path), "Leave --config out to go on with the defaults."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("the text", str(path), str(error), "TOML in UTF-8") from None
+
+
+def _read_environment() -> dict[str, Any]:
+    for variable in os.environ:
+        if variable.upper().startswith(PREFIX):
+            _require_known_variable(variable)
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        named = re.search(r'"([^"]+)"', str(error))
+        raise ConfigError(
+            named[1] if named else "a list", "the environment", "not JSON", 'JSON such as ["a"]'
+        ) from None
+
+
+def _require_known_variable(variable: str) -> None:
+    known = {PREFIX + "__".join(path).upper() for path in _paths(Settings)}
+    path = variable.upper().split("__")
+    if path[0] == f"{PREFIX}MODELS" and len(path) > 1:
+        path[1] = "NAME"
+    if "__".join(path) not in known:
+        near = difflib.get_close_matches("__".join(path), known, n=1)
+        raise UnknownSettingError(
+            variable, "the environment", f"Did you mean {near[0]}?" if near else ""
+        )
+
+
+def _paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every setting, with NAME for the name of a model."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        own: tuple[str, ...] = (name,)
+        if inner is not None and get_args(inner)[1:] == (ModelPolicy,):
+            own, inner = (name, "NAME"), ModelPolicy
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from ((*own, *rest) for rest in _paths(inner))
+        else:
+            yield own
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(under)
+    for key, value in over.items():
+        below = both.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            both[key] = _merged(below, value)
+        else:
+            both[key] = value
+    return both
+
+
+def _explained(
+    error: ValidationError, layers: list[tuple[str, dict[str, Any]]]
+) -> ConfigError | UnknownSettingError:
+    """Return the first fault as one of our errors, with where it comes from."""
+    fault = error.errors(include_url=False)[0]
+    path = [str(part) for part in fault["loc"] if part != "[key]"]
+    source = next((name for name, layer in reversed(layers) if _holds(layer, path)), layers[0][0])
+    key = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        known = {".".join(each) for each in _paths(Settings)}
+        sections = {each.rpartition(".")[0] for each in known}
+        named = [*path]
+        if named[0] == "models" and len(named) > 1:
+            named[1] = "NAME"
+        near = difflib.get_close_matches(".".join(named), sorted(known | sections), n=1)
+        return UnknownSettingError(key, source, f"Did you mean {near[0]!r}?" if near else "")
+    shown = "…" if "api_keys" in path else fault["input"]  # a secret is not repeated
+    return ConfigError(key, source, shown, _expected(fault["type"], fault["msg"]))
+
+
+def _holds(layer: Mapping[str, Any], path: list[str]) -> bool:
+    value: Any = layer
+    for part in path:
+        if not isinstance(value, Mapping):
+            return True
+        if part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _expected(kind: str, message: str) -> str:
+    if kind.startswith("byte_size"):
+        return "a size in bytes, or with its unit, such as '64 MiB'"
+    if kind == "value_error":
+        return message.rpartition("expected ")[2].rstrip(".")
+    return re.sub(r"^(Input should be|Value should have) ", "", message).replace(
+        "a valid dictionary or instance of", "a table with the settings of"
+    )
