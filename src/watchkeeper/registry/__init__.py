@@ -1,0 +1,33 @@
+"""The registry: immutable model versions whose bytes are checked before they are loaded.
+
+>>> import tempfile
+>>> import numpy as np
+>>> from sklearn.linear_model import LogisticRegression
+>>> from watchkeeper.registry import ModelRegistry
+>>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 1, 1])
+>>> with tempfile.TemporaryDirectory() as folder, ModelRegistry(folder) as registry:
+...     model_id = registry.register_model(
+...         LogisticRegression().fit(x, y), "risk", "1.0.0", {"accuracy": 0.91})
+...     registry.promote_to_production(model_id)
+...     registry.get_production_model("risk"), registry.load_model(model_id).predict([[3.0]])
+('risk:1.0.0', array([1]))
+"""
+
+from watchkeeper.registry.formats import UnsafeFormatError, UntrustedTypesError
+from watchkeeper.registry.registry import ModelRegistry
+from watchkeeper.registry.runtime import Answers, ModelOutputError, Runtime
+from watchkeeper.registry.signature import Feature, Signature
+from watchkeeper.registry.versions import ModelVersion, Status
+
+__all__ = [
+    "Answers",
+    "Feature",
+    "ModelOutputError",
+    "ModelRegistry",
+    "ModelVersion",
+    "Runtime",
+    "Signature",
+    "Status",
+    "UnsafeFormatError",
+    "UntrustedTypesError",
+]

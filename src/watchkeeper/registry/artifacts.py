@@ -1,0 +1,108 @@
+"""Files of a version: written whole or not at all, and checked before they are believed."""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.errors import IntegrityError
+
+__all__ = ["Artifacts"]
+
+_INCOMING = ".incoming"
+
+
+class Artifacts:
+    """The folders of all versions under `root`, one a version: ``<model>/<version>/``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folder(self, model_name: str, version: str) -> Path:
+        """Return where the files of a version lie."""
+        return self._root / model_name / version
+
+    def prepare(self, files: Mapping[str, bytes]) -> tuple[Path, dict[str, dict[str, Any]]]:
+        """Write `files` to a folder aside; return it and each file's ``sha256`` and ``size``."""
+        folder = self._root / _INCOMING / secrets.token_hex(8)
+        folder.mkdir(parents=True)
+        about: dict[str, dict[str, Any]] = {}
+        for name, data in files.items():
+            with (folder / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            about[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        _sync(folder)
+        return folder, about
+
+    def publish(self, prepared: Path, model_name: str, version: str) -> None:
+        """Move a prepared folder to its place, in one step.
+
+        The caller holds the version's row in an open transaction, so that a folder that is there
+        already is what a registration left that died before it committed.
+        """
+        target = self.folder(model_name, version)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            orphan = self._root / _INCOMING / secrets.token_hex(8)
+            target.rename(orphan)
+            shutil.rmtree(orphan)
+        prepared.rename(target)
+        _sync(target.parent)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a prepared folder that is not needed, if it is there."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def read(self, folder: Path, name: str, about: Mapping[str, Any]) -> bytes:
+        """Return the bytes of a file, which are those that were registered.
+
+        Raises
+        ------
+        IntegrityError
+            If the file is missing or differs in a single bit.
+        """
+        path = folder / name
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise IntegrityError(
+                f"{path} cannot be read ({error.strerror}); its version was registered with it",
+                "Restore the file from a backup, or roll back to another version.",
+            ) from error
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != about["sha256"]:
+            raise IntegrityError(
+                f"{path} has SHA-256 {actual}; it was registered with {about['sha256']}",
+                "Somebody changed the file. Restore it from a backup, or roll back.",
+            )
+        return data
+
+    def verify(self, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+        """Check every file of a version, and that there is no other.
+
+        Raises
+        ------
+        IntegrityError
+            If anything was changed, removed or added.
+        """
+        for name, about in files.items():
+            self.read(folder, name, about)
+        added = sorted(path.name for path in folder.iterdir() if path.name not in files)
+        if added:
+            raise IntegrityError(
+                f"{folder} holds files that were not registered: {', '.join(added)}",
+                "Remove them after finding out who put them there.",
+            )
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

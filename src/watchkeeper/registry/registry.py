@@ -1,0 +1,325 @@
+"""`ModelRegistry`: register, promote, load and take back model versions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from watchkeeper.clock import Clock, system_clock
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import check_name
+from watchkeeper.registry import formats, reference
+from watchkeeper.registry.artifacts import Artifacts
+from watchkeeper.registry.formats import Format
+from watchkeeper.registry.repository import Repository
+from watchkeeper.registry.runtime import Runtime, onnx_signature
+from watchkeeper.registry.signature import Signature, of_estimator, of_training_data
+from watchkeeper.registry.versions import ModelVersion, Status
+
+__all__ = ["ModelRegistry"]
+
+_MANIFEST = "manifest.json"
+_REFERENCE = "reference.parquet"
+
+
+class ModelRegistry:
+    """Immutable versions of models, and which of them is in production.
+
+    Many processes may use one registry at once. Every change is kept in its audit trail.
+
+    Parameters
+    ----------
+    registry_path : path
+        Folder of the artifacts; made when it is not there.
+    database_url : str, optional
+        Of the control database; by default ``control.db`` in the folder.
+    clock : callable
+        Where the time is read.
+    """
+
+    def __init__(
+        self,
+        registry_path: str | Path = "./model_registry",
+        *,
+        database_url: str | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.path = Path(registry_path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._artifacts = Artifacts(self.path)
+        url = database_url or f"sqlite:///{self.path / 'control.db'}"
+        self._repository = Repository(url, self._artifacts.folder)
+        self._clock = clock
+
+    def register_model(
+        self,
+        model: Any,
+        model_name: str,
+        version: str,
+        metrics: Mapping[str, float],
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        *,
+        training_data: object = None,
+        signature: Signature | None = None,
+        format: Format | None = None,  # noqa: A002 - the word users know
+        trusted: Sequence[str] = (),
+        allow_unsafe: bool = False,
+        actor: str = "",
+    ) -> str:
+        """Keep a version; it never changes afterwards.
+
+        Parameters
+        ----------
+        model : estimator, bytes, onnx.ModelProto or object
+            A fitted scikit-learn estimator, an ONNX model, or, with `allow_unsafe`, any object
+            with ``predict``.
+        model_name, version : str
+            Each 1 to 100 of ``A-Z a-z 0-9 . _ -``.
+        metrics : mapping of str to float
+            What was measured on held-out data. ``accuracy`` and ``auc`` are the baseline of
+            quality monitoring.
+        training_data : data frame, dict of columns or 2-D array, optional
+            What it learned from (columns that are not features are left out). The signature and
+            the reference of drift checks are taken from it.
+        signature : Signature, optional
+            What the model takes; otherwise from `training_data`, or from the model itself.
+        format : {"skops", "onnx", "joblib"}, optional
+        trusted : sequence of str
+            Names of types beyond scikit-learn's own that loading this version may make.
+        allow_unsafe : bool
+            Consent to a format that can run code when it is loaded; recorded on the version.
+
+        Returns
+        -------
+        str
+            The model id, ``name:version``.
+
+        Raises
+        ------
+        ConflictError
+            If the model has this version already.
+        UntrustedTypesError, UnsafeFormatError, InvalidValueError
+            If the model cannot be kept as asked for.
+        """
+        check_name(model_name, "model_name")
+        check_name(version, "version")
+        measured = _checked_metrics(metrics)
+        kind = format or formats.natural_format(model)
+        data = formats.dump(model, kind, trusted=trusted, allow_unsafe=allow_unsafe)
+        about = formats.about_model(model, kind)
+        files = {f"model{formats.suffix_of(kind)}": data}
+        file_name = next(iter(files))
+        if training_data is not None:
+            frame = reference.as_frame(training_data)
+            names = _feature_names(model, kind, frame.columns)
+            frame = frame.select(names)
+            files[_REFERENCE], about["training_data"] = reference.sample(frame)
+            signature = signature or of_training_data(frame)
+        elif signature is None:
+            signature = (
+                onnx_signature(formats.load(data, kind, trusted=(), unsafe=False))
+                if kind == "onnx"
+                else of_estimator(model)
+            )
+        described = {
+            "model_id": f"{model_name}:{version}",
+            "model_name": model_name,
+            "version": version,
+            "format": kind,
+            "unsafe": kind == "joblib",
+            "trusted": sorted(trusted),
+            "metrics": measured,
+            "description": description,
+            "tags": {str(name): str(value) for name, value in (tags or {}).items()},
+            "signature": None if signature is None else signature.to_dict(),
+            "about": about,
+        }
+        files[_MANIFEST] = json.dumps(described, indent=2, sort_keys=True).encode()
+        folder, digests = self._artifacts.prepare(files)
+        try:
+            self._repository.add(
+                {
+                    **described,
+                    "status": Status.REGISTERED,
+                    "files": digests,
+                    "file_name": file_name,
+                    "file_hash": digests[file_name]["sha256"],
+                },
+                lambda: self._artifacts.publish(folder, model_name, version),
+                at=self._clock(),
+                actor=actor,
+                evidence={"files": digests, "unsafe": kind == "joblib", "trusted": sorted(trusted)},
+            )
+        finally:
+            self._artifacts.discard(folder)
+        return f"{model_name}:{version}"
+
+    def load_model(self, model_id: str) -> Any:
+        """Return the model of a version, after its digest has been checked.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        IntegrityError
+            If its file is not what was registered; nothing was deserialised then.
+        """
+        version = self.get(model_id)
+        path = Path(version.file_path)
+        data = self._artifacts.read(path.parent, path.name, version.files[path.name])
+        return formats.load(
+            data,
+            version.format,  # type: ignore[arg-type]
+            trusted=version.trusted,
+            unsafe=version.unsafe,
+        )
+
+    def open_runtime(self, model_id: str) -> Runtime:
+        """Return a version ready to predict; raises as `load_model`."""
+        return Runtime(self.get(model_id), self.load_model(model_id))
+
+    def reference(self, model_id: str) -> pa.Table | None:
+        """Return the kept sample of the training data; None if none was given.
+
+        Raises
+        ------
+        IntegrityError
+            If the file is not what was registered.
+        """
+        version = self.get(model_id)
+        if _REFERENCE not in version.files:
+            return None
+        folder = Path(version.file_path).parent
+        data = self._artifacts.read(folder, _REFERENCE, version.files[_REFERENCE])
+        return reference.read_sample(data)
+
+    def promote_to_production(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
+        """Put a version in production; that model's former one goes to staging.
+
+        A version whose files are not what was registered is refused with `IntegrityError`.
+        """
+        self.verify(model_id)
+        self._repository.promote(model_id, at=self._clock(), actor=actor, reason=reason)
+
+    def rollback(self, model_name: str, *, reason: str = "", actor: str = "") -> str:
+        """Put back what was in production before, at once; return its model id.
+
+        Promotions form a stack: rolling back twice goes back two.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no earlier version.
+        IntegrityError
+            If the earlier version's files are not what was registered; nothing has changed then.
+        """
+        return self._repository.roll_back(
+            model_name, self._verify, at=self._clock(), actor=actor, reason=reason
+        ).model_id
+
+    def archive(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
+        """Put a version aside; the one in production is refused with `ConflictError`."""
+        self._repository.archive(model_id, at=self._clock(), actor=actor, reason=reason)
+
+    def get(self, model_id: str) -> ModelVersion:
+        """Return a version; raises `NotFoundError` if there is none of that id."""
+        return self._repository.get(model_id)
+
+    def get_production_model(self, model_name: str | None = None) -> str | None:
+        """Return the id of the version in production, or None.
+
+        Without a name, that of the only model that has one.
+
+        Raises
+        ------
+        InvalidValueError
+            If no name is given and several models have a version in production.
+        """
+        production = self.production()
+        if model_name is not None:
+            return production.get(model_name)
+        if len(production) > 1:
+            raise InvalidValueError("model_name", None, f"one of {', '.join(sorted(production))}")
+        return next(iter(production.values()), None)
+
+    def production(self) -> dict[str, str]:
+        """Return the model ids in production, by model name."""
+        return self._repository.production()
+
+    def list_models(
+        self, status: Status | str | None = None, model_name: str | None = None
+    ) -> list[ModelVersion]:
+        """Return versions, the newest first."""
+        if status is not None and status not in set(Status):
+            raise InvalidValueError("status", status, f"one of {', '.join(Status)}")
+        return self._repository.find(None if status is None else Status(status), model_name)
+
+    def history(self, model_name: str) -> list[dict[str, Any]]:
+        """Return the audit trail of a model: at, actor, action, subject, reason, evidence."""
+        return self._repository.history(model_name)
+
+    def generation(self) -> int:
+        """Return a number that grows with every change, for those who watch for one."""
+        return self._repository.generation()
+
+    def verify(self, model_id: str) -> None:
+        """Check that a version's files are those that were registered, and no others.
+
+        Raises
+        ------
+        IntegrityError
+            If anything was changed, removed or added.
+        """
+        self._verify(self.get(model_id))
+
+    def close(self) -> None:
+        """Close the control database."""
+        self._repository.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _verify(self, version: ModelVersion) -> None:
+        self._artifacts.verify(Path(version.file_path).parent, version.files)
+
+
+def _checked_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    checked: dict[str, float] = {}
+    for name, value in metrics.items():
+        try:
+            checked[str(name)] = float(value)
+        except (TypeError, ValueError):
+            raise InvalidValueError(f"metrics[{name!r}]", value, "a number") from None
+        if checked[str(name)] - checked[str(name)] != 0.0:
+            raise InvalidValueError(f"metrics[{name!r}]", value, "a finite number")
+    return checked
+
+
+def _feature_names(model: Any, kind: Format, columns: Sequence[str]) -> list[str]:
+    """Return which columns of the training data are features of the model, in its order."""
+    names = None if kind == "onnx" else getattr(model, "feature_names_in_", None)
+    if names is not None:
+        missing = [str(name) for name in names if name not in columns]
+        if missing:
+            raise InvalidValueError(
+                "training_data", list(columns), f"also the model's features {', '.join(missing)}"
+            )
+        return [str(name) for name in names]
+    count = None if kind == "onnx" else getattr(model, "n_features_in_", None)
+    if count is not None and count != len(columns):
+        raise InvalidValueError(
+            "training_data", list(columns), f"the {count} features of the model and nothing else"
+        )
+    return list(columns)

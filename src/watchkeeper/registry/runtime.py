@@ -1,0 +1,249 @@
+"""A loaded version that predicts: one face for scikit-learn, ONNX and whatever has ``predict``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.errors import InvalidValueError, MissingExtraError, WatchkeeperError
+from watchkeeper.registry.signature import Signature
+from watchkeeper.registry.versions import ModelVersion
+
+__all__ = ["Answers", "Batch", "ModelOutputError", "Runtime"]
+
+Batch = npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]
+"""Rows to predict: a matrix in the order of the signature, or columns by name."""
+
+
+class ModelOutputError(WatchkeeperError):
+    """A model answered with something that is not one answer a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model answered to `n` rows.
+
+    Attributes
+    ----------
+    predictions : numpy.ndarray, shape (n,) or (n, k)
+    scores : numpy.ndarray, shape (n,), or None
+        Probability of the second class of two, or of the predicted class of several.
+    probabilities : numpy.ndarray, shape (n, n_classes), or None
+    classes : tuple or None
+        What the columns of `probabilities` stand for.
+    """
+
+    predictions: npt.NDArray[Any]
+    scores: npt.NDArray[np.float64] | None = None
+    probabilities: npt.NDArray[np.float64] | None = None
+    classes: tuple[Any, ...] | None = None
+
+
+class Runtime:
+    """One loaded version.
+
+    Parameters
+    ----------
+    version : ModelVersion
+    model : object
+        A fitted scikit-learn estimator, an ``onnxruntime.InferenceSession``, or anything with
+        ``predict``.
+
+    Attributes
+    ----------
+    wants_matrix : bool
+        Whether `predict` is best given a matrix; columns by name otherwise.
+    """
+
+    def __init__(self, version: ModelVersion, model: Any) -> None:
+        self.version = version
+        self.model_id, self.model_name = version.model_id, version.model_name
+        self.signature: Signature | None = version.signature
+        self._model = model
+        self._answer: Callable[[Any], Answers]
+        if version.format == "onnx":
+            self._answer = _onnx(model)
+            self.wants_matrix = len(model.get_inputs()) == 1
+            self._named = not self.wants_matrix
+        else:
+            self._answer = _estimator(model)
+            self._named = getattr(model, "feature_names_in_", None) is not None
+            numeric = self.signature is None or self.signature.all_numeric
+            self.wants_matrix = numeric and not self._named
+
+    def predict(self, batch: Batch) -> Answers:
+        """Return the answers to the rows of `batch`.
+
+        Raises
+        ------
+        ModelOutputError
+            If there is not one answer a row.
+        Exception
+            Whatever the model itself raises.
+        """
+        if isinstance(batch, np.ndarray):
+            rows, given = len(batch), self._from_matrix(batch)
+        else:
+            rows, given = len(next(iter(batch.values()), ())), self._from_columns(batch)
+        answers = self._answer(given)
+        if answers.predictions.ndim == 0 or len(answers.predictions) != rows:
+            raise ModelOutputError(
+                f"{self.model_id} answered {rows} rows with an array of shape "
+                f"{answers.predictions.shape}; expected one answer a row"
+            )
+        if answers.probabilities is not None and len(answers.probabilities) != rows:
+            raise ModelOutputError(
+                f"{self.model_id} answered {rows} rows with {len(answers.probabilities)} rows of "
+                "probabilities"
+            )
+        return answers
+
+    def _from_matrix(self, matrix: npt.NDArray[np.float64]) -> Any:
+        if not self._named:
+            return matrix
+        names = self._names(matrix.shape[1])
+        return self._frame(dict(zip(names, matrix.T, strict=True)))
+
+    def _from_columns(self, columns: Mapping[str, Sequence[Any]]) -> Any:
+        names = self._names(len(columns))
+        ordered = {name: self._typed(name, columns[name]) for name in names}
+        if self._named:
+            return self._frame(ordered)
+        numeric = self.signature is None or self.signature.all_numeric
+        return np.column_stack(
+            [np.asarray(each, dtype=np.float64 if numeric else object) for each in ordered.values()]
+        )
+
+    def _names(self, count: int) -> Sequence[str]:
+        if self.signature is not None:
+            return self.signature.names
+        if self._named and hasattr(self._model, "feature_names_in_"):
+            return [str(name) for name in self._model.feature_names_in_]
+        return [f"x{i}" for i in range(count)]
+
+    def _typed(self, name: str, values: Sequence[Any]) -> Any:
+        if self.signature is not None:
+            kind = self.signature.features[self.signature.names.index(name)].type
+            if kind in {"number", "integer"}:
+                return np.asarray(values, dtype=np.float64)  # None becomes NaN
+        return values
+
+    def _frame(self, columns: Mapping[str, Any]) -> Any:
+        if self.version.format == "onnx":
+            return columns
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtraError(
+                f"{self.model_id}, which was fitted on a data frame,", "pandas"
+            ) from None
+        return pd.DataFrame(columns)
+
+
+def _estimator(model: Any) -> Callable[[Any], Answers]:
+    """Return how an estimator answers; the steps before the last of a pipeline run once."""
+    if not callable(getattr(model, "predict", None)):
+        raise InvalidValueError("model", type(model).__name__, "an object with a method predict")
+    if type(model).__name__ == "Pipeline" and hasattr(model, "steps") and len(model.steps) > 1:
+        transform, last = model[:-1].transform, _final(model[-1])
+        return lambda given: last(transform(given))
+    return _final(model)
+
+
+def _final(model: Any) -> Callable[[Any], Answers]:
+    classes = getattr(model, "classes_", None)
+    if classes is None or not hasattr(model, "predict_proba"):
+        return lambda given: Answers(np.asarray(model.predict(given)))
+    names = tuple(np.asarray(classes).tolist())
+    if type(model).__module__ == "sklearn.linear_model._logistic" and len(names) == 2:
+        return _logistic(model, np.asarray(classes), names)
+
+    def answer(given: Any) -> Answers:
+        probabilities = np.asarray(model.predict_proba(given), dtype=np.float64)
+        predictions = np.asarray(model.predict(given))
+        return Answers(predictions, _scores(probabilities), probabilities, names)
+
+    return answer
+
+
+def _logistic(
+    model: Any, classes: npt.NDArray[Any], names: tuple[Any, ...]
+) -> Callable[[Any], Answers]:
+    """Answer from one call of ``decision_function``, as scikit-learn itself does in two."""
+    from scipy.special import expit
+
+    def answer(given: Any) -> Answers:
+        decision = model.decision_function(given)
+        positive = expit(decision)
+        probabilities = np.column_stack((1.0 - positive, positive))
+        predictions = classes[(decision > 0).astype(np.intp)]
+        return Answers(predictions, positive, probabilities, names)
+
+    return answer
+
+
+def _scores(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if probabilities.shape[1] == 2:
+        return probabilities[:, 1]
+    best: npt.NDArray[np.float64] = probabilities.max(axis=1)
+    return best
+
+
+def _onnx(session: Any) -> Callable[[Any], Answers]:
+    inputs = session.get_inputs()
+    outputs = [output.name for output in session.get_outputs()]
+
+    def answer(given: Any) -> Answers:
+        if len(inputs) == 1:
+            feed = {inputs[0].name: np.asarray(given, dtype=_ONNX_TYPES[inputs[0].type])}
+        else:
+            feed = {
+                each.name: np.asarray(given[each.name], dtype=_ONNX_TYPES[each.type]).reshape(-1, 1)
+                for each in inputs
+            }
+        found = session.run(outputs, feed)
+        predictions = np.asarray(found[0])
+        if predictions.ndim == 2 and predictions.shape[1] == 1:
+            predictions = predictions[:, 0]
+        if len(found) == 1:
+            return Answers(predictions)
+        if isinstance(found[1], list):  # one mapping of class to probability a row
+            names = tuple(found[1][0]) if found[1] else ()
+            table = [[row[name] for name in names] for row in found[1]]
+        else:
+            table = found[1]
+            names = tuple(range(np.shape(table)[1]))
+        probabilities = np.asarray(table, dtype=np.float64)
+        return Answers(predictions, _scores(probabilities), probabilities, names)
+
+    return answer
+
+
+_ONNX_TYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": object,
+}
+
+
+def onnx_signature(session: Any) -> Signature:
+    """Return what an ONNX model's inputs say it takes."""
+    from watchkeeper.registry.signature import Feature
+
+    inputs = session.get_inputs()
+    if len(inputs) == 1:
+        count = inputs[0].shape[-1] if len(inputs[0].shape) > 1 else 1
+        if not isinstance(count, int):
+            raise InvalidValueError(
+                "model", inputs[0].shape, "an ONNX input with a fixed number of features"
+            )
+        return Signature(tuple(Feature(f"x{i}", "number") for i in range(count)))
+    kinds = {"tensor(string)": "string", "tensor(bool)": "boolean"}
+    return Signature(
+        tuple(Feature(each.name, kinds.get(each.type, "number")) for each in inputs)  # type: ignore[arg-type]
+    )

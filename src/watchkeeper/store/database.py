@@ -1,0 +1,207 @@
+"""The control database: what is in production, and who changed it when and why.
+
+One schema for SQLite (the default) and PostgreSQL. It is brought up to date when it is opened;
+Alembic is loaded only when there is something to do.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.types import TypeDecorator
+
+from watchkeeper.clock import as_utc
+from watchkeeper.errors import ConflictError, UnavailableError
+from watchkeeper.store.segments import locked
+
+__all__ = ["HEAD", "ControlDatabase", "audit", "metadata", "model_versions", "promotions"]
+
+HEAD = "0001"
+"""The newest migration."""
+
+_BUSY = 30.0  # seconds that a writer waits for another
+
+
+class _UtcTime(TypeDecorator[datetime]):
+    """Aware times, kept as UTC where the database has no time zones."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        return None if value is None else as_utc(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        return None if value is None else as_utc(value)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+_number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # so that SQLite counts by itself
+
+model_versions = sa.Table(
+    "model_versions",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("model_id", sa.Text, nullable=False, unique=True),
+    sa.Column("model_name", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("format", sa.Text, nullable=False),
+    sa.Column("unsafe", sa.Boolean, nullable=False),
+    sa.Column("trusted", sa.JSON, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),
+    sa.Column("file_name", sa.Text, nullable=False),
+    sa.Column("file_hash", sa.Text, nullable=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("signature", sa.JSON, nullable=True),
+    sa.Column("about", sa.JSON, nullable=False),
+    sa.Column("registered_at", _UtcTime, nullable=False),
+    sa.Column("promoted_at", _UtcTime, nullable=True),
+    sa.Column("demoted_at", _UtcTime, nullable=True),
+    sa.UniqueConstraint("model_name", "version"),
+)
+sa.Index(
+    "ix_one_production_a_model",
+    model_versions.c.model_name,
+    unique=True,
+    sqlite_where=model_versions.c.status == "production",
+    postgresql_where=model_versions.c.status == "production",
+)
+
+promotions = sa.Table(
+    "promotions",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("model_name", sa.Text, nullable=False, index=True),
+    sa.Column("model_id", sa.Text, nullable=False),
+    sa.Column("former", _number, nullable=True),
+    sa.Column("current", sa.Boolean, nullable=False),
+    sa.Column("at", _UtcTime, nullable=False),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("at", _UtcTime, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False, index=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+)
+
+
+class ControlDatabase:
+    """The control database at `url`, brought up to date.
+
+    Raises
+    ------
+    ConflictError
+        If it was written by a newer Watchkeeper.
+    UnavailableError
+        If it cannot be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._engine = sa.create_engine(
+            self._url, json_serializer=lambda value: json.dumps(value, sort_keys=True)
+        )
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        try:
+            self._migrate()
+        except sa.exc.OperationalError as error:
+            raise UnavailableError(
+                f"the control database {self._url.render_as_string()} cannot be opened: "
+                f"{error.orig}",
+                "Check that its folder exists and can be written, or that its server runs.",
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection whose statements see one state."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection that commits when the block ends well and rolls back when not.
+
+        Of several writers one at a time has it; the others wait.
+        """
+        writer = self._engine.connect().execution_options(writes=True)
+        with writer as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def version(self) -> str | None:
+        """Return the migration that the database is at; None if it is new."""
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+    def _migrate(self) -> None:
+        if self.version() == HEAD:
+            return
+        if self._engine.dialect.name == "sqlite" and self._url.database:
+            with locked(Path(self._url.database + ".migrating"), wait=True):
+                self._upgrade()
+        else:
+            self._upgrade()
+
+    def _upgrade(self) -> None:
+        version = self.version()
+        if version == HEAD:
+            return  # another process was faster
+        if version is not None and version > HEAD:
+            raise ConflictError(
+                f"the control database {self._url.render_as_string()} is at migration {version}; "
+                f"this Watchkeeper knows migrations up to {HEAD}",
+                "Install the Watchkeeper that wrote it, or a newer one.",
+            )
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.write() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7046029254386353131)"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its place at once: two that read first and then write would block each other.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
