@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from watchkeeper.clock import system_clock
 from watchkeeper.errors import WatchkeeperError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Invocation:
     def app(self) -> "App":
         from watchkeeper.app import App
 
-        return App(self.settings)
+        return App(self.settings, clock=system_clock)  # a command runs now
 
     @cached_property
     def console(self) -> "Console":

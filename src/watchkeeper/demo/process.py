@@ -1,0 +1,113 @@
+"""A real ``watchkeeper serve`` in a process of its own, which ends when the demo does."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from watchkeeper.demo.http import Connection, RefusedError
+from watchkeeper.errors import UnavailableError
+
+__all__ = ["Server", "ServerDiedError", "serving"]
+
+HOST = "127.0.0.1"
+_READY_WITHIN = 60.0  # seconds
+_GONE_WITHIN = 30.0  # seconds after SIGTERM
+_LINES = 5  # of the log that an error repeats
+
+
+class ServerDiedError(UnavailableError):
+    """The server ended, or did not become ready."""
+
+    def __init__(self, what: str, log: str) -> None:
+        super().__init__(f"{what}. Its last words: {_last_lines(Path(log))}", f"Its log: {log}")
+        self.args = (what, log)
+        self.log = log
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server.
+
+    Attributes
+    ----------
+    process : subprocess.Popen
+    port : int
+    log : Path
+        What it prints.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"http://{HOST}:{self.port}"
+
+    def require_alive(self) -> None:
+        """Raise `ServerDiedError` if it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise ServerDiedError(f"the server ended with exit code {code}", str(self.log))
+
+    async def ready(self) -> None:
+        """Return when it answers predictions; raise `ServerDiedError` if it never does."""
+        deadline = time.monotonic() + _READY_WITHIN
+        while time.monotonic() < deadline:
+            self.require_alive()
+            try:
+                connection = await Connection.open(HOST, self.port)
+                await connection.send("/v2/health/ready", method="GET")
+                connection.close()
+            except (OSError, RefusedError, UnavailableError):
+                await asyncio.sleep(0.05)
+            else:
+                return
+        raise ServerDiedError(f"the server was not ready within {_READY_WITHIN:g} s", str(self.log))
+
+
+@contextmanager
+def serving(config: Path, port: int) -> Iterator[Server]:
+    """Run a server with the settings file `config` on `port`, and end it in the end."""
+    log = config.with_name("server.log")
+    command = [sys.executable, "-m", "watchkeeper", "serve", "--config", str(config)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={key: each for key, each in os.environ.items() if "WATCHKEEPER_" not in key},
+            start_new_session=True,  # Ctrl-C is for the demo, which ends the server in its turn
+        )
+    try:
+        yield Server(process, port, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_GONE_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _last_lines(log: Path) -> str:
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        return " / ".join(line.strip() for line in deque(lines, _LINES)) or "(none)"
