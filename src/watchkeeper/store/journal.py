@@ -118,8 +118,9 @@ class Journal:
         JournalFullError
             If there is no room; then none of them is kept.
         """
+        self._require_own_process()
         with self._lock:
-            self._require_ours()
+            self._require_open()
             self._require_room(len(lines))
             try:
                 written = 0
@@ -146,8 +147,9 @@ class Journal:
         JournalFullError
             If there is no room; then none of it is kept.
         """
+        self._require_own_process()
         with self._lock:
-            self._require_ours()
+            self._require_open()
             self._require_room(rows.nbytes)
         rows = rows.replace_schema_metadata({"event": event, "model": model})
         token = secrets.token_hex(8)
@@ -164,13 +166,22 @@ class Journal:
         with self._lock:
             # Segments of one journal land in order: what was written before comes before.
             self.seal()
-            for path in partial:
-                empty = segment_path(self.folder, self._number, ".open")
-                os.close(self._fd)
-                self._start_segment(self._number + 1)
-                path.rename(empty.with_suffix(".arrow"))
-                empty.unlink()
-            sync_folder(self.folder)
+            try:
+                self._require_open()
+                if self._lines:
+                    raise JournalFullError(str(self.folder), "it cannot start a new segment")
+                for path in partial:
+                    empty, fd = self._path, self._fd
+                    self._start_segment(self._number + 1)
+                    os.close(fd)
+                    path.rename(empty.with_suffix(".arrow"))
+                    empty.unlink()
+                sync_folder(self.folder)
+            except OSError as error:
+                raise JournalFullError(str(self.folder), error.strerror or str(error)) from error
+            finally:
+                for path in partial:
+                    path.unlink(missing_ok=True)
 
     def seal(self) -> None:
         """Seal the open segment, if it has events, and start the next one.
@@ -270,9 +281,12 @@ class Journal:
                 return
             self._unsealed.pop(0)
 
-    def _require_ours(self) -> None:
+    def _require_open(self) -> None:
         if self._closing.is_set():
             raise UnavailableError("the journal is closed", "Open a new one.")
+
+    def _require_own_process(self) -> None:
+        # Before the lock is taken: a thread that did not survive the fork may hold it for ever.
         if os.getpid() != self._pid:
             raise UnavailableError(
                 f"the journal in {self.folder} belongs to process {self._pid}",

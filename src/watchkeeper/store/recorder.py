@@ -14,7 +14,7 @@ from watchkeeper.store.lines import encode
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["JournalRecorder", "WhenFull"]
+__all__ = ["JournalRecorder", "WhenFull", "events_of_table"]
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class JournalRecorder:
         if rows.num_rows >= _FEW_ROWS:
             self.journal.append_table(event, model, rows)
         elif rows.num_rows:
-            self.record(_events(event, model, rows))
+            self.record(events_of_table(event, model, rows))
 
     def close(self) -> None:
         """Seal the journal."""
@@ -94,7 +94,8 @@ class JournalRecorder:
             log.warning("predictions are recorded again; dropped so far: %d", self.dropped)
 
 
-def _events(event: EventKind, model: str, rows: "pa.Table") -> list[Event]:
+def events_of_table(event: EventKind, model: str, rows: "pa.Table") -> list[Event]:
+    """Return the rows of a bulk ingest as events."""
     made: list[Event] = []
     for row in rows.to_pylist(maps_as_pydicts="lossy"):
         fields: dict[str, Any] = {"model": model}
