@@ -322,6 +322,6 @@ def _expected(kind: str, message: str) -> str:
         return "a size in bytes, or with its unit, such as '64 MiB'"
     if kind == "value_error":
         return message.rpartition("expected ")[2].rstrip(".")
-    return re.sub(r"^(Input should be|Value should have) ", "", message).replace(
+    return re.sub(r"^(Input should be|Value should have) |, unable to .*", "", message).replace(
         "a valid dictionary or instance of", "a table with the settings of"
     )

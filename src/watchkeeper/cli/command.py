@@ -163,9 +163,7 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has seen enough. What is still buffered must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+        return _hush()
     return code if isinstance(code, int) else 0
 
 
@@ -189,13 +187,21 @@ def _guarded(function: Callable[[Invocation], int | None], cli: Invocation) -> i
             return function(cli) or 0
         finally:
             cli.close()
-    except (BrokenPipeError, typer.TyperException, typer.Exit, typer.Abort):
+    except (typer.TyperException, typer.Exit, typer.Abort):
         raise
+    except BrokenPipeError:
+        return _hush()
     except Exception as error:  # noqa: BLE001 - the last resort: nobody above would explain it
         if cli.debug:
             traceback.print_exc()
         _complain(*_told(error))
         return FAILED
+
+
+def _hush() -> int:
+    """Print no more: the reader has seen enough, and what is buffered must not complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return PIPE_CLOSED
 
 
 def _told(error: Exception) -> tuple[str, str]:
@@ -210,8 +216,7 @@ def _told(error: Exception) -> tuple[str, str]:
 
 def _explain_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
-        sys.stdout.write(context.get_help() + "\n")
+    if type(error).__name__ == "NoArgsIsHelpError":  # making it has printed the help
         return 0
     path = context.command_path if context is not None else "watchkeeper"
     told = getattr(error, "format_message", error.__str__)()

@@ -1,14 +1,14 @@
-"""``watchkeeper doctor``: is everything in order for serving and recording?"""
+"""``watchkeeper doctor``: whether everything is in order for serving and recording."""
 
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
 from watchkeeper.cli.command import Invocation, command, table
-from watchkeeper.errors import WatchkeeperError
 from watchkeeper.results import Result
 
 if TYPE_CHECKING:
@@ -50,21 +50,25 @@ def _examine(cli: Invocation) -> Iterator[Check]:
     if not where.ok:
         return
     yield _disk(cli.app)
-    yield _check("control database", lambda: f"{len(cli.app.registry.list_models())} versions")
-    for name, model_id in sorted(_production(cli.app).items()):
-        yield _check(f"model {name}", lambda model_id=model_id: _verified(cli.app, model_id))
+    database = _check("control database", lambda: f"{len(cli.app.registry.list_models())} versions")
+    yield database
+    if database.ok:
+        for name, model_id in sorted(cli.app.registry.production().items()):
+            yield _check(f"model {name}", partial(_verified, cli.app, model_id))
     yield _journal(cli.app)
-    yield _check("events", lambda: ", ".join(cli.app.events.models()) or "none yet")
-    for name in _recorded(cli.app):
-        yield _check(f"events of {name}", lambda name=name: _counted(cli.app, name))
+    events = _check("events", lambda: ", ".join(cli.app.events.models()) or "none yet")
+    yield events
+    if events.ok:
+        for name in cli.app.events.models():
+            yield _check(f"events of {name}", partial(_counted, cli.app, name))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
-    """Look; what cannot be done is what is bad."""
+    """Look; whatever goes wrong is what is bad."""
     try:
         return Check(name, True, look())
-    except (WatchkeeperError, OSError) as error:
-        return Check(name, False, str(error))
+    except Exception as error:  # noqa: BLE001 - a doctor tells of every illness
+        return Check(name, False, " ".join(str(error).split()))
 
 
 def _disk(app: "App") -> Check:
@@ -72,13 +76,6 @@ def _disk(app: "App") -> Check:
     least = app.settings.store.min_free_bytes
     told = f"{free / 2**30:.1f} GiB free; recording stops below {least / 2**20:g} MiB"
     return Check("disk", free > least, told)
-
-
-def _production(app: "App") -> dict[str, str]:
-    try:
-        return app.registry.production()
-    except (WatchkeeperError, OSError):
-        return {}  # the check of the control database has said why
 
 
 def _verified(app: "App", model_id: str) -> str:
@@ -98,13 +95,6 @@ def _journal(app: "App") -> Check:
     if damaged:
         told += f"; {len(damaged)} damaged, kept in {folder / 'damaged'}"
     return Check("journal", not damaged, told)
-
-
-def _recorded(app: "App") -> list[str]:
-    try:
-        return app.events.models()
-    except (WatchkeeperError, OSError):
-        return []  # the check of the events has said why
 
 
 def _counted(app: "App", name: str) -> str:

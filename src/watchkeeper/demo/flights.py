@@ -87,10 +87,9 @@ def prepared(flights: pa.Table, weather: pa.Table) -> pa.Table:
     return table.sort_by(order).drop_columns("flight")
 
 
-def sample(flights: pa.Table, size: int, seed: int = 2013) -> pa.Table:
-    """Return `size` flights of all, each as likely as any other, still by event time."""
-    if size >= flights.num_rows:
-        return flights
+def sample(flights: pa.Table, share: float, seed: int = 2013) -> pa.Table:
+    """Return a `share` of the flights, each as likely as any other, still by event time."""
+    size = round(share * flights.num_rows)
     chosen = np.random.default_rng(seed).choice(flights.num_rows, size, replace=False)
     return flights.take(np.sort(chosen))
 

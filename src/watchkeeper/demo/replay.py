@@ -105,9 +105,12 @@ async def replay(
         If the server refuses a request, or goes away.
     """
     run = _Run(flights, model, told)
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(CONNECTIONS):
-            tasks.create_task(run.work(await Connection.open(host, port)))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(CONNECTIONS):
+                tasks.create_task(run.work(await Connection.open(host, port)))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None  # the first that failed; the others were called off
     connection = await Connection.open(host, port)
     await run.send_outcomes(connection, datetime.max.replace(tzinfo=UTC))
     connection.close()
@@ -120,7 +123,7 @@ class _Run:
         self._infer = f"/v2/models/{model}/infer"
         self._ingest = f"/v1/models/{model}/outcomes"
         self._landings: list[tuple[datetime, str, int]] = []  # a heap
-        self._hour = datetime.min.replace(tzinfo=UTC)
+        self._hour = datetime(1970, 1, 1, tzinfo=UTC)
         self.sent = self.outcomes = 0
 
     async def work(self, connection: Connection) -> None:

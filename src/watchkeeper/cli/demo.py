@@ -1,0 +1,158 @@
+"""``watchkeeper demo``: a year of real flights through a real server."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watchkeeper.cli.command import Invocation, command, table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from watchkeeper.demo.report import Report
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+FOLDER = Path("watchkeeper-demo")
+
+Full = Annotated[
+    bool,
+    typer.Option(
+        "--full/--fast",
+        help="All 336,776 flights, or a fifth of them from the whole year, within two minutes.",
+    ),
+]
+Days = Annotated[int | None, typer.Option(min=1, help="Only the first days of the year.")]
+Serve = Annotated[bool, typer.Option("--serve", help="Keep the server up until Ctrl-C.")]
+Folder = Annotated[Path | None, typer.Option("--dir", help=f"Where it happens: ./{FOLDER}.")]
+
+
+@command(commands)
+def demo(
+    cli: Invocation,
+    *,
+    full: Full = False,
+    days: Days = None,
+    serve: Serve = False,
+    folder: Folder = None,
+) -> None:
+    """Replay a year of real flights through a real server, then show what became of the model."""
+    from watchkeeper.demo.report import report
+    from watchkeeper.demo.run import FAST, Plan, played
+
+    place = folder or cli.data_dir or FOLDER
+    plan = Plan(share=1.0 if full else FAST, days=days)
+    with _ending_on_sigterm(), _watching() as spectator, played(place, plan, spectator) as run:
+        spectator.stage("Measuring, month by month, what was recorded")
+        shown = report(run)
+        spectator.close()
+        cli.show(shown, *_told(shown), *_where_next(place, run.server.url if serve else None))
+        if serve:
+            sys.stdout.flush()
+            run.server.process.wait()
+            run.server.require_alive()
+
+
+def _told(shown: "Report") -> Iterator[object]:
+    yield ""
+    yield table(
+        ("month", "predictions", "labelled", "accuracy", "auc", "verdict", "drifted"),
+        [
+            (
+                each.month,
+                each.predictions,
+                f"{each.labelled:.1%}",
+                each.accuracy,
+                each.auc,
+                each.verdict,
+                ", ".join(each.drifted) or "nothing",
+            )
+            for each in shown.months
+        ],
+        title=(
+            f"{shown.predictions:,} predictions, {shown.outcomes:,} outcomes. The baseline, "
+            f"from the last days of January, which it had not seen: accuracy {shown.accuracy:.3f}, "
+            f"AUC {shown.auc:.3f}"
+        ),
+    )
+
+
+def _where_next(folder: Path, url: str | None) -> Iterator[str]:
+    yield "\nEverything is kept. Where to look next:"
+    for line in (
+        "events stats",
+        "quality --model flights --start 2013-07-01 --end 2013-08-01",
+        "drift --model flights --start 2013-07-01 --end 2013-08-01",
+        "events export flights --out flights.parquet",
+        "doctor",
+    ):
+        yield f"  watchkeeper {line} --data-dir {folder}"
+    if url is not None:
+        yield f"\nThe server is up at {url} (see /docs and /metrics) until Ctrl-C."
+
+
+class _Screen:
+    """Shows a person how far the demo is, on stderr."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None, date="", rate="")
+        self._plain = not progress.console.is_terminal
+        self._month = 0
+
+    def stage(self, told: str) -> None:
+        self._progress.update(self._task, description=told, date="", rate="")
+        if self._plain:
+            self._progress.console.print(told)
+
+    def total(self, flights: int) -> None:
+        self.stage(f"Replaying {flights:,} flights")
+        self._progress.reset(self._task, total=flights, date="", rate="")
+
+    def replayed(self, flights: int, at: datetime) -> None:
+        elapsed = self._progress.tasks[self._task].elapsed or 0.0
+        rate = f"{flights / elapsed:,.0f} flights/s" if elapsed else ""
+        self._progress.update(self._task, completed=flights, date=f"{at:%d %b %Y}", rate=rate)
+        if self._plain and at.month != self._month:
+            self._month = at.month
+            self._progress.console.print(f"{at:%d %b %Y}  {flights:,} flights  {rate}")
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+@contextmanager
+def _watching() -> Iterator[_Screen]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[date]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True, highlight=False)
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with progress:
+        yield _Screen(progress)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the demo as Ctrl-C does, so that its server ends with it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

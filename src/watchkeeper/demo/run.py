@@ -1,0 +1,183 @@
+"""The whole of the demo: prepare, train, promote, serve, replay; the server runs on at the end."""
+
+import asyncio
+import fcntl
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.app import App
+from watchkeeper.config import load_settings
+from watchkeeper.control import models
+from watchkeeper.demo.flights import flights_of_2013, sample
+from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, train
+from watchkeeper.demo.process import HOST, Server, ServerDiedError, free_port, serving
+from watchkeeper.demo.replay import Replay, Told, flights_of, replay
+from watchkeeper.errors import ConflictError, UnavailableError
+
+__all__ = ["FAST", "Plan", "Played", "Spectator", "played"]
+
+FAST = 0.2
+"""The share of the flights that is replayed unless all are asked for."""
+
+_SETTINGS = """\
+# The settings of the demo's server.
+data_dir = {data_dir}
+
+[server]
+clock = "events"   # it is 2013 here: time is what the newest flight says
+"""
+_MARK = "demo.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is replayed.
+
+    Attributes
+    ----------
+    share : float
+        Of the flights, chosen at random over the whole of the time.
+    days : int or None
+        Stop after so many days of 2013.
+    """
+
+    share: float = FAST
+    days: int | None = None
+
+
+class Spectator(Protocol):
+    """Who is told how far the demo is."""
+
+    def stage(self, told: str) -> None:
+        """Be told what begins."""
+        ...
+
+    def total(self, flights: int) -> None:
+        """Be told how many flights will be replayed."""
+        ...
+
+    def replayed(self, flights: int, at: datetime) -> None:
+        """Be told how many flights were sent, and what time it is in the replay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A demo that has been played, and whose server still runs.
+
+    Attributes
+    ----------
+    app : App
+        Over the same data directory as the server.
+    server : Server
+    trained : Trained
+    sent : Replay
+    """
+
+    app: App
+    server: Server
+    trained: Trained
+    sent: Replay
+
+
+@contextmanager
+def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
+    """Play the demo in `folder`; its server ends with the context.
+
+    Raises
+    ------
+    ConflictError
+        If `folder` holds something else, or another demo plays in it.
+    MissingExtraError
+        If the flights are not installed.
+    ServerDiedError
+        If the server ended, with its last words.
+    """
+    spectator.stage("Reading the flights of 2013")
+    flights = flights_of_2013()
+    with _own_folder(folder):
+        config = folder / "watchkeeper.toml"
+        config.write_text(_SETTINGS.format(data_dir=json.dumps(str(folder.resolve()))))
+        with App(load_settings(config, folder), clock=lambda: TRAINED_AT) as app:
+            spectator.stage("Training on January, and putting the model into production")
+            trained = train(flights)
+            model_id = app.registry.register_model(
+                trained.estimator,
+                MODEL,
+                VERSION,
+                trained.metrics,
+                "Will the flight arrive more than 15 minutes late?",
+                training_data=trained.data,
+            )
+            models.promote(app.registry, model_id)
+            spectator.stage("Starting the server")
+            with serving(config, free_port()) as server:
+                chosen = sample(_first(flights, plan.days), plan.share)
+                spectator.total(chosen.num_rows)
+                sent = _replayed(chosen, server, spectator.replayed)
+                yield Played(app, server, trained, sent)
+
+
+def _replayed(flights: pa.Table, server: Server, told: Told) -> Replay:
+    async def go() -> Replay:
+        await server.ready()
+        return await replay(
+            flights_of(flights), model=MODEL, host=HOST, port=server.port, told=told
+        )
+
+    try:
+        return asyncio.run(go())
+    except ServerDiedError:
+        raise
+    except (UnavailableError, OSError):
+        _explain_death(server)
+        raise
+
+
+def _explain_death(server: Server) -> None:
+    """Raise `ServerDiedError` if that is why the connections broke."""
+    try:
+        server.process.wait(2)
+    except subprocess.TimeoutExpired:
+        return
+    server.require_alive()
+
+
+def _first(flights: pa.Table, days: int | None) -> pa.Table:
+    if days is None:
+        return flights
+    begins = flights["departs"][0].as_py()
+    return flights.filter(pc.less(flights["departs"], begins + timedelta(days=days)))
+
+
+@contextmanager
+def _own_folder(folder: Path) -> Iterator[None]:
+    """Empty the folder of an earlier demo, or make a new one, and keep others out of it."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        raise ConflictError(
+            f"{folder} holds something that is not a demo", "Choose another folder with --dir."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _MARK).open("w") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(
+                f"another demo plays in {folder}", "Wait for its end, or choose another with --dir."
+            ) from None
+        for old in folder.iterdir():
+            if old.is_dir():
+                shutil.rmtree(old)
+            elif old.name != _MARK:
+                old.unlink()
+        yield
