@@ -120,7 +120,7 @@ Event = Prediction | Outcome
 EventKind = Literal["prediction", "outcome"]
 
 
-def check_name(value: str, field: str) -> str:
+def check_name(value: object, field: str) -> str:
     """Return `value` if it can name a model or a version, which also names folders and URLs.
 
     Raises

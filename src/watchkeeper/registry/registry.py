@@ -229,6 +229,11 @@ class ModelRegistry:
         """Return a version; raises `NotFoundError` if there is none of that id."""
         return self._repository.get(model_id)
 
+    def find(self, model_name: str, version: str) -> ModelVersion | None:
+        """Return a model's version, or None if it has none of that name."""
+        found = self._repository.find(None, model_name, version)
+        return found[0] if found else None
+
     def get_production_model(self, model_name: str | None = None) -> str | None:
         """Return the id of the version in production, or None.
 

@@ -40,13 +40,17 @@ class Repository:
         with self._database.read() as connection:
             return self._get(connection, model_id)
 
-    def find(self, status: Status | None, model_name: str | None) -> list[ModelVersion]:
+    def find(
+        self, status: Status | None, model_name: str | None, version: str | None = None
+    ) -> list[ModelVersion]:
         """Return versions, the newest first."""
         query = sa.select(model_versions).order_by(_versions.id.desc())
         if status is not None:
             query = query.where(_versions.status == status)
         if model_name is not None:
             query = query.where(_versions.model_name == model_name)
+        if version is not None:
+            query = query.where(_versions.version == version)
         with self._database.read() as connection:
             return [self._version(row) for row in connection.execute(query)]
 

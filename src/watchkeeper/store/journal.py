@@ -24,6 +24,7 @@ from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import EventKind
 from watchkeeper.store.segments import (
     journal_bytes,
+    list_segments,
     recover,
     seal_file,
     segment_path,
@@ -226,6 +227,11 @@ class Journal:
             if self._room <= 0:
                 self._measure_room()
             return self._why_full() if self._room <= 0 else ""
+
+    def waiting(self) -> tuple[int, int]:
+        """Return how many sealed segments of all journals wait to land, and the bytes of all."""
+        segments = list_segments(self._root)
+        return sum(segment.sealed for segment in segments), journal_bytes(self._root)
 
     def __enter__(self) -> Self:
         return self

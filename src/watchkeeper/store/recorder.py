@@ -50,7 +50,8 @@ class JournalRecorder:
     ) -> None:
         self.journal = journal
         self.dropped = 0
-        self._when_full, self._on_dropped = when_full, on_dropped
+        self.on_dropped = on_dropped
+        self._when_full = when_full
         self._dropping = False
         self._lock = threading.Lock()
 
@@ -83,7 +84,7 @@ class JournalRecorder:
         with self._lock:
             self.dropped += count
             began, self._dropping = not self._dropping, True
-        self._on_dropped(count)
+        self.on_dropped(count)
         if began:
             log.error("predictions are answered and not recorded: %s", error)
 

@@ -1,0 +1,257 @@
+"""Measurements of recorded windows: read, let the pure parts compute, say what it was of."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.drift import DataDriftDetector, DriftReport
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
+from watchkeeper.quality import ModelPerformanceMonitor, PerformanceDrift, binary_metrics
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.results import Result
+
+__all__ = [
+    "WindowDrift",
+    "WindowQuality",
+    "drift_of_window",
+    "latest_accuracy",
+    "quality_of_window",
+]
+
+_LOOK_BACK = timedelta(days=30)
+_LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDrift(Result):
+    """Drift of the inputs in a window.
+
+    Attributes
+    ----------
+    model : str
+    reference : str
+        What the window was compared with, in words.
+    start, end : datetime or None
+    table_versions : dict of str to int
+        Of the event store, for the evidence.
+    report : DriftReport
+    """
+
+    model: str
+    reference: str
+    start: datetime | None
+    end: datetime | None
+    table_versions: dict[str, int]
+    report: DriftReport
+
+
+@dataclass(frozen=True, slots=True)
+class WindowQuality(Result):
+    """Quality of the predictions in a window.
+
+    Attributes
+    ----------
+    model : str
+    model_version : str or None
+        Whose predictions; None for those of all versions.
+    predictions, labelled : int
+        Answered predictions, and those of them whose outcome is known.
+    coverage : float
+        Their ratio.
+    label_delay_median : float or None
+        Seconds from a prediction to its outcome.
+    metrics : dict
+        Of all labelled predictions; see `watchkeeper.quality.binary_metrics`. Empty without any.
+    drop : PerformanceDrift
+        Against the version's registered accuracy and AUC.
+    start, end, table_versions
+        As in `WindowDrift`.
+    """
+
+    model: str
+    model_version: str | None
+    predictions: int
+    labelled: int
+    coverage: float
+    label_delay_median: float | None
+    metrics: dict[str, float | str | None]
+    drop: PerformanceDrift
+    start: datetime | None
+    end: datetime | None
+    table_versions: dict[str, int]
+
+
+def drift_of_window(
+    events: EventLog,
+    registry: ModelRegistry,
+    model: str,
+    window: Window,
+    *,
+    reference: object = None,
+    reference_window: Window | None = None,
+    threshold: float = 0.05,
+) -> WindowDrift:
+    """Compare the inputs of a window with a reference.
+
+    Parameters
+    ----------
+    reference : data frame, optional
+        By default the training data that are kept with the version in production.
+    reference_window : Window, optional
+        Another window of recorded inputs, in place of `reference`.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no reference, or the window has no predictions.
+    """
+    if reference_window is not None:
+        reference, named = features_of(events.read(model, reference_window)), "a recorded window"
+    elif reference is not None:
+        named = "the data given"
+    else:
+        reference, named = _kept_reference(registry, model)
+    read = events.read(model, window)
+    if not read.rows.num_rows:
+        raise NotFoundError(
+            "prediction in the window of", model, "Choose another --start or --end."
+        )
+    report = DataDriftDetector(reference, threshold).detect(features_of(read))
+    return WindowDrift(model, named, window.start, window.end, read.versions, report)
+
+
+def quality_of_window(
+    events: EventLog,
+    registry: ModelRegistry,
+    model: str,
+    window: Window,
+    *,
+    version: str | None = None,
+    positive: object = 1,
+    alert_threshold: float = 0.05,
+    min_samples: int = 100,
+) -> WindowQuality:
+    """Compare the answers of a window with what came true, and with the registered baseline.
+
+    Predictions that failed are not scored. Without `version` the predictions of all versions count,
+    against the baseline of the version in production.
+    """
+    read = events.read(model, window, columns=["timestamp", *_LABELLED])
+    rows = _answered(read.rows, version)
+    labelled = rows.filter(rows["actual"].is_valid())
+    monitor = ModelPerformanceMonitor(
+        max(labelled.num_rows, min_samples), alert_threshold, min_samples=min_samples
+    )
+    baseline = _baseline(registry, model, version)
+    monitor.set_baseline(baseline.get("accuracy"), baseline.get("auc"))
+    predicted = _positive(labelled["prediction"], positive)
+    actual = _positive(labelled["actual"], positive)
+    scores = _scores(labelled["score"])
+    monitor.add_batch(predicted, actual, scores=scores)
+    return WindowQuality(
+        model=model,
+        model_version=version,
+        predictions=rows.num_rows,
+        labelled=labelled.num_rows,
+        coverage=labelled.num_rows / rows.num_rows if rows.num_rows else 0.0,
+        label_delay_median=_median_delay(labelled),
+        metrics=binary_metrics(predicted, actual, scores) if labelled.num_rows else {},
+        drop=monitor.detect_performance_drift(),
+        start=window.start,
+        end=window.end,
+        table_versions=read.versions,
+    )
+
+
+def latest_accuracy(
+    events: EventLog,
+    model: str,
+    version: str,
+    *,
+    window_size: int,
+    min_samples: int,
+    positive: object = 1,
+) -> float | None:
+    """Return the accuracy of a version over its newest labelled predictions.
+
+    It looks back at most 30 days from the newest prediction, a day at a time; None with fewer
+    than `min_samples`.
+    """
+    newest = events.counts(model).newest
+    if newest is None:
+        return None
+    right = count = 0
+    end = newest + timedelta(microseconds=1)
+    while count < window_size and newest - end < _LOOK_BACK:
+        start = end - timedelta(days=1)
+        read = events.read(model, Window(start, end), columns=["timestamp", *_LABELLED])
+        rows = _answered(read.rows, version)
+        rows = rows.filter(rows["actual"].is_valid())
+        rows = rows.slice(max(0, rows.num_rows - (window_size - count)))
+        agreed = _positive(rows["prediction"], positive) == _positive(rows["actual"], positive)
+        right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
+    return right / count if count >= min_samples else None
+
+
+def features_of(read: EventWindow) -> pa.Table:
+    """Return the features of a window under their own names."""
+    names = [name for name in read.rows.schema.names if name.startswith(FEATURE)]
+    return read.rows.select(names).rename_columns([name.removeprefix(FEATURE) for name in names])
+
+
+def _kept_reference(registry: ModelRegistry, model: str) -> tuple[pa.Table, str]:
+    model_id = registry.get_production_model(model)
+    kept = None if model_id is None else registry.reference(model_id)
+    if kept is None:
+        raise NotFoundError(
+            "reference for model",
+            model,
+            "Register a version with training_data, or give --reference FILE, or "
+            "--reference-start and --reference-end.",
+        )
+    return kept, f"the training data of {model_id}"
+
+
+def _baseline(registry: ModelRegistry, model: str, version: str | None) -> dict[str, float]:
+    if version is not None:
+        found = registry.find(model, version)
+        return {} if found is None else found.metrics
+    model_id = registry.get_production_model(model)
+    return {} if model_id is None else registry.get(model_id).metrics
+
+
+def _answered(rows: pa.Table, version: str | None) -> pa.Table:
+    kept = pc.and_(
+        pc.equal(rows["status"].cast(pa.string()), "success"), rows["prediction"].is_valid()
+    )
+    if version is not None:
+        kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
+    return rows.filter(kept)
+
+
+def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_]:
+    """Return which labels are the positive class; numbers and truth values compare by value."""
+    if pa.types.is_dictionary(labels.type) or pa.types.is_string(labels.type):
+        found = pc.equal(labels.cast(pa.string()), str(positive))
+    elif isinstance(positive, str):
+        found = pa.chunked_array([pa.array(np.zeros(len(labels), dtype=bool))])
+    else:
+        found = pc.equal(labels.cast(pa.float64()), float(positive))  # type: ignore[arg-type]
+    return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
+
+
+def _scores(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _median_delay(labelled: pa.Table) -> float | None:
+    if not labelled.num_rows:
+        return None
+    waited = pc.subtract(labelled["actual_timestamp"], labelled["timestamp"])
+    seconds = waited.cast(pa.int64()).to_numpy() / 1e6
+    return float(np.median(seconds))

@@ -1,0 +1,19 @@
+"""Data drift: how far the inputs have moved from what the model learned on.
+
+A statistic compares a *reference* sample with a *current* one and returns a number. Whether that
+number deserves an alert is a separate question, which `DataDriftDetector` answers for all columns
+together.
+
+>>> import numpy as np
+>>> from watchkeeper.drift import DataDriftDetector
+>>> rng = np.random.default_rng(0)
+>>> detector = DataDriftDetector({"age": rng.normal(40, 9, 500), "plan": ["a", "b"] * 250})
+>>> report = detector.detect({"age": rng.normal(46, 9, 500), "plan": ["b", "a"] * 250})
+>>> report.drift_detected, [name for name, f in report.features.items() if f.drift_detected]
+(True, ['age'])
+"""
+
+from watchkeeper.drift.detector import DataDriftDetector
+from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
+
+__all__ = ["DataDriftDetector", "DriftReport", "FeatureDrift", "SchemaChanges"]

@@ -1,0 +1,269 @@
+"""`DataDriftDetector`: tests every column against a reference and gives one verdict."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from watchkeeper.drift.columns import (
+    Categories,
+    Column,
+    Numbers,
+    as_categories,
+    column_of,
+    frame_of,
+    looks_coded,
+)
+from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
+from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
+from watchkeeper.stats import TwoSampleTest, adjusted, chi_squared, ks_two_sample
+from watchkeeper.stats.multiplicity import Correction
+
+__all__ = ["CHI_SQUARED", "KS", "DataDriftDetector"]
+
+KS, CHI_SQUARED = "KS-test", "Chi-squared"
+Method = Literal["KS-test", "Chi-squared"]
+
+
+class DataDriftDetector:
+    """Compares samples with a reference that is prepared once.
+
+    Parameters
+    ----------
+    reference_data : data frame or dict of sequences
+        Anything Narwhals takes; its columns are the features.
+    threshold : float
+        Level of the test: with no drift, at most this share of checks says drift.
+    correction : {"fdr_bh", "fdr_by", "bonferroni", "none"}
+        For the number of features.
+    methods : "auto" or mapping of str to {"KS-test", "Chi-squared"}
+        Which test a feature gets. By default numbers, dates and times get Kolmogorov-Smirnov;
+        words, truth values, and whole numbers of at most ten different values get chi-squared.
+    min_effect : float
+        Effect size below which a difference is not called drift, however significant: a large
+        sample makes the smallest shift significant. Between 0 and 1; see `FeatureDrift`.
+
+    Raises
+    ------
+    InvalidValueError
+        If the reference has no rows or no columns, or an argument is out of range.
+
+    Notes
+    -----
+    It does not control how often it alarms when the same check is repeated every hour.
+    """
+
+    def __init__(
+        self,
+        reference_data: object,
+        threshold: float = 0.05,
+        *,
+        correction: Correction = "fdr_bh",
+        methods: Literal["auto"] | Mapping[str, Method] = "auto",
+        min_effect: float = 0.02,
+    ) -> None:
+        if not 0.0 < threshold < 1.0:
+            raise InvalidValueError("threshold", threshold, "a number strictly between 0 and 1")
+        if not 0.0 <= min_effect < 1.0:
+            raise InvalidValueError("min_effect", min_effect, "a number from 0 to below 1")
+        adjusted([], correction)
+        self.threshold, self.correction, self.min_effect = threshold, correction, min_effect
+        frame = frame_of(reference_data, "reference_data")
+        if not len(frame) or not frame.columns:
+            raise InvalidValueError(
+                "reference_data", f"{len(frame)} rows, {len(frame.columns)} columns", "some of both"
+            )
+        self._size = len(frame)
+        self._columns: dict[str, Column | str] = {
+            name: _column_or_error(frame[name]) for name in frame.columns
+        }
+        self._methods = self._chosen(methods)
+
+    def detect_drift_numerical(self, current: object, feature: str) -> tuple[bool, float]:
+        """Return whether a feature drifted by the Kolmogorov-Smirnov test, and the p-value.
+
+        The raw p-value is compared with the threshold, without correction and smallest effect.
+
+        Raises
+        ------
+        NotFoundError
+            If the reference or the current sample has no such feature.
+        InvalidValueError
+            If the feature is not numeric, or has no values.
+        """
+        return self._raw(current, feature, KS)
+
+    def detect_drift_categorical(self, current: object, feature: str) -> tuple[bool, float]:
+        """Return the same by the chi-squared test on the union of the categories."""
+        return self._raw(current, feature, CHI_SQUARED)
+
+    def detect_all_features(self, current: object) -> dict[str, FeatureDrift]:
+        """Return how each feature of the reference compares; one bad column hides no other."""
+        return self.detect(current).features
+
+    def detect(self, current: object) -> DriftReport:
+        """Return how all features compare, and the verdict for the dataset.
+
+        Raises
+        ------
+        InvalidValueError
+            If `current` is not a data frame.
+        """
+        frame = frame_of(current, "current")
+        columns = {
+            name: _column_or_error(frame[name]) for name in frame.columns if name in self._columns
+        }
+        tests = {name: self._test(name, columns.get(name)) for name in self._columns}
+        p_values = adjusted(
+            [test.p_value if isinstance(test, TwoSampleTest) else None for test in tests.values()],
+            self.correction,
+        )
+        features = {
+            name: self._verdict(name, test, p_value)
+            for (name, test), p_value in zip(tests.items(), p_values, strict=True)
+        }
+        told = [f.drift_detected for f in features.values() if f.drift_detected is not None]
+        return DriftReport(
+            drift_detected=any(told),
+            drift_share=sum(told) / len(told) if told else 0.0,
+            features=features,
+            reference_size=self._size,
+            current_size=len(frame),
+            schema_changes=SchemaChanges(
+                missing=tuple(name for name in self._columns if name not in columns),
+                new=tuple(name for name in frame.columns if name not in self._columns),
+                retyped=self._retyped(columns),
+            ),
+            missing_values={
+                name: (_missing(self._columns[name]), _missing(own))
+                for name, own in columns.items()
+            },
+            unseen_categories=self._unseen(columns),
+            threshold=self.threshold,
+            min_effect=self.min_effect,
+            correction=self.correction,
+        )
+
+    def _chosen(self, methods: Literal["auto"] | Mapping[str, Method]) -> dict[str, str]:
+        chosen = {
+            name: CHI_SQUARED if isinstance(own, Categories) or _coded(own) else KS
+            for name, own in self._columns.items()
+        }
+        if methods == "auto":
+            return chosen
+        for name, method in methods.items():
+            if name not in self._columns:
+                raise NotFoundError("feature in the reference", name, self._known())
+            if method not in {KS, CHI_SQUARED}:
+                raise InvalidValueError(f"methods[{name!r}]", method, f"{KS} or {CHI_SQUARED}")
+            chosen[name] = method
+        return chosen
+
+    def _raw(self, current: object, feature: str, method: str) -> tuple[bool, float]:
+        if feature not in self._columns:
+            raise NotFoundError("feature in the reference", feature, self._known())
+        frame = frame_of(current, "current")
+        if feature not in frame.columns:
+            raise NotFoundError(
+                "feature in the current data", feature, f"It has {', '.join(frame.columns[:20])}."
+            )
+        test = _compare(self._columns[feature], _column_or_error(frame[feature]), method)
+        if isinstance(test, str):
+            raise InvalidValueError(feature, test, f"values that {method} can compare")
+        return test.p_value < self.threshold, test.p_value
+
+    def _test(self, name: str, current: Column | str | None) -> TwoSampleTest | str:
+        if current is None:
+            return "the column is missing from the current data"
+        return _compare(self._columns[name], current, self._methods[name])
+
+    def _verdict(
+        self, name: str, test: TwoSampleTest | str, adjusted_p: float | None
+    ) -> FeatureDrift:
+        if isinstance(test, str) or adjusted_p is None:
+            return FeatureDrift(None, None, None, None, None, None, error=str(test))
+        return FeatureDrift(
+            drift_detected=adjusted_p < self.threshold and test.effect_size >= self.min_effect,
+            p_value=test.p_value,
+            adjusted_p_value=adjusted_p,
+            method=self._methods[name],
+            statistic=test.statistic,
+            effect_size=test.effect_size,
+        )
+
+    def _retyped(self, columns: Mapping[str, Column | str]) -> dict[str, str]:
+        changed: dict[str, str] = {}
+        for name, own in columns.items():
+            before = self._columns[name]
+            if isinstance(own, str) or isinstance(before, str):
+                continue
+            if own.size and before.size and not _comparable(before, own):
+                changed[name] = f"{own.kind}, was {before.kind}"
+        return changed
+
+    def _unseen(self, columns: Mapping[str, Column | str]) -> dict[str, float]:
+        shares: dict[str, float] = {}
+        for name, own in columns.items():
+            before = self._columns[name]
+            if (
+                self._methods[name] != CHI_SQUARED
+                or isinstance(own, str)
+                or isinstance(before, str)
+            ):
+                continue
+            known, now = as_categories(before).counts, as_categories(own)
+            if now.size:
+                new = sum(count for label, count in now.counts.items() if label not in known)
+                shares[name] = new / now.size
+        return shares
+
+    def _known(self) -> str:
+        return f"It has {', '.join(list(self._columns)[:20])}."
+
+
+def _column_or_error(series: Any) -> Column | str:
+    try:
+        return column_of(series)
+    except WatchkeeperError as error:
+        return str(error)
+
+
+def _missing(column: Column | str) -> float:
+    if isinstance(column, str):
+        return 0.0
+    return column.missing / max(1, column.size + column.missing)
+
+
+def _coded(column: Column | str) -> bool:
+    return not isinstance(column, str) and looks_coded(column)
+
+
+def _comparable(reference: Column, current: Column) -> bool:
+    """Return whether two columns hold the same kind of thing; truth values are numbers, too."""
+    if type(reference) is type(current):
+        return True
+    categories = reference if isinstance(reference, Categories) else current
+    return all(isinstance(label, float) for label in as_categories(categories).counts)
+
+
+def _compare(reference: Column | str, current: Column | str, method: str) -> TwoSampleTest | str:
+    """Return the test of two columns, or why there is none."""
+    if isinstance(reference, str):
+        return f"the reference cannot be read: {reference}"
+    if isinstance(current, str):
+        return f"it cannot be read: {current}"
+    for name, column in (("reference", reference), ("current", current)):
+        if not column.size:
+            return f"the {name} column has no values"
+    if not _comparable(reference, current):
+        return f"the column was retyped: it is {current.kind}, the reference is {reference.kind}"
+    if method == KS:
+        if not isinstance(reference, Numbers) or not isinstance(current, Numbers):
+            return f"{KS} compares numbers, and the column holds categories"
+        return ks_two_sample(reference.values, current.values)
+    before, now = as_categories(reference).counts, as_categories(current).counts
+    labels = list(dict.fromkeys([*before, *now]))
+    return chi_squared(
+        np.array([before.get(label, 0) for label in labels]),
+        np.array([now.get(label, 0) for label in labels]),
+    )

@@ -1,0 +1,15 @@
+"""Model quality: predictions against what came true, and against the baseline of the version.
+
+>>> from watchkeeper.quality import ModelPerformanceMonitor
+>>> monitor = ModelPerformanceMonitor(min_samples=4)
+>>> monitor.set_baseline(accuracy=0.9)
+>>> monitor.add_batch([1, 1, 0, 0], [1, 0, 0, 1], scores=[0.9, 0.6, 0.2, 0.4])
+>>> drop = monitor.detect_performance_drift()
+>>> drop.drift_detected, drop.current_accuracy, round(drop.accuracy_drop_percentage, 1)
+(True, 0.5, 44.4)
+"""
+
+from watchkeeper.quality.metrics import binary_metrics
+from watchkeeper.quality.monitor import ModelPerformanceMonitor, PerformanceDrift
+
+__all__ = ["ModelPerformanceMonitor", "PerformanceDrift", "binary_metrics"]

@@ -1,0 +1,117 @@
+"""Errors as answers: one mapping from what went wrong to what an HTTP client is told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from watchkeeper.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidValueError,
+    NotFoundError,
+    UnavailableError,
+    WatchkeeperError,
+)
+from watchkeeper.registry import ModelOutputError
+
+__all__ = [
+    "Answer",
+    "ModelFailedError",
+    "ModelRefusedInputError",
+    "ModelTimedOutError",
+    "TooLargeError",
+    "UnauthorizedError",
+    "error_answer",
+    "json_answer",
+    "status_of",
+]
+
+_encode = msgspec.json.Encoder().encode
+
+Headers = list[tuple[bytes, bytes]]
+Answer = tuple[int, Headers, bytes]
+"""Status, headers and body."""
+
+
+class TooLargeError(WatchkeeperError, ValueError):
+    """A body, or what it holds, is above a limit."""
+
+
+class UnauthorizedError(WatchkeeperError):
+    """The request does not carry a key that this server knows."""
+
+
+class ModelRefusedInputError(WatchkeeperError, ValueError):
+    """The model itself said that it cannot take these values."""
+
+
+class ModelFailedError(WatchkeeperError):
+    """The model raised an error that is not about the values it was given."""
+
+
+class ModelTimedOutError(WatchkeeperError):
+    """The model did not answer within its time limit."""
+
+
+_STATUSES: Sequence[tuple[type[WatchkeeperError], int]] = (
+    (TooLargeError, 413),
+    (UnauthorizedError, 401),
+    (ModelTimedOutError, 504),
+    (ModelFailedError, 500),
+    (ModelOutputError, 500),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (UnavailableError, 503),
+    (IntegrityError, 503),
+    (InvalidValueError, 400),
+    (ModelRefusedInputError, 400),
+)
+
+
+def status_of(error: WatchkeeperError) -> int:
+    """Return the HTTP status that tells a client what kind of thing went wrong."""
+    for family, status in _STATUSES:
+        if isinstance(error, family):
+            return status
+    return 400 if isinstance(error, ValueError) else 500
+
+
+def json_answer(body: object, status: int = 200, extra: Headers | None = None) -> Answer:
+    """Return `body` as an answer in JSON."""
+    data = _encode(body)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(data)).encode()),
+        *(extra or ()),
+    ]
+    return status, headers, data
+
+
+def error_answer(error: WatchkeeperError, *, protocol: bool = False) -> Answer:
+    """Return an error as an answer.
+
+    Parameters
+    ----------
+    error : WatchkeeperError
+    protocol : bool
+        In the shape of the Open Inference Protocol, exactly ``{"error": "text"}``.
+    """
+    body: dict[str, Any] = {"error": str(error)}
+    if not protocol:
+        body["error"] = {
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "details": _jsonable(error.details()),
+        }
+    extra: Headers = []
+    if isinstance(error, UnavailableError):
+        extra.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
+    if isinstance(error, UnauthorizedError):
+        extra.append((b"www-authenticate", b"Bearer"))
+    return json_answer(body, status_of(error), extra)
+
+
+def _jsonable(details: dict[str, Any]) -> dict[str, Any]:
+    return msgspec.to_builtins(details, enc_hook=str)  # type: ignore[no-any-return]

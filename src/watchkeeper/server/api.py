@@ -1,0 +1,224 @@
+"""The control API: everything beside predicting, and the description of all of it."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from watchkeeper import __version__
+from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
+from watchkeeper.events import EventKind, check_name
+from watchkeeper.server import v2
+from watchkeeper.server.answers import Answer, error_answer, json_answer
+from watchkeeper.server.bodies import headers_of, spool_body
+from watchkeeper.server.ingest import ingest
+from watchkeeper.server.openapi import describe
+from watchkeeper.telemetry import exposition
+
+if TYPE_CHECKING:
+    from watchkeeper.server.gateway import Gateway
+
+__all__ = ["make_api"]
+
+log = logging.getLogger(__name__)
+
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def make_api(gateway: "Gateway") -> FastAPI:
+    """Return the application that answers what the gateway does not answer itself."""
+    api = FastAPI(title="Watchkeeper", version=__version__, redirect_slashes=False)
+    _add_errors(api)
+    _add_protocol(api, gateway)
+    _add_scoring(api)
+    _add_ingest(api, gateway)
+    _add_models(api, gateway)
+
+    @api.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        journal = gateway.app.recorder.journal
+        waiting, size = await asyncio.to_thread(journal.waiting)
+        gateway.metrics.segments_waiting.set(waiting)
+        gateway.metrics.journal_bytes.set(size)
+        data = await asyncio.to_thread(exposition, gateway.metrics_registry)
+        return Response(data, media_type=_TEXT)
+
+    describe(api)
+    return api
+
+
+def _add_errors(api: FastAPI) -> None:
+    def answered(request: Request, error: WatchkeeperError) -> Response:
+        return _response(error_answer(error, protocol=request.url.path.startswith("/v2")))
+
+    @api.exception_handler(WatchkeeperError)
+    async def ours(request: Request, error: WatchkeeperError) -> Response:
+        return answered(request, error)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        return answered(request, InvalidValueError(field, first.get("input"), first["msg"]))
+
+    @api.exception_handler(HTTPException)
+    async def framework(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
+        if error.status_code == 404:
+            return answered(request, NotFoundError("path", path, "See /docs for those there are."))
+        message = f"{request.method} {path}: {error.detail}"
+        body: Any = {"error": message}
+        if not path.startswith("/v2"):
+            code = str(error.detail).lower().replace(" ", "_")
+            body = {"error": {"code": code, "message": message, "hint": "", "details": {}}}
+        extra = [(k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items()]
+        return _response(json_answer(body, error.status_code, extra))
+
+    @api.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return answered(
+            request, WatchkeeperError("the server failed", "Its log says where; please report it.")
+        )
+
+
+def _add_protocol(api: FastAPI, gateway: "Gateway") -> None:
+    """Add what the Open Inference Protocol asks beside inference."""
+
+    @api.get("/v2", tags=["inference"])
+    async def server_metadata() -> dict[str, Any]:
+        """Tell what this server is."""
+        return {"name": "watchkeeper", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+    @api.get("/v2/health/live", tags=["inference"])
+    @api.get("/health/live", tags=["health"])
+    async def live() -> dict[str, bool]:
+        """Tell that the process runs."""
+        return {"live": True}
+
+    @api.get("/v2/health/ready", tags=["inference"])
+    @api.get("/health/ready", tags=["health"])
+    async def ready() -> Response:
+        """Tell whether this process can answer and record, and why not."""
+        reasons = await asyncio.to_thread(gateway.not_ready)
+        if reasons:
+            return _response(json_answer({"ready": False, "reasons": reasons}, 503))
+        return _response(json_answer({"ready": True}))
+
+    @api.get("/v2/models/{model}", tags=["inference"])
+    async def model_metadata(model: str) -> dict[str, Any]:
+        """Tell what the version in production takes and gives."""
+        return v2.metadata(gateway.router.in_production(model))
+
+    @api.get("/v2/models/{model}/versions/{version}", tags=["inference"])
+    async def version_metadata(model: str, version: str) -> dict[str, Any]:
+        """Tell what one version takes and gives."""
+        return v2.metadata(await gateway.router.version(model, version))
+
+    @api.get("/v2/models/{model}/ready", tags=["inference"])
+    async def model_ready(model: str) -> Response:
+        """Tell whether the version in production can answer."""
+        fault = gateway.router.in_production(model).fault
+        body = {"name": model, "ready": not fault}
+        return _response(json_answer(body, 503 if fault else 200))
+
+    @api.get("/v2/models/{model}/versions/{version}/ready", tags=["inference"])
+    async def version_ready(model: str, version: str) -> Response:
+        """Tell whether one version can answer."""
+        fault = (await gateway.router.version(model, version)).fault
+        body = {"name": model, "ready": not fault}
+        return _response(json_answer(body, 503 if fault else 200))
+
+
+def _add_scoring(api: FastAPI) -> None:
+    """Add what MLflow's clients ask beside invocations."""
+
+    @api.get("/ping", tags=["scoring"])
+    @api.get("/health", tags=["scoring"])
+    async def ping() -> Response:
+        """Answer."""
+        return Response("\n", media_type="text/plain")
+
+    @api.get("/version", tags=["scoring"])
+    async def version() -> Response:
+        """Tell the server's version."""
+        return Response(__version__, media_type="text/plain")
+
+
+def _add_ingest(api: FastAPI, gateway: "Gateway") -> None:
+    """Add the ways in for what was predicted elsewhere, and for the truth."""
+
+    async def take(request: Request, model: str, event: EventKind) -> Response:
+        check_name(model, "model")
+        limit = gateway.app.settings.server.max_ingest_bytes
+        body = await spool_body(request.receive, headers_of(request.scope), limit)
+        with body:
+            kept = await asyncio.to_thread(
+                ingest, body, event, model, gateway.app.recorder, gateway.app.clock()
+            )
+        gateway.saw(kept.newest)
+        return _response(json_answer({"accepted": kept.accepted}))
+
+    async def predictions(request: Request) -> Response:
+        return await take(request, request.path_params["model"], "prediction")
+
+    async def outcomes(request: Request) -> Response:
+        return await take(request, request.path_params["model"], "outcome")
+
+    api.router.add_route("/v1/models/{model}/predictions", predictions, methods=["POST"])
+    api.router.add_route("/v1/models/{model}/outcomes", outcomes, methods=["POST"])
+
+
+def _add_models(api: FastAPI, gateway: "Gateway") -> None:
+    """Add what there is to read of models."""
+    app = gateway.app
+
+    def about(name: str) -> dict[str, Any]:
+        versions = app.registry.list_models(model_name=name)
+        recorded = name in app.events.models()
+        if not versions and not recorded:
+            raise NotFoundError("model", name, "See /v1/models for those there are.")
+        return {
+            "name": name,
+            "production": app.registry.get_production_model(name),
+            "versions": [version.version for version in versions],
+            "events": app.events.counts(name).to_dict() if recorded else None,
+        }
+
+    @api.get("/v1/models", tags=["models"])
+    def models() -> dict[str, Any]:
+        """List the models that are registered or have events."""
+        registered = {version.model_name for version in app.registry.list_models()}
+        names = sorted(registered.union(app.events.models()))
+        production = app.registry.production()
+        return {"models": [{"name": name, "production": production.get(name)} for name in names]}
+
+    @api.get("/v1/models/{model}", tags=["models"])
+    def model(model: str = Path(description="Name of the model")) -> dict[str, Any]:
+        """Tell which versions a model has, and how much is recorded of it."""
+        return about(model)
+
+    @api.get("/v1/models/{model}/versions", tags=["models"])
+    def versions(model: str) -> dict[str, Any]:
+        """List the versions of a model, the newest first."""
+        found = app.registry.list_models(model_name=model)
+        if not found:
+            raise NotFoundError("registered model", model, "See /v1/models for those there are.")
+        hidden = {"file_path"}  # a path of this host is nobody's business
+        return {
+            "versions": [
+                {name: value for name, value in each.to_dict().items() if name not in hidden}
+                for each in found
+            ]
+        }
+
+
+def _response(answer: Answer) -> Response:
+    status, headers, body = answer
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response

@@ -1,0 +1,220 @@
+"""The life of the server's processes: bind, start, answer, drain, end.
+
+On SIGTERM a process says that it is not ready, waits until balancers have noticed, takes no more
+connections, answers what is in flight, seals its journal and ends with exit code 0.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, MutableMapping
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import uvicorn
+
+from watchkeeper.app import App
+from watchkeeper.config import ServerSettings, Settings
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.server.bodies import Receive
+from watchkeeper.server.gateway import Gateway, Send
+from watchkeeper.telemetry.metrics import share_between_workers
+
+__all__ = ["UnprotectedBindError", "create_asgi", "serve"]
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 2048
+_LOOK_AFTER = 0.5  # seconds between two looks for workers that died
+
+
+class UnprotectedBindError(InvalidValueError):
+    """A server was to listen beyond this machine without asking who calls."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            "server.host",
+            host,
+            "a loopback address such as 127.0.0.1 while there are no server.api_keys",
+            "Anybody who reaches the port could read and write. Set server.api_keys (or "
+            "WATCHKEEPER_SERVER__API_KEYS), or bind to 127.0.0.1 behind a proxy that asks.",
+        )
+        self.args = (host,)
+        self.host = host
+
+
+def create_asgi(app: App) -> Any:
+    """Return the server as an ASGI application, for a server or a test client of one's own."""
+    return _WithLifespan(app)
+
+
+def serve(app: App) -> int:
+    """Answer until SIGTERM or SIGINT, and return the exit code.
+
+    Raises
+    ------
+    UnprotectedBindError
+        If it should listen beyond loopback without authentication; nothing was opened.
+    ConflictError
+        If the address cannot be bound.
+    """
+    settings = app.settings.server
+    _require_protection(settings)
+    listening = _bind(settings)
+    if settings.workers == 1:
+        _run(app, listening)
+        return 0
+    return _supervise(app.settings, listening)
+
+
+class _WithLifespan:
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._gateway: Gateway | None = None
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            self._gateway = Gateway(self._app)
+            await self._gateway.start()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await self._gateway.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        if self._gateway is None:
+            self._gateway = Gateway(self._app)
+            await self._gateway.start()
+        await self._gateway(scope, receive, send)
+
+
+def _require_protection(settings: ServerSettings) -> None:
+    if settings.api_keys or settings.host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise UnprotectedBindError(settings.host)
+
+
+def _bind(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConflictError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
+            "Choose another --port, or stop what listens there.",
+        ) from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with signals left to us: it would refuse connections at once and end with -15."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or ():
+            sys.stdout.write(f"Watchkeeper is listening on {_address(listening)}\n")
+        sys.stdout.flush()
+
+
+def _run(app: App, listening: socket.socket) -> None:
+    loop_factory = None
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        loop_factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_answer(app, listening))
+
+
+async def _answer(app: App, listening: socket.socket) -> None:
+    settings = app.settings.server
+    gateway = Gateway(app)
+    server = _Server(
+        uvicorn.Config(
+            gateway,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
+        )
+    )
+    drain = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, drain.set)
+    await gateway.start()
+    answering = asyncio.create_task(server.serve(sockets=[listening]))
+    ending = asyncio.create_task(drain.wait())
+    await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
+    gateway.draining = True
+    await asyncio.sleep(settings.drain_delay)
+    server.should_exit = True
+    await answering
+    ending.cancel()
+    await gateway.stop()
+
+
+def _supervise(settings: Settings, listening: socket.socket) -> int:
+    """Keep the workers running; each binds to the same socket and has its own journal."""
+    share_between_workers(settings.data_dir / "metrics")
+    spawn = multiprocessing.get_context("spawn")
+    ending = False
+
+    def end(*_: object) -> None:
+        nonlocal ending
+        ending = True
+        for worker in workers:
+            if worker.is_alive() and worker.pid is not None:
+                os.kill(worker.pid, signal.SIGTERM)
+
+    def start() -> BaseProcess:
+        worker = spawn.Process(target=_work, args=(settings, listening))
+        worker.start()
+        return worker
+
+    workers: list[BaseProcess] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    workers += [start() for _ in range(settings.server.workers)]
+    while not ending:
+        multiprocessing.connection.wait([worker.sentinel for worker in workers], _LOOK_AFTER)
+        for place, worker in enumerate(workers):
+            if not worker.is_alive() and not ending:
+                log.error("worker %s ended with %s; starting another", worker.pid, worker.exitcode)
+                workers[place] = start()
+    for worker in workers:
+        worker.join()
+    return max((abs(worker.exitcode or 0) for worker in workers), default=0)
+
+
+def _work(settings: Settings, listening: socket.socket) -> None:
+    with App(settings) as app:
+        _run(app, listening)

@@ -1,0 +1,257 @@
+"""One live version: its model computes what waits; every answer is recorded before it is given."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from watchkeeper.clock import Clock
+from watchkeeper.errors import UnavailableError, WatchkeeperError
+from watchkeeper.events import Prediction, Recorder, new_prediction_id
+from watchkeeper.registry import Answers, ModelOutputError, Runtime
+from watchkeeper.server.answers import (
+    ModelFailedError,
+    ModelRefusedInputError,
+    ModelTimedOutError,
+)
+from watchkeeper.server.batching import Batcher
+from watchkeeper.server.rows import Rows, join
+from watchkeeper.telemetry import VersionMetrics
+
+__all__ = ["Answered", "Call", "LiveVersion"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to predict.
+
+    Attributes
+    ----------
+    arrived : float
+        On the clock of `time.perf_counter`.
+    timestamp : datetime or None
+        Event time, when the caller gave one.
+    """
+
+    rows: Rows
+    request_id: str
+    unit_id: str
+    timestamp: datetime | None
+    tags: dict[str, str] | None
+    variant: str
+    arrived: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a call, and whether it is recorded."""
+
+    answers: Answers
+    prediction_ids: list[str]
+    recorded: bool
+
+
+_Computed = Answers | WatchkeeperError
+
+
+class LiveVersion:
+    """A loaded version that takes calls.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    recorder : Recorder
+    metrics : VersionMetrics
+    clock : Clock
+    max_rows : int
+        Rows of one batch.
+    timeout : float
+        Seconds a batch may take.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        recorder: Recorder,
+        metrics: VersionMetrics,
+        clock: Clock,
+        max_rows: int,
+        timeout: float,
+    ) -> None:
+        self.runtime = runtime
+        self.metrics = metrics
+        self._recorder, self._clock, self._timeout = recorder, clock, timeout
+        self._batcher: Batcher[Call, _Computed, Answered | WatchkeeperError] = Batcher(
+            runtime.model_id,
+            compute=self._compute,
+            finish=self._finish,
+            timed_out=self._cut_off,
+            size=lambda call: len(call.rows.features),
+            max_rows=max_rows,
+            timeout=timeout,
+        )
+
+    @property
+    def fault(self) -> str:
+        """Why it cannot take calls; empty when it can."""
+        return f"{self.runtime.model_id} hangs" if self._batcher.stuck else ""
+
+    async def predict(self, call: Call) -> Answered:
+        """Return the answer to a call.
+
+        Raises
+        ------
+        WatchkeeperError
+            If the model raised, hung or answered nonsense, or the answer cannot be recorded.
+        """
+        rows = len(call.rows.features)
+        future = self._batcher.submit(call)
+        self.metrics.entered(rows)
+        try:
+            answer = await future
+        finally:
+            self.metrics.left(rows)
+        if isinstance(answer, WatchkeeperError):
+            raise answer
+        return answer
+
+    def check(self) -> None:
+        """Cut off a computation that hangs."""
+        self._batcher.check()
+
+    def close(self) -> None:
+        """Take no more calls; those that wait are answered."""
+        self._batcher.close()
+
+    def _compute(self, calls: Sequence[Call]) -> Sequence[_Computed]:
+        answers = self._attempt(calls)
+        if isinstance(answers, WatchkeeperError):
+            if len(calls) == 1:
+                return [answers]
+            # One of them is at fault: alone, the others are answered.
+            return [self._attempt([call]) for call in calls]
+        if len(calls) == 1:
+            return [answers]
+        parts: list[_Computed] = []
+        start = 0
+        for call in calls:
+            end = start + len(call.rows.features)
+            parts.append(_part(answers, slice(start, end)))
+            start = end
+        return parts
+
+    def _attempt(self, calls: Sequence[Call]) -> _Computed:
+        try:
+            answers = self.runtime.predict(join([call.rows for call in calls]))
+            _require_numbers(self.runtime.model_id, answers)
+        except ModelOutputError as error:
+            return error
+        except (ValueError, TypeError) as error:
+            return ModelRefusedInputError(
+                f"{self.runtime.model_id} cannot take these values: {_said(error)}",
+                "Send values like those it was trained on.",
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a model raises is told to its caller
+            return ModelFailedError(
+                f"{self.runtime.model_id} failed with {type(error).__name__}: {_said(error)}"
+            )
+        return answers
+
+    def _finish(
+        self, calls: Sequence[Call], computed: Sequence[_Computed]
+    ) -> Sequence[Answered | WatchkeeperError]:
+        now = self._clock()
+        done = time.perf_counter()
+        events: list[Prediction] = []
+        ids: list[list[str]] = []
+        for call, result in zip(calls, computed, strict=True):
+            first = len(events)
+            events += self._events(call, result, now, done)
+            ids.append([event.prediction_id for event in events[first:]])
+        try:
+            recorded = self._recorder.record(events, required=False)
+        except UnavailableError as error:
+            computed = [error] * len(calls)
+            recorded = False
+        given: list[Answered | WatchkeeperError] = []
+        for call, result, own in zip(calls, computed, ids, strict=True):
+            rows, seconds = len(call.rows.features), done - call.arrived
+            if isinstance(result, WatchkeeperError):
+                self.metrics.failed(rows, seconds)
+                given.append(result)
+            else:
+                self.metrics.succeeded(rows, seconds)
+                given.append(Answered(result, own, recorded))
+        return given
+
+    def _cut_off(self, calls: Sequence[Call]) -> Sequence[Answered | WatchkeeperError]:
+        error = ModelTimedOutError(
+            f"{self.runtime.model_id} did not answer within {self._timeout:g} s",
+            "Send fewer rows at once, or raise server.predict_timeout.",
+        )
+        log.error("%s", error)
+        return self._finish(calls, [error] * len(calls))
+
+    def _events(
+        self, call: Call, result: _Computed, now: datetime, done: float
+    ) -> list[Prediction]:
+        at = call.timestamp or now
+        count = len(call.rows.features)
+        failed = isinstance(result, WatchkeeperError)
+        if isinstance(result, WatchkeeperError):
+            predictions: list[Any] = [None] * count
+            scores: list[Any] = [None] * count
+        else:
+            predictions = result.predictions.tolist()
+            scores = [None] * count if result.scores is None else result.scores.tolist()
+        return [
+            Prediction(
+                prediction_id=new_prediction_id(at),
+                model=self.runtime.model_name,
+                model_version=self.runtime.version.version,
+                variant=call.variant,
+                timestamp=at,
+                arrived_at=now,
+                features=features,
+                prediction=prediction,
+                score=score,
+                status="error" if failed else "success",
+                error=str(result) if failed else None,
+                latency_ms=(done - call.arrived) * 1e3,
+                unit_id=call.unit_id,
+                request_id=call.request_id,
+                tags=call.tags,
+            )
+            for features, prediction, score in zip(
+                call.rows.features, predictions, scores, strict=True
+            )
+        ]
+
+
+def _part(answers: Answers, rows: slice) -> Answers:
+    return Answers(
+        answers.predictions[rows],
+        None if answers.scores is None else answers.scores[rows],
+        None if answers.probabilities is None else answers.probabilities[rows],
+        answers.classes,
+    )
+
+
+def _require_numbers(model_id: str, answers: Answers) -> None:
+    for name, values in (
+        ("predictions", answers.predictions),
+        ("probabilities", answers.probabilities),
+    ):
+        if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ModelOutputError(f"{model_id} answered {name} that are not finite numbers")
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")

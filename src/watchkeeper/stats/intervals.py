@@ -1,0 +1,47 @@
+"""Confidence intervals of proportions."""
+
+from math import sqrt
+from statistics import NormalDist
+
+from watchkeeper.errors import InvalidValueError
+
+__all__ = ["normal_quantile", "wilson"]
+
+
+def normal_quantile(confidence: float) -> float:
+    """Return how many standard errors a two-sided interval of this confidence reaches.
+
+    Raises
+    ------
+    InvalidValueError
+        If `confidence` is not strictly between 0 and 1.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise InvalidValueError("confidence", confidence, "a number strictly between 0 and 1")
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval of a proportion.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is nothing to count, or more successes than trials.
+
+    References
+    ----------
+    Wilson (1927), J. Am. Statist. Assoc. 22(158), 209-212.
+    """
+    if total < 1 or not 0 <= successes <= total:
+        raise InvalidValueError(
+            "successes", f"{successes} of {total}", "between 0 and the total, which is at least 1"
+        )
+    z = normal_quantile(confidence)
+    share = successes / total
+    scale = 1 + z * z / total
+    centre = (share + z * z / (2 * total)) / scale
+    half = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == total else min(1.0, centre + half)
+    return low, high
