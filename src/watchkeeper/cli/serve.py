@@ -19,9 +19,9 @@ Workers = Annotated[int | None, typer.Option(help="Processes that answer.")]
 @command(commands)
 def serve(cli: Invocation, *, host: Host = None, port: Port = None, workers: Workers = None) -> int:
     """Serve the models in production, record every prediction, take in outcomes."""
-    from watchkeeper import server
     from watchkeeper.app import App
+    from watchkeeper.server import serve as answer
 
     over = {"host": host, "port": port, "workers": workers}
     with App(load_settings(cli.config, cli.data_dir, server=over)) as app:
-        return server.serve(app)
+        return answer(app)

@@ -1,5 +1,6 @@
 """Measurements of recorded windows: read, let the pure parts compute, say what it was of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.drift import DataDriftDetector, DriftReport
+from watchkeeper.drift.columns import frame_of
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
 from watchkeeper.quality import ModelPerformanceMonitor, PerformanceDrift, binary_metrics
@@ -95,6 +97,7 @@ def drift_of_window(
     reference: object = None,
     reference_window: Window | None = None,
     threshold: float = 0.05,
+    features: Sequence[str] | None = None,
 ) -> WindowDrift:
     """Compare the inputs of a window with a reference.
 
@@ -104,6 +107,8 @@ def drift_of_window(
         By default the training data that are kept with the version in production.
     reference_window : Window, optional
         Another window of recorded inputs, in place of `reference`.
+    features : sequence of str, optional
+        Only these; otherwise all of the reference.
 
     Raises
     ------
@@ -121,6 +126,8 @@ def drift_of_window(
         raise NotFoundError(
             "prediction in the window of", model, "Choose another --start or --end."
         )
+    if features is not None:
+        reference = frame_of(reference, "reference").select(list(features)).to_native()
     report = DataDriftDetector(reference, threshold).detect(features_of(read))
     return WindowDrift(model, named, window.start, window.end, read.versions, report)
 

@@ -8,17 +8,22 @@ write. One UTC day at a time is held in memory.
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from watchkeeper.clock import system_clock
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventCounts, EventKind, EventWindow, Window
 from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
 from watchkeeper.store.landing import no_types, rows_of_model, tables_of
+from watchkeeper.store.rows import first_arrived, latest
 from watchkeeper.store.segments import Segment, SegmentContents, list_segments, read_segment
 from watchkeeper.store.tables import EventTable, event_tables
+
+if TYPE_CHECKING:
+    from watchkeeper.store.compaction import CompactionReport
 
 __all__ = ["EventStore"]
 
@@ -90,6 +95,31 @@ class EventStore:
         view = self._open(model)
         for rows in view.days(window, columns):
             yield EventWindow(model, window, rows, view.versions)
+
+    def compact(
+        self,
+        model: str | None = None,
+        *,
+        retention: timedelta | None = None,
+        max_bytes: int | None = None,
+        now: datetime | None = None,
+    ) -> "CompactionReport":
+        """Merge small files, file late outcomes, and drop what is older or larger than allowed.
+
+        See `watchkeeper.store.compaction.compact`. Only what has landed is compacted.
+        """
+        from watchkeeper.store.compaction import compact
+
+        if model is not None and model not in event_tables(self._events):
+            self._open(model)  # it may be in the journal alone: then there is nothing to do yet
+            return compact(self._events, (), retention=None, max_bytes=None, now=system_clock())
+        return compact(
+            self._events,
+            None if model is None else [model],
+            retention=retention,
+            max_bytes=max_bytes,
+            now=now or system_clock(),
+        )
 
     def _open(self, model: str) -> "_View":
         waiting = _read_waiting(self._journal)
@@ -266,29 +296,6 @@ class _View:
         return pa.table(
             {name: own for name, own in found.items() if columns is None or name in columns}
         )
-
-
-def first_arrived(rows: pa.Table) -> pa.Table:
-    """Return one row a `prediction_id`, the first that arrived."""
-    order = pc.sort_indices(rows, [("arrived_at", "ascending")]).to_numpy()
-    return _last_of_each(rows, order[::-1])
-
-
-def latest(rows: pa.Table) -> pa.Table:
-    """Return one outcome a `prediction_id`: the latest by its own time, of equals by arrival."""
-    keys = [("timestamp", "ascending"), ("arrived_at", "ascending")]
-    return _last_of_each(rows, pc.sort_indices(rows, keys).to_numpy())
-
-
-def _last_of_each(rows: pa.Table, order: np.ndarray) -> pa.Table:
-    if not rows.num_rows:
-        return rows
-    ids = rows["prediction_id"].combine_chunks().dictionary_encode()
-    if len(ids.dictionary) == rows.num_rows:
-        return rows
-    last = np.empty(len(ids.dictionary), dtype=np.int64)
-    last[ids.indices.to_numpy()[order]] = order
-    return rows.take(np.sort(last))
 
 
 def _moment(at: datetime) -> pa.Scalar:

@@ -12,6 +12,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
     multiprocess,
 )
@@ -24,6 +25,9 @@ LATENCY_BUCKETS = (
 )  # fmt: skip
 
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"  # set for worker processes, which add up in this folder
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a second series a counter, unread
 
 
 class VersionMetrics:

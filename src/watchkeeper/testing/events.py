@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Event, EventCounts, EventKind, EventWindow, Outcome, Window
 from watchkeeper.store.columns import outcome_rows, prediction_rows
-from watchkeeper.store.event_store import first_arrived, latest
 from watchkeeper.store.recorder import events_of_table
+from watchkeeper.store.rows import first_arrived, latest
 
 __all__ = ["InMemoryEvents"]
 

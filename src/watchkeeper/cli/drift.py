@@ -1,0 +1,125 @@
+"""``watchkeeper drift``: have the inputs moved? Exit code 0 if not, 1 if so."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watchkeeper.cli.command import BAD, Invocation, command, table
+from watchkeeper.clock import parse_timestamp
+from watchkeeper.drift import DriftReport
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import Window
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+_FILE = "CSV, Parquet, Arrow or NDJSON, by its ending."
+
+
+@command(commands)
+def drift(
+    cli: Invocation,
+    reference: Annotated[Path | None, typer.Argument(help=f"Reference: {_FILE}")] = None,
+    current: Annotated[Path | None, typer.Argument(help=f"Current: {_FILE}")] = None,
+    *,
+    model: Annotated[str | None, typer.Option(help="Check recorded inputs of this model.")] = None,
+    start: Annotated[str | None, typer.Option(help="First event time of the window.")] = None,
+    end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
+    reference_file: Annotated[
+        Path | None, typer.Option("--reference", help="In place of the training data.")
+    ] = None,
+    reference_start: Annotated[
+        str | None, typer.Option(help="Compare with recorded inputs from this time on.")
+    ] = None,
+    reference_end: Annotated[str | None, typer.Option(help="And before this time.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Level of the test.")] = None,
+    features: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
+) -> int:
+    """Compare CURRENT with REFERENCE, or a model's recorded inputs with its training data."""
+    from watchkeeper.cli.files import read_table
+
+    if model is None:
+        if reference is None or current is None:
+            raise InvalidValueError(
+                "REFERENCE and CURRENT", None, "two files, or --model NAME for recorded inputs"
+            )
+        from watchkeeper.drift import DataDriftDetector
+
+        known = read_table(reference)
+        chosen = known if features is None else known.select(_chosen(features, known.column_names))
+        report = DataDriftDetector(chosen, threshold or 0.05).detect(read_table(current))
+        cli.show(report, *_drawn(report, f"{current} against {reference}"))
+        return BAD if report.drift_detected else 0
+    if reference is not None:
+        raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
+    from watchkeeper.control.measurements import drift_of_window
+
+    between = None
+    if reference_start or reference_end:
+        between = _window("--reference-", reference_start, reference_end)
+    found = drift_of_window(
+        cli.app.events,
+        cli.app.registry,
+        model,
+        _window("--", start, end),
+        reference=None if reference_file is None else read_table(reference_file),
+        reference_window=between,
+        threshold=threshold or cli.app.settings.policy(model).drift.threshold,
+        features=None if features is None else features.split(","),
+    )
+    cli.show(found, *_drawn(found.report, f"{model} against {found.reference}"))
+    return BAD if found.report.drift_detected else 0
+
+
+def _window(prefix: str, start: str | None, end: str | None) -> Window:
+    return Window(
+        None if start is None else parse_timestamp(start, f"{prefix}start"),
+        None if end is None else parse_timestamp(end, f"{prefix}end"),
+    )
+
+
+def _chosen(features: str, known: list[str]) -> list[str]:
+    names = features.split(",")
+    for name in names:
+        if name not in known:
+            raise InvalidValueError("--features", name, f"among {', '.join(known[:20])}")
+    return names
+
+
+def _drawn(report: DriftReport, title: str) -> "list[RenderableType]":
+    rows = [
+        (
+            name,
+            {True: "DRIFT", False: "ok", None: "?"}[each.drift_detected],
+            each.method,
+            each.effect_size,
+            each.p_value,
+            each.adjusted_p_value,
+            each.error or "",
+        )
+        for name, each in sorted(
+            report.features.items(), key=lambda item: -(item[1].effect_size or 0.0)
+        )
+    ]
+    changes = report.schema_changes
+    notes = [
+        f"{what}: {', '.join(names)}"
+        for what, names in (("missing columns", changes.missing), ("new columns", changes.new))
+        if names
+    ]
+    drifted, known = len(report.drifted), len(report.features)
+    verdict = f"drift in {drifted} of {known} features" if drifted else "no drift"
+    return [
+        table(
+            ["feature", "", "method", "effect", "p", "adjusted p", "note"],
+            rows,
+            title=f"{title}: {report.reference_size:,} and {report.current_size:,} rows",
+        ),
+        *notes,
+        verdict,
+    ]

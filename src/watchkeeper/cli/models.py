@@ -1,0 +1,178 @@
+"""``watchkeeper models``: the registry from the command line."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from watchkeeper.cli.command import BAD, Invocation, command, table
+from watchkeeper.control import models
+from watchkeeper.errors import IntegrityError, InvalidValueError
+from watchkeeper.registry import ModelVersion
+
+__all__ = ["commands"]
+
+commands = typer.Typer(help="Register, promote and take back model versions.", no_args_is_help=True)
+
+ModelId = Annotated[str, typer.Argument(help="NAME:VERSION.", metavar="MODEL_ID")]
+Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Reason = Annotated[str, typer.Option(help="Kept in the history.")]
+
+
+@command(commands, "list")
+def list_(
+    cli: Invocation,
+    *,
+    name: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
+    status: Annotated[str | None, typer.Option(help="Of one status only.")] = None,
+) -> None:
+    """List versions, the newest first."""
+    versions = cli.app.registry.list_models(status, name)
+    drawn = table(
+        ["model id", "status", "format", "metrics", "registered"],
+        [
+            (each.model_id, each.status, each.format, _metrics(each), each.registered_at)
+            for each in versions
+        ],
+    )
+    cli.show({"models": versions}, drawn if versions else "no models yet")
+
+
+@command(commands)
+def show(cli: Invocation, model_id: ModelId) -> None:
+    """Show what is known of a version, and its history."""
+    version = cli.app.registry.get(model_id)
+    history = [
+        entry
+        for entry in cli.app.registry.history(version.model_name)
+        if entry["subject"] == model_id
+    ]
+    facts = [(name, _shown(value)) for name, value in version.items() if name != "files"]
+    done = [(entry["at"], entry["action"], entry["actor"], entry["reason"]) for entry in history]
+    cli.show(
+        {**version, "history": history},
+        table(["", model_id], facts),
+        table(["at", "action", "by", "reason"], done, title="\nHistory"),
+    )
+
+
+@command(commands)
+def register(
+    cli: Invocation,
+    file: Annotated[Path, typer.Argument(help="A .skops, .onnx or .joblib file.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    version: Annotated[str, typer.Option(help="The new version.")],
+    metrics: Annotated[str, typer.Option(help="JSON, such as '{\"accuracy\": 0.9}'.")] = "{}",
+    training_data: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet: gives signature and drift reference.")
+    ] = None,
+    trusted: Annotated[
+        list[str] | None, typer.Option(help="A type that loading may make; repeatable.")
+    ] = None,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Accept a format that can run code.")
+    ] = False,
+    description: Annotated[str, typer.Option(help="For people.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeatable.")] = None,
+) -> None:
+    """Register the model in FILE as a version that never changes."""
+    from watchkeeper.cli.files import read_table
+
+    data = None if training_data is None else read_table(training_data)
+    registered = models.register_file(
+        cli.app.registry,
+        file,
+        name,
+        version,
+        metrics=_parsed(metrics),
+        description=description,
+        tags=_tags(tag or []),
+        training_data=data,
+        trusted=trusted or (),
+        allow_unsafe=allow_unsafe,
+        actor=_actor(),
+    )
+    cli.show(registered, f"{registered.model_id} registered")
+
+
+@command(commands)
+def promote(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
+    """Put a version in production; that model's former one goes to staging."""
+    promoted = models.promote(cli.app.registry, model_id, reason=reason, actor=_actor())
+    cli.show(promoted, f"{promoted.model_id} is in production")
+
+
+@command(commands)
+def rollback(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
+    """Put back what was in production before."""
+    restored = models.rollback(cli.app.registry, name, reason=reason, actor=_actor())
+    cli.show(restored, f"{restored.model_id} is in production again")
+
+
+@command(commands)
+def archive(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
+    """Put a version aside; the one in production is refused."""
+    archived = models.archive(cli.app.registry, model_id, reason=reason, actor=_actor())
+    cli.show(archived, f"{archived.model_id} is archived")
+
+
+@command(commands)
+def verify(
+    cli: Invocation,
+    model_id: Annotated[str | None, typer.Argument(help="NAME:VERSION; all without.")] = None,
+) -> int:
+    """Check that files are those that were registered; exit code 1 when any is not."""
+    registry = cli.app.registry
+    ids = [model_id] if model_id else [each.model_id for each in registry.list_models()]
+    found: dict[str, str] = {}
+    for each in ids:
+        try:
+            registry.verify(each)
+        except IntegrityError as error:
+            found[each] = str(error)
+        else:
+            found[each] = "ok"
+    cli.show({"versions": found}, table(["model id", "files"], list(found.items())))
+    return BAD if any(said != "ok" for said in found.values()) else 0
+
+
+def _parsed(text: str) -> dict[str, float]:
+    try:
+        metrics = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidValueError("--metrics", text, f"JSON ({error})") from None
+    if not isinstance(metrics, dict):
+        raise InvalidValueError("--metrics", text, "a JSON object of numbers")
+    return metrics
+
+
+def _tags(given: list[str]) -> dict[str, str]:
+    tags = {}
+    for each in given:
+        name, separator, value = each.partition("=")
+        if not separator or not name:
+            raise InvalidValueError("--tag", each, "NAME=VALUE")
+        tags[name] = value
+    return tags
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return ""
+
+
+def _metrics(version: ModelVersion) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in version.metrics.items())
+
+
+def _shown(value: Any) -> str:
+    if value is None or value in ({}, (), ""):
+        return "-"
+    if hasattr(value, "names"):
+        return ", ".join(value.names)
+    return str(value)

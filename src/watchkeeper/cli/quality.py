@@ -1,0 +1,66 @@
+"""``watchkeeper quality``: are the answers still right? Exit code 1 when quality has dropped."""
+
+from typing import Annotated
+
+import typer
+
+from watchkeeper.cli.command import BAD, Invocation, command, table
+from watchkeeper.clock import parse_timestamp
+from watchkeeper.events import Window
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+_REASONS = {
+    "insufficient_data": "too few labelled predictions for a verdict",
+    "no_baseline": "no baseline: register the version with metrics such as accuracy and auc",
+}
+
+
+@command(commands)
+def quality(
+    cli: Invocation,
+    *,
+    model: Annotated[str, typer.Option(help="Name of the model.")],
+    start: Annotated[str | None, typer.Option(help="First event time of the window.")] = None,
+    end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
+    model_version: Annotated[
+        str | None, typer.Option(help="Only predictions of this version, and its baseline.")
+    ] = None,
+) -> int:
+    """Compare the predictions of a model with what came true, and with its baseline."""
+    from watchkeeper.control.measurements import quality_of_window
+
+    policy = cli.app.settings.policy(model)
+    found = quality_of_window(
+        cli.app.events,
+        cli.app.registry,
+        model,
+        Window(
+            None if start is None else parse_timestamp(start, "--start"),
+            None if end is None else parse_timestamp(end, "--end"),
+        ),
+        version=model_version,
+        positive=policy.positive,
+        alert_threshold=policy.quality.alert_threshold,
+        min_samples=policy.quality.min_samples,
+    )
+    drop = found.drop
+    rows: list[tuple[object, ...]] = [
+        ("accuracy", drop.current_accuracy, drop.baseline_accuracy, drop.accuracy_drop_percentage),
+        ("auc", drop.current_auc, drop.baseline_auc, drop.auc_drop_percentage),
+    ]
+    others = {"accuracy", "auc", "auc_source"}
+    rows += [
+        (name, value, None, None) for name, value in found.metrics.items() if name not in others
+    ]
+    verdict = "quality has dropped" if drop.drift_detected else "no drop beyond the threshold"
+    cli.show(
+        found,
+        f"{model}: {found.predictions:,} predictions, {found.labelled:,} labelled "
+        f"({found.coverage:.1%})",
+        table(["metric", "current", "baseline", "drop %"], rows),
+        _REASONS[drop.reason] if drop.reason else verdict,
+    )
+    return BAD if drop.drift_detected else 0

@@ -1,0 +1,227 @@
+"""Compaction: few files a day, late outcomes beside their predictions, nothing beyond the budgets.
+
+Each change is one commit of one table, so readers see the table before it or after it, and a death
+in between leaves the rest for the next time. What a reader would not show is not kept: of a
+repeated prediction the first, of several outcomes the latest remains.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.results import Result
+from watchkeeper.store.rows import first_arrived, latest
+from watchkeeper.store.segments import locked
+from watchkeeper.store.tables import EventTable, event_tables
+
+__all__ = ["CompactionReport", "compact"]
+
+_DAYS_A_COMMIT = 31
+_TIME = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionReport(Result):
+    """What a compaction did.
+
+    Attributes
+    ----------
+    files_before, files_after : int
+    bytes_before, bytes_after : int
+    repeated : int
+        Rows of repeated predictions and superseded outcomes that were left out.
+    placed : int
+        Outcomes that were filed beside their prediction.
+    days_dropped : int
+        Days of models that were older or more than the budgets allow.
+    """
+
+    files_before: int = 0
+    files_after: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    repeated: int = 0
+    placed: int = 0
+    days_dropped: int = 0
+
+
+def compact(
+    events: Path,
+    models: Iterable[str] | None,
+    *,
+    retention: timedelta | None,
+    max_bytes: int | None,
+    now: datetime,
+) -> CompactionReport:
+    """Compact the tables under `events`; landing waits until it is done.
+
+    Parameters
+    ----------
+    models : iterable of str or None
+        None for all.
+    retention : timedelta or None
+        Whole days of event time older than this are dropped.
+    max_bytes : int or None
+        The oldest days are dropped until the tables together are not larger.
+
+    Raises
+    ------
+    IntegrityError
+        If a table is damaged.
+    """
+    events.mkdir(parents=True, exist_ok=True)
+    with locked(events / "landing.lock", wait=True):
+        names = event_tables(events) if models is None else list(models)
+        pairs = [_Pair(events / name) for name in names]
+        before = [file for pair in pairs for table in pair.tables for file in table.files]
+        dropped = repeated = placed = 0
+        for pair in pairs:
+            if retention is not None:
+                dropped += pair.drop_before((now - retention).date())
+            placed += pair.place_outcomes()
+            repeated += pair.merge()
+        if max_bytes is not None:
+            dropped += _drop_oldest(pairs, max_bytes)
+        for pair in pairs:
+            for table in pair.tables:
+                table.tidy()
+        after = [file for pair in pairs for table in pair.tables for file in table.files]
+    return CompactionReport(
+        files_before=len(before),
+        files_after=len(after),
+        bytes_before=sum(file.size for file in before),
+        bytes_after=sum(file.size for file in after),
+        repeated=repeated,
+        placed=placed,
+        days_dropped=dropped,
+    )
+
+
+class _Pair:
+    """The two tables of one model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.predictions = EventTable(folder, "prediction")
+        self.outcomes = EventTable(folder, "outcome")
+        self.tables = (self.predictions, self.outcomes)
+
+    def days(self) -> set[date]:
+        return {f.day for table in self.tables for f in table.files if f.day is not None}
+
+    def size_of(self, day: date) -> int:
+        return sum(f.size for table in self.tables for f in table.files if f.day == day)
+
+    def drop_before(self, first: date) -> int:
+        old = {day for day in self.days() if day < first}
+        for table in self.tables:
+            if any(file.day in old for file in table.files):
+                table.delete(f"day < '{first}'")
+        self._drop_loose_before(first)
+        return len(old)
+
+    def drop(self, day: date) -> None:
+        for table in self.tables:
+            if any(file.day == day for file in table.files):
+                table.delete(f"day = '{day}'")
+
+    def place_outcomes(self) -> int:
+        """File the outcomes whose prediction's day was not known beside their predictions."""
+        loose = _rows(self.outcomes, {None})
+        if not loose.num_rows:
+            return 0
+        found = self._days_of(loose["prediction_id"])
+        placed = 0
+        order = sorted(found)
+        for start in range(0, len(order), _DAYS_A_COMMIT):
+            days = order[start : start + _DAYS_A_COMMIT]
+            moved = pa.concat_tables([_with_day(_only(loose, found[day]), day) for day in days])
+            for day in days:
+                loose = _without(loose, found[day])
+            filed = _rows(self.outcomes, set(days))
+            rows = latest(pa.concat_tables([filed, moved], promote_options="default"))
+            listed = ", ".join(f"'{day}'" for day in days)
+            # One commit: never filed twice, never nowhere.
+            self.outcomes.replace(
+                pa.concat_tables([rows, loose], promote_options="default"),
+                f"day IN ({listed}) OR day IS NULL",
+            )
+            placed += moved.num_rows
+        return placed
+
+    def merge(self) -> int:
+        """Leave one file a day, without repetitions; return how many rows those were."""
+        left_out = 0
+        for table, unique in ((self.predictions, first_arrived), (self.outcomes, latest)):
+            for day in sorted(day for day in self.days() if _files(table, {day}) > 1):
+                rows = _rows(table, {day})
+                kept = unique(rows)
+                kept = kept.take(pc.sort_indices(kept, [("timestamp", "ascending")]))
+                table.replace(kept, f"day = '{day}'")
+                left_out += rows.num_rows - kept.num_rows
+        return left_out
+
+    def _days_of(self, ids: pa.ChunkedArray) -> dict[date, pa.Array]:
+        """Return by day which of `ids` its predictions have; the newest days are read first."""
+        found: dict[date, pa.Array] = {}
+        wanted = pc.unique(ids)
+        for day in sorted({f.day for f in self.predictions.files if f.day}, reverse=True):
+            if not len(wanted):
+                break
+            own = _rows(self.predictions, {day}, ["prediction_id"])["prediction_id"]
+            here = pc.is_in(wanted, value_set=own)
+            if pc.any(here).as_py():
+                found[day] = wanted.filter(here)
+                wanted = wanted.filter(pc.invert(here))
+        return found
+
+    def _drop_loose_before(self, first: date) -> None:
+        loose = _rows(self.outcomes, {None})
+        moment = pa.scalar(datetime(first.year, first.month, first.day, tzinfo=UTC), _TIME)
+        kept = loose.filter(pc.greater_equal(loose["timestamp"], moment))
+        if kept.num_rows < loose.num_rows:
+            self.outcomes.replace(kept, "day IS NULL")
+
+
+def _drop_oldest(pairs: list[_Pair], max_bytes: int) -> int:
+    size = sum(file.size for pair in pairs for table in pair.tables for file in table.files)
+    dropped = 0
+    oldest = sorted(((day, own) for own in pairs for day in own.days()), key=_first)
+    for day, pair in oldest:
+        if size <= max_bytes:
+            break
+        size -= pair.size_of(day)
+        pair.drop(day)
+        dropped += 1
+    return dropped
+
+
+def _first(pair: tuple[date, _Pair]) -> date:
+    return pair[0]
+
+
+def _files(table: EventTable, days: set[date | None]) -> int:
+    return sum(file.day in days for file in table.files)
+
+
+def _rows(
+    table: EventTable, days: Iterable[date | None], columns: list[str] | None = None
+) -> pa.Table:
+    wanted = set(days)
+    return table.read([file for file in table.files if file.day in wanted], columns)
+
+
+def _only(rows: pa.Table, ids: pa.Array) -> pa.Table:
+    return rows.filter(pc.is_in(rows["prediction_id"], value_set=ids))
+
+
+def _without(rows: pa.Table, ids: pa.Array) -> pa.Table:
+    return rows.filter(pc.invert(pc.is_in(rows["prediction_id"], value_set=ids)))
+
+
+def _with_day(rows: pa.Table, day: date) -> pa.Table:
+    at = rows.schema.get_field_index("day")
+    return rows.set_column(at, "day", pa.array([day] * rows.num_rows, pa.date32()))
