@@ -1,0 +1,103 @@
+"""Claim: Arrow IPC bodies become rows of the event store at 100,000 events/s a core, memory flat.
+
+Predictions of 20 features, and outcomes for them, go through the same function as the HTTP route: a
+body is checked, written to the journal, and landed in Delta Lake tables. Time is the processor time
+of the process. Beside it: `write_deltalake` of the same rows, which neither checks nor journals.
+
+    python benchmarks/ingest.py [--rows 250000 1000000]
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+
+FEATURES, BATCH = 20, 50_000
+
+
+def main() -> None:
+    """Measure each size in a process of its own and print events/s a core and peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[250_000, 1_000_000])
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        measure(options.one)
+        return
+    print(f"{'predictions':>12} {'outcomes':>10} {'events/s a core':>16} {'delta alone':>12} "
+          f"{'ratio':>6} {'peak MiB':>9}")  # fmt: skip
+    for rows in options.rows:
+        subprocess.run([sys.executable, __file__, "--one", str(rows)], check=True)
+
+
+def measure(rows: int) -> None:
+    """Ingest `rows` predictions and as many outcomes, and print a line."""
+    from deltalake import write_deltalake
+
+    from watchkeeper.server.ingest import ingest
+    from watchkeeper.store import Journal, JournalRecorder, Landing
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        bodies = [stream(place / "p.arrow", rows, "predictions")]
+        bodies.append(stream(place / "o.arrow", rows, "outcomes"))
+        began = time.process_time()
+        with Journal(place / "journal", max_bytes=1 << 40) as journal:
+            recorder = JournalRecorder(journal)
+            now = datetime.now(UTC)
+            for kind, path in zip(("prediction", "outcome"), bodies, strict=True):
+                with path.open("rb") as body:
+                    ingest(body, kind, "model", recorder, now)  # type: ignore[arg-type]
+        report = Landing(place).land()
+        ours = time.process_time() - began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        landed = report.predictions["model"] + report.outcomes["model"]
+        began = time.process_time()
+        for path in bodies:
+            with pa.ipc.open_stream(path) as reader:
+                for batch in reader:
+                    write_deltalake(place / "alone" / path.stem, pa.table(batch), mode="append")
+        alone = time.process_time() - began
+    print(f"{rows:12,} {rows:10,} {landed / ours:16,.0f} {landed / alone:12,.0f} "
+          f"{alone / ours:6.2f} {peak:9.0f}")  # fmt: skip
+
+
+def stream(path: Path, rows: int, kind: str) -> Path:
+    """Write an Arrow IPC stream of `rows` records to `path`, batch by batch."""
+    rng = np.random.default_rng(1)
+    writer: pa.ipc.RecordBatchStreamWriter | None = None
+    file: IO[bytes]
+    with path.open("wb") as file:
+        for start in range(0, rows, BATCH):
+            count = min(BATCH, rows - start)
+            ids = pa.array([f"order-{number}" for number in range(start, start + count)])
+            second = np.datetime64("2013-01-01T00:00:00", "us") + np.arange(start, start + count)
+            columns = {
+                "prediction_id": ids,
+                "timestamp": pa.array(second, pa.timestamp("us", "UTC")),
+            }
+            if kind == "outcomes":
+                columns["actual"] = pa.array(rng.integers(0, 2, count))
+            else:
+                columns["prediction"] = pa.array(rng.integers(0, 2, count))
+                columns["score"] = pa.array(rng.random(count))
+                columns |= {f"feature.f{i}": pa.array(rng.random(count)) for i in range(FEATURES)}
+            batch = pa.record_batch(columns)
+            if writer is None:
+                writer = pa.ipc.new_stream(file, batch.schema)
+            writer.write_batch(batch)
+        if writer is not None:
+            writer.close()
+    return path
+
+
+if __name__ == "__main__":
+    main()
