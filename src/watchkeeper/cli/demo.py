@@ -13,6 +13,7 @@ import typer
 from watchkeeper.cli.command import Invocation, command, table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress
 
     from watchkeeper.demo.report import Report
@@ -54,43 +55,47 @@ def demo(
         spectator.stage("Measuring, month by month, what was recorded")
         shown = report(run)
         spectator.close()
-        cli.show(shown, *_told(shown), *_where_next(place, run.server.url if serve else None))
+        url = run.server.url if serve else None
+        cli.show(shown, *_told(shown), *_where_next(place, shown.months[-1].month, url))
         if serve:
             sys.stdout.flush()
             run.server.process.wait()
             run.server.require_alive()
 
 
-def _told(shown: "Report") -> Iterator[object]:
-    yield ""
+def _told(shown: "Report") -> Iterator["RenderableType"]:
+    yield (
+        f"\n{shown.predictions:,} predictions and {shown.outcomes:,} outcomes are recorded. The "
+        "baseline,\nmeasured on the last days of January, which the model had not seen: "
+        f"accuracy {shown.accuracy:.3f}, AUC {shown.auc:.3f}.\n"
+    )
     yield table(
-        ("month", "predictions", "labelled", "accuracy", "auc", "verdict", "drifted"),
+        ("month", "predictions", "labelled", "accuracy", "AUC", "quality", "drifted features"),
         [
             (
                 each.month,
                 each.predictions,
                 f"{each.labelled:.1%}",
-                each.accuracy,
-                each.auc,
+                _figure(each.accuracy),
+                _figure(each.auc),
                 each.verdict,
-                ", ".join(each.drifted) or "nothing",
+                ", ".join(each.drifted) or "none",
             )
             for each in shown.months
         ],
-        title=(
-            f"{shown.predictions:,} predictions, {shown.outcomes:,} outcomes. The baseline, "
-            f"from the last days of January, which it had not seen: accuracy {shown.accuracy:.3f}, "
-            f"AUC {shown.auc:.3f}"
-        ),
     )
 
 
-def _where_next(folder: Path, url: str | None) -> Iterator[str]:
+def _figure(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
+def _where_next(folder: Path, month: str, url: str | None) -> Iterator[str]:
     yield "\nEverything is kept. Where to look next:"
     for line in (
         "events stats",
-        "quality --model flights --start 2013-07-01 --end 2013-08-01",
-        "drift --model flights --start 2013-07-01 --end 2013-08-01",
+        f"quality --model flights --start {month}-01",
+        f"drift --model flights --start {month}-01",
         "events export flights --out flights.parquet",
         "doctor",
     ):
@@ -121,7 +126,7 @@ class _Screen:
         elapsed = self._progress.tasks[self._task].elapsed or 0.0
         rate = f"{flights / elapsed:,.0f} flights/s" if elapsed else ""
         self._progress.update(self._task, completed=flights, date=f"{at:%d %b %Y}", rate=rate)
-        if self._plain and at.month != self._month:
+        if self._plain and at.month != self._month and rate:
             self._month = at.month
             self._progress.console.print(f"{at:%d %b %Y}  {flights:,} flights  {rate}")
 

@@ -41,7 +41,7 @@ def doctor(cli: Invocation) -> int:
 
 
 def _examine(cli: Invocation) -> Iterator[Check]:
-    settings = _check("settings", lambda: "read and valid" if cli.settings else "")
+    settings = _check("settings", lambda: f"valid; log_level is {cli.settings.log_level}")
     yield settings
     if not settings.ok:
         return

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import uvloop
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
@@ -136,7 +137,8 @@ def _replayed(flights: pa.Table, server: Server, told: Told) -> Replay:
         )
 
     try:
-        return asyncio.run(go())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(go())
     except ServerDiedError:
         raise
     except (UnavailableError, OSError):
