@@ -6,6 +6,8 @@ it, in the row's ``as_text``, as JSON text by column name. An explicit null is k
 ``null``, so that it differs from a value that was never given.
 """
 
+import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -209,10 +211,17 @@ def _add(
             fitting.append(value)
         else:
             fitting.append(None)
-            texts.setdefault(row, {})[name] = _encode(value).decode()
+            texts.setdefault(row, {})[name] = _json(value)
     if kind is not None:  # where every value is null, nothing fixes the type yet
         array = pa.array(fitting, _plain_type(_ARROW[kind]))
         columns[name] = array.dictionary_encode() if kind == "word" else array
+
+
+def _json(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        # As JavaScript and Python's json write them; msgspec's null would be another thing.
+        return json.dumps(value)
+    return _encode(value).decode()
 
 
 def _fits(value: object, kind: Kind | None) -> bool:
@@ -241,7 +250,8 @@ def _add_array(
     own = _kind_of_type(column.type)
     simple = own != "word" or _is_text(column.type)
     if not simple or (kind is not None and kind != own) or pa.types.is_null(column.type):
-        values = [_json_value(value) for value in column.to_pylist()]
+        absent = _UNSET if name == "prediction" else None  # one that failed has none to give
+        values = [absent if v is None else _json_value(v) for v in column.to_pylist()]
         _add(columns, name, values, kind, texts)
         return
     nulls = column.is_null()
@@ -257,7 +267,7 @@ def _add_array(
         for row in np.flatnonzero(large.to_numpy(zero_copy_only=False)).tolist():
             texts.setdefault(row, {})[name] = str(column[row].as_py())
         column = pc.if_else(large, pa.scalar(None, column.type), column)
-    if nulls.true_count and name != "prediction":  # a prediction that failed has none to give
+    if nulls.true_count and name != "prediction":
         for row in np.flatnonzero(nulls.to_numpy(zero_copy_only=False)).tolist():
             texts.setdefault(row, {})[name] = "null"
     columns[name] = column.cast(_ARROW[own]) if own != "word" else _coded(column)
