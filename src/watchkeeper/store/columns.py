@@ -234,7 +234,7 @@ def _fits(value: object, kind: Kind | None) -> bool:
 
 def _majority(classes: Counter[type]) -> Kind | None:
     counts: dict[Kind, int] = {
-        "word": classes[str] + classes[list] + classes[dict],
+        "word": classes[str],
         "number": classes[float] + classes[int],
         "truth": classes[bool],
     }
@@ -255,15 +255,11 @@ def _add_array(
         _add(columns, name, values, kind, texts)
         return
     nulls = column.is_null()
-    if pa.types.is_integer(column.type):
-        large = pc.fill_null(
-            pc.or_(pc.greater(column, _LARGEST_EXACT), pc.less(column, -_LARGEST_EXACT))
-            if pa.types.is_signed_integer(column.type) and column.type.bit_width == 64
-            else pc.greater(column.cast(pa.uint64()), _LARGEST_EXACT)
-            if column.type.bit_width == 64
-            else pa.array(np.zeros(len(column), bool)),
-            False,
-        )
+    if pa.types.is_integer(column.type) and column.type.bit_width == 64:
+        large = pc.greater(column, pa.scalar(_LARGEST_EXACT, column.type))
+        if pa.types.is_signed_integer(column.type):
+            large = pc.or_(large, pc.less(column, pa.scalar(-_LARGEST_EXACT, column.type)))
+        large = pc.fill_null(large, False)
         for row in np.flatnonzero(large.to_numpy(zero_copy_only=False)).tolist():
             texts.setdefault(row, {})[name] = str(column[row].as_py())
         column = pc.if_else(large, pa.scalar(None, column.type), column)

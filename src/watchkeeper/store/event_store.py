@@ -263,7 +263,8 @@ class _View:
         if window.end is not None and window.end < midnight + timedelta(days=1):
             rows = rows.filter(pc.less(rows["timestamp"], _moment(window.end)))
         rows = first_arrived(rows)
-        return rows.take(pc.sort_indices(rows, [("timestamp", "ascending")]))
+        keys = ("timestamp", "arrived_at", "prediction_id")
+        return rows.take(pc.sort_indices(rows, [(key, "ascending") for key in keys]))
 
     def _known_of(self, day: date, columns: Sequence[str] | None) -> pa.Table:
         """Return the outcomes that may belong to predictions of a day, one row an id."""

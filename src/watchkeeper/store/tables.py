@@ -2,15 +2,18 @@
 
 Beside Delta's own log the folder holds ``_last_version``, the newest version that was committed: a
 log that lost its newest entries would otherwise pass for an older table, and what was acknowledged
-would be gone without a word.
+would be gone without a word. A commit is synced to disk before it counts, because segments, which
+are synced, are deleted for it.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -20,11 +23,17 @@ from deltalake.exceptions import DeltaError
 from watchkeeper.errors import IntegrityError
 from watchkeeper.events import EventKind
 from watchkeeper.store.columns import Kind, disk_name, empty_table, event_name, kinds_of
+from watchkeeper.store.segments import sync_folder as sync
 
 __all__ = ["DataFile", "EventTable", "event_tables"]
 
 _LAST_VERSION = "_last_version"
-_FORMAT = {"prediction": "predictions", "outcome": "outcomes"}
+_FOLDERS = {"prediction": "predictions", "outcome": "outcomes"}
+_COMMITS_A_CHECKPOINT = 100  # Delta's default
+_SETTINGS = {
+    # Versions older than this could not be read anyway: their files are vacuumed after a week.
+    "delta.logRetentionDuration": "interval 7 days",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class EventTable:
     """
 
     def __init__(self, folder: Path, event: EventKind) -> None:
-        self.path = folder / _FORMAT[event]
+        self.path = folder / _FOLDERS[event]
         self.event = event
         self._delta = self._open()
 
@@ -65,16 +74,31 @@ class EventTable:
         try:
             delta = DeltaTable(self.path)
         except (DeltaError, OSError, ValueError) as error:
-            raise self._damaged(str(error).splitlines()[0]) from error
-        try:
-            committed = int((self.path / _LAST_VERSION).read_text())
-        except FileNotFoundError:
-            committed = 0
-        if delta.version() < committed:
+            raise self._damaged(_first_line(error)) from error
+        version = delta.version()
+        for number in range(max(0, version - _COMMITS_A_CHECKPOINT), version + 1):
+            entry = self._entry(number)
+            if (
+                entry.exists() and not entry.stat().st_size
+            ):  # Delta takes it for a commit of nothing
+                raise self._damaged(f"its log entry {entry.name} is empty")
+        if version < self._last_version():
             raise self._damaged(
-                f"its log ends at version {delta.version()} and version {committed} was committed"
+                f"its log ends at version {version} and version {self._last_version()} "
+                "was committed"
             )
         return delta
+
+    def _entry(self, version: int) -> Path:
+        return self.path / "_delta_log" / f"{version:020d}.json"
+
+    def _last_version(self) -> int:
+        try:
+            return int((self.path / _LAST_VERSION).read_text())
+        except FileNotFoundError:
+            return -1
+        except ValueError as error:
+            raise self._damaged(f"{_LAST_VERSION} holds no number") from error
 
     def _damaged(self, what: str) -> IntegrityError:
         return IntegrityError(
@@ -101,20 +125,20 @@ class EventTable:
     @cached_property
     def kinds(self) -> dict[str, Kind]:
         """What the features and labels hold, by column name, in the order of the columns."""
-        return {event_name(name): kind for name, kind in kinds_of(self._disk_schema).items()}
+        return kinds_of(pa.schema([f.with_name(event_name(f.name)) for f in self._disk_schema]))
 
     @cached_property
     def files(self) -> list[DataFile]:
-        """The table's files."""
+        """The table's files, the first written first."""
         if self._delta is None:
             return []
         actions = pa.table(self._delta.get_add_actions(flatten=True)).select(
-            ["path", "partition.day", "num_records", "size_bytes"]
+            ["path", "partition.day", "num_records", "size_bytes", "modification_time"]
         )
         return [
             DataFile(str(self.path / row["path"]), row["partition.day"], row["num_records"],
                      row["size_bytes"])
-            for row in actions.to_pylist()
+            for row in actions.sort_by("modification_time").to_pylist()
         ]  # fmt: skip
 
     def read(self, files: Iterable[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
@@ -141,7 +165,10 @@ class EventTable:
             ),
             partition_base_dir=str(self.path),
         )
-        rows = dataset.to_table(columns=[names[field.name] for field in wanted])
+        try:
+            rows = dataset.to_table(columns=[names[field.name] for field in wanted])
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(_first_line(error)) from error
         return rows.rename_columns([field.name for field in wanted])
 
     def append(self, rows: pa.Table, landed: Mapping[str, int]) -> None:
@@ -161,8 +188,9 @@ class EventTable:
     def delete(self, where: str) -> None:
         """Delete the rows that satisfy `where`, in one commit."""
         if self._delta is not None:
+            before = self.version
             self._delta.delete(where)
-            self._committed()
+            self._committed(before)
 
     def tidy(self) -> None:
         """Remove files that no version within the retention of the table's log needs."""
@@ -176,22 +204,44 @@ class EventTable:
             names.append(disk_name(name, taken))
             if names[-1] not in taken:
                 taken.append(names[-1])
+        before = self.version
         write_deltalake(
             self.path,
             rows.rename_columns(names),
             partition_by=["day"],
             schema_mode="merge",
+            configuration=_SETTINGS if self._delta is None else None,
             **how,
         )
-        self._committed()
+        self._committed(before)
 
-    def _committed(self) -> None:
+    def _committed(self, before: int) -> None:
         self._delta = DeltaTable(self.path)
         for cached in ("_disk_schema", "kinds", "files"):
             self.__dict__.pop(cached, None)
         partial = self.path / (_LAST_VERSION + ".partial")
-        partial.write_text(str(self._delta.version()))
+        partial.write_text(str(self.version))
+        folders = {self.path, self.path / "_delta_log"}
+        if before < 0:
+            folders |= {self.path.parent, self.path.parents[1]}
+        for version in range(before + 1, self.version + 1):
+            for path in self._written_by(version):
+                sync(path)
+                folders.add(path.parent)
+        sync(partial)
+        for folder in folders:
+            sync(folder)
         partial.replace(self.path / _LAST_VERSION)
+
+    def _written_by(self, version: int) -> list[Path]:
+        entry = self._entry(version)
+        actions = map(json.loads, entry.read_bytes().splitlines())
+        added = [action["add"]["path"] for action in actions if "add" in action]
+        return [*(self.path / unquote(path) for path in added), entry]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200].rstrip(".")
 
 
 def event_tables(root: Path) -> list[str]:
@@ -199,5 +249,5 @@ def event_tables(root: Path) -> list[str]:
     return sorted(
         folder.name
         for folder in root.glob("*")
-        if folder.is_dir() and any((folder / each).is_dir() for each in _FORMAT.values())
+        if folder.is_dir() and any((folder / each).is_dir() for each in _FOLDERS.values())
     )
