@@ -101,7 +101,11 @@ def test_given_any_mixture_when_tabulated_then_every_value_is_in_its_column_or_b
         assert len(beside) <= len(given_values)
 
 
-@given(table=st.lists(st.dictionaries(st.sampled_from("xy"), st.integers(-5, 5) | st.none())))
+@given(
+    table=st.lists(
+        st.dictionaries(st.sampled_from("xy"), st.integers(-5, 5) | st.none()), min_size=1
+    )
+)
 def test_given_a_bulk_ingest_when_tabulated_then_it_equals_one_by_one(
     table: list[dict[str, Any]],
 ) -> None:

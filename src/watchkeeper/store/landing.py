@@ -216,6 +216,7 @@ class _Round:
                 kinds = {**kinds_of(rows.schema), **kinds}
                 landed[segment.journal_id] = segment.number
         if not parts:
+            target.make_durable()  # before segments are deleted because it has them
             return
         rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
         try:
@@ -228,13 +229,18 @@ class _Round:
 
 
 def _sealed_in_order(journal: Path) -> Iterator[Segment]:
-    """Yield sealed segments up to the first of each journal that is not sealed yet."""
+    """Yield sealed segments up to the first of each journal that is not sealed yet.
+
+    A later one must not land before it: the table would take it for landed.
+    """
+    sealed = {segment for segment in list_segments(journal) if segment.sealed}
     blocked: set[str] = set()
+    # Listed once more, since a listing of a folder that changes meanwhile may miss a segment: what
+    # came before a segment of the first listing is there when the second begins.
     for segment in list_segments(journal):
         if not segment.sealed:
-            # A later one must not land before it: the table would take it for landed.
             blocked.add(segment.journal_id)
-        elif segment.journal_id not in blocked:
+        elif segment.journal_id not in blocked and segment in sealed:
             yield segment
 
 

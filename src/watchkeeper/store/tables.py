@@ -2,8 +2,8 @@
 
 Beside Delta's own log the folder holds ``_last_version``, the newest version that was committed: a
 log that lost its newest entries would otherwise pass for an older table, and what was acknowledged
-would be gone without a word. A commit is synced to disk before it counts, because segments, which
-are synced, are deleted for it.
+would be gone without a word. It is written when that version is synced to disk: segments, which are
+synced, are deleted because of it.
 """
 
 import json
@@ -78,9 +78,7 @@ class EventTable:
         version = delta.version()
         for number in range(max(0, version - _COMMITS_A_CHECKPOINT), version + 1):
             entry = self._entry(number)
-            if (
-                entry.exists() and not entry.stat().st_size
-            ):  # Delta takes it for a commit of nothing
+            if entry.exists() and not entry.stat().st_size:  # for Delta, a commit of nothing
                 raise self._damaged(f"its log entry {entry.name} is empty")
         if version < self._last_version():
             raise self._damaged(
@@ -123,6 +121,10 @@ class EventTable:
         return pa.schema(self._delta.schema().to_arrow())
 
     @cached_property
+    def _disk_names(self) -> dict[str, str]:
+        return {event_name(name): name for name in self._disk_schema.names}
+
+    @cached_property
     def kinds(self) -> dict[str, Kind]:
         """What the features and labels hold, by column name, in the order of the columns."""
         return kinds_of(pa.schema([f.with_name(event_name(f.name)) for f in self._disk_schema]))
@@ -145,8 +147,7 @@ class EventTable:
         """Return the rows of `files` under the names events have; words stay dictionary-coded."""
         blank = empty_table(self.event, self.kinds).schema
         wanted = [f for f in blank if columns is None or f.name in columns]
-        taken = self._disk_schema.names
-        names = {field.name: disk_name(field.name, taken) for field in wanted}
+        names = {field.name: self._disk_names.get(field.name, field.name) for field in wanted}
         paths = [file.path for file in files]
         if not paths:
             return pa.schema(wanted).empty_table()
@@ -188,14 +189,14 @@ class EventTable:
     def delete(self, where: str) -> None:
         """Delete the rows that satisfy `where`, in one commit."""
         if self._delta is not None:
-            before = self.version
             self._delta.delete(where)
-            self._committed(before)
+            self._committed()
 
     def tidy(self) -> None:
         """Remove files that no version within the retention of the table's log needs."""
         if self._delta is not None:
             self._delta.vacuum(dry_run=False)
+            self._committed()
 
     def _write(self, rows: pa.Table, **how: Any) -> None:
         taken = list(self._disk_schema.names)
@@ -204,7 +205,6 @@ class EventTable:
             names.append(disk_name(name, taken))
             if names[-1] not in taken:
                 taken.append(names[-1])
-        before = self.version
         write_deltalake(
             self.path,
             rows.rename_columns(names),
@@ -213,28 +213,35 @@ class EventTable:
             configuration=_SETTINGS if self._delta is None else None,
             **how,
         )
-        self._committed(before)
+        self._committed()
 
-    def _committed(self, before: int) -> None:
+    def _committed(self) -> None:
         self._delta = DeltaTable(self.path)
-        for cached in ("_disk_schema", "kinds", "files"):
+        for cached in ("_disk_schema", "_disk_names", "kinds", "files"):
             self.__dict__.pop(cached, None)
-        partial = self.path / (_LAST_VERSION + ".partial")
-        partial.write_text(str(self.version))
-        folders = {self.path, self.path / "_delta_log"}
-        if before < 0:
-            folders |= {self.path.parent, self.path.parents[1]}
-        for version in range(before + 1, self.version + 1):
+        self.make_durable()
+
+    def make_durable(self) -> None:
+        """Sync to disk what has been committed, if whoever committed it died before."""
+        last = self._last_version()
+        if self.version <= last:
+            return
+        folders = {self.path / "_delta_log", self.path, self.path.parent, self.path.parents[1]}
+        for version in range(last + 1, self.version + 1):
             for path in self._written_by(version):
                 sync(path)
                 folders.add(path.parent)
-        sync(partial)
         for folder in folders:
             sync(folder)
+        partial = self.path / (_LAST_VERSION + ".partial")
+        partial.write_text(str(self.version))
+        sync(partial)
         partial.replace(self.path / _LAST_VERSION)
 
     def _written_by(self, version: int) -> list[Path]:
         entry = self._entry(version)
+        if not entry.exists():  # of so long ago that Delta has cleaned it up
+            return []
         actions = map(json.loads, entry.read_bytes().splitlines())
         added = [action["add"]["path"] for action in actions if "add" in action]
         return [*(self.path / unquote(path) for path in added), entry]
