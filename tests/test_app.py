@@ -5,7 +5,7 @@ from sklearn.dummy import DummyClassifier
 
 from watchkeeper.app import App, DataDirError
 from watchkeeper.clock import ReplayClock, system_clock
-from watchkeeper.config import Settings
+from watchkeeper.config import ServerSettings, Settings
 
 
 def test_given_an_app_when_nothing_is_used_then_only_the_data_directory_is_made(
@@ -33,7 +33,7 @@ def test_given_a_file_in_the_way_when_put_together_then_the_error_says_so(
 def test_given_the_clock_of_events_when_put_together_then_time_follows_them(
     tmp_path: Path,
 ) -> None:
-    replaying = App(Settings(data_dir=tmp_path, server={"clock": "events"}))
+    replaying = App(Settings(data_dir=tmp_path, server=ServerSettings(clock="events")))
     real = App(Settings(data_dir=tmp_path))
 
     assert isinstance(replaying.clock, ReplayClock)

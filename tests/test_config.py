@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.config import ConfigError, Settings, UnknownSettingError, load_settings
+from watchkeeper.config import (
+    ConfigError,
+    ServerSettings,
+    Settings,
+    UnknownSettingError,
+    load_settings,
+)
 from watchkeeper.errors import NotFoundError
 
 
@@ -45,7 +51,9 @@ def test_given_all_sources_when_loaded_then_command_line_beats_environment_beats
 
 @given(number=st.integers(1, 1000))
 def test_given_a_size_with_its_unit_when_read_then_it_is_in_bytes(number: int) -> None:
-    settings = Settings(store={"segment_max_bytes": f"{number} MiB", "max_bytes": number})
+    settings = Settings.model_validate(
+        {"store": {"segment_max_bytes": f"{number} MiB", "max_bytes": number}}
+    )
 
     assert settings.store.segment_max_bytes == number << 20
     assert settings.store.max_bytes == number
@@ -135,7 +143,7 @@ def test_given_a_wrong_key_of_the_api_when_loaded_then_the_error_does_not_repeat
         load_settings()
 
     assert "12345678" not in str(caught.value)
-    assert "secret" not in repr(Settings(server={"api_keys": ["secret"]}))
+    assert "secret" not in repr(Settings(server=ServerSettings(api_keys=("secret",))))
 
 
 def test_given_a_variable_that_is_no_json_when_a_list_is_due_then_the_error_names_it(
@@ -154,4 +162,4 @@ def test_given_a_file_that_does_not_exist_when_named_then_that_is_an_error() -> 
 
 def test_given_settings_when_changed_then_they_refuse() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings().log_level = "DEBUG"  # type: ignore[misc]
+        Settings().log_level = "DEBUG"

@@ -3,7 +3,7 @@
 Nothing is read when this is imported. `Settings` knows only what it is given; `load_settings` looks
 at the file and the environment.
 
->>> settings = Settings(store={"segment_max_bytes": "16 MiB"})
+>>> settings = Settings.model_validate({"store": {"segment_max_bytes": "16 MiB"}})
 >>> settings.store.segment_max_bytes, settings.server.port
 (16777216, 8000)
 >>> settings.policy("flights").quality.window_size

@@ -1,5 +1,6 @@
 """``watchkeeper demo``: a year of real flights through a real server."""
 
+import contextlib
 import signal
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ Full = Annotated[
     bool,
     typer.Option(
         "--full/--fast",
-        help="All 336,776 flights, or a fifth of them from the whole year, within two minutes.",
+        help="All 336,776 flights, or 50,000 of them from the whole year, within two minutes.",
     ),
 ]
 Days = Annotated[int | None, typer.Option(min=1, help="Only the first days of the year.")]
@@ -56,11 +57,12 @@ def demo(
         shown = report(run)
         spectator.close()
         url = run.server.url if serve else None
-        cli.show(shown, *_told(shown), *_where_next(place, shown.months[-1].month, url))
+        cli.show(shown, *_told(shown), *_where_next(place, shown.months[-1].begins, url))
         if serve:
             sys.stdout.flush()
-            run.server.process.wait()
-            run.server.require_alive()
+            with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
+                run.server.process.wait()
+                run.server.require_alive()
 
 
 def _told(shown: "Report") -> Iterator["RenderableType"]:
@@ -73,7 +75,7 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         ("month", "predictions", "labelled", "accuracy", "AUC", "quality", "drifted features"),
         [
             (
-                each.month,
+                f"{each.begins:%b %Y}",
                 each.predictions,
                 f"{each.labelled:.1%}",
                 _figure(each.accuracy),
@@ -90,12 +92,12 @@ def _figure(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"
 
 
-def _where_next(folder: Path, month: str, url: str | None) -> Iterator[str]:
+def _where_next(folder: Path, begins: datetime, url: str | None) -> Iterator[str]:
     yield "\nEverything is kept. Where to look next:"
     for line in (
         "events stats",
-        f"quality --model flights --start {month}-01",
-        f"drift --model flights --start {month}-01",
+        f"quality --model flights --start {begins:%Y-%m-%d}",
+        f"drift --model flights --start {begins:%Y-%m-%d}",
         "events export flights --out flights.parquet",
         "doctor",
     ):
@@ -126,7 +128,7 @@ class _Screen:
         elapsed = self._progress.tasks[self._task].elapsed or 0.0
         rate = f"{flights / elapsed:,.0f} flights/s" if elapsed else ""
         self._progress.update(self._task, completed=flights, date=f"{at:%d %b %Y}", rate=rate)
-        if self._plain and at.month != self._month and rate:
+        if self._plain and at.month != self._month and flights > 1:
             self._month = at.month
             self._progress.console.print(f"{at:%d %b %Y}  {flights:,} flights  {rate}")
 

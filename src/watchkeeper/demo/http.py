@@ -1,6 +1,7 @@
 """A keep-alive connection that can POST: all of HTTP that a replay needs, at little cost."""
 
 import asyncio
+import contextlib
 from typing import Self
 
 from watchkeeper.errors import UnavailableError, WatchkeeperError
@@ -59,9 +60,13 @@ class Connection:
             raise RefusedError(path, status, content.decode(errors="replace"))
         return content
 
-    def close(self) -> None:
-        """Hang up."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
         self._writer.close()
+        with contextlib.suppress(ConnectionError):  # it is to be gone, and it is
+            await self._writer.wait_closed()
 
 
 def _read_head(head: bytes) -> tuple[int, int]:

@@ -65,9 +65,8 @@ class Server:
         while time.monotonic() < deadline:
             self.require_alive()
             try:
-                connection = await Connection.open(HOST, self.port)
-                await connection.send("/v2/health/ready", method="GET")
-                connection.close()
+                async with await Connection.open(HOST, self.port) as connection:
+                    await connection.send("/v2/health/ready", method="GET")
             except (OSError, RefusedError, UnavailableError):
                 await asyncio.sleep(0.05)
             else:

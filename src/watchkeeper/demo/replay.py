@@ -108,12 +108,11 @@ async def replay(
     try:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(CONNECTIONS):
-                tasks.create_task(run.work(await Connection.open(host, port)))
+                tasks.create_task(run.work(host, port))
     except ExceptionGroup as group:
         raise group.exceptions[0] from None  # the first that failed; the others were called off
-    connection = await Connection.open(host, port)
-    await run.send_outcomes(connection, datetime.max.replace(tzinfo=UTC))
-    connection.close()
+    async with await Connection.open(host, port) as connection:
+        await run.send_outcomes(connection, datetime.max.replace(tzinfo=UTC))
     return Replay(run.sent, run.outcomes)
 
 
@@ -126,19 +125,22 @@ class _Run:
         self._hour = datetime(1970, 1, 1, tzinfo=UTC)
         self.sent = self.outcomes = 0
 
-    async def work(self, connection: Connection) -> None:
-        """Take one flight after the other until there are no more."""
-        for flight in self._flights:
-            self.sent += 1
-            if flight.departs >= self._hour + timedelta(hours=1):
-                self._hour = flight.departs.replace(minute=0)
-                self._told(self.sent, flight.departs)
-                await self.send_outcomes(connection, flight.departs)
-            answer = _answer.decode(await connection.send(self._infer, request_of(flight)))
-            if flight.landed is not None and flight.late is not None:
-                landing = (flight.landed, answer.parameters.prediction_id, flight.late)
-                heapq.heappush(self._landings, landing)
-        connection.close()
+    async def work(self, host: str, port: int) -> None:
+        """Take one flight after the other, on one connection, until there are no more."""
+        async with await Connection.open(host, port) as connection:
+            for flight in self._flights:
+                await self._play(connection, flight)
+
+    async def _play(self, connection: Connection, flight: Flight) -> None:
+        self.sent += 1
+        if flight.departs >= self._hour + timedelta(hours=1):
+            self._hour = flight.departs.replace(minute=0)
+            self._told(self.sent, flight.departs)
+            await self.send_outcomes(connection, flight.departs)
+        answer = _answer.decode(await connection.send(self._infer, request_of(flight)))
+        if flight.landed is not None and flight.late is not None:
+            landing = (flight.landed, answer.parameters.prediction_id, flight.late)
+            heapq.heappush(self._landings, landing)
 
     async def send_outcomes(self, connection: Connection, now: datetime) -> None:
         """Send the outcomes of the flights that have landed by `now`."""

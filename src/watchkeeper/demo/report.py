@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from watchkeeper.app import App
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
@@ -13,6 +14,8 @@ from watchkeeper.results import Result
 
 __all__ = ["Month", "Report", "report"]
 
+NEW_YORK = ZoneInfo("America/New_York")
+
 
 @dataclass(frozen=True, slots=True)
 class Month(Result):
@@ -20,8 +23,8 @@ class Month(Result):
 
     Attributes
     ----------
-    month : str
-        Such as ``2013-02``, in UTC.
+    begins : datetime
+        Its first moment, in New York.
     predictions : int
     labelled : float
         Share whose outcome is known.
@@ -32,7 +35,7 @@ class Month(Result):
         Features that differ from those the model learned on, the strongest first.
     """
 
-    month: str
+    begins: datetime
     predictions: int
     labelled: float
     accuracy: float | None
@@ -80,7 +83,8 @@ def report(played: Played) -> Report:
     )
 
 
-def _measured(app: App, window: Window) -> Month:
+def _measured(app: App, begins: datetime) -> Month:
+    window = Window(begins, _next_month(begins))
     policy = app.settings.policy(MODEL)
     quality = quality_of_window(
         app.events,
@@ -105,7 +109,7 @@ def _measured(app: App, window: Window) -> Month:
     ]
     verdict = f"dropped: {', '.join(fallen)}" if fallen else "holds"
     return Month(
-        month=f"{window.start:%Y-%m}",
+        begins=begins,
         predictions=quality.predictions,
         labelled=quality.coverage,
         accuracy=drop.current_accuracy,
@@ -115,13 +119,16 @@ def _measured(app: App, window: Window) -> Month:
     )
 
 
-def _months(oldest: datetime | None, newest: datetime | None) -> Iterator[Window]:
-    """Yield the months from the first event to the last."""
+def _months(oldest: datetime | None, newest: datetime | None) -> Iterator[datetime]:
+    """Yield the first moment of each month from the first event to the last."""
     if oldest is None or newest is None:
         return
-    start = datetime(oldest.year, oldest.month, 1, tzinfo=UTC)
-    while start <= newest:
-        following = start.year + start.month // 12, start.month % 12 + 1
-        end = datetime(*following, 1, tzinfo=UTC)
-        yield Window(start, end)
-        start = end
+    first = oldest.astimezone(NEW_YORK)
+    begins = datetime(first.year, first.month, 1, tzinfo=NEW_YORK)
+    while begins <= newest:
+        yield begins
+        begins = _next_month(begins)
+
+
+def _next_month(begins: datetime) -> datetime:
+    return begins.replace(year=begins.year + begins.month // 12, month=begins.month % 12 + 1)

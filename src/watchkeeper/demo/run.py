@@ -27,7 +27,7 @@ from watchkeeper.errors import ConflictError, UnavailableError
 
 __all__ = ["FAST", "Plan", "Played", "Spectator", "played"]
 
-FAST = 0.2
+FAST = 0.15
 """The share of the flights that is replayed unless all are asked for."""
 
 _SETTINGS = """\
