@@ -7,6 +7,7 @@ write. One UTC day at a time is held in memory.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,17 @@ import pyarrow.compute as pc
 
 from watchkeeper.clock import system_clock
 from watchkeeper.errors import NotFoundError
-from watchkeeper.events import FEATURE, EventCounts, EventKind, EventWindow, Window
+from watchkeeper.events import EventCounts, EventKind, EventWindow, Window
 from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
 from watchkeeper.store.landing import no_types, rows_of_model, tables_of
-from watchkeeper.store.rows import first_arrived, latest
+from watchkeeper.store.rows import (
+    OUTCOME_COLUMNS,
+    count_texts,
+    first_arrived,
+    in_order,
+    joined,
+    latest,
+)
 from watchkeeper.store.segments import Segment, SegmentContents, list_segments, read_segment
 from watchkeeper.store.tables import EventTable, event_tables
 
@@ -28,28 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["EventStore"]
 
 _ALL = Window()
-_OUTCOME_COLUMNS = {
-    "actual": "actual",
-    "timestamp": "actual_timestamp",
-    "arrived_at": "actual_arrived_at",
-}
-_FIRST = (
-    "prediction_id",
-    "unit_id",
-    "request_id",
-    "model_version",
-    "variant",
-    "timestamp",
-    "arrived_at",
-    "status",
-    "error",
-    "latency_ms",
-    "prediction",
-    "score",
-    "tags",
-    "as_text",
-)
 _NEEDED = ("prediction_id", "timestamp", "arrived_at")
+_OUTCOME_NEEDED = (*_NEEDED, "actual", "as_text")
+_OF_OUTCOMES = frozenset({*OUTCOME_COLUMNS.values(), "as_text"})
 
 
 class EventStore:
@@ -207,7 +196,7 @@ class _View:
 
     def empty(self, columns: Sequence[str] | None) -> pa.Table:
         rows = empty_table("prediction", self._predictions.kinds)
-        return self._joined(rows, empty_table("outcome", self._outcomes.kinds), columns)
+        return joined(rows, empty_table("outcome", self._outcomes.kinds), columns)
 
     def days(self, window: Window, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         """Yield the rows of each day that has any, sorted by time."""
@@ -218,95 +207,81 @@ class _View:
                 continue
             made = self._made_on(day, window, columns)
             if made.num_rows:
-                yield self._joined(made, self._known_of(day, columns), columns)
+                yield joined(made, self._known_of(day, made, columns), columns)
 
     def counts(self) -> EventCounts:
         predictions = outcomes = labelled = as_text = 0
         oldest: datetime | None = None
         newest: datetime | None = None
         wanted = [*_NEEDED, "as_text"]
-        loose = self._loose(["prediction_id"])["prediction_id"]
-        unmatched = pc.unique(loose)
         days = self._predictions.all_days() | self._outcomes.all_days()
         for day in sorted(day for day in days if day is not None):
             made = self._made_on(day, _ALL, wanted)
-            filed = self._outcomes.of_days({day}, ["prediction_id"])["prediction_id"]
-            ids = made["prediction_id"]
-            matched = unmatched.filter(pc.is_in(unmatched, value_set=ids))
-            if len(matched):
-                unmatched = unmatched.filter(pc.invert(pc.is_in(unmatched, value_set=matched)))
-            named = pc.unique(pa.chunked_array([*filed.chunks, matched], pa.string()))
+            known = self._known_of(day, made, ["as_text"])
             predictions += made.num_rows
-            outcomes += len(named)
-            labelled += pc.sum(pc.is_in(ids, value_set=named)).as_py() or 0
-            as_text += _count_texts(made["as_text"])
+            outcomes += known.num_rows
+            labelled += pc.sum(pc.is_in(made["prediction_id"], known["prediction_id"])).as_py() or 0
+            as_text += count_texts(made["as_text"]) + count_texts(known["as_text"])
             if made.num_rows:
                 times = pc.min_max(made["timestamp"]).as_py()
                 oldest = times["min"] if oldest is None else min(oldest, times["min"])
                 newest = times["max"] if newest is None else max(newest, times["max"])
+        unknown = self._loose.left_over()
         return EventCounts(
             predictions=predictions,
-            outcomes=outcomes + len(unmatched),
+            outcomes=outcomes + unknown.num_rows,
             labelled=labelled,
             oldest=oldest,
             newest=newest,
-            kept_as_text=as_text,
+            kept_as_text=as_text + count_texts(unknown["as_text"]),
         )
 
     def _made_on(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table:
         """Return the predictions of a day within the window, one row an id."""
         wanted = None if columns is None else [*_NEEDED, *columns]
-        rows = self._predictions.of_days({day}, wanted)
+        rows = first_arrived(self._predictions.of_days({day}, wanted))
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
         if window.start is not None and window.start > midnight:
             rows = rows.filter(pc.greater_equal(rows["timestamp"], _moment(window.start)))
         if window.end is not None and window.end < midnight + timedelta(days=1):
             rows = rows.filter(pc.less(rows["timestamp"], _moment(window.end)))
-        rows = first_arrived(rows)
-        keys = ("timestamp", "arrived_at", "prediction_id")
-        return rows.take(pc.sort_indices(rows, [(key, "ascending") for key in keys]))
+        return in_order(rows)
 
-    def _known_of(self, day: date, columns: Sequence[str] | None) -> pa.Table:
-        """Return the outcomes that may belong to predictions of a day, one row an id."""
-        if columns is not None and not set(columns).intersection(_OUTCOME_COLUMNS.values()):
+    def _known_of(self, day: date, made: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+        """Return the outcomes filed under a day, or belonging to `made`, one row an id."""
+        if columns is not None and not _OF_OUTCOMES.intersection(columns):
             return empty_table("outcome", self._outcomes.kinds)
-        wanted = [*_NEEDED, "actual"]
-        filed = self._outcomes.of_days({day}, wanted)
-        return latest(pa.concat_tables([filed, self._loose(wanted)], promote_options="default"))
+        filed = self._outcomes.of_days({day}, _OUTCOME_NEEDED)
+        loose = self._loose.of(made["prediction_id"])
+        return latest(pa.concat_tables([filed, loose], promote_options="default"))
 
-    def _loose(self, columns: Sequence[str]) -> pa.Table:
-        """Return the outcomes whose prediction's day is not known yet."""
-        return self._outcomes.of_days({None}, columns)
+    @cached_property
+    def _loose(self) -> "_Loose":
+        return _Loose(self._outcomes.of_days({None}, _OUTCOME_NEEDED))
 
-    def _joined(self, made: pa.Table, known: pa.Table, columns: Sequence[str] | None) -> pa.Table:
-        where = pc.index_in(made["prediction_id"], value_set=known["prediction_id"])
-        actual = known.take(where)
-        features = [name for name in self._predictions.kinds if name.startswith(FEATURE)]
-        found: dict[str, pa.ChunkedArray] = {}
-        for name in (*_FIRST, *features):
-            if name in made.schema.names:
-                found[name] = made[name]
-            elif name == "prediction":  # nothing was ever answered, so nothing fixed its type
-                found[name] = pa.chunked_array([pa.nulls(made.num_rows, pa.float64())])
-        for name, shown in _OUTCOME_COLUMNS.items():
-            found[shown] = (
-                actual[name]
-                if name in actual.schema.names
-                else pa.chunked_array([pa.nulls(made.num_rows, pa.float64())])
-            )
-        return pa.table(
-            {name: own for name, own in found.items() if columns is None or name in columns}
-        )
+
+class _Loose:
+    """Outcomes whose prediction's day nobody knew when they came, by the id of the prediction."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = latest(rows).combine_chunks()
+        ids = self._rows["prediction_id"].to_pylist()
+        self._row_of: dict[str, int] = {own: row for row, own in enumerate(ids)}
+        self._found: set[int] = set()
+
+    def of(self, ids: pa.ChunkedArray) -> pa.Table:
+        """Return those of the predictions `ids`."""
+        if not self._row_of:
+            return self._rows
+        found = [self._row_of[own] for own in ids.to_pylist() if own in self._row_of]
+        self._found.update(found)
+        return self._rows.take(pa.array(found, pa.int64()))
+
+    def left_over(self) -> pa.Table:
+        """Return those of predictions that were not asked for so far."""
+        left = [row for row in range(self._rows.num_rows) if row not in self._found]
+        return self._rows.take(pa.array(left, pa.int64()))
 
 
 def _moment(at: datetime) -> pa.Scalar:
     return pa.scalar(at, pa.timestamp("us", "UTC"))
-
-
-def _count_texts(column: pa.ChunkedArray) -> int:
-    """Count the values that did not fit their column; explicit nulls are not among them."""
-    return sum(
-        pc.sum(pc.not_equal(chunk.items, "null")).as_py() or 0
-        for chunk in column.chunks
-        if chunk.null_count < len(chunk)
-    )

@@ -1,5 +1,6 @@
-"""Which row counts, where one id has several: one rule for readers and for compaction."""
+"""From recorded rows to one row a prediction: one rule for readers and for compaction."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,33 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["first_arrived", "latest"]
+from watchkeeper.events import FEATURE
+
+__all__ = ["OUTCOME_COLUMNS", "count_texts", "first_arrived", "in_order", "joined", "latest"]
+
+OUTCOME_COLUMNS = {
+    "actual": "actual",
+    "timestamp": "actual_timestamp",
+    "arrived_at": "actual_arrived_at",
+}
+"""What a window shows of an outcome, and how it is called there."""
+
+_FIRST = (
+    "prediction_id",
+    "unit_id",
+    "request_id",
+    "model_version",
+    "variant",
+    "timestamp",
+    "arrived_at",
+    "status",
+    "error",
+    "latency_ms",
+    "prediction",
+    "score",
+    "tags",
+    "as_text",
+)
 
 
 def first_arrived(rows: pa.Table) -> pa.Table:
@@ -20,6 +47,57 @@ def latest(rows: pa.Table) -> pa.Table:
     """Return one outcome a `prediction_id`: the latest by its own time, of equals by arrival."""
     keys = [("timestamp", "ascending"), ("arrived_at", "ascending")]
     return _last_of_each(rows, pc.sort_indices(rows, keys).to_numpy())
+
+
+def in_order(rows: pa.Table) -> pa.Table:
+    """Return `rows` by event time."""
+    keys = ("timestamp", "arrived_at", "prediction_id")
+    return rows.take(pc.sort_indices(rows, [(key, "ascending") for key in keys]))
+
+
+def joined(made: pa.Table, known: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return predictions with their outcomes, as `watchkeeper.events.EventWindow` shows them.
+
+    Parameters
+    ----------
+    made, known : pyarrow.Table
+        Predictions and outcomes, each with one row a `prediction_id`.
+    columns : sequence of str, optional
+        What is wanted of it; all by default.
+    """
+    actual = known.take(pc.index_in(made["prediction_id"], value_set=known["prediction_id"]))
+    # Where nothing was ever answered, or no truth ever told, nothing fixed the type.
+    unknown = pa.chunked_array([pa.nulls(made.num_rows, pa.float64())])
+    own = set(made.schema.names)
+    features = [name for name in made.schema.names if name.startswith(FEATURE)]
+    found = {
+        name: made[name] if name in own else unknown
+        for name in (*_FIRST, *features)
+        if name in own or name == "prediction"
+    }
+    for name, shown in OUTCOME_COLUMNS.items():
+        found[shown] = actual[name] if name in actual.schema.names else unknown
+    if "as_text" in found:
+        found["as_text"] = _texts_of_both(found["as_text"], actual["as_text"])
+    return pa.table({name: found[name] for name in found if columns is None or name in columns})
+
+
+def count_texts(column: pa.ChunkedArray) -> int:
+    """Count the values that did not fit their column; explicit nulls are not among them."""
+    return sum(
+        pc.sum(pc.not_equal(chunk.items, "null")).as_py() or 0
+        for chunk in column.chunks
+        if chunk.null_count < len(chunk)
+    )
+
+
+def _texts_of_both(made: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Merge what predictions and their outcomes keep as text, row by row."""
+    if known.null_count == len(known):
+        return made
+    pairs = zip(made.to_pylist(), known.to_pylist(), strict=True)
+    merged = [[*(own or ()), *(other or ())] or None for own, other in pairs]
+    return pa.chunked_array([pa.array(merged, made.type)])
 
 
 def _last_of_each(rows: pa.Table, order: npt.NDArray[Any]) -> pa.Table:

@@ -4,22 +4,24 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from watchkeeper.errors import NotFoundError
-from watchkeeper.events import Event, EventCounts, EventKind, EventWindow, Outcome, Window
+from watchkeeper.events import (
+    Event,
+    EventCounts,
+    EventKind,
+    EventWindow,
+    Outcome,
+    Prediction,
+    Window,
+)
 from watchkeeper.store.columns import outcome_rows, prediction_rows
 from watchkeeper.store.recorder import events_of_table
-from watchkeeper.store.rows import first_arrived, latest
+from watchkeeper.store.rows import count_texts, first_arrived, in_order, joined, latest
 
 __all__ = ["InMemoryEvents"]
 
 _ALL = Window()
-_OUTCOME_COLUMNS = {
-    "actual": "actual",
-    "timestamp": "actual_timestamp",
-    "arrived_at": "actual_arrived_at",
-}
 
 
 class InMemoryEvents:
@@ -43,35 +45,26 @@ class InMemoryEvents:
 
     def counts(self, model: str) -> EventCounts:
         """Return how much is kept of `model`."""
-        rows = self.read(model).rows
-        made = set(rows["prediction_id"].to_pylist())
-        named = {e.prediction_id for e in self._of(model) if isinstance(e, Outcome)}
-        times: list[datetime] = rows["timestamp"].to_pylist()
-        texts = [text for row in rows["as_text"].to_pylist() for _, text in row or ()]
+        made, known = self._rows_of(model)
+        ids, named = set(made["prediction_id"].to_pylist()), set(known["prediction_id"].to_pylist())
+        times: list[datetime] = made["timestamp"].to_pylist()
         return EventCounts(
-            predictions=len(made),
+            predictions=len(ids),
             outcomes=len(named),
-            labelled=len(made & named),
+            labelled=len(ids & named),
             oldest=min(times, default=None),
             newest=max(times, default=None),
-            kept_as_text=sum(text != "null" for text in texts),
+            kept_as_text=count_texts(made["as_text"]) + count_texts(known["as_text"]),
         )
 
     def read(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
     ) -> EventWindow:
         """Return the predictions of `window` with their outcomes."""
-        events = self._of(model)
-        made = first_arrived(prediction_rows([e for e in events if not isinstance(e, Outcome)], {}))
+        made, known = self._rows_of(model)
         inside = [at in window for at in made["timestamp"].to_pylist()]
-        made = made.filter(pa.array(inside, pa.bool_())).sort_by("timestamp").drop_columns("day")
-        known = latest(outcome_rows([e for e in events if isinstance(e, Outcome)], {}))
-        truth = known.take(pc.index_in(made["prediction_id"], value_set=known["prediction_id"]))
-        for name, shown in _OUTCOME_COLUMNS.items():
-            made = made.append_column(shown, truth[name])
-        if columns is not None:
-            made = made.select([name for name in made.schema.names if name in columns])
-        return EventWindow(model, window, made, {})
+        made = in_order(made.filter(pa.array(inside, pa.bool_())))
+        return EventWindow(model, window, joined(made, known, columns), {})
 
     def days(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
@@ -84,9 +77,11 @@ class InMemoryEvents:
             rows = self.read(model, part, columns=columns).rows
             yield EventWindow(model, window, rows, {})
 
-    def _of(self, model: str) -> list[Event]:
+    def _rows_of(self, model: str) -> tuple[pa.Table, pa.Table]:
         events = [event for event in self.recorded if event.model == model]
         if not events:
             known = ", ".join(self.models()) or "none yet"
             raise NotFoundError("model with events", model, f"There are events of: {known}.")
-        return events
+        made = prediction_rows([each for each in events if isinstance(each, Prediction)], {})
+        truth = outcome_rows([each for each in events if isinstance(each, Outcome)], {})
+        return first_arrived(made), latest(truth)
