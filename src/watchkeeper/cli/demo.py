@@ -96,8 +96,8 @@ def _where_next(folder: Path, begins: datetime, url: str | None) -> Iterator[str
     yield "\nEverything is kept. Where to look next:"
     for line in (
         "events stats",
-        f"quality --model flights --start {begins:%Y-%m-%d}",
-        f"drift --model flights --start {begins:%Y-%m-%d}",
+        f"quality --model flights --start {begins.isoformat()}",
+        f"drift --model flights --start {begins.isoformat()}",
         "events export flights --out flights.parquet",
         "doctor",
     ):

@@ -22,7 +22,7 @@ from watchkeeper.control import models
 from watchkeeper.demo.flights import flights_of_2013, sample
 from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, train
 from watchkeeper.demo.process import HOST, Server, ServerDiedError, free_port, serving
-from watchkeeper.demo.replay import Replay, Told, flights_of, replay
+from watchkeeper.demo.replay import Replay, flights_of, replay
 from watchkeeper.errors import ConflictError, UnavailableError
 
 __all__ = ["FAST", "Plan", "Played", "Spectator", "played"]
@@ -124,16 +124,16 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
             spectator.stage("Starting the server")
             with serving(config, free_port()) as server:
                 chosen = sample(_first(flights, plan.days), plan.share)
-                spectator.total(chosen.num_rows)
-                sent = _replayed(chosen, server, spectator.replayed)
+                sent = _replayed(chosen, server, spectator)
                 yield Played(app, server, trained, sent)
 
 
-def _replayed(flights: pa.Table, server: Server, told: Told) -> Replay:
+def _replayed(flights: pa.Table, server: Server, spectator: Spectator) -> Replay:
     async def go() -> Replay:
         await server.ready()
+        spectator.total(flights.num_rows)
         return await replay(
-            flights_of(flights), model=MODEL, host=HOST, port=server.port, told=told
+            flights_of(flights), model=MODEL, host=HOST, port=server.port, told=spectator.replayed
         )
 
     try:
