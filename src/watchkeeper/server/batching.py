@@ -6,6 +6,7 @@ callers are answered, its thread is left behind, and a new one goes on with thos
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -136,16 +137,22 @@ class Batcher(Generic[Item, Computed, Answered]):
             results = self._compute([each.item for each in in_time]) if in_time else ()
             with lane.lock:
                 if lane.cut_off:
-                    self._loop.call_soon_threadsafe(self._returned)
+                    self._tell(self._returned)
                     return
                 lane.batch = []
             answers = self._finish([each.item for each in in_time], results) if in_time else ()
             late = [each for each in batch if lane.since - each.since > self._timeout]
-            self._loop.call_soon_threadsafe(self._deliver, in_time, answers)
+            self._tell(self._deliver, in_time, answers)
             if late:
-                self._loop.call_soon_threadsafe(self._expire, late)
+                self._tell(self._expire, late)
             if closing:
                 return
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Run a callback in the event loop, unless that has ended: then nobody waits any more."""
+        if not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # it may end between the two
+                self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _gather(self, first: _Waiting[Item]) -> tuple[list[_Waiting[Item]], bool]:
         batch = [first]

@@ -1,0 +1,41 @@
+"""Models that misbehave; pickled, so they live in a module that can be imported."""
+
+import threading
+from typing import Any
+
+import numpy as np
+
+RELEASE = threading.Event()
+
+
+class Raises:
+    def predict(self, rows: Any) -> Any:
+        raise RuntimeError("the weights are gone")
+
+
+class Refuses:
+    """Takes no negative numbers."""
+
+    def predict(self, rows: Any) -> Any:
+        if (np.asarray(rows, dtype=float) < 0).any():
+            raise ValueError("negative values")
+        return np.asarray(rows, dtype=float)[:, 0]
+
+
+class WrongShape:
+    def predict(self, rows: Any) -> Any:
+        return np.zeros(len(rows) + 1)
+
+
+class NotANumber:
+    def predict(self, rows: Any) -> Any:
+        return np.full(len(rows), np.nan)
+
+
+class Hangs:
+    """Answers rows of zeros; hangs on others until it is released."""
+
+    def predict(self, rows: Any) -> Any:
+        if np.asarray(rows, dtype=float).any():
+            RELEASE.wait(60)
+        return np.zeros(len(rows))

@@ -1,0 +1,208 @@
+"""What callers are told when something breaks, and what the store then holds."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from watchkeeper.app import App
+from watchkeeper.registry import ModelRegistry
+
+from .conftest import tensor
+from .odd_models import RELEASE, Hangs, NotANumber, Raises, Refuses, WrongShape
+
+ROW = [3.0, 0.0, 1.0, 0.0]
+
+
+def app_of(client: TestClient) -> App:
+    return client.app_state["app"]  # type: ignore[no-any-return]
+
+
+def infer(client: TestClient, model: str, *rows: list[float]) -> Any:
+    return client.post(f"/v2/models/{model}/infer", json={"inputs": [tensor(*rows)]})
+
+
+@pytest.fixture(autouse=True)
+def _release() -> Iterator[None]:
+    RELEASE.clear()
+    yield
+    RELEASE.set()
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "told"),
+    [
+        (Raises(), 500, "RuntimeError: the weights are gone"),
+        (WrongShape(), 500, "expected one answer a row"),
+        (NotANumber(), 500, "not finite"),
+        (Refuses(), 400, "cannot take these values: negative values"),
+    ],
+)
+def test_given_a_model_that_fails_when_inferred_then_the_caller_is_told_and_it_is_recorded(
+    start: Callable[..., TestClient], model: Any, status: int, told: str
+) -> None:
+    client = start(odd=model)
+    answer = infer(client, "odd", [-1.0, 0.0])
+
+    assert answer.status_code == status
+    assert told in answer.json()["error"]
+    assert "Traceback" not in answer.text
+    (row,) = app_of(client).events.read("odd").rows.to_pylist()
+    assert (row["status"], row["prediction"]) == ("error", None)
+    assert told in row["error"]
+    metrics = client.get("/metrics").text
+    assert 'model_predictions_total{model="odd",model_version="1",status="error"} 1.0' in metrics
+    assert 'model_active_predictions{model="odd"} 0.0' in metrics
+
+
+def test_given_one_bad_row_when_batched_with_others_then_the_others_are_answered(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(odd=Refuses())
+    values = [float(number) if number % 7 else -1.0 for number in range(40)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda value: infer(client, "odd", [value, 0.0]), values))
+
+    for value, answer in zip(values, answers, strict=True):
+        if value < 0:
+            assert answer.status_code == 400
+        else:
+            assert answer.json()["outputs"][0]["data"] == [value]
+    rows = app_of(client).events.read("odd").rows
+    assert rows.num_rows == 40
+    recorded = dict(
+        zip(rows["prediction_id"].to_pylist(), rows["prediction"].to_pylist(), strict=True)
+    )
+    for value, answer in zip(values, answers, strict=True):
+        if value >= 0:
+            assert recorded[answer.json()["parameters"]["prediction_id"]] == value
+
+
+def test_given_a_model_that_hangs_when_inferred_then_it_is_cut_off_and_starves_no_other(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(server={"predict_timeout": 0.3}, odd=Hangs())
+    with ThreadPoolExecutor(4) as pool:
+        hanging = pool.submit(infer, client, "odd", [1.0, 1.0])
+        fast = [infer(client, "lr", ROW).status_code for _ in range(20)]
+        answer = hanging.result(30)
+
+    assert fast == [200] * 20
+    assert answer.status_code == 504
+    assert "did not answer within 0.3 s" in answer.json()["error"]
+    assert infer(client, "odd", [0.0, 0.0]).status_code == 200
+    rows = app_of(client).events.read("odd").rows.to_pylist()
+    assert [row["status"] for row in rows] == ["error", "success"]
+
+
+def test_given_a_model_that_hangs_often_when_asked_then_it_is_not_ready_and_recovers(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(server={"predict_timeout": 0.1}, odd=Hangs())
+    statuses = [infer(client, "odd", [1.0, 1.0]).status_code for _ in range(4)]
+    ready = client.get("/v2/health/ready")
+    model_ready = client.get("/v2/models/odd/ready")
+    RELEASE.set()
+    client.portal.call(_until_ready, client)  # type: ignore[union-attr]
+
+    assert statuses == [504, 504, 504, 503]
+    assert ready.status_code == 503
+    assert "hangs" in ready.json()["reasons"][0]
+    assert model_ready.status_code == 503
+    assert infer(client, "odd", [0.0, 0.0]).status_code == 200
+
+
+async def _until_ready(client: TestClient) -> None:
+    gateway = client.app._gateway  # type: ignore[attr-defined]
+    while gateway.router.faults:  # noqa: ASYNC110 - only the loop can tell
+        await asyncio.sleep(0)
+
+
+def test_given_more_requests_than_may_be_in_flight_when_sent_then_503_with_retry_after(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(server={"max_in_flight": 1, "predict_timeout": 5}, odd=Hangs())
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(infer, client, "odd", [1.0, 1.0])
+        while 'model_active_predictions{model="odd"} 1.0' not in client.get("/metrics").text:
+            pass
+        refused = infer(client, "lr", ROW)
+        RELEASE.set()
+        answered = hanging.result(30)
+
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "1"
+    assert answered.status_code == 200
+
+
+def test_given_a_full_journal_when_it_refuses_then_503_and_not_ready(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(store={"journal_max_bytes": 100})
+    answer = infer(client, "lr", ROW)
+
+    assert answer.status_code == 503
+    assert "cannot take more events" in answer.json()["error"]
+    assert app_of(client).events.models() == []
+
+
+def test_given_a_full_journal_when_it_answers_then_the_answer_and_the_metrics_say_so(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(store={"journal_max_bytes": 100, "when_full": "answer"})
+    answer = infer(client, "lr", ROW)
+
+    assert answer.json()["outputs"][0]["data"] == [1]
+    assert answer.json()["parameters"]["recorded"] is False
+    assert "prediction_id" not in answer.json()["parameters"]
+    assert "watchkeeper_events_dropped_total 1.0" in client.get("/metrics").text
+    assert app_of(client).events.models() == []
+
+
+def test_given_a_tampered_artifact_when_started_then_not_ready_and_nothing_is_loaded(
+    start: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    def tamper(data_dir: Path) -> None:
+        with ModelRegistry(data_dir / "registry") as registry:
+            path = Path(registry.get("lr:1").file_path)
+            path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+    client = start()
+    tamper(tmp_path)
+    with App(app_of(client).settings) as again:
+        from watchkeeper.server import create_asgi
+
+        with TestClient(create_asgi(again)) as second:
+            ready = second.get("/v2/health/ready")
+            answer = infer(second, "lr", ROW)
+
+    assert ready.status_code == 503
+    assert "SHA-256" in ready.json()["reasons"][0]
+    assert answer.status_code == 503
+
+
+def _follow(client: TestClient) -> None:
+    refresh: Any = client.app._gateway.router.refresh  # type: ignore[attr-defined]
+    assert client.portal is not None
+    client.portal.call(refresh)
+
+
+def test_given_a_promotion_elsewhere_when_the_registry_is_looked_at_then_traffic_moves(
+    client: TestClient, tmp_path: Path
+) -> None:
+    before = infer(client, "lr", ROW).json()["model_version"]
+    with ModelRegistry(tmp_path / "registry") as registry:
+        model = registry.load_model("lr:1")
+        registry.promote_to_production(registry.register_model(model, "lr", "2", {}))
+        _follow(client)
+        promoted = infer(client, "lr", ROW).json()["model_version"]
+        registry.rollback("lr")
+        _follow(client)
+        back = infer(client, "lr", ROW).json()["model_version"]
+
+    assert (before, promoted, back) == ("1", "2", "1")
+    assert set(app_of(client).events.read("lr").rows["model_version"].to_pylist()) == {"1", "2"}

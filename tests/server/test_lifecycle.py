@@ -1,0 +1,249 @@
+import asyncio
+import http.client
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.store import EventStore
+
+from .conftest import ServerProcess, fill_registry, server_process, tensor
+
+ROW = [3.0, 0.0, 1.0, 0.0]
+BODY = json.dumps({"inputs": [tensor(ROW)]})
+
+
+def call(port: int, method: str, path: str, body: str = "", **headers: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        return answer.status, json.loads(text) if text.startswith(("{", "[")) else text
+    finally:
+        connection.close()
+
+
+class Callers:
+    """Clients that predict and send the outcome, until the server is gone."""
+
+    def __init__(self, port: int, count: int = 4) -> None:
+        self.predicted: set[str] = set()
+        self.labelled: set[str] = set()
+        self.enough = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(port,)) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            while True:
+                connection.request("POST", "/v2/models/lr/infer", BODY)
+                answer = connection.getresponse()
+                told = json.loads(answer.read())
+                if answer.status != 200:
+                    return
+                own = told["parameters"]["prediction_id"]
+                self.predicted.add(own)
+                outcome = json.dumps([{"prediction_id": own, "actual": 1}])
+                connection.request("POST", "/v1/models/lr/outcomes", outcome)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.labelled.add(own)
+                if len(self.predicted) >= self.until:
+                    self.enough.set()
+        except (OSError, http.client.HTTPException, ValueError):
+            self.enough.set()
+        finally:
+            connection.close()
+
+    until = 1
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+
+def test_given_load_when_killed_at_random_then_each_acknowledged_event_is_there_exactly_once(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    chance = random.Random(11)
+    predicted: set[str] = set()
+    labelled: set[str] = set()
+    for _ in range(20):
+        with server_process(
+            tmp_path,
+            WATCHKEEPER_STORE__LANDING_INTERVAL="0.05",
+            WATCHKEEPER_STORE__SEGMENT_MAX_BYTES="20000",
+        ) as server:
+            callers = Callers(server.port)
+            callers.until = chance.randint(1, 400)
+            callers.enough.wait(60)
+            assert server.end(signal.SIGKILL) == -signal.SIGKILL
+            callers.join()
+        predicted |= callers.predicted
+        labelled |= callers.labelled
+
+    events = EventStore(tmp_path)
+    rows = events.read("lr").rows
+    kept = Counter(rows["prediction_id"].to_pylist())
+    with_outcome = {
+        own
+        for own, actual in zip(
+            rows["prediction_id"].to_pylist(), rows["actual"].to_pylist(), strict=True
+        )
+        if actual is not None
+    }
+    assert len(predicted) > 20
+    assert predicted <= set(kept)
+    assert set(kept.values()) == {1}
+    assert labelled <= with_outcome
+    assert events.counts("lr").predictions == len(kept)
+
+
+def test_given_load_when_terminated_then_what_is_in_flight_is_answered_and_exit_is_0(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    with server_process(tmp_path) as server:
+        callers = Callers(server.port)
+        callers.until = 50
+        callers.enough.wait(60)
+        code = server.end(signal.SIGTERM)
+        callers.join()
+
+    assert code == 0
+    assert EventStore(tmp_path).counts("lr").predictions >= len(callers.predicted) >= 50
+    (sealed,) = (tmp_path / "journal").glob("*/*.jsonl")
+    assert b'"event":"seal"' in sealed.read_bytes()
+
+
+def test_given_a_drain_delay_when_terminated_then_it_answers_and_says_it_is_not_ready(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    with server_process(tmp_path, WATCHKEEPER_SERVER__DRAIN_DELAY="3") as server:
+        server.process.send_signal(signal.SIGTERM)
+        while call(server.port, "GET", "/v2/health/ready")[0] == 200:
+            pass
+        ready = call(server.port, "GET", "/v2/health/ready")
+        inferred = call(server.port, "POST", "/v2/models/lr/infer", BODY)
+        server.process.communicate(timeout=30)
+
+    assert ready == (503, {"ready": False, "reasons": ["it is about to end"]})
+    assert inferred[0] == 200
+    assert server.process.returncode == 0
+
+
+def test_given_two_servers_on_one_data_directory_when_both_answer_then_every_event_is_there_once(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    fast = {"WATCHKEEPER_STORE__LANDING_INTERVAL": "0.05"}
+    with server_process(tmp_path, **fast) as first, server_process(tmp_path, **fast) as second:
+        ids = [
+            call(server.port, "POST", "/v2/models/lr/infer", BODY)[1]["parameters"]["prediction_id"]
+            for _ in range(30)
+            for server in (first, second)
+        ]
+        seen = EventStore(tmp_path).counts("lr").predictions
+        assert (first.end(), second.end()) == (0, 0)
+
+    assert seen == len(set(ids)) == 60
+    assert EventStore(tmp_path).counts("lr").predictions == 60
+
+
+def test_given_two_workers_when_they_answer_then_events_and_metrics_add_up(tmp_path: Path) -> None:
+    fill_registry(tmp_path)
+    with server_process(tmp_path, "--workers", "2") as server:
+        for _ in range(40):
+            assert call(server.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
+        metrics = call(server.port, "GET", "/metrics")[1]
+        code = server.end()
+
+    assert 'model_predictions_total{model="lr",model_version="1",status="success"} 40.0' in metrics
+    assert code == 0
+    assert EventStore(tmp_path).counts("lr").predictions == 40
+
+
+def refused(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "watchkeeper", "serve", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_given_a_bind_beyond_loopback_when_there_are_no_keys_then_it_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    ended = refused("--data-dir", str(tmp_path), "--host", "0.0.0.0", "--port", "0")
+
+    assert ended.returncode == 2
+    assert "loopback" in ended.stderr
+    assert "server.api_keys" in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+
+
+def test_given_a_port_in_use_when_started_then_the_error_says_so(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = refused("--data-dir", str(tmp_path), "--port", str(taken.getsockname()[1]))
+
+    assert ended.returncode == 2
+    assert "cannot listen on 127.0.0.1" in ended.stderr
+
+
+def test_given_keys_when_called_then_only_probes_answer_without_one(tmp_path: Path) -> None:
+    fill_registry(tmp_path)
+    hashed = "sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"  # "secret"
+    keys = json.dumps(["open sesame", hashed])
+    with server_process(tmp_path, WATCHKEEPER_SERVER__API_KEYS=keys) as server:
+        port = server.port
+        none = call(port, "POST", "/v2/models/lr/infer", BODY)
+        wrong = call(port, "GET", "/v1/models", Authorization="Bearer guess")
+        first = call(port, "POST", "/v2/models/lr/infer", BODY, Authorization="Bearer open sesame")
+        second = call(port, "GET", "/v1/models", Authorization="bearer secret")
+        probes = [call(port, "GET", path)[0] for path in ("/v2/health/live", "/v2/health/ready")]
+
+    assert none[0] == wrong[0] == 401
+    assert isinstance(none[1]["error"], str)
+    assert wrong[1]["error"]["code"] == "unauthorized"
+    assert (first[0], second[0]) == (200, 200)
+    assert probes == [200, 200]
+
+
+def test_given_a_replay_clock_when_events_carry_times_then_the_server_follows_them(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    timed = json.dumps(
+        {"inputs": [tensor(ROW)], "parameters": {"timestamp": "2013-07-01T00:00:00Z"}}
+    )
+    with server_process(tmp_path, WATCHKEEPER_SERVER__CLOCK="events") as server:
+        call(server.port, "POST", "/v2/models/lr/infer", timed)
+        call(server.port, "POST", "/v2/models/lr/infer", BODY)
+        server.end()
+
+    times = EventStore(tmp_path).read("lr").rows["timestamp"].to_pylist()
+    assert {at.isoformat() for at in times} == {"2013-07-01T00:00:00+00:00"}
+
+
+def test_given_a_request_that_is_cut_off_when_the_next_comes_then_it_is_answered(
+    running: ServerProcess,
+) -> None:
+    async def cut() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"POST /v2/models/lr/infer HTTP/1.1\r\nContent-Length: 500\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+
+    asyncio.run(cut())
+    assert call(running.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200

@@ -1,0 +1,127 @@
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from watchkeeper.app import App
+
+FLIGHTS = "/v1/models/flights/invocations"
+LR = "/v1/models/lr/invocations"
+ROW = [3.0, 0.0, 1.0, 0.0]
+
+SAME: dict[str, tuple[str, Any]] = {
+    "split": (
+        FLIGHTS,
+        {
+            "dataframe_split": {
+                "columns": ["night", "carrier", "distance"],
+                "index": [0, 1],
+                "data": [[False, "AA", 900.0], [True, "UA", 100]],
+            }
+        },
+    ),
+    "records": (
+        FLIGHTS,
+        {
+            "dataframe_records": [
+                {"distance": 900.0, "carrier": "AA", "night": False},
+                {"distance": 100.0, "carrier": "UA", "night": True},
+            ]
+        },
+    ),
+    "inputs by column": (
+        FLIGHTS,
+        {"inputs": {"distance": [900, 100], "carrier": ["AA", "UA"], "night": [False, True]}},
+    ),
+    "instances by name": (
+        FLIGHTS,
+        {
+            "instances": [
+                {"distance": 900.0, "carrier": "AA", "night": False},
+                {"distance": 100.0, "carrier": "UA", "night": True},
+            ]
+        },
+    ),
+    "inputs as a matrix": (LR, {"inputs": [ROW, [0.0, 1.0, 0.0, 2.0]]}),
+    "instances as a matrix": (LR, {"instances": [ROW, [0.0, 1.0, 0.0, 2.0]]}),
+}
+
+
+@pytest.mark.parametrize("form", SAME)
+def test_given_each_form_when_scored_then_the_answer_is_the_same(
+    client: TestClient, form: str
+) -> None:
+    path, body = SAME[form]
+    answer = client.post(path, json=body)
+
+    assert answer.json()["predictions"] == [1, 0]
+    assert len(answer.json()["prediction_ids"]) == 2
+
+
+def test_given_csv_when_scored_then_cells_have_the_types_of_the_signature(
+    client: TestClient,
+) -> None:
+    body = "distance,carrier,night\n900,AA,false\n100,UA,true\n"
+    answer = client.post(FLIGHTS, content=body, headers={"Content-Type": "text/csv; charset=utf-8"})
+
+    assert answer.json()["predictions"] == [1, 0]
+
+
+def test_given_params_when_scored_then_they_are_recorded(client: TestClient) -> None:
+    params = {"unit_id": "u", "timestamp": "2013-05-01T00:00:00Z", "tags": {"a": 1}}
+    client.post(LR, json={"inputs": [ROW], "params": params})
+
+    app: App = client.app_state["app"]
+    (row,) = app.events.read("lr").rows.to_pylist()
+    assert (row["unit_id"], dict(row["tags"])) == ("u", {"a": "1"})
+    assert row["timestamp"].isoformat() == "2013-05-01T00:00:00+00:00"
+
+
+WRONG: dict[str, tuple[str, Any, str]] = {
+    "two forms": (LR, {"inputs": [ROW], "instances": [ROW]}, "exactly one of"),
+    "no form": (LR, {"data": [ROW]}, "exactly one of"),
+    "not an object": (LR, [ROW], "an object with"),
+    "ragged rows": (LR, {"inputs": [ROW, [1.0]]}, "inputs[1]"),
+    "wrong width": (LR, {"inputs": [[1.0, 2.0]]}, "4 columns"),
+    "empty": (LR, {"inputs": []}, "at least one row"),
+    "a word": (LR, {"inputs": [[1.0, "a", 1.0, 1.0]]}, "inputs.data[1]"),
+    "split without data": (FLIGHTS, {"dataframe_split": {"columns": []}}, "columns and data"),
+    "a short row": (
+        FLIGHTS,
+        {"dataframe_split": {"columns": ["a", "b"], "data": [[1]]}},
+        "dataframe_split.data[0]",
+    ),
+    "records that differ": (FLIGHTS, {"dataframe_records": [{"a": 1}, {"b": 1}]}, "[1]"),
+    "missing features": (FLIGHTS, {"inputs": {"distance": [1.0]}}, "carrier"),
+    "columns of two lengths": (
+        FLIGHTS,
+        {"inputs": {"distance": [1.0, 2.0], "carrier": ["a"], "night": [True]}},
+        "same number of rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_given_a_wrong_body_when_scored_then_the_error_says_what_was_expected(
+    client: TestClient, case: str
+) -> None:
+    path, body, told = WRONG[case]
+    answer = client.post(path, json=body)
+
+    error = answer.json()["error"]
+    assert answer.status_code == 400
+    assert set(error) == {"code", "message", "hint", "details"}
+    assert told in error["message"]
+
+
+def test_given_several_models_when_none_is_named_then_they_are_listed(client: TestClient) -> None:
+    answer = client.post("/invocations", json={"inputs": [ROW]})
+
+    assert answer.status_code == 409
+    assert "flights, lr" in answer.json()["error"]["message"]
+
+
+def test_given_a_scoring_client_when_it_pings_then_it_is_answered(client: TestClient) -> None:
+    assert client.get("/ping").status_code == 200
+    assert client.get("/health").status_code == 200
+    assert client.get("/version").text
