@@ -157,17 +157,19 @@ class EventTable:
             [pa.field(names[f.name], f.type) for f in wanted if f.name != "day"]
         )  # "day" lies in the names of the folders
         options = ds.ParquetReadOptions(dictionary_columns=coded)
-        dataset = ds.dataset(
-            paths,
-            schema=pa.schema([*stored, day]),
-            format=ds.ParquetFileFormat(read_options=options),
-            partitioning=ds.HivePartitioning(
-                pa.schema([day]), null_fallback="__HIVE_DEFAULT_PARTITION__"
-            ),
-            partition_base_dir=str(self.path),
-        )
         try:
+            dataset = ds.dataset(
+                paths,
+                schema=pa.schema([*stored, day]),
+                format=ds.ParquetFileFormat(read_options=options),
+                partitioning=ds.HivePartitioning(
+                    pa.schema([day]), null_fallback="__HIVE_DEFAULT_PARTITION__"
+                ),
+                partition_base_dir=str(self.path),
+            )
             rows = dataset.to_table(columns=[names[field.name] for field in wanted])
+        except FileNotFoundError as error:
+            raise self._damaged(f"{_first_line(error)} is missing") from error
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(_first_line(error)) from error
         return rows.rename_columns([field.name for field in wanted])
