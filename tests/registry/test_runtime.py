@@ -1,0 +1,114 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from watchkeeper.registry import ModelOutputError, ModelRegistry, Runtime
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(200, 3))
+BINARY = (X[:, 0] > 0).astype(int)
+SEVERAL = np.digitize(X[:, 0], [-0.5, 0.5])
+NAMES = np.array(["no", "yes"])[BINARY]
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with ModelRegistry(tmp_path_factory.mktemp("registry")) as own:
+        yield own
+
+
+def open_runtime(registry: ModelRegistry, model: Any, **how: Any) -> Runtime:
+    version = str(len(registry.list_models()))
+    return registry.open_runtime(registry.register_model(model, "m", version, {}, **how))
+
+
+@pytest.mark.parametrize("labels", [BINARY, SEVERAL, NAMES])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(),
+        RandomForestClassifier(5, random_state=0),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+    ],
+)
+def test_given_a_classifier_when_served_then_it_answers_as_scikit_learn_does(
+    registry: ModelRegistry, model: Any, labels: Any
+) -> None:
+    fitted = model.fit(X, labels)
+    runtime = open_runtime(registry, fitted)
+
+    answers = runtime.predict(X)
+
+    assert runtime.wants_matrix
+    assert answers.predictions.tolist() == fitted.predict(X).tolist()
+    assert answers.probabilities == pytest.approx(fitted.predict_proba(X), rel=1e-12)
+    assert answers.classes == tuple(fitted.classes_.tolist())
+    expected = fitted.predict_proba(X)
+    scores = expected[:, 1] if expected.shape[1] == 2 else expected.max(axis=1)
+    assert answers.scores == pytest.approx(scores, rel=1e-12)
+
+
+@given(rows=arrays(np.float64, (5, 3), elements=st.floats(-1e300, 1e300)))
+def test_given_any_numbers_when_a_logistic_regression_answers_then_it_is_scikit_learns_answer(
+    registry: ModelRegistry, rows: Any
+) -> None:
+    fitted = LogisticRegression().fit(X, BINARY)
+    version = registry.get("m:0") if registry.list_models() else None
+    runtime = Runtime(version, fitted) if version else open_runtime(registry, fitted)
+
+    answers = runtime.predict(rows)
+
+    assert answers.predictions.tolist() == fitted.predict(rows).tolist()
+    assert answers.probabilities == pytest.approx(fitted.predict_proba(rows), rel=1e-12)
+
+
+def test_given_a_model_fitted_on_a_frame_when_served_then_columns_come_by_name(
+    registry: ModelRegistry,
+) -> None:
+    frame = pd.DataFrame({"a": X[:, 0], "c": np.where(X[:, 1] > 0, "x", "y")})
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["c"]), remainder="passthrough"),
+        LogisticRegression(),
+    ).fit(frame, BINARY)
+    runtime = open_runtime(registry, model, training_data=frame)
+
+    answers = runtime.predict({"c": frame["c"].tolist(), "a": frame["a"].tolist()})
+
+    assert not runtime.wants_matrix
+    assert answers.predictions.tolist() == model.predict(frame).tolist()
+
+
+class TooMany:
+    def predict(self, rows: Any) -> Any:
+        return np.zeros(len(rows) + 1)
+
+
+def test_given_one_answer_too_many_when_served_then_it_is_the_models_fault(
+    registry: ModelRegistry,
+) -> None:
+    runtime = open_runtime(registry, TooMany(), allow_unsafe=True)
+
+    with pytest.raises(ModelOutputError, match="one answer a row"):
+        runtime.predict(X)
+
+
+def test_given_a_path_when_the_registry_is_opened_then_it_holds_all_it_needs(
+    tmp_path: Path,
+) -> None:
+    with ModelRegistry(tmp_path / "one") as own:
+        own.register_model(LogisticRegression().fit(X, BINARY), "m", "1", {})
+    (tmp_path / "one").rename(tmp_path / "two")
+
+    with ModelRegistry(tmp_path / "two") as moved:
+        assert moved.load_model("m:1").predict(X).tolist()

@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from watchkeeper.errors import ConflictError, UnavailableError
+from watchkeeper.store import ControlDatabase
+from watchkeeper.store.database import HEAD, metadata
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'control.db'}"
+
+
+def test_given_a_new_database_when_opened_then_migrations_give_what_the_code_expects(
+    tmp_path: Path,
+) -> None:
+    database = ControlDatabase(url(tmp_path))
+    with database.read() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+        journal = connection.execute(sa.text("PRAGMA journal_mode")).scalar()
+    database.close()
+
+    assert differences == []
+    assert journal == "wal"
+    assert database.version() == HEAD
+    database.close()
+
+
+def test_given_a_newer_database_when_opened_then_it_is_refused(tmp_path: Path) -> None:
+    database = ControlDatabase(url(tmp_path))
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+
+    with pytest.raises(ConflictError, match="9999"):
+        ControlDatabase(url(tmp_path))
+
+
+def test_given_no_folder_when_opened_then_the_error_says_so(tmp_path: Path) -> None:
+    with pytest.raises((UnavailableError, OSError)):
+        ControlDatabase(url(tmp_path / "none"))
+
+
+OPENS = """
+import sys
+from watchkeeper.store import ControlDatabase
+
+database = ControlDatabase(sys.argv[1])
+print(database.version())
+database.close()
+"""
+
+
+def test_given_many_processes_when_they_open_it_first_then_it_is_migrated_once(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", OPENS, url(tmp_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+
+    assert [each.communicate()[0].strip() for each in running] == [HEAD] * 6
