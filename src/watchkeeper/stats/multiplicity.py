@@ -1,7 +1,7 @@
 """Correction for looking at many p-values at once."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -33,6 +33,10 @@ def adjusted(
     Benjamini and Hochberg (1995), J. R. Statist. Soc. B 57(1), 289-300, as computed by
     `scipy.stats.false_discovery_control`.
     """
+    if correction not in get_args(Correction):
+        raise InvalidValueError(
+            "correction", correction, f"one of {', '.join(get_args(Correction))}"
+        )
     known = np.array([p for p in p_values if p is not None], dtype=np.float64)
     if not ((known >= 0) & (known <= 1)).all():
         raise InvalidValueError("p_values", known.tolist(), "numbers between 0 and 1")
@@ -40,13 +44,11 @@ def adjusted(
         values = known
     elif correction == "bonferroni":
         values = np.minimum(known * known.size, 1.0)
-    elif correction in {"fdr_bh", "fdr_by"}:
+    else:
         from scipy.stats import false_discovery_control
 
         values = np.asarray(
             false_discovery_control(known, method="bh" if correction == "fdr_bh" else "by")
         )
-    else:
-        raise InvalidValueError("correction", correction, "fdr_bh, fdr_by, bonferroni or none")
     left = iter(values.tolist())
     return [None if p is None else next(left) for p in p_values]

@@ -1,0 +1,202 @@
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from scipy.stats import chi2_contingency, ks_2samp
+
+from watchkeeper.drift import DataDriftDetector
+from watchkeeper.errors import InvalidValueError, NotFoundError
+
+RNG = np.random.default_rng(7)
+N = 400
+
+
+def columns(shift: float = 0.0, seed: int = 1) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {
+        "amount": rng.normal(100 + shift, 15, N),
+        "plan": rng.choice(["basic", "pro", "team"], N),
+        "active": rng.random(N) < 0.5,
+    }
+
+
+@pytest.mark.parametrize("make", [dict, pd.DataFrame, pl.DataFrame, pa.table, pl.LazyFrame])
+def test_given_any_frame_when_compared_then_p_values_are_scipys(make: Any) -> None:
+    before, after = columns(), columns(shift=5, seed=2)
+    detector = DataDriftDetector(make(before))
+
+    features = detector.detect_all_features(make(after))
+
+    assert features["amount"].method == "KS-test"
+    assert features["amount"].p_value == pytest.approx(
+        ks_2samp(before["amount"], after["amount"]).pvalue, rel=1e-9
+    )
+    for name in ("plan", "active"):
+        table = pd.crosstab(
+            np.repeat([0, 1], N), np.concatenate([before[name], after[name]])
+        ).to_numpy()
+        assert features[name].method == "Chi-squared"
+        assert features[name].p_value == pytest.approx(chi2_contingency(table).pvalue, rel=1e-9)
+
+
+def test_given_a_shift_when_detected_then_the_report_says_which_feature_and_how_much() -> None:
+    report = DataDriftDetector(columns()).detect(columns(shift=12, seed=2))
+
+    assert report.drift_detected
+    assert report.drifted == ["amount"]
+    assert report.drift_share == pytest.approx(1 / 3)
+    assert report["features"]["amount"]["effect_size"] > 0.2
+    assert (report.reference_size, report.current_size) == (N, N)
+    assert report.to_dict()["features"]["plan"]["drift_detected"] is False
+    assert '"drift_detected":true' in report.to_json()
+
+
+def test_given_one_feature_when_asked_then_the_raw_threshold_decides() -> None:
+    detector = DataDriftDetector(columns())
+
+    assert detector.detect_drift_numerical(columns(shift=12, seed=2), "amount")[0]
+    assert not detector.detect_drift_categorical(columns(seed=2), "plan")[0]
+    with pytest.raises(NotFoundError, match="amount"):
+        detector.detect_drift_numerical(columns(), "none")
+    with pytest.raises(NotFoundError):
+        detector.detect_drift_numerical({"plan": ["basic"]}, "amount")
+    with pytest.raises(InvalidValueError, match="KS-test"):
+        detector.detect_drift_numerical(columns(), "plan")
+
+
+def one(before: Any, after: Any, **how: Any) -> Any:
+    return DataDriftDetector({"x": before}, **how).detect({"x": after})
+
+
+def test_given_nulls_and_nan_when_compared_then_they_are_counted_and_not_tested() -> None:
+    values = RNG.normal(size=200)
+    report = one(pa.array([None, *values]), [np.nan] * 50 + values.tolist())
+
+    assert report.features["x"].p_value == 1.0
+    assert report.missing_values["x"] == pytest.approx((1 / 201, 50 / 250))
+
+
+def test_given_infinities_when_compared_then_they_are_values_at_the_ends() -> None:
+    values = RNG.normal(size=300)
+    after = np.append(values, [np.inf] * 60)
+
+    assert one(values, after).features["x"].statistic == pytest.approx(60 / 360)
+
+
+def test_given_constants_when_compared_then_equal_ones_agree_and_others_do_not() -> None:
+    assert one([3.5] * 50, [3.5] * 80).features["x"].p_value == 1.0
+    assert one([3.5] * 50, [4.5] * 80).drift_detected
+    assert one(["a"] * 50, ["a"] * 80).features["x"].p_value == 1.0
+    assert one(["a"] * 50, ["b"] * 80).drift_detected
+
+
+def test_given_an_empty_column_when_compared_then_it_cannot_be_told_and_others_can() -> None:
+    before, after = columns(), columns(shift=12, seed=2)
+    report = DataDriftDetector(before).detect(pa.table({**after, "plan": [None] * N}))
+
+    assert report.features["plan"].drift_detected is None
+    assert report.features["plan"].p_value is None
+    assert "no values" in str(report.features["plan"].error)
+    assert report.features["amount"].drift_detected
+
+
+def test_given_changed_columns_when_compared_then_the_schema_changes_are_told() -> None:
+    before = columns()
+    after = {"amount": ["many"] * N, "plan": before["plan"], "colour": ["red"] * N}
+    report = DataDriftDetector(before).detect(after)
+
+    assert report.schema_changes.missing == ("active",)
+    assert report.schema_changes.new == ("colour",)
+    assert report.schema_changes.retyped == {"amount": "category, was number"}
+    assert "retyped" in str(report.features["amount"].error)
+    assert "missing" in str(report.features["active"].error)
+    assert report.features["plan"].drift_detected is False
+
+
+def test_given_new_categories_when_compared_then_their_share_is_told() -> None:
+    report = one(["a", "b"] * 50, ["a", "b", "c", "c"] * 25)
+
+    assert report.unseen_categories["x"] == pytest.approx(0.5)
+    assert report.drift_detected
+
+
+def test_given_booleans_recorded_as_numbers_when_compared_then_they_are_the_same_thing() -> None:
+    before = RNG.random(300) < 0.3
+
+    report = one(before, before.astype(float))
+
+    assert report.features["x"].method == "Chi-squared"
+    assert report.features["x"].p_value == 1.0
+
+
+def test_given_few_whole_numbers_when_compared_then_they_are_codes_and_many_are_amounts() -> None:
+    codes, amounts = RNG.integers(1, 6, 300), RNG.integers(0, 1000, 300)
+
+    assert one(codes, codes.astype(float)).features["x"].method == "Chi-squared"
+    assert one(amounts, amounts).features["x"].method == "KS-test"
+    assert one(codes, codes, methods={"x": "KS-test"}).features["x"].method == "KS-test"
+
+
+@pytest.mark.parametrize("unit", ["date", "datetime"])
+def test_given_dates_when_compared_then_a_later_month_is_drift(unit: str) -> None:
+    start = date(2013, 1, 1) if unit == "date" else datetime(2013, 1, 1)  # noqa: DTZ001
+    before = [start + timedelta(days=n % 30) for n in range(200)]
+    after = [start + timedelta(days=20 + n % 30) for n in range(200)]
+
+    assert one(before, after).features["x"].method == "KS-test"
+    assert one(before, after).drift_detected
+    assert not one(before, before).drift_detected
+
+
+def test_given_two_hundred_categories_when_compared_then_it_is_scipys_test() -> None:
+    labels = [f"airport-{n}" for n in range(200)]
+    before, after = RNG.choice(labels, 5_000), RNG.choice(labels, 5_000)
+    table = pd.crosstab(np.repeat([0, 1], 5_000), np.concatenate([before, after])).to_numpy()
+
+    assert one(before, after).features["x"].p_value == pytest.approx(
+        chi2_contingency(table).pvalue, rel=1e-9
+    )
+
+
+def test_given_a_large_sample_when_the_shift_is_too_small_to_matter_then_it_is_no_drift() -> None:
+    before, after = RNG.normal(size=200_000), RNG.normal(size=200_000) + 0.02
+
+    assert one(before, after).features["x"].adjusted_p_value < 0.05
+    assert not one(before, after).drift_detected
+    assert one(before, after, min_effect=0.0).drift_detected
+
+
+def test_given_fifty_columns_without_drift_when_checked_often_then_few_checks_alarm() -> None:
+    rng = np.random.default_rng(42)
+    alarms = 0
+    for _ in range(200):
+        names = [f"f{n}" for n in range(50)]
+        before = dict(zip(names, rng.normal(size=(50, 150)), strict=True))
+        after = dict(zip(names, rng.normal(size=(50, 150)), strict=True))
+        alarms += DataDriftDetector(before).detect(after).drift_detected
+
+    assert alarms / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("reference", "how"),
+    [
+        ({"x": [1.0]}, {"threshold": 0.0}),
+        ({"x": [1.0]}, {"threshold": 1.5}),
+        ({"x": [1.0]}, {"min_effect": 1.0}),
+        ({"x": [1.0]}, {"correction": "holmes"}),
+        ({"x": [1.0]}, {"methods": {"x": "guess"}}),
+        ({"x": [1.0]}, {"methods": {"y": "KS-test"}}),
+        ({"x": []}, {}),
+        ({}, {}),
+        ({"x": [1.0], "y": [1.0, 2.0]}, {}),
+        ("a word", {}),
+    ],
+)
+def test_given_bad_arguments_when_made_then_it_is_a_clear_error(reference: Any, how: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected|there is no"):
+        DataDriftDetector(reference, **how)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import ks_2samp
+
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.stats import ks_two_sample
+
+tied = st.integers(-3, 3).map(float)
+samples = arrays(np.float64, st.integers(1, 60), elements=tied | st.floats(allow_nan=False))
+
+
+@pytest.mark.filterwarnings("ignore:ks_2samp")
+@given(reference=samples, current=samples)
+def test_given_any_samples_when_tested_then_it_is_scipys_test(
+    reference: np.ndarray, current: np.ndarray
+) -> None:
+    expected = ks_2samp(reference, current)
+
+    test = ks_two_sample(reference, current)
+
+    assert test.statistic == pytest.approx(expected.statistic, rel=1e-12)
+    assert test.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.02, 0.5])
+@pytest.mark.parametrize("sizes", [(20_000, 15_000), (10_001, 300), (200, 30_000)])
+@pytest.mark.parametrize("decimals", [1, 12])
+def test_given_large_samples_when_tested_then_it_is_scipys_test(
+    shift: float, sizes: tuple[int, int], decimals: int
+) -> None:
+    rng = np.random.default_rng(sum(sizes))
+    reference = rng.normal(size=sizes[0]).round(decimals)
+    current = (rng.normal(size=sizes[1]) + shift).round(decimals)
+    current[:3] = [np.inf, -np.inf, 0.0]
+    expected = ks_2samp(reference, current)
+
+    test = ks_two_sample(np.sort(reference), current)
+
+    assert test.statistic == pytest.approx(expected.statistic, rel=1e-12)
+    assert test.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+@given(sample=samples, scale=st.sampled_from([0.5, 2.0, 1024.0]))
+def test_given_another_unit_when_tested_then_the_answer_is_the_same(
+    sample: np.ndarray, scale: float
+) -> None:
+    sample = np.clip(sample, -1e100, 1e100)
+    other = sample[::-1] + 1.0
+
+    assert ks_two_sample(sample * scale, other * scale) == ks_two_sample(
+        sample * scale, np.random.default_rng(0).permutation(other * scale)
+    )
+
+
+def test_given_identical_samples_when_tested_then_nothing_differs() -> None:
+    test = ks_two_sample(np.ones(50), np.ones(70))
+
+    assert (test.statistic, test.p_value, test.effect_size) == (0.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("sample", [[], [1.0, np.nan]])
+def test_given_no_values_or_nan_when_tested_then_it_is_an_error(sample: list[float]) -> None:
+    with pytest.raises(InvalidValueError, match="current"):
+        ks_two_sample(np.ones(3), np.array(sample))
