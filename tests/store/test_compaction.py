@@ -1,4 +1,7 @@
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from watchkeeper.events import new_prediction_id
 from watchkeeper.store.tables import EventTable
@@ -89,3 +92,34 @@ def test_given_segments_land_after_compaction_then_their_numbers_still_count(kep
 
     after = EventTable(kept.path / "events" / "flights", "prediction")
     assert after.landed(kept.journal.folder.name) > before >= 1
+
+
+@pytest.mark.parametrize("commits", range(4))
+def test_given_a_death_after_any_commit_when_read_then_nothing_changed_and_the_next_one_ends_it(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    many_small_files(kept)
+    before = kept.events.read("flights").rows.to_pylist()
+    counts = kept.events.counts("flights")
+    replace, left = EventTable.replace, iter(range(commits))
+
+    def dies(table: EventTable, *args: Any) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        replace(table, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EventTable, "replace", dies)
+        try:
+            kept.events.compact()
+        except KeyboardInterrupt:
+            ended = False
+        else:
+            ended = True
+    half_way = kept.events.read("flights").rows.to_pylist(), kept.events.counts("flights")
+    kept.events.compact()
+
+    assert half_way == (before, counts)
+    assert ended == (commits == 3)  # one places outcomes, one merges each of two days
+    assert kept.events.read("flights").rows.to_pylist() == before
+    assert kept.events.counts("flights") == counts

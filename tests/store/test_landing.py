@@ -1,4 +1,5 @@
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -177,3 +178,36 @@ def test_given_a_corrupt_log_entry_when_read_then_the_error_names_the_table(kept
 
     with pytest.raises(IntegrityError, match=r"flights/predictions"):
         kept.events.read("flights", Window())
+
+
+def test_given_a_file_in_the_way_of_a_table_when_landing_then_other_tables_land(
+    kept: Kept,
+) -> None:
+    (kept.path / "events" / "flights").mkdir(parents=True)
+    in_the_way = kept.path / "events" / "flights" / "predictions"
+    in_the_way.write_text("not a table")
+    kept.recorder.record([a_prediction("a"), an_outcome("a"), a_prediction("a", model="other")])
+    kept.journal.seal()
+
+    broken = kept.landing.land()
+    in_the_way.unlink()
+    mended = kept.landing.land()
+
+    assert (broken.segments, len(broken.failures), broken.outcomes) == (0, 1, {"flights": 1})
+    assert (mended.segments, mended.predictions, mended.outcomes) == (1, {"flights": 1}, {})
+    assert kept.events.counts("flights").labelled == 1
+
+
+def test_given_several_land_at_once_when_all_are_done_then_each_segment_landed_once(
+    kept: Kept,
+) -> None:
+    for number in range(20):
+        kept.recorder.record([a_prediction(str(number))])
+        kept.journal.seal()
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: kept.landing.land(), range(8)))
+
+    assert sum(report.segments for report in reports) == 20
+    table = EventTable(kept.path / "events" / "flights", "prediction")
+    assert sum(file.rows for file in table.files) == 20
