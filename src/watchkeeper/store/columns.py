@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from itertools import chain
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -116,9 +117,12 @@ def prediction_rows(events: Sequence[Prediction], kinds: Mapping[str, Kind]) -> 
         [list(event.tags.items()) if event.tags else None for event in events], _MAP
     )
     features = [event.features for event in events]
-    for name in dict.fromkeys(name for row in features for name in row):
+    for name in dict.fromkeys(chain.from_iterable(features)):
         column = FEATURE + name
-        values = [row.get(name, _UNSET) for row in features]
+        try:
+            values = [row[name] for row in features]
+        except KeyError:
+            values = [row.get(name, _UNSET) for row in features]
         _add(columns, column, values, kinds.get(column), texts)
     labels = [_UNSET if e.prediction is None else e.prediction for e in events]
     _add(columns, "prediction", labels, kinds.get("prediction"), texts)
@@ -196,7 +200,7 @@ def _add(
     if name in _LABELS and bool in classes:
         values = [float(value) if value.__class__ is bool else value for value in values]
         classes = set(map(type, values))
-    kind = kind or _majority(Counter(map(type, values)))
+    kind = kind or _majority(Counter(map(type, values) if len(classes) > 1 else classes))
     if kind == "number" and classes == {float}:
         columns[name] = pa.array(values, pa.float64())
         return
