@@ -245,11 +245,17 @@ def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_
     """Return which labels are the positive class; numbers and truth values compare by value."""
     if pa.types.is_dictionary(labels.type) or pa.types.is_string(labels.type):
         found = pc.equal(labels.cast(pa.string()), str(positive))
-    elif isinstance(positive, str):
-        found = pa.chunked_array([pa.array(np.zeros(len(labels), dtype=bool))])
     else:
-        found = pc.equal(labels.cast(pa.float64()), float(positive))  # type: ignore[arg-type]
+        found = pc.equal(labels.cast(pa.float64()), _number(positive))
     return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
+
+
+def _number(positive: object) -> float:
+    """Return the label as a number: from the environment it comes as text. NaN equals no label."""
+    try:
+        return float(positive)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def _scores(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:

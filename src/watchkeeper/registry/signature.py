@@ -5,7 +5,7 @@
 (('distance', 'carrier'), False)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, get_args
 import narwhals as nw
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.results import Result
 
 __all__ = ["Feature", "FeatureType", "Signature", "of_estimator", "of_training_data"]
 
@@ -20,7 +21,7 @@ FeatureType = Literal["number", "integer", "boolean", "string", "any"]
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(Result):
     """One input of a model.
 
     Attributes
@@ -44,7 +45,7 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Signature:
+class Signature(Result):
     """The features of a model, in the order in which it takes them."""
 
     features: tuple[Feature, ...]
@@ -64,17 +65,10 @@ class Signature:
         """Whether every feature is a number, so that a row is a row of a matrix."""
         return all(feature.type in {"number", "integer"} for feature in self.features)
 
-    def to_dict(self) -> list[dict[str, Any]]:
-        """Return it as plain values, for JSON."""
-        return [
-            {"name": each.name, "type": each.type, "nullable": each.nullable}
-            for each in self.features
-        ]
-
     @classmethod
-    def from_dict(cls, features: Sequence[dict[str, Any]]) -> Self:
-        """Return what `to_dict` gave."""
-        return cls(tuple(Feature(**feature) for feature in features))
+    def from_dict(cls, described: Mapping[str, Any]) -> Self:
+        """Return the signature that `to_dict` described."""
+        return cls(tuple(Feature(**feature) for feature in described["features"]))
 
 
 def of_training_data(data: nw.DataFrame[Any]) -> Signature:

@@ -1,0 +1,93 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+
+from watchkeeper.cli import main
+
+RNG = np.random.default_rng(1)
+BEFORE = pa.table({"age": RNG.normal(40, 9, 500), "plan": ["a", "b"] * 250})
+AFTER = pa.table({"age": RNG.normal(46, 9, 500), "plan": ["b", "a"] * 250})
+WRITERS: dict[str, Callable[[pa.Table, str], object]] = {
+    ".parquet": pa.parquet.write_table,
+    ".csv": pa.csv.write_csv,
+    ".feather": pa.feather.write_feather,
+    ".ndjson": lambda table, path: Path(path).write_text(
+        "\n".join(json.dumps(row) for row in table.to_pylist())
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_given_two_files_when_compared_then_the_exit_code_is_the_verdict(
+    data_dir: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, table in (("before", BEFORE), ("after", AFTER)):
+        WRITERS[ending](table, f"{name}{ending}")
+
+    assert main(["drift", f"before{ending}", f"after{ending}"]) == 1
+    told = capsys.readouterr().out
+    assert "drift in 1 of 2 features" in told
+    assert main(["drift", f"before{ending}", f"before{ending}", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["drift_detected"] is False
+    assert set(report["features"]) == {"age", "plan"}
+    assert main(["drift", f"before{ending}", f"after{ending}", "--features", "plan"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "two files, or --model NAME"),
+        (["before.csv"], "two files, or --model NAME"),
+        (["before.csv", "none.csv"], "there is no file 'none.csv'"),
+        (["before.csv", "before.xlsx"], "a name that ends in"),
+        (["before.csv", "bad.parquet"], "a parquet file"),
+        (["before.csv", "before.csv", "--threshold", "2"], "strictly between 0 and 1"),
+        (["before.csv", "before.csv", "--features", "wage"], "among age, plan"),
+        (["--model", "none"], "none"),
+        (["--model", "none", "--start", "soon"], "--start"),
+    ],
+)
+def test_given_bad_arguments_when_compared_then_two_lines_say_what_to_do(
+    data_dir: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pa.csv.write_csv(BEFORE, "before.csv")
+    Path("bad.parquet").write_text("nothing")
+
+    assert main(["drift", *arguments, "--data-dir", str(data_dir)]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) <= 2
+
+
+def test_given_recorded_inputs_when_compared_with_others_then_windows_are_half_open(
+    data_dir: Path, record: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(48)
+    command = ["drift", "--model", "flights", "--data-dir", str(data_dir), "--json"]
+    windows = ["--reference-end", "2013-01-31T12:00:00Z", "--start", "2013-01-31T12:00:00Z"]
+
+    assert main([*command, *windows]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["report"]["reference_size"] == found["report"]["current_size"] == 24
+    assert found["report"]["features"]["distance"]["effect_size"] == 1.0
+    assert found["report"]["features"]["carrier"]["drift_detected"] is False
+
+
+def test_given_recorded_outcomes_when_quality_is_asked_then_it_is_shown_with_its_reason(
+    data_dir: Path, record: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(20)
+
+    assert main(["quality", "--model", "flights", "--data-dir", str(data_dir)]) == 0
+    told = capsys.readouterr().out
+    assert "20 predictions, 10 labelled (50.0%)" in told
+    assert "too few labelled predictions" in told
+    assert main(["quality", "--model", "none", "--data-dir", str(data_dir)]) == 2

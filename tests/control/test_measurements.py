@@ -1,0 +1,185 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from watchkeeper.control.measurements import (
+    drift_of_window,
+    latest_accuracy,
+    quality_of_window,
+)
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import Window
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+RNG = np.random.default_rng(3)
+TRAINED_ON = {"distance": RNG.normal(700, 100, 600), "carrier": RNG.choice(["AA", "UA"], 600)}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
+    with ModelRegistry(tmp_path) as own:
+        model = LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1])
+        metrics = {"accuracy": 0.8, "auc": 0.9}
+        model_id = own.register_model(
+            model, "flights", "1.0.0", metrics, training_data=TRAINED_ON, actor="test"
+        )
+        own.promote_to_production(model_id)
+        yield own
+
+
+def recorded(
+    days: int, *, shift: float = 0.0, right: float = 0.8, labelled: float = 1.0
+) -> InMemoryEvents:
+    """Return a hundred predictions a day, labelled two days later."""
+    events, rng = InMemoryEvents(), np.random.default_rng(9)
+    for number in range(days * 100):
+        at = START + timedelta(days=number // 100, minutes=number % 100)
+        features = {
+            "distance": float(rng.normal(700 + shift, 100)),
+            "carrier": str(rng.choice(["AA", "UA"])),
+        }
+        actual = int(rng.random() < 0.5)
+        agreed = rng.random() < right
+        prediction = actual if agreed else 1 - actual
+        own = str(number)
+        events.record([a_prediction(own, timestamp=at, features=features, prediction=prediction,
+                                    score=0.7 if prediction else 0.3)])  # fmt: skip
+        if rng.random() < labelled:
+            events.record([an_outcome(own, actual=actual, timestamp=at + timedelta(days=2))])
+    return events
+
+
+def test_given_inputs_like_the_training_data_when_compared_then_there_is_no_drift(
+    registry: ModelRegistry,
+) -> None:
+    found = drift_of_window(recorded(3), registry, "flights", Window())
+
+    assert not found.report.drift_detected
+    assert found.reference == "the training data of flights:1.0.0"
+    assert found.report.current_size == 300
+
+
+def test_given_moved_inputs_when_compared_then_the_moved_feature_is_named(
+    registry: ModelRegistry,
+) -> None:
+    window = Window(START, START + timedelta(days=2))
+    found = drift_of_window(recorded(3, shift=60), registry, "flights", window)
+
+    assert found.report.drifted == ["distance"]
+    assert (found.start, found.end) == (window.start, window.end)
+    assert found.report.current_size == 200
+
+
+def test_given_another_reference_when_compared_then_it_is_used(registry: ModelRegistry) -> None:
+    events = recorded(4, shift=60)
+    first = Window(START, START + timedelta(days=2))
+    rest = Window(START + timedelta(days=2))
+
+    by_window = drift_of_window(events, registry, "flights", rest, reference_window=first)
+    by_data = drift_of_window(
+        events, registry, "flights", rest, reference=TRAINED_ON, features=["carrier"]
+    )
+
+    assert not by_window.report.drift_detected
+    assert list(by_data.report.features) == ["carrier"]
+
+
+def test_given_nothing_to_compare_when_asked_then_the_error_says_what_to_give(
+    registry: ModelRegistry,
+) -> None:
+    events = recorded(1)
+    events.record([a_prediction("x", model="elsewhere")])
+
+    with pytest.raises(NotFoundError, match="--reference FILE"):
+        drift_of_window(events, registry, "elsewhere", Window())
+    with pytest.raises(NotFoundError, match="in the window"):
+        drift_of_window(events, registry, "flights", Window(START + timedelta(days=9)))
+    with pytest.raises(NotFoundError, match="model with events"):
+        quality_of_window(events, registry, "none", Window())
+
+
+def test_given_answers_as_good_as_registered_when_measured_then_there_is_no_drop(
+    registry: ModelRegistry,
+) -> None:
+    found = quality_of_window(recorded(5, labelled=0.6), registry, "flights", Window())
+
+    assert found.predictions == 500
+    assert found.coverage == pytest.approx(0.6, abs=0.08)
+    assert found.label_delay_median == 2 * 86_400
+    assert found.drop.baseline_accuracy == 0.8
+    assert found.drop.accuracy_drop is not None
+    assert abs(found.drop.accuracy_drop) < 0.1
+
+
+def test_given_worse_answers_when_measured_then_quality_has_dropped(
+    registry: ModelRegistry,
+) -> None:
+    found = quality_of_window(recorded(5, right=0.6), registry, "flights", Window())
+
+    assert found.drop.drift_detected
+    assert found.metrics["accuracy"] == found.drop.current_accuracy
+    assert found.drop.current_accuracy == pytest.approx(0.6, abs=0.08)
+
+
+def test_given_failed_predictions_and_other_versions_when_measured_then_they_are_not_scored(
+    registry: ModelRegistry,
+) -> None:
+    events = recorded(2, right=1.0)
+    at = START + timedelta(hours=5)
+    events.record(
+        [
+            a_prediction("f", timestamp=at, prediction=None, score=None, status="error"),
+            an_outcome("f"),
+            a_prediction("other", timestamp=at, prediction=0, model_version="2"),
+            an_outcome("other", actual=1),
+        ]
+    )
+
+    all_versions = quality_of_window(events, registry, "flights", Window())
+    first = quality_of_window(events, registry, "flights", Window(), version="1.0.0")
+
+    assert (all_versions.predictions, first.predictions) == (201, 200)
+    assert first.metrics["accuracy"] == 1.0
+    assert all_versions.metrics["accuracy"] == pytest.approx(200 / 201)
+
+
+@pytest.mark.parametrize("positive", [1, True, "1", 1.0])
+def test_given_the_positive_label_in_any_spelling_when_measured_then_it_is_the_same(
+    registry: ModelRegistry, positive: object
+) -> None:
+    events = recorded(2)
+
+    found = quality_of_window(events, registry, "flights", Window(), positive=positive)
+    expected = quality_of_window(events, registry, "flights", Window())
+
+    assert found.metrics == expected.metrics
+
+
+def test_given_no_outcomes_when_measured_then_it_cannot_be_told(registry: ModelRegistry) -> None:
+    found = quality_of_window(recorded(1, labelled=0.0), registry, "flights", Window())
+
+    assert (found.labelled, found.coverage, found.metrics) == (0, 0.0, {})
+    assert found.drop.reason == "insufficient_data"
+    assert found.label_delay_median is None
+
+
+def test_given_more_than_a_window_when_the_latest_are_scored_then_older_ones_do_not_count() -> None:
+    events = recorded(3, right=0.0)
+    for number in range(150):
+        at = START + timedelta(days=5, minutes=number)
+        events.record([a_prediction(f"n{number}", timestamp=at), an_outcome(f"n{number}")])
+
+    def latest(window_size: int, min_samples: int = 100) -> float | None:
+        return latest_accuracy(
+            events, "flights", "1.0.0", window_size=window_size, min_samples=min_samples
+        )
+
+    assert latest(150) == 1.0
+    assert latest(300) == pytest.approx(0.5)
+    assert latest(1000, min_samples=500) is None
