@@ -118,7 +118,7 @@ class StoreSettings(_Section):
 
     fsync_interval: Seconds = 1.0
     segment_max_bytes: Size = ByteSize(64 << 20)
-    segment_max_age: Annotated[float, Field(gt=0)] = 10.0
+    segment_max_age: Annotated[float, Field(gt=0)] = 60.0
     journal_max_bytes: Size = ByteSize(10 << 30)
     min_free_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(64 << 20)
     when_full: Literal["refuse", "answer"] = "refuse"

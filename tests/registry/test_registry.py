@@ -77,7 +77,8 @@ def test_given_the_same_version_when_registered_again_then_it_is_refused_and_unc
 
 
 @pytest.mark.parametrize(
-    ("name", "version"), [("../up", "1"), ("a/b", "1"), ("", "1"), ("a", ".."), ("a", "1:2")]
+    ("name", "version"),
+    [("control.db", "1"), ("../up", "1"), ("a/b", "1"), ("", "1"), ("a", ".."), ("a", "1:2")],
 )
 def test_given_a_name_that_is_no_folder_when_registered_then_it_is_refused(
     registry: ModelRegistry, name: str, version: str

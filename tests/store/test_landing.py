@@ -47,7 +47,7 @@ def test_given_a_death_before_the_segment_was_deleted_when_landed_again_then_not
 
 def test_given_somebody_else_is_landing_when_landing_then_it_leaves_at_once(kept: Kept) -> None:
     kept.land()
-    with locked(kept.path / "events" / "landing.lock"):
+    with locked(kept.path / "events" / ".landing.lock"):
         report = kept.landing.land()
 
     assert report.busy

@@ -21,6 +21,7 @@ from watchkeeper.registry.versions import ModelVersion, Status
 
 __all__ = ["ModelRegistry"]
 
+_DATABASE = "control.db"
 _MANIFEST = "manifest.json"
 _REFERENCE = "reference.parquet"
 
@@ -50,7 +51,7 @@ class ModelRegistry:
         self.path = Path(registry_path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._artifacts = Artifacts(self.path)
-        url = database_url or f"sqlite:///{self.path / 'control.db'}"
+        url = database_url or f"sqlite:///{self.path / _DATABASE}"
         self._repository = Repository(url, self._artifacts.folder)
         self._clock = clock
 
@@ -105,7 +106,8 @@ class ModelRegistry:
         UntrustedTypesError, UnsafeFormatError, InvalidValueError
             If the model cannot be kept as asked for.
         """
-        check_name(model_name, "model_name")
+        if check_name(model_name, "model_name").startswith(_DATABASE):
+            raise InvalidValueError("model_name", model_name, f"a name other than {_DATABASE}")
         check_name(version, "version")
         measured = _checked_metrics(metrics)
         kind = format or formats.natural_format(model)

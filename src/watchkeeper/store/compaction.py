@@ -74,7 +74,7 @@ def compact(
         If a table is damaged.
     """
     events.mkdir(parents=True, exist_ok=True)
-    with locked(events / "landing.lock", wait=True):
+    with locked(events / ".landing.lock", wait=True):
         names = event_tables(events) if models is None else list(models)
         pairs = [_Pair(events / name) for name in names]
         before = [file for pair in pairs for table in pair.tables for file in table.files]

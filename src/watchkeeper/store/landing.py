@@ -140,7 +140,7 @@ class Landing:
     def land(self) -> LandingReport:
         """Land what is sealed; return at once if another process is at it."""
         self._events.mkdir(parents=True, exist_ok=True)
-        with locked(self._events / "landing.lock") as ours:
+        with locked(self._events / ".landing.lock") as ours:
             if not ours:
                 return LandingReport(busy=True)
             return _Round(self._journal, self._events, self._types).run()

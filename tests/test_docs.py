@@ -1,0 +1,95 @@
+"""The documentation says what is there, and what it shows runs."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+
+from watchkeeper.cli import watchkeeper
+from watchkeeper.config import ModelPolicy, Settings
+from watchkeeper.telemetry import Metrics
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = (ROOT / "README.md").read_text()
+
+
+def test_given_the_readme_when_its_python_is_run_then_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+    exec("\n".join(blocks), {})
+
+    assert len(blocks) == 2
+    assert (tmp_path / "watchkeeper-data" / "registry" / "late" / "1.0.0").is_dir()
+
+
+def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[str]:
+    names = group.list_commands(None) if hasattr(group, "list_commands") else []
+    if not names:
+        yield " ".join(path)
+    for name in names:
+        yield from commands(group.get_command(None, name), (*path, name))  # type: ignore[attr-defined]
+
+
+def test_given_the_commands_when_the_readme_is_read_then_each_is_in_it() -> None:
+    found = set(commands(typer.main.get_command(watchkeeper)))
+
+    assert len(found) > 12
+    for command in found:
+        *group, name = command.split()
+        assert (
+            "demo" in README
+            if name == "demo"
+            else f"`{name}`" in README or (" ".join(["watchkeeper", *group, name]) in README)
+        ), command
+
+
+def settings(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if name == "models":
+            yield from settings(ModelPolicy, "models.NAME.")
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from settings(kind, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+def test_given_the_settings_when_their_page_is_read_then_it_has_each_and_no_other() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    documented = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+
+    assert documented == list(settings(Settings))
+
+
+def test_given_the_metrics_when_their_page_is_read_then_it_has_each_and_no_other() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    documented = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+
+    names = [
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in registry.collect()
+    ]
+    assert sorted(documented) == sorted(names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_given_a_page_when_its_links_are_followed_then_they_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / target).exists(), target
+    for script in re.findall(r"`(benchmarks/\w+\.py)`", text):
+        assert (ROOT / script).exists(), script
+    for module in re.findall(r"`(\w+/\w+\.py)`", text):
+        places = [ROOT / module, ROOT / "src" / "watchkeeper" / module]
+        assert any(place.exists() for place in places), module
