@@ -1,8 +1,9 @@
-import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from watchkeeper.errors import UnavailableError
@@ -79,9 +80,150 @@ def test_given_a_torn_last_line_when_restarted_then_it_is_cut_off_and_kept_aside
     assert [path.read_bytes() for path in (tmp_path / "damaged").iterdir()] == [b'{"event":"pred']
 
 
-def test_given_a_fork_when_the_child_writes_then_it_is_refused(tmp_path: Path) -> None:
+def test_given_a_fork_when_the_child_writes_then_it_is_refused_and_opens_its_own(
+    tmp_path: Path,
+) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from watchkeeper.errors import UnavailableError
+from watchkeeper.store import Journal, JournalRecorder
+from watchkeeper.testing import a_prediction
+journal = Journal(Path(sys.argv[1]))
+child = os.fork()
+if child == 0:
+    try:
+        JournalRecorder(journal).record([a_prediction("refused")])
+    except UnavailableError:
+        own = Journal(Path(sys.argv[1]), fsync_interval=0)
+        JournalRecorder(own).record([a_prediction("child")])
+    os._exit(0)
+JournalRecorder(journal).record([a_prediction("parent")])
+assert os.waitpid(child, 0)[1] == 0
+journal.close()
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+    assert sorted(ids(tmp_path)) == ["child", "parent"]
+
+
+FILLS = """
+import sys
+import threading
+from pathlib import Path
+from watchkeeper.store import EventStore, Journal, JournalFullError, JournalRecorder, Landing
+from watchkeeper.testing import a_prediction
+
+root = Path(sys.argv[1])
+filler = root / "filler"
+filler.write_bytes(bytes(600_000))
+recorder = JournalRecorder(Journal(root / "journal", min_free_bytes=0, segment_max_bytes=50_000))
+kept, refused = 0, 0
+while refused < 200:
+    try:
+        recorder.record([a_prediction(f"p{kept}")])
+        kept += 1
+    except JournalFullError as error:
+        assert "No space left" in str(error) or "bytes left" in str(error), error
+        refused += 1
+filler.unlink()
+for _ in range(100):
+    recorder.record([a_prediction(f"p{kept}")])
+    kept += 1
+recorder.close()
+report = Landing(root).land()
+assert report.failures == (), report
+assert EventStore(root).counts("flights").predictions == kept
+assert not list(root.glob("journal/*/*.jsonl"))
+print(kept)
+"""
+
+
+def test_given_a_disk_that_is_full_when_recording_then_nothing_acknowledged_is_lost_and_it_resumes(
+    tmp_path: Path,
+) -> None:
+    script = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*command, str(tmp_path), sys.executable, FILLS],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, (
+        f"{done.stderr}\nThis test mounts a small disk of its own: apt-get install util-linux, and "
+        "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)"
+    )
+    assert int(done.stdout) > 200
+
+
+def test_given_a_size_when_a_segment_reaches_it_then_it_is_sealed(tmp_path: Path) -> None:
+    with Journal(tmp_path, segment_max_bytes=1_000) as journal:
+        for number in range(10):
+            JournalRecorder(journal).record([a_prediction(str(number))])
+        sealed = [segment for segment in list_segments(tmp_path) if segment.sealed]
+
+    assert len(sealed) >= 3
+    assert ids(tmp_path) == [str(number) for number in range(10)]
+
+
+def test_given_an_age_when_a_segment_reaches_it_then_it_is_sealed_though_clocks_go_backwards(
+    tmp_path: Path,
+) -> None:
+    now = [1_000.0]
+    looked = threading.Event()
+
+    def monotonic() -> float:
+        looked.set()
+        return now[0]
+
+    with Journal(tmp_path, segment_max_age=30, fsync_interval=0.01, monotonic=monotonic) as journal:
+        JournalRecorder(journal).record([a_prediction("a")])
+        now[0] -= 500
+        for _ in range(3):
+            looked.clear()
+            assert looked.wait(10)
+        young = [segment for segment in list_segments(tmp_path) if segment.sealed]
+        now[0] += 1_000
+        while not any(segment.sealed for segment in list_segments(tmp_path)):
+            looked.clear()
+            assert looked.wait(10)
+
+    assert young == []
+    assert ids(tmp_path) == ["a"]
+
+
+def test_given_many_rows_when_ingested_then_they_are_segments_in_order_and_bounded(
+    tmp_path: Path,
+) -> None:
+    count = 250_000
+    moment = pa.array([a_prediction().timestamp], pa.timestamp("us", "UTC"))
+    times = pa.chunked_array([moment]).take([0] * count)
+    rows = pa.table(
+        {
+            "prediction_id": [f"o{number}" for number in range(count)],
+            "timestamp": times,
+            "arrived_at": times,
+            "actual": [1] * count,
+        }
+    )
     with Journal(tmp_path) as journal:
-        journal._pid += 1  # what a child sees: a journal of another process
-        with pytest.raises(UnavailableError):
-            journal.append(b"{}\n", 1)
-        journal._pid = os.getpid()
+        recorder = JournalRecorder(journal)
+        recorder.record([a_prediction("before")])
+        recorder.record_table("outcome", "flights", rows)
+        recorder.record([a_prediction("after")])
+
+    found = [read_segment(each) for each in list_segments(tmp_path) if each.sealed]
+    sizes = [each.table[2].num_rows if each.table else len(each.events) for each in found]
+    assert sizes == [1, 100_000, 100_000, 50_000, 1]
+    assert not list(tmp_path.glob("*/*.tmp"))
+
+
+def test_given_a_closed_journal_when_written_to_then_it_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.close()
+    journal.close()
+
+    with pytest.raises(UnavailableError, match="closed"):
+        journal.append(b"{}\n", 1)

@@ -5,6 +5,7 @@ what was acknowledged survives the death of the process. A background thread syn
 segments that have grown old, and watches the room that is left.
 """
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -80,6 +81,7 @@ class Journal:
     _size: int
     _lines: int
     _crc32: int
+    _torn: bool  # a failed write left bytes that could not be cut off yet
 
     def __init__(
         self,
@@ -124,14 +126,17 @@ class Journal:
             self._require_open()
             self._require_room(len(lines))
             try:
+                if self._torn:
+                    self._cut_back()
                 written = 0
                 while written < len(lines):
                     written += os.write(self._fd, lines[written:] if written else lines)
                 if self._fsync_interval == 0:
                     os.fdatasync(self._fd)
             except OSError as error:
-                os.ftruncate(self._fd, self._size)
-                self._room = 0
+                self._room, self._torn = 0, True
+                with contextlib.suppress(OSError):  # then the next append tries it first
+                    self._cut_back()
                 raise JournalFullError(str(self.folder), error.strerror or str(error)) from error
             self._size += len(lines)
             self._lines += count
@@ -251,8 +256,13 @@ class Journal:
         self._size = 0
         self._lines = 0
         self._crc32 = 0
-        self._unsynced = False
+        self._unsynced = self._torn = False
         self._born = self._monotonic()
+
+    def _cut_back(self) -> None:
+        """Cut off what a failed write left behind, to the last line that is kept."""
+        os.ftruncate(self._fd, self._size)
+        self._torn = False
 
     def _keep(self) -> None:
         pause = min(self._fsync_interval, _LOOK_AGAIN) or _LOOK_AGAIN
@@ -281,10 +291,11 @@ class Journal:
     def _seal_left_over(self) -> None:
         while self._unsealed:
             path, lines, crc32 = self._unsealed[0]
-            try:
-                seal_file(path, lines, crc32)
-            except OSError:
-                return
+            if path.exists():  # and was not sealed after all
+                try:
+                    seal_file(path, lines, crc32)
+                except OSError:
+                    return
             self._unsealed.pop(0)
 
     def _require_open(self) -> None:

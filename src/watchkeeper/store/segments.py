@@ -197,12 +197,12 @@ def seal_file(path: Path, lines: int, crc32: int) -> Path:
             while written < len(trailer):
                 written += os.write(fd, trailer[written:])
             os.fdatasync(fd)
+            sealed = path.rename(path.with_suffix(".jsonl"))
         except OSError:
             os.ftruncate(fd, size)
             raise
     finally:
         os.close(fd)
-    sealed = path.rename(path.with_suffix(".jsonl"))
     sync_folder(path.parent)
     return sealed
 
