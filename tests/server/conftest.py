@@ -57,11 +57,17 @@ def start(tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
         def begin(
             server: dict[str, Any] | None = None,
             store: dict[str, Any] | None = None,
+            models: dict[str, Any] | None = None,
             **odd: Any,
         ) -> TestClient:
             fill_registry(tmp_path, **odd)
             settings = Settings.model_validate(
-                {"data_dir": tmp_path, "server": server or {}, "store": store or {}}
+                {
+                    "data_dir": tmp_path,
+                    "server": server or {},
+                    "store": store or {},
+                    "models": models or {},
+                }
             )
             app = stack.enter_context(App(settings))
             client = TestClient(create_asgi(app), raise_server_exceptions=False)

@@ -211,6 +211,10 @@ def test_given_a_server_when_asked_what_it_is_then_it_speaks_the_protocol(
         "carrier": "BYTES",
         "night": "BOOL",
     }
+    assert metadata["outputs"] == [
+        {"name": "predict", "datatype": "INT64", "shape": [-1]},
+        {"name": "predict_proba", "datatype": "FP64", "shape": [-1, 2]},
+    ]
 
 
 def test_given_too_much_when_sent_then_it_is_413(start: Callable[..., TestClient]) -> None:

@@ -109,39 +109,37 @@ class ModelRegistry:
         if check_name(model_name, "model_name").startswith(_DATABASE):
             raise InvalidValueError("model_name", model_name, f"a name other than {_DATABASE}")
         check_name(version, "version")
-        measured = _checked_metrics(metrics)
         kind = format or formats.natural_format(model)
-        data = formats.dump(model, kind, trusted=trusted, allow_unsafe=allow_unsafe)
-        about = formats.about_model(model, kind)
-        files = {f"model{formats.suffix_of(kind)}": data}
-        file_name = next(iter(files))
-        if training_data is not None:
-            frame = reference.as_frame(training_data)
-            names = _feature_names(model, kind, frame.columns)
-            frame = frame.select(names)
-            files[_REFERENCE], about["training_data"] = reference.sample(frame)
-            signature = signature or of_training_data(frame)
-        elif signature is None:
-            signature = (
-                onnx_signature(formats.load(data, kind, trusted=(), unsafe=False))
-                if kind == "onnx"
-                else of_estimator(model)
-            )
-        described = {
+        described: dict[str, Any] = {
             "model_id": f"{model_name}:{version}",
             "model_name": model_name,
             "version": version,
             "format": kind,
             "unsafe": kind == "joblib",
             "trusted": sorted(trusted),
-            "metrics": measured,
+            "metrics": _checked_metrics(metrics),
             "description": description,
             "tags": {str(name): str(value) for name, value in (tags or {}).items()},
-            "signature": None if signature is None else signature.to_dict(),
-            "about": about,
+            "about": formats.about_model(model, kind),
         }
+        data = formats.dump(model, kind, trusted=trusted, allow_unsafe=allow_unsafe)
+        files = {f"model{formats.suffix_of(kind)}": data}
+        if training_data is not None:
+            frame = reference.as_frame(training_data)
+            frame = frame.select(_feature_names(model, kind, frame.columns))
+            files[_REFERENCE], described["about"]["training_data"] = reference.sample(frame)
+            signature = signature or of_training_data(frame)
+        elif signature is None:
+            signature = _signature_of(model, kind, data)
+        described["signature"] = None if signature is None else signature.to_dict()
         files[_MANIFEST] = json.dumps(described, indent=2, sort_keys=True).encode()
+        self._keep(described, files, actor)
+        return f"{model_name}:{version}"
+
+    def _keep(self, described: Mapping[str, Any], files: Mapping[str, bytes], actor: str) -> None:
+        """Write a version's files and its row; `files` has the model's first."""
         folder, digests = self._artifacts.prepare(files)
+        file_name = next(iter(files))
         try:
             self._repository.add(
                 {
@@ -151,14 +149,19 @@ class ModelRegistry:
                     "file_name": file_name,
                     "file_hash": digests[file_name]["sha256"],
                 },
-                lambda: self._artifacts.publish(folder, model_name, version),
+                lambda: self._artifacts.publish(
+                    folder, described["model_name"], described["version"]
+                ),
                 at=self._clock(),
                 actor=actor,
-                evidence={"files": digests, "unsafe": kind == "joblib", "trusted": sorted(trusted)},
+                evidence={
+                    "files": digests,
+                    "unsafe": described["unsafe"],
+                    "trusted": described["trusted"],
+                },
             )
         finally:
             self._artifacts.discard(folder)
-        return f"{model_name}:{version}"
 
     def load_model(self, model_id: str) -> Any:
         """Return the model of a version, after its digest has been checked.
@@ -312,6 +315,13 @@ def _checked_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
         if checked[str(name)] - checked[str(name)] != 0.0:
             raise InvalidValueError(f"metrics[{name!r}]", value, "a finite number")
     return checked
+
+
+def _signature_of(model: Any, kind: Format, data: bytes) -> Signature | None:
+    """Return what the model itself says that it takes, if it says so."""
+    if kind == "onnx":
+        return onnx_signature(formats.load(data, kind, trusted=(), unsafe=False))
+    return of_estimator(model)
 
 
 def _feature_names(model: Any, kind: Format, columns: Sequence[str]) -> list[str]:

@@ -55,6 +55,8 @@ class Runtime:
     ----------
     wants_matrix : bool
         Whether `predict` is best given a matrix; columns by name otherwise.
+    classes : numpy.ndarray or None
+        What a classifier answers with.
     """
 
     def __init__(self, version: ModelVersion, model: Any) -> None:
@@ -62,6 +64,8 @@ class Runtime:
         self.model_id, self.model_name = version.model_id, version.model_name
         self.signature: Signature | None = version.signature
         self._model = model
+        classes = getattr(model, "classes_", None)
+        self.classes = None if classes is None else np.asarray(classes)
         self._answer: Callable[[Any], Answers]
         if version.format == "onnx":
             self._answer = _onnx(model)

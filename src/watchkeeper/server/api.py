@@ -10,8 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from watchkeeper import __version__
+from watchkeeper.clock import parse_timestamp
+from watchkeeper.control.measurements import drift_of_window, quality_of_window
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
-from watchkeeper.events import EventKind, check_name
+from watchkeeper.events import EventKind, Window, check_name
 from watchkeeper.server import v2
 from watchkeeper.server.answers import Answer, error_answer, json_answer
 from watchkeeper.server.bodies import headers_of, spool_body
@@ -37,6 +39,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_scoring(api)
     _add_ingest(api, gateway)
     _add_models(api, gateway)
+    _add_measurements(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -215,6 +218,46 @@ def _add_models(api: FastAPI, gateway: "Gateway") -> None:
                 for each in found
             ]
         }
+
+
+def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
+    """Add what is measured of recorded windows."""
+    app = gateway.app
+
+    @api.get("/v1/models/{model}/drift", tags=["models"])
+    def drift(model: str, start: str | None = None, end: str | None = None) -> Response:
+        """Compare the inputs of a window with what the version in production learned on."""
+        policy = app.settings.policy(model)
+        found = drift_of_window(
+            app.events,
+            app.registry,
+            model,
+            _window(start, end),
+            threshold=policy.drift.threshold,
+        )
+        return Response(found.to_json(), media_type="application/json")
+
+    @api.get("/v1/models/{model}/quality", tags=["models"])
+    def quality(model: str, start: str | None = None, end: str | None = None) -> Response:
+        """Compare the answers of a window with what came true, and with the baseline."""
+        policy = app.settings.policy(model)
+        found = quality_of_window(
+            app.events,
+            app.registry,
+            model,
+            _window(start, end),
+            positive=policy.positive,
+            alert_threshold=policy.quality.alert_threshold,
+            min_samples=policy.quality.min_samples,
+        )
+        return Response(found.to_json(), media_type="application/json")
+
+
+def _window(start: str | None, end: str | None) -> Window:
+    return Window(
+        None if start is None else parse_timestamp(start, "start"),
+        None if end is None else parse_timestamp(end, "end"),
+    )
 
 
 def _response(answer: Answer) -> Response:

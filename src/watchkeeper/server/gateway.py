@@ -256,6 +256,7 @@ class Gateway:
                     live.runtime.version.version,
                     window_size=policy.quality.window_size,
                     min_samples=policy.quality.min_samples,
+                    positive=policy.positive,
                 )
             )
 

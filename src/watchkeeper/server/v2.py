@@ -226,12 +226,20 @@ def metadata(live: LiveVersion) -> dict[str, Any]:
         {"name": each.name, "datatype": _DATATYPES.get(each.type, "BYTES"), "shape": [-1]}
         for each in features
     ]
+    classes = live.runtime.classes
+    outputs: list[dict[str, Any]] = [
+        {
+            "name": "predict",
+            "datatype": "FP64" if classes is None else datatype_of(classes),
+            "shape": [-1],
+        }
+    ]
+    if classes is not None:
+        outputs.append({"name": "predict_proba", "datatype": "FP64", "shape": [-1, len(classes)]})
     return {
         "name": version.model_name,
         "versions": [version.version],
         "platform": str(version.about.get("framework", version.format)),
         "inputs": inputs or [{"name": "inputs", "datatype": "FP64", "shape": [-1, -1]}],
-        "outputs": [
-            {"name": "predict", "datatype": "FP64", "shape": [-1]},
-        ],
+        "outputs": outputs,
     }
