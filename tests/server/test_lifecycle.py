@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import http.client
 import json
 import random
@@ -10,6 +11,8 @@ import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from watchkeeper.store import EventStore
 
@@ -173,6 +176,48 @@ def test_given_two_workers_when_they_answer_then_events_and_metrics_add_up(tmp_p
     assert 'model_predictions_total{model="lr",model_version="1",status="success"} 40.0' in metrics
     assert code == 0
     assert EventStore(tmp_path).counts("lr").predictions == 40
+
+
+def test_given_workers_when_their_parent_is_killed_then_they_end_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    with server_process(tmp_path, "--workers", "2") as server:
+        ids = {
+            call(server.port, "POST", "/v2/models/lr/infer", BODY)[1]["parameters"]["prediction_id"]
+            for _ in range(20)
+        }
+        workers = psutil.Process(server.process.pid).children(recursive=True)
+        server.end(signal.SIGKILL)
+        _, alive = psutil.wait_procs(workers, timeout=30)
+
+    assert alive == []
+    assert set(EventStore(tmp_path).read("lr").rows["prediction_id"].to_pylist()) == ids
+
+
+def workers_of(server: ServerProcess) -> set[int]:
+    found = set()
+    for each in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is none either
+            if "spawn_main" in " ".join(each.cmdline()):
+                found.add(each.pid)
+    return found
+
+
+def test_given_a_worker_that_is_killed_when_time_passes_then_another_takes_its_place(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    with server_process(tmp_path, "--workers", "2") as server:
+        assert call(server.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
+        before = workers_of(server)
+        psutil.Process(min(before)).kill()
+        while not workers_of(server) - before:
+            pass
+        answered = call(server.port, "POST", "/v2/models/lr/infer", BODY)[0]
+        code = server.end()
+
+    assert (answered, code) == (200, 0)
 
 
 def refused(*options: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, MutableMapping
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -32,7 +33,9 @@ __all__ = ["UnprotectedBindError", "create_asgi", "serve"]
 log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
-_LOOK_AFTER = 0.5  # seconds between two looks for workers that died
+_LOOK_AFTER = 0.5  # seconds between two looks for workers, or a parent, that died
+_AT_ONCE = 10.0  # seconds; a worker that lives shorter has failed to start
+_MOST_FAILED = 5  # of them in a row, before the server gives up
 
 
 class UnprotectedBindError(InvalidValueError):
@@ -69,6 +72,7 @@ def serve(app: App) -> int:
     _require_protection(settings)
     listening = _bind(settings)
     if settings.workers == 1:
+        _log_to_stderr(app.settings)
         _run(app, listening)
         return 0
     return _supervise(app.settings, listening)
@@ -142,17 +146,23 @@ class _Server(uvicorn.Server):
         sys.stdout.flush()
 
 
-def _run(app: App, listening: socket.socket) -> None:
+def _run(app: App, listening: socket.socket, parent: int | None = None) -> None:
     loop_factory = None
     with contextlib.suppress(ImportError):
         import uvloop
 
         loop_factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_answer(app, listening))
+        runner.run(_answer(app, listening, parent))
 
 
-async def _answer(app: App, listening: socket.socket) -> None:
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+async def _answer(app: App, listening: socket.socket, parent: int | None) -> None:
     settings = app.settings.server
     gateway = Gateway(app)
     server = _Server(
@@ -173,17 +183,26 @@ async def _answer(app: App, listening: socket.socket) -> None:
     await gateway.start()
     answering = asyncio.create_task(server.serve(sockets=[listening]))
     ending = asyncio.create_task(drain.wait())
-    await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
+    orphaned = asyncio.create_task(_orphaned(parent))
+    await asyncio.wait({answering, ending, orphaned}, return_when=asyncio.FIRST_COMPLETED)
     gateway.draining = True
     await asyncio.sleep(settings.drain_delay)
     server.should_exit = True
     await answering
     ending.cancel()
+    orphaned.cancel()
     await gateway.stop()
 
 
+async def _orphaned(parent: int | None) -> None:
+    """Return when the process that started this worker is gone; without one, never."""
+    while parent is None or os.getppid() == parent:  # noqa: ASYNC110 - the kernel sets no event
+        await asyncio.sleep(_LOOK_AFTER)
+
+
 def _supervise(settings: Settings, listening: socket.socket) -> int:
-    """Keep the workers running; each binds to the same socket and has its own journal."""
+    """Keep the workers running; each answers on the same socket and has a journal of its own."""
+    _log_to_stderr(settings)
     share_between_workers(settings.data_dir / "metrics")
     spawn = multiprocessing.get_context("spawn")
     ending = False
@@ -196,25 +215,35 @@ def _supervise(settings: Settings, listening: socket.socket) -> int:
                 os.kill(worker.pid, signal.SIGTERM)
 
     def start() -> BaseProcess:
-        worker = spawn.Process(target=_work, args=(settings, listening))
+        worker = spawn.Process(target=_work, args=(settings, listening, os.getpid()))
         worker.start()
+        born[worker] = time.monotonic()
         return worker
 
     workers: list[BaseProcess] = []
+    born: dict[BaseProcess, float] = {}
+    failed = 0  # workers in a row that ended almost at once
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     workers += [start() for _ in range(settings.server.workers)]
     while not ending:
         multiprocessing.connection.wait([worker.sentinel for worker in workers], _LOOK_AFTER)
         for place, worker in enumerate(workers):
-            if not worker.is_alive() and not ending:
-                log.error("worker %s ended with %s; starting another", worker.pid, worker.exitcode)
-                workers[place] = start()
+            if worker.is_alive() or ending:
+                continue
+            failed = failed + 1 if time.monotonic() - born.pop(worker) < _AT_ONCE else 0
+            if failed >= _MOST_FAILED:
+                log.error("workers end as soon as they start; giving up")
+                end()
+                break
+            log.error("worker %s ended with %s; starting another", worker.pid, worker.exitcode)
+            workers[place] = start()
     for worker in workers:
         worker.join()
-    return max((abs(worker.exitcode or 0) for worker in workers), default=0)
+    return 2 if failed >= _MOST_FAILED else 0
 
 
-def _work(settings: Settings, listening: socket.socket) -> None:
+def _work(settings: Settings, listening: socket.socket, parent: int) -> None:
+    _log_to_stderr(settings)
     with App(settings) as app:
-        _run(app, listening)
+        _run(app, listening, parent)

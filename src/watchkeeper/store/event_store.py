@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.clock import system_clock
 from watchkeeper.errors import NotFoundError
-from watchkeeper.events import EventCounts, EventKind, EventWindow, Window
+from watchkeeper.events import EventCounts, EventKind, EventWindow, Window, check_name
 from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
 from watchkeeper.store.landing import no_types, rows_of_model, tables_of
 from watchkeeper.store.rows import (
@@ -111,6 +111,7 @@ class EventStore:
         )
 
     def _open(self, model: str) -> "_View":
+        check_name(model, "model")  # it names a folder
         waiting = _read_waiting(self._journal)
         view = _View(
             _Side("prediction", model, self._events, waiting, self._types),
