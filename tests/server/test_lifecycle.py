@@ -134,7 +134,7 @@ def test_given_a_drain_delay_when_terminated_then_it_answers_and_says_it_is_not_
     tmp_path: Path,
 ) -> None:
     fill_registry(tmp_path)
-    with server_process(tmp_path, WATCHKEEPER_SERVER__DRAIN_DELAY="3") as server:
+    with server_process(tmp_path, WATCHKEEPER_SERVER__DRAIN_DELAY="5") as server:
         server.process.send_signal(signal.SIGTERM)
         while call(server.port, "GET", "/v2/health/ready")[0] == 200:
             pass
