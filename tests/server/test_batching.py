@@ -93,6 +93,25 @@ def test_given_a_caller_that_left_when_computed_then_the_others_are_answered() -
     assert asyncio.run(run()) == (2, 2)
 
 
+def test_given_a_fault_of_the_batcher_when_computed_then_callers_hear_of_it_and_it_goes_on() -> (
+    None
+):
+    def compute(items: Sequence[str]) -> Sequence[str]:
+        if "break" in items:
+            raise RuntimeError("a bug")
+        return items
+
+    async def run() -> Any:
+        own = batcher(compute)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await own.submit("break")
+        answer = await own.submit("fine")
+        own.close()
+        return answer
+
+    assert asyncio.run(run()) == ("fine", "fine")
+
+
 def test_given_computations_that_hang_when_checked_then_cut_off_and_stuck_until_one_returns() -> (
     None
 ):

@@ -133,20 +133,32 @@ class Batcher(Generic[Item, Computed, Answered]):
             batch, closing = self._gather(first)
             with lane.lock:
                 lane.batch, lane.since = batch, time.monotonic()
-            in_time = [each for each in batch if lane.since - each.since <= self._timeout]
-            results = self._compute([each.item for each in in_time]) if in_time else ()
+            try:
+                self._answer(lane, batch)
+            except Exception as error:  # noqa: BLE001 - who waits must hear of it, whatever it is
+                self._tell(self._fail, batch, error)
             with lane.lock:
-                if lane.cut_off:
-                    self._tell(self._returned)
-                    return
                 lane.batch = []
-            answers = self._finish([each.item for each in in_time], results) if in_time else ()
-            late = [each for each in batch if lane.since - each.since > self._timeout]
-            self._tell(self._deliver, in_time, answers)
-            if late:
-                self._tell(self._expire, late)
+            if lane.cut_off:
+                self._tell(self._returned)
+                return
             if closing:
                 return
+
+    def _answer(self, lane: _Lane[Item], batch: list[_Waiting[Item]]) -> None:
+        in_time = [each for each in batch if lane.since - each.since <= self._timeout]
+        late = [each for each in batch if lane.since - each.since > self._timeout]
+        if late:
+            self._tell(self._expire, late)
+        if not in_time:
+            return
+        items = [each.item for each in in_time]
+        results = self._compute(items)
+        with lane.lock:
+            if lane.cut_off:
+                return  # its callers have been answered
+            lane.batch = []
+        self._tell(self._deliver, in_time, self._finish(items, results))
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         """Run a callback in the event loop, unless that has ended: then nobody waits any more."""
@@ -172,6 +184,11 @@ class Batcher(Generic[Item, Computed, Answered]):
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.future.done():  # its caller may have gone
                 waiting.future.set_result(answer)
+
+    def _fail(self, batch: Sequence[_Waiting[Item]], error: Exception) -> None:
+        for waiting in batch:
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
 
     def _expire(self, late: Sequence[_Waiting[Item]]) -> None:
         self._deliver(late, self._timed_out([each.item for each in late]))

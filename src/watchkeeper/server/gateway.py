@@ -146,8 +146,8 @@ class Gateway:
                 max_rows=self._settings.max_rows,
             )
             return v2.infer_answer(request, call, await self._predict(live, call), live)
-        except WatchkeeperError as error:
-            return error_answer(error, protocol=True)
+        except Exception as error:  # noqa: BLE001 - every caller gets an answer
+            return error_answer(_explained(error), protocol=True)
 
     async def _score(self, scope: Scope, receive: Receive, model: str | None) -> Answer:
         arrived = time.perf_counter()
@@ -164,8 +164,8 @@ class Gateway:
                 max_rows=self._settings.max_rows,
             )
             return mlflow.scoring_answer(call, await self._predict(live, call))
-        except WatchkeeperError as error:
-            return error_answer(error)
+        except Exception as error:  # noqa: BLE001 - every caller gets an answer
+            return error_answer(_explained(error))
 
     async def _live(self, model: str, version: str | None) -> LiveVersion:
         if version is None:
@@ -259,6 +259,15 @@ class Gateway:
                     positive=policy.positive,
                 )
             )
+
+
+def _explained(error: Exception) -> WatchkeeperError:
+    """Return an error that a caller can be told; one of ours already says all there is to say."""
+    if isinstance(error, WatchkeeperError):
+        return error
+    if not isinstance(error, ConnectionError):  # then the caller is gone, and nothing is wrong
+        log.error("a prediction failed in the server", exc_info=error)
+    return WatchkeeperError("the server failed", "Its log says where; please report it.")
 
 
 async def _respond(send: Send, answer: Answer) -> None:
