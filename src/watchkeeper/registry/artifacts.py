@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from watchkeeper.durable import sync_folder
 from watchkeeper.errors import IntegrityError
 
 __all__ = ["Artifacts"]
@@ -36,7 +37,7 @@ class Artifacts:
                 file.flush()
                 os.fsync(file.fileno())
             about[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-        _sync(folder)
+        sync_folder(folder)
         return folder, about
 
     def publish(self, prepared: Path, model_name: str, version: str) -> None:
@@ -52,7 +53,7 @@ class Artifacts:
             target.rename(orphan)
             shutil.rmtree(orphan)
         prepared.rename(target)
-        _sync(target.parent)
+        sync_folder(target.parent)
 
     def discard(self, folder: Path) -> None:
         """Remove a prepared folder that is not needed, if it is there."""
@@ -98,11 +99,3 @@ class Artifacts:
                 f"{folder} holds files that were not registered: {', '.join(added)}",
                 "Remove them after finding out who put them there.",
             )
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -21,6 +21,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from watchkeeper.durable import sync_folder
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import EventKind
 from watchkeeper.store.segments import (
@@ -29,7 +30,6 @@ from watchkeeper.store.segments import (
     recover,
     seal_file,
     segment_path,
-    sync_folder,
 )
 
 __all__ = ["Journal", "JournalFullError"]

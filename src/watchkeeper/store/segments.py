@@ -16,6 +16,7 @@ from typing import cast
 import msgspec
 import pyarrow as pa
 
+from watchkeeper.durable import sync_folder
 from watchkeeper.events import Event, EventKind
 from watchkeeper.store.lines import decode
 
@@ -31,7 +32,6 @@ __all__ = [
     "recover",
     "seal_file",
     "segment_path",
-    "sync_folder",
 ]
 
 DAMAGED = "damaged"
@@ -205,15 +205,6 @@ def seal_file(path: Path, lines: int, crc32: int) -> Path:
         os.close(fd)
     sync_folder(path.parent)
     return sealed
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 @contextmanager

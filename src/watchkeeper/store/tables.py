@@ -20,10 +20,10 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from watchkeeper.durable import sync_folder
 from watchkeeper.errors import IntegrityError
 from watchkeeper.events import EventKind
 from watchkeeper.store.columns import Kind, disk_name, empty_table, event_name, kinds_of
-from watchkeeper.store.segments import sync_folder as sync
 
 __all__ = ["DataFile", "EventTable", "event_tables"]
 
@@ -231,13 +231,13 @@ class EventTable:
         folders = {self.path / "_delta_log", self.path, self.path.parent, self.path.parents[1]}
         for version in range(last + 1, self.version + 1):
             for path in self._written_by(version):
-                sync(path)
+                sync_folder(path)
                 folders.add(path.parent)
         for folder in folders:
-            sync(folder)
+            sync_folder(folder)
         partial = self.path / (_LAST_VERSION + ".partial")
         partial.write_text(str(self.version))
-        sync(partial)
+        sync_folder(partial)
         partial.replace(self.path / _LAST_VERSION)
 
     def _written_by(self, version: int) -> list[Path]:
