@@ -51,6 +51,7 @@ Size = Annotated[ByteSize, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 ApiKey = Annotated[str, Field(min_length=1)]
 ModelName = Annotated[str, AfterValidator(lambda name: check_name(name, "models"))]
+DefaultModel = Annotated[str, AfterValidator(lambda name: check_name(name, "default_model"))]
 
 
 class ConfigError(InvalidValueError):
@@ -103,6 +104,7 @@ class ServerSettings(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: Count = 1
     api_keys: Annotated[tuple[ApiKey, ...], Field(repr=False)] = ()
+    default_model: DefaultModel | None = None
     max_body_bytes: Size = ByteSize(32 << 20)
     max_rows: Count = 10_000
     max_ingest_bytes: Size = ByteSize(1 << 30)

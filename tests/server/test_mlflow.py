@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -119,6 +120,15 @@ def test_given_several_models_when_none_is_named_then_they_are_listed(client: Te
 
     assert answer.status_code == 409
     assert "flights, lr" in answer.json()["error"]["message"]
+
+
+def test_given_a_default_model_when_none_is_named_then_it_answers(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(server={"default_model": "lr"})
+
+    assert client.post("/invocations", json={"inputs": [ROW]}).json()["predictions"] == [1]
+    assert client.post(FLIGHTS, json=SAME["split"][1]).json()["predictions"] == [1, 0]
 
 
 def test_given_a_scoring_client_when_it_pings_then_it_is_answered(client: TestClient) -> None:

@@ -154,7 +154,7 @@ class Gateway:
         try:
             headers = headers_of(scope)
             body = await read_body(receive, headers, self._settings.max_body_bytes)
-            live = self.router.only() if model is None else self.router.in_production(model)
+            live = self.router.only(model or self._settings.default_model)
             call = mlflow.call_of(
                 body,
                 live,

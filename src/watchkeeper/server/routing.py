@@ -75,21 +75,23 @@ class Router:
         known = ", ".join(sorted(self._table)) or "none"
         raise NotFoundError("model in production", model, f"In production are: {known}.")
 
-    def only(self) -> LiveVersion:
-        """Return the version in production when there is one model only.
+    def only(self, default: str | None = None) -> LiveVersion:
+        """Return the version in production of the `default` model, or of the only one there is.
 
         Raises
         ------
         NotFoundError, ConflictError
             If there is none, or more than one.
         """
+        if default is not None:
+            return self.in_production(default)
         if len(self._table) == 1:
             return next(iter(self._table.values()))
         if not self._table:
             raise NotFoundError("model in production", "", "Promote a version first.")
         raise ConflictError(
             f"several models are in production: {', '.join(sorted(self._table))}",
-            "Name one: POST /v1/models/NAME/invocations.",
+            "Name one, POST /v1/models/NAME/invocations, or set server.default_model.",
         )
 
     async def version(self, model: str, version: str) -> LiveVersion:
