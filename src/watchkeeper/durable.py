@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-__all__ = ["sync_folder"]
+__all__ = ["sync"]
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: files that were created, renamed or removed there."""
-    fd = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make durable the bytes of a file, or the names in a folder: those that came and that went."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

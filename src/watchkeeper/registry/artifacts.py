@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from watchkeeper.durable import sync_folder
+from watchkeeper.durable import sync
 from watchkeeper.errors import IntegrityError
 
 __all__ = ["Artifacts"]
@@ -37,7 +37,7 @@ class Artifacts:
                 file.flush()
                 os.fsync(file.fileno())
             about[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-        sync_folder(folder)
+        sync(folder)
         return folder, about
 
     def publish(self, prepared: Path, model_name: str, version: str) -> None:
@@ -53,7 +53,7 @@ class Artifacts:
             target.rename(orphan)
             shutil.rmtree(orphan)
         prepared.rename(target)
-        sync_folder(target.parent)
+        sync(target.parent)
 
     def discard(self, folder: Path) -> None:
         """Remove a prepared folder that is not needed, if it is there."""

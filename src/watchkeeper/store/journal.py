@@ -21,7 +21,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from watchkeeper.durable import sync_folder
+from watchkeeper.durable import sync
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import EventKind
 from watchkeeper.store.segments import (
@@ -182,7 +182,7 @@ class Journal:
                     os.close(fd)
                     path.rename(empty.with_suffix(".arrow"))
                     empty.unlink()
-                sync_folder(self.folder)
+                sync(self.folder)
             except OSError as error:
                 raise JournalFullError(str(self.folder), error.strerror or str(error)) from error
             finally:

@@ -16,7 +16,7 @@ from typing import cast
 import msgspec
 import pyarrow as pa
 
-from watchkeeper.durable import sync_folder
+from watchkeeper.durable import sync
 from watchkeeper.events import Event, EventKind
 from watchkeeper.store.lines import decode
 
@@ -203,7 +203,7 @@ def seal_file(path: Path, lines: int, crc32: int) -> Path:
             raise
     finally:
         os.close(fd)
-    sync_folder(path.parent)
+    sync(path.parent)
     return sealed
 
 
@@ -260,7 +260,7 @@ def recover(folder: Path) -> tuple[int, list[str]]:
         last += 1
         active = segment_path(folder, last, ".open")
         active.touch(exist_ok=False)
-        sync_folder(folder)
+        sync(folder)
     torn: list[str] = []
     for path in opened:
         if path == active:
@@ -281,5 +281,5 @@ def recover(folder: Path) -> tuple[int, list[str]]:
             path.rename(path.with_suffix(".jsonl"))
         else:
             seal_file(path, len(lines), zlib.crc32(whole))
-    sync_folder(folder)
+    sync(folder)
     return last, torn

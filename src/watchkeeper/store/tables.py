@@ -20,7 +20,7 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from watchkeeper.durable import sync_folder
+from watchkeeper.durable import sync
 from watchkeeper.errors import IntegrityError
 from watchkeeper.events import EventKind
 from watchkeeper.store.columns import Kind, disk_name, empty_table, event_name, kinds_of
@@ -231,13 +231,13 @@ class EventTable:
         folders = {self.path / "_delta_log", self.path, self.path.parent, self.path.parents[1]}
         for version in range(last + 1, self.version + 1):
             for path in self._written_by(version):
-                sync_folder(path)
+                sync(path)
                 folders.add(path.parent)
         for folder in folders:
-            sync_folder(folder)
+            sync(folder)
         partial = self.path / (_LAST_VERSION + ".partial")
         partial.write_text(str(self.version))
-        sync_folder(partial)
+        sync(partial)
         partial.replace(self.path / _LAST_VERSION)
 
     def _written_by(self, version: int) -> list[Path]:
