@@ -19,7 +19,17 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready ## set up, then replay real flights through the gateway (DEMO="--full" for the whole year)
 	$(BIN)/watchkeeper demo $(or $(DEMO),--fast)
 
-test: $(VENV)/.ready ## set up, then lint, types and the whole test suite
+# The real Prometheus and Alertmanager, unpacked from Debian's packages: no root, and no service.
+$(VENV)/.parts: | $(VENV)/.ready
+	@command -v prometheus prometheus-alertmanager >/dev/null || { \
+	  mkdir -p $(VENV)/parts && cd $(VENV)/parts && \
+	  { apt-get download --quiet prometheus prometheus-alertmanager || \
+	    { apt-get update --quiet && apt-get download --quiet prometheus prometheus-alertmanager; }; } && \
+	  for package in *.deb; do dpkg-deb --extract $$package . || exit 1; done; } || \
+	  { echo "the tests need Prometheus and Alertmanager: apt-get install prometheus prometheus-alertmanager"; exit 1; }
+	@touch $@
+
+test: $(VENV)/.ready $(VENV)/.parts ## set up, then lint, types and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from watchkeeper.events import Prediction, new_prediction_id
 from watchkeeper.store import Journal, JournalRecorder
-from watchkeeper.telemetry import Metrics
+from watchkeeper.telemetry import ModelMetrics
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal") as journal:
         recorder = JournalRecorder(journal)
-        metrics = Metrics(CollectorRegistry()).of_version("model", "1.0.0")
+        metrics = ModelMetrics(CollectorRegistry()).of_version("model", "1.0.0")
         logger = json_logger(Path(folder) / "predictions.log")
 
         def record() -> None:

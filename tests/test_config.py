@@ -143,7 +143,7 @@ def test_given_a_wrong_key_of_the_api_when_loaded_then_the_error_does_not_repeat
         load_settings()
 
     assert "12345678" not in str(caught.value)
-    assert "secret" not in repr(Settings(server=ServerSettings(api_keys=("secret",))))
+    assert "hunter2" not in repr(Settings(server=ServerSettings(api_keys=("hunter2",))))
 
 
 def test_given_a_variable_that_is_no_json_when_a_list_is_due_then_the_error_names_it(

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from watchkeeper.cli import watchkeeper
 from watchkeeper.config import ModelPolicy, Settings
-from watchkeeper.telemetry import Metrics
+from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,12 +71,13 @@ def test_given_the_settings_when_their_page_is_read_then_it_has_each_and_no_othe
 
 def test_given_the_metrics_when_their_page_is_read_then_it_has_each_and_no_other() -> None:
     registry = CollectorRegistry()
-    Metrics(registry)
+    ModelMetrics(registry)
+    SystemMetrics(registry, version="1")
     page = (ROOT / "docs" / "metrics.md").read_text()
     documented = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
 
     names = [
-        family.name + ("_total" if family.type == "counter" else "")
+        family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         for family in registry.collect()
     ]
     assert sorted(documented) == sorted(names)

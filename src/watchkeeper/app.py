@@ -20,6 +20,7 @@ from watchkeeper.errors import NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
+    from watchkeeper.incidents import AlertRepository
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.store import EventStore, JournalRecorder, Landing
 
@@ -66,6 +67,7 @@ class App:
     recorder : JournalRecorder
         Where events are written; a journal is opened when it is first used.
     landing : Landing
+    alerts : AlertRepository
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -80,6 +82,12 @@ class App:
         from watchkeeper.registry import ModelRegistry
 
         return ModelRegistry(self.settings.data_dir / "registry", clock=self.clock)
+
+    @cached_property
+    def alerts(self) -> "AlertRepository":
+        from watchkeeper.incidents import AlertRepository
+
+        return AlertRepository(self.registry.control_url)
 
     @cached_property
     def events(self) -> "EventStore":
@@ -124,7 +132,7 @@ class App:
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""
-        for part in ("recorder", "registry"):
+        for part in ("recorder", "alerts", "registry"):
             if part in vars(self):
                 vars(self).pop(part).close()
 

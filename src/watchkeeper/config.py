@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -29,8 +30,13 @@ from pydantic_settings import (
 
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
+from watchkeeper.telemetry.export import Surroundings
+from watchkeeper.telemetry.logs import SECRETS
+from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
+from watchkeeper.telemetry.rules import Thresholds
 
 __all__ = [
+    "AlertSettings",
     "ConfigError",
     "DriftPolicy",
     "ModelPolicy",
@@ -38,6 +44,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StoreSettings",
+    "TelemetrySettings",
     "UnknownSettingError",
     "load_settings",
 ]
@@ -45,10 +52,28 @@ __all__ = [
 FILE = Path("watchkeeper.toml")
 PREFIX = "WATCHKEEPER_"
 
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise InvalidValueError("url", url, "an address such as https://watchkeeper.example.com")
+    return url.rstrip("/")
+
+
+def _rising(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    if sorted(set(bounds)) != list(bounds):
+        raise InvalidValueError("latency_buckets", bounds, "bounds in seconds, each above the last")
+    return bounds
+
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Size = Annotated[ByteSize, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
+Label = Annotated[str, Field(min_length=1)]
+Url = Annotated[str, AfterValidator(_checked_url)]
+Buckets = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)]
 ApiKey = Annotated[str, Field(min_length=1)]
 ModelName = Annotated[str, AfterValidator(lambda name: check_name(name, "models"))]
 DefaultModel = Annotated[str, AfterValidator(lambda name: check_name(name, "default_model"))]
@@ -109,7 +134,7 @@ class ServerSettings(_Section):
     max_rows: Count = 10_000
     max_ingest_bytes: Size = ByteSize(1 << 30)
     max_in_flight: Count = 1024
-    predict_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    predict_timeout: Positive = 30.0
     drain_delay: Seconds = 0.0
     drain_timeout: Seconds = 30.0
     clock: Literal["system", "events"] = "system"
@@ -129,16 +154,43 @@ class StoreSettings(_Section):
     max_bytes: Size | None = None
 
 
+class AlertSettings(_Section):
+    """``[telemetry.alerts]``: where the exported alerts begin."""
+
+    latency_p95: Positive = 1.0
+    error_rate: Share = 0.05
+    accuracy: Share = 0.85
+    traffic: Positive = 1000.0
+
+
+class TelemetrySettings(_Section):
+    """``[telemetry]``: metrics, traces, and the configuration that is exported for them."""
+
+    environment: Label = "production"
+    service: Label = "watchkeeper"
+    url: Url | None = None
+    targets: tuple[Label, ...] = ()
+    alertmanagers: tuple[Label, ...] = ("127.0.0.1:9093",)
+    pagerduty_key_file: Label | None = None
+    slack_url_file: Label | None = None
+    latency_buckets: Buckets = LATENCY_BUCKETS
+    otlp_endpoint: Url | None = None
+    alerts: AlertSettings = AlertSettings()
+
+
 class DriftPolicy(_Section):
-    """``[models.NAME.drift]``: when inputs count as drifted."""
+    """``[models.NAME.drift]``: when inputs count as drifted, and how often a server looks."""
 
     threshold: Share = 0.05
+    window: Positive = 86_400.0
+    interval: Positive = 3_600.0
 
 
 class QualityPolicy(_Section):
     """``[models.NAME.quality]``: over what quality is measured, and when a drop counts."""
 
     window_size: Count = 1000
+    interval: Positive = 60.0
     alert_threshold: Share = 0.05
     min_samples: Count = 100
 
@@ -161,9 +213,38 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("watchkeeper-data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "json", "text"] = "auto"
+    log_file: Path | None = None
+    log_redact: tuple[str, ...] = SECRETS
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     models: dict[ModelName, ModelPolicy] = {}
+
+    @property
+    def url(self) -> str:
+        """Where people and Alertmanager reach the server."""
+        return self.telemetry.url or f"http://{self._address}"
+
+    @property
+    def _address(self) -> str:
+        host = self.server.host
+        return f"[{host}]:{self.server.port}" if ":" in host else f"{host}:{self.server.port}"
+
+    def surroundings(self) -> Surroundings:
+        """Return what the exported configuration of Prometheus and the others has to know."""
+        telemetry = self.telemetry
+        return Surroundings(
+            environment=telemetry.environment,
+            service=telemetry.service,
+            url=self.url,
+            targets=telemetry.targets or (self._address,),
+            alertmanagers=telemetry.alertmanagers,
+            asks_for_key=bool(self.server.api_keys),
+            pagerduty_key_file=telemetry.pagerduty_key_file,
+            slack_url_file=telemetry.slack_url_file,
+            thresholds=Thresholds(**telemetry.alerts.model_dump()),
+        )
 
     def policy(self, model: str) -> ModelPolicy:
         """Return what was set for `model`, or the defaults."""

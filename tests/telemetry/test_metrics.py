@@ -5,12 +5,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from watchkeeper.telemetry import Metrics, exposition
+from watchkeeper.telemetry import ModelMetrics, exposition
 
 
 def test_given_a_version_goes_live_when_scraped_then_each_status_is_there_at_zero() -> None:
     registry = CollectorRegistry()
-    Metrics(registry).of_version("risk", "1")
+    ModelMetrics(registry).of_version("risk", "1")
 
     families = {
         family.name: family
@@ -24,7 +24,7 @@ def test_given_a_version_goes_live_when_scraped_then_each_status_is_there_at_zer
 
 def test_given_predictions_when_scraped_then_buckets_have_the_conventional_bounds() -> None:
     registry = CollectorRegistry()
-    version = Metrics(registry).of_version("risk", "1")
+    version = ModelMetrics(registry).of_version("risk", "1")
     version.entered(3)
     version.left(1)
     version.succeeded(2, 0.03)
@@ -45,9 +45,9 @@ def test_given_predictions_when_scraped_then_buckets_have_the_conventional_bound
 
 WORKER = """
 from prometheus_client import CollectorRegistry
-from watchkeeper.telemetry import Metrics, exposition
+from watchkeeper.telemetry import ModelMetrics, exposition
 registry = CollectorRegistry()
-Metrics(registry).of_version("risk", "1").succeeded(2, 0.1)
+ModelMetrics(registry).of_version("risk", "1").succeeded(2, 0.1)
 print(exposition(registry).decode())
 """
 

@@ -20,7 +20,7 @@ from watchkeeper.cli.command import run
 
 __all__ = ["main"]
 
-_COMMANDS = ("serve", "demo", "drift", "quality", "models", "events", "doctor")
+_COMMANDS = ("serve", "demo", "drift", "quality", "models", "events", "telemetry", "doctor")
 
 
 class _Commands(TyperGroup):

@@ -39,6 +39,12 @@ class ModelRegistry:
         Of the control database; by default ``control.db`` in the folder.
     clock : callable
         Where the time is read.
+
+    Attributes
+    ----------
+    path : Path
+    control_url : str
+        Of the control database.
     """
 
     def __init__(
@@ -51,8 +57,8 @@ class ModelRegistry:
         self.path = Path(registry_path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._artifacts = Artifacts(self.path)
-        url = database_url or f"sqlite:///{self.path / _DATABASE}"
-        self._repository = Repository(url, self._artifacts.folder)
+        self.control_url = database_url or f"sqlite:///{self.path / _DATABASE}"
+        self._repository = Repository(self.control_url, self._artifacts.folder)
         self._clock = clock
 
     def register_model(

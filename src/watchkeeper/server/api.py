@@ -10,16 +10,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from watchkeeper import __version__
-from watchkeeper.clock import parse_timestamp
+from watchkeeper.clock import parse_timestamp, system_clock
+from watchkeeper.control import alerts
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 from watchkeeper.events import EventKind, Window, check_name
 from watchkeeper.server import v2
 from watchkeeper.server.answers import Answer, error_answer, json_answer
-from watchkeeper.server.bodies import headers_of, spool_body
+from watchkeeper.server.bodies import decode_json, headers_of, read_body, spool_body
 from watchkeeper.server.ingest import ingest
 from watchkeeper.server.openapi import describe
-from watchkeeper.telemetry import exposition
+from watchkeeper.telemetry.exposition import CONTENT_TYPE
+from watchkeeper.telemetry.runbook import page
 
 if TYPE_CHECKING:
     from watchkeeper.server.gateway import Gateway
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["make_api"]
 
 log = logging.getLogger(__name__)
-
-_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def make_api(gateway: "Gateway") -> FastAPI:
@@ -40,15 +40,16 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_ingest(api, gateway)
     _add_models(api, gateway)
     _add_measurements(api, gateway)
+    _add_alerts(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        journal = gateway.app.recorder.journal
-        waiting, size = await asyncio.to_thread(journal.waiting)
-        gateway.metrics.segments_waiting.set(waiting)
-        gateway.metrics.journal_bytes.set(size)
-        data = await asyncio.to_thread(exposition, gateway.metrics_registry)
-        return Response(data, media_type=_TEXT)
+        return Response(await asyncio.to_thread(gateway.scrape), media_type=CONTENT_TYPE)
+
+    @api.get("/runbook", include_in_schema=False)
+    async def runbook() -> Response:
+        thresholds = gateway.app.settings.surroundings().thresholds
+        return Response(page(thresholds), media_type="text/html")
 
     describe(api)
     return api
@@ -163,6 +164,7 @@ def _add_ingest(api: FastAPI, gateway: "Gateway") -> None:
             kept = await asyncio.to_thread(
                 ingest, body, event, model, gateway.app.recorder, gateway.app.clock()
             )
+        gateway.system.recorded.labels(event).inc(kept.accepted)
         gateway.saw(kept.newest)
         return _response(json_answer({"accepted": kept.accepted}))
 
@@ -251,6 +253,31 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
             min_samples=policy.quality.min_samples,
         )
         return Response(found.to_json(), media_type="application/json")
+
+
+def _add_alerts(api: FastAPI, gateway: "Gateway") -> None:
+    """Add the way in for Alertmanager, and what it has told."""
+    app = gateway.app
+
+    async def webhook(request: Request) -> Response:
+        limit = app.settings.server.max_body_bytes
+        body = await read_body(request.receive, headers_of(request.scope), limit)
+        news = await asyncio.to_thread(
+            alerts.receive, app.alerts, decode_json(body), at=system_clock()
+        )
+        for alert in news:
+            gateway.system.alerts.labels(alert.status).inc()
+        return _response(json_answer({"received": len(news)}))
+
+    api.router.add_route("/v1/alerts/alertmanager", webhook, methods=["POST"])
+
+    @api.get("/v1/alerts", tags=["alerts"])
+    def received(status: str | None = None, name: str | None = None) -> Response:
+        """List the alerts that Alertmanager has posted, those that began last first."""
+        if status is not None and status not in {"firing", "resolved"}:
+            raise InvalidValueError("status", status, "firing or resolved")
+        found = [alert.to_dict() for alert in app.alerts.find(status, name)]
+        return _response(json_answer({"alerts": found}))
 
 
 def _window(start: str | None, end: str | None) -> Window:

@@ -13,19 +13,22 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from hashlib import sha256
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
+from watchkeeper import __version__
 from watchkeeper.app import App
 from watchkeeper.clock import ReplayClock
-from watchkeeper.control.measurements import latest_accuracy
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.registry import Runtime
 from watchkeeper.server import mlflow, v2
-from watchkeeper.server.answers import Answer, UnauthorizedError, error_answer
+from watchkeeper.server.answers import Answer, UnauthorizedError, error_answer, status_of
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
+from watchkeeper.server.measuring import Measuring
 from watchkeeper.server.predicting import Call, LiveVersion
 from watchkeeper.server.routing import PINNED, PRODUCTION, Router
-from watchkeeper.telemetry import Metrics
+from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
+from watchkeeper.telemetry.exposition import shared_between_workers
+from watchkeeper.telemetry.tracing import RequestSpan, tracing_to
 
 __all__ = ["Gateway"]
 
@@ -37,12 +40,16 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _INVOCATIONS = re.compile(r"(?:/v1/models/([^/]+))?/invocations")
 _OPEN = frozenset(
-    {"/v2/health/live", "/v2/health/ready", "/health/live", "/health/ready", "/ping", "/health"}
-)
+    {
+        "/v2/health/live", "/v2/health/ready", "/health/live", "/health/ready", "/ping", "/health",
+        "/runbook",
+    }
+)  # fmt: skip
 
 _FOLLOW = 1.0  # seconds between two looks at the registry
 _WATCH = 0.1  # seconds between two looks for computations that hang
-_MEASURE = 60.0  # seconds between two measurements of accuracy
+_MEASURE = 1.0  # seconds between two looks at what is due to be measured
+_JOBS = ("registry", "landing", "accuracy", "drift")
 
 
 class Gateway:
@@ -62,13 +69,26 @@ class Gateway:
     def __init__(self, app: App) -> None:
         self.app = app
         self.metrics_registry = CollectorRegistry()
-        self.metrics = Metrics(self.metrics_registry)
+        telemetry = app.settings.telemetry
+        self.metrics = ModelMetrics.of(self.metrics_registry, telemetry.latency_buckets)
+        self.system = SystemMetrics(self.metrics_registry, version=__version__)
+        self.system.knows(*_JOBS)
+        if not shared_between_workers():  # of several processes it would show the one that answers
+            ProcessCollector(registry=self.metrics_registry)
+        self.tracing = tracing_to(
+            telemetry.otlp_endpoint,
+            service=telemetry.service,
+            environment=telemetry.environment,
+            version=__version__,
+        )
         self.draining = False
         self.landing_failures: tuple[str, ...] = ()
         self.router = Router(app.registry, self._make_live)
         self._settings = app.settings.server
         self._keys = [_digest(key) for key in self._settings.api_keys]
         self._in_flight = 0
+        self.measuring = Measuring(app, self.metrics, self.system)
+        self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
         from watchkeeper.server.api import make_api
 
@@ -77,9 +97,10 @@ class Gateway:
     async def start(self) -> None:
         """Load what is in production and begin to follow the registry, to land and to measure."""
         self.app.recorder  # noqa: B018 - opened now, so that a data directory that is unfit says so
-        self.app.recorder.on_dropped = self.metrics.dropped.inc
+        self.app.recorder.on_dropped = self.system.dropped.inc
         await self.router.refresh()
-        for work in (self._follow, self._watch, self._land):
+        self._show_production()
+        for work in (self._follow, self._watch, self._land, self._measure):
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
     async def stop(self) -> None:
@@ -89,6 +110,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self.router.close()
+        await asyncio.to_thread(self.tracing.close)
 
     def not_ready(self) -> list[str]:
         """Return why this process should not get traffic; nothing when it should."""
@@ -101,6 +123,13 @@ class Gateway:
         if fault and self.app.settings.store.when_full == "refuse":
             reasons.append(f"predictions cannot be recorded: {fault}")
         return reasons
+
+    def scrape(self) -> bytes:
+        """Return the metrics of this server in Prometheus' text format."""
+        found = self.app.recorder.journal.waiting()
+        self.system.waits(found.size, found.sealed, found.oldest)
+        self._publish()
+        return exposition(self.metrics_registry, local=[self.metrics.metadata])
 
     def saw(self, at: Any) -> None:
         """Move the clock of a replay to the event time `at`."""
@@ -132,64 +161,86 @@ class Gateway:
         self, scope: Scope, receive: Receive, model: str, version: str | None
     ) -> Answer:
         arrived = time.perf_counter()
-        try:
-            headers = headers_of(scope)
-            body = await read_body(receive, headers, self._settings.max_body_bytes)
-            live = await self._live(model, version)
-            request = v2.decode(body, headers)
-            call = v2.call_of(
-                request,
-                live,
-                headers,
-                variant=PINNED if version else PRODUCTION,
-                arrived=arrived,
-                max_rows=self._settings.max_rows,
-            )
-            return v2.infer_answer(request, call, await self._predict(live, call), live)
-        except Exception as error:  # noqa: BLE001 - every caller gets an answer
-            return error_answer(_explained(error), protocol=True)
+        headers = headers_of(scope)
+        with self.tracing.request(scope["path"], headers) as span:
+            try:
+                body = await read_body(receive, headers, self._settings.max_body_bytes)
+                live = await self._live(model, version)
+                request = v2.decode(body, headers)
+                call = v2.call_of(
+                    request,
+                    live,
+                    headers,
+                    variant=PINNED if version else PRODUCTION,
+                    arrived=arrived,
+                    max_rows=self._settings.max_rows,
+                )
+                answered = await self._predict(live, call, span)
+                return v2.infer_answer(request, call, answered, live)
+            except Exception as error:  # noqa: BLE001 - every caller gets an answer
+                return self._refuse(error, span, protocol=True)
 
     async def _score(self, scope: Scope, receive: Receive, model: str | None) -> Answer:
         arrived = time.perf_counter()
-        try:
-            headers = headers_of(scope)
-            body = await read_body(receive, headers, self._settings.max_body_bytes)
-            live = self.router.only(model or self._settings.default_model)
-            call = mlflow.call_of(
-                body,
-                live,
-                headers,
-                variant=PRODUCTION,
-                arrived=arrived,
-                max_rows=self._settings.max_rows,
-            )
-            return mlflow.scoring_answer(call, await self._predict(live, call))
-        except Exception as error:  # noqa: BLE001 - every caller gets an answer
-            return error_answer(_explained(error))
+        headers = headers_of(scope)
+        with self.tracing.request(scope["path"], headers) as span:
+            try:
+                body = await read_body(receive, headers, self._settings.max_body_bytes)
+                live = self.router.only(model or self._settings.default_model)
+                call = mlflow.call_of(
+                    body,
+                    live,
+                    headers,
+                    variant=PRODUCTION,
+                    arrived=arrived,
+                    max_rows=self._settings.max_rows,
+                )
+                return mlflow.scoring_answer(call, await self._predict(live, call, span))
+            except Exception as error:  # noqa: BLE001 - every caller gets an answer
+                return self._refuse(error, span)
+
+    def _refuse(self, error: Exception, span: RequestSpan, *, protocol: bool = False) -> Answer:
+        told = _explained(error)
+        span.answered(status_of(told), type(error).__name__)
+        if isinstance(told, UnavailableError):
+            self.system.refused.inc()
+        return error_answer(told, protocol=protocol)
 
     async def _live(self, model: str, version: str | None) -> LiveVersion:
         if version is None:
             return self.router.in_production(model)
         return await self.router.version(model, version)
 
-    async def _predict(self, live: LiveVersion, call: Call) -> Any:
+    async def _predict(self, live: LiveVersion, call: Call, span: RequestSpan) -> Any:
         if self._in_flight >= self._settings.max_in_flight:
             raise UnavailableError(
                 f"{self._in_flight} requests are being answered, which is the most",
                 "Try again, or raise server.max_in_flight.",
             )
         self.saw(call.timestamp)
+        span.predicts(
+            live.runtime.model_name, live.runtime.version.version, len(call.rows.features)
+        )
         self._in_flight += 1
+        self.system.in_flight.inc()
         try:
-            return await live.predict(call)
+            answered = await live.predict(call)
         finally:
             self._in_flight -= 1
+            self.system.in_flight.dec()
+        span.answered(200)
+        return answered
 
     def _make_live(self, runtime: Runtime) -> LiveVersion:
         return LiveVersion(
             runtime,
             recorder=self.app.recorder,
-            metrics=self.metrics.of_version(runtime.model_name, runtime.version.version),
+            metrics=self.metrics.of_version(
+                runtime.model_name,
+                runtime.version.version,
+                None if runtime.signature is None else runtime.signature.names,
+            ),
+            on_recorded=self.system.recorded.labels("prediction").inc,
             clock=self.app.clock,
             max_rows=self._settings.max_rows,
             timeout=self._settings.predict_timeout,
@@ -205,13 +256,28 @@ class Gateway:
                 "Send the header Authorization: Bearer KEY.",
             )
 
+    def _show_production(self) -> None:
+        """Show what is in production."""
+        self.metrics.metadata.show(
+            {model: _about(live.runtime) for model, live in self.router.production.items()}
+        )
+
+    def _publish(self) -> None:
+        for live in self.router.live():
+            live.metrics.publish()
+
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_FOLLOW)
             try:
-                await self.router.refresh()
+                if await self.router.refresh():
+                    self._show_production()
+                await asyncio.to_thread(self._publish)
             except Exception:
+                self.system.ended("registry", well=False)
                 log.exception("the registry could not be read; what is loaded goes on answering")
+            else:
+                self.system.ended("registry", well=not self.router.faults)
 
     async def _watch(self) -> None:
         while True:
@@ -220,18 +286,17 @@ class Gateway:
                 live.check()
 
     async def _land(self) -> None:
-        measured = -_MEASURE
         while True:
             await asyncio.sleep(self.app.settings.store.landing_interval)
             try:
                 report = await asyncio.to_thread(self.app.landing.land)
-                self._note_landing(report)
-                if report.outcomes and time.monotonic() - measured >= _MEASURE:
-                    await asyncio.to_thread(self._measure, list(report.outcomes))
-                    measured = time.monotonic()
             except Exception:
-                self.metrics.landing_failures.inc()
+                self.system.ended("landing", well=False)
                 log.exception("journal segments could not be landed; they wait and are kept")
+            else:
+                self._note_landing(report)
+                self._landing = not report.busy
+                self.measuring.labelled.update(report.outcomes)
 
     def _note_landing(self, report: Any) -> None:
         for failure in report.failures:
@@ -240,25 +305,28 @@ class Gateway:
         for damage in report.damage:
             log.error("%s", damage)
         self.landing_failures = report.failures
-        if report.failures:
-            self.metrics.landing_failures.inc()
+        self.system.ended("landing", well=not report.failures)
+        if report.predictions or report.outcomes:
+            self.system.committed()
 
-    def _measure(self, models: list[str]) -> None:
-        for model in models:
-            live = self.router.production.get(model)
-            if live is None:
-                continue
-            policy = self.app.settings.policy(model)
-            live.metrics.set_accuracy(
-                latest_accuracy(
-                    self.app.events,
-                    model,
-                    live.runtime.version.version,
-                    window_size=policy.quality.window_size,
-                    min_samples=policy.quality.min_samples,
-                    positive=policy.positive,
-                )
-            )
+    async def _measure(self) -> None:
+        while True:
+            await asyncio.sleep(_MEASURE)
+            if self._landing:  # of several processes the one that lands also measures
+                await self.measuring.look(self.router.production.values())
+
+
+def _about(runtime: Runtime) -> dict[str, Any]:
+    """Return what is known of a version in production."""
+    version = runtime.version
+    about = version.about
+    return {
+        "version": version.version,
+        "framework": about.get("framework"),
+        "algorithm": about.get("algorithm"),
+        "format": version.format,
+        "trained_date": version.tags.get("trained_date", version.registered_at.date()),
+    }
 
 
 def _explained(error: Exception) -> WatchkeeperError:

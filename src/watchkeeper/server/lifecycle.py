@@ -26,7 +26,8 @@ from watchkeeper.config import ServerSettings, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.server.bodies import Receive
 from watchkeeper.server.gateway import Gateway, Send
-from watchkeeper.telemetry.metrics import share_between_workers
+from watchkeeper.telemetry.exposition import share_between_workers, worker_ended
+from watchkeeper.telemetry.logs import configure_logging
 
 __all__ = ["UnprotectedBindError", "create_asgi", "serve"]
 
@@ -72,7 +73,7 @@ def serve(app: App) -> int:
     _require_protection(settings)
     listening = _bind(settings)
     if settings.workers == 1:
-        _log_to_stderr(app.settings)
+        _begin_to_log(app.settings)
         _run(app, listening)
         return 0
     return _supervise(app.settings, listening)
@@ -156,9 +157,12 @@ def _run(app: App, listening: socket.socket, parent: int | None = None) -> None:
         runner.run(_answer(app, listening, parent))
 
 
-def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+def _begin_to_log(settings: Settings) -> None:
+    configure_logging(
+        level=settings.log_level,
+        style=settings.log_format,
+        log_file=settings.log_file,
+        redact=settings.log_redact,
     )
 
 
@@ -202,7 +206,7 @@ async def _orphaned(parent: int | None) -> None:
 
 def _supervise(settings: Settings, listening: socket.socket) -> int:
     """Keep the workers running; each answers on the same socket and has a journal of its own."""
-    _log_to_stderr(settings)
+    _begin_to_log(settings)
     share_between_workers(settings.data_dir / "metrics")
     spawn = multiprocessing.get_context("spawn")
     ending = False
@@ -237,6 +241,7 @@ def _supervise(settings: Settings, listening: socket.socket) -> int:
                 end()
                 break
             log.error("worker %s ended with %s; starting another", worker.pid, worker.exitcode)
+            worker_ended(worker.pid or 0)
             workers[place] = start()
     for worker in workers:
         worker.join()
@@ -244,6 +249,6 @@ def _supervise(settings: Settings, listening: socket.socket) -> int:
 
 
 def _work(settings: Settings, listening: socket.socket, parent: int) -> None:
-    _log_to_stderr(settings)
+    _begin_to_log(settings)
     with App(settings) as app:
         _run(app, listening, parent)

@@ -111,6 +111,29 @@ _OUTCOMES = {
         "additionalProperties": False,
     },
 }
+_NOTIFICATION = {
+    "type": "object",
+    "required": ["alerts"],
+    "properties": {
+        "receiver": {"type": "string"},
+        "alerts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["status", "labels", "startsAt", "fingerprint"],
+                "properties": {
+                    "status": {"enum": ["firing", "resolved"]},
+                    "fingerprint": {"type": "string", "minLength": 1},
+                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "startsAt": {"type": "string", "format": "date-time"},
+                    "endsAt": {"type": "string", "format": "date-time"},
+                    "generatorURL": {"type": "string"},
+                },
+            },
+        },
+    },
+}
 _PROTOCOL_ERROR = {
     "type": "object",
     "required": ["error"],
@@ -165,6 +188,7 @@ def _paths() -> dict[str, Any]:
         "/v1/models/{model}/predictions": _post(
             "ingest", "Keep predictions that were made elsewhere", _PREDICTIONS, [model], bulk=True
         ),
+        "/v1/alerts/alertmanager": _post("alerts", "Receive alerts", _NOTIFICATION, []),
         "/v1/models/{model}/outcomes": _post(
             "ingest", "Keep what came true", _OUTCOMES, [model], bulk=True
         ),

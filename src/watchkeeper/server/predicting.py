@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,8 @@ class LiveVersion:
     runtime : Runtime
     recorder : Recorder
     metrics : VersionMetrics
+    on_recorded : callable
+        Told how many predictions were just recorded.
     clock : Clock
     max_rows : int
         Rows of one batch.
@@ -81,12 +83,14 @@ class LiveVersion:
         *,
         recorder: Recorder,
         metrics: VersionMetrics,
+        on_recorded: Callable[[int], None],
         clock: Clock,
         max_rows: int,
         timeout: float,
     ) -> None:
         self.runtime = runtime
         self.metrics = metrics
+        self._on_recorded = on_recorded
         self._recorder, self._clock, self._timeout = recorder, clock, timeout
         self._batcher: Batcher[Call, _Computed, Answered | WatchkeeperError] = Batcher(
             runtime.model_id,
@@ -129,6 +133,7 @@ class LiveVersion:
     def close(self) -> None:
         """Take no more calls; those that wait are answered."""
         self._batcher.close()
+        self.metrics.publish()
 
     def _compute(self, calls: Sequence[Call]) -> Sequence[_Computed]:
         answers = self._attempt(calls)
@@ -180,6 +185,8 @@ class LiveVersion:
         except UnavailableError as error:
             computed = [error] * len(calls)
             recorded = False
+        if recorded:
+            self._on_recorded(len(events))
         given: list[Answered | WatchkeeperError] = []
         for call, result, own in zip(calls, computed, ids, strict=True):
             rows, seconds = len(call.rows.features), done - call.arrived
@@ -188,8 +195,15 @@ class LiveVersion:
                 given.append(result)
             else:
                 self.metrics.succeeded(rows, seconds)
+                self._show(call.rows, result)
                 given.append(Answered(result, own, recorded))
         return given
+
+    def _show(self, rows: Rows, answers: Answers) -> None:
+        """Let the distributions of features and scores know."""
+        given = rows.matrix if rows.matrix is not None else rows.columns or {}
+        names = tuple(rows.features[0]) if rows.features else ()
+        self.metrics.saw(given, len(rows.features), names, answers.scores)
 
     def _cut_off(self, calls: Sequence[Call]) -> Sequence[Answered | WatchkeeperError]:
         error = ModelTimedOutError(

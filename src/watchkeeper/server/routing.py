@@ -144,6 +144,7 @@ class Router:
             self._generation = generation
             for old in replaced:
                 old.close()
+                old.metrics.set_accuracy(None)  # else its last value would alert for ever
         return True
 
     def close(self) -> None:

@@ -19,9 +19,9 @@ from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.store.segments import locked
 
-__all__ = ["HEAD", "ControlDatabase", "audit", "metadata", "model_versions", "promotions"]
+__all__ = ["HEAD", "ControlDatabase", "alerts", "audit", "metadata", "model_versions", "promotions"]
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -102,6 +102,23 @@ audit = sa.Table(
     sa.Column("subject", sa.Text, nullable=False, index=True),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("evidence", sa.JSON, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False, index=True),
+    sa.Column("starts_at", _UtcTime, nullable=False),
+    sa.Column("ends_at", _UtcTime, nullable=True),
+    sa.Column("received_at", _UtcTime, nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("annotations", sa.JSON, nullable=False),
+    sa.Column("receiver", sa.Text, nullable=False),
+    sa.Column("generator_url", sa.Text, nullable=False),
+    sa.UniqueConstraint("fingerprint", "starts_at"),
 )
 
 

@@ -25,11 +25,11 @@ from watchkeeper.durable import sync
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import EventKind
 from watchkeeper.store.segments import (
-    journal_bytes,
-    list_segments,
+    Waiting,
     recover,
     seal_file,
     segment_path,
+    waiting,
 )
 
 __all__ = ["Journal", "JournalFullError"]
@@ -233,10 +233,9 @@ class Journal:
                 self._measure_room()
             return self._why_full() if self._room <= 0 else ""
 
-    def waiting(self) -> tuple[int, int]:
-        """Return how many sealed segments of all journals wait to land, and the bytes of all."""
-        segments = list_segments(self._root)
-        return sum(segment.sealed for segment in segments), journal_bytes(self._root)
+    def waiting(self) -> Waiting:
+        """Return what waits to land, of all journals of the data directory."""
+        return waiting(self._root)
 
     def __enter__(self) -> Self:
         return self
@@ -318,7 +317,7 @@ class Journal:
         self._room -= size
 
     def _measure_room(self) -> None:
-        self._waiting = journal_bytes(self._root)
+        self._waiting = waiting(self._root).size
         self._free = shutil.disk_usage(self._root).free
         self._room = min(self._max_bytes - self._waiting, self._free - self._min_free_bytes)
 

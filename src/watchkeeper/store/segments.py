@@ -23,8 +23,8 @@ from watchkeeper.store.lines import decode
 __all__ = [
     "Segment",
     "SegmentContents",
+    "Waiting",
     "adopt_abandoned",
-    "journal_bytes",
     "keep_damaged",
     "list_segments",
     "locked",
@@ -32,6 +32,7 @@ __all__ = [
     "recover",
     "seal_file",
     "segment_path",
+    "waiting",
 ]
 
 DAMAGED = "damaged"
@@ -95,15 +96,39 @@ def list_segments(root: Path) -> list[Segment]:
     return sorted(found.values())
 
 
-def journal_bytes(root: Path) -> int:
-    """Return the size of all segments under `root`; one that lands meanwhile counts as nothing."""
-    total = 0
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What has not landed.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of all segments.
+    sealed : int
+        Segments that could land.
+    oldest : float or None
+        When the oldest of these was last written, in seconds since 1970.
+    """
+
+    size: int = 0
+    sealed: int = 0
+    oldest: float | None = None
+
+
+def waiting(root: Path) -> Waiting:
+    """Return what waits under `root`; a segment that lands meanwhile does not count."""
+    size = sealed = 0
+    oldest: float | None = None
     for segment in list_segments(root):
         try:
-            total += segment.path.stat().st_size
+            found = segment.path.stat()
         except FileNotFoundError:
             continue
-    return total
+        size += found.st_size
+        if segment.sealed:
+            sealed += 1
+            oldest = found.st_mtime if oldest is None else min(oldest, found.st_mtime)
+    return Waiting(size, sealed, oldest)
 
 
 def read_segment(segment: Segment) -> SegmentContents:

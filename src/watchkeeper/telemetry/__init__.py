@@ -1,13 +1,31 @@
-"""What Watchkeeper shows of itself: metrics for Prometheus.
+"""What Watchkeeper shows: structured logs, metrics for Prometheus, and what to alert on.
 
->>> from prometheus_client import CollectorRegistry, generate_latest
->>> from watchkeeper.telemetry import Metrics
+>>> from prometheus_client import CollectorRegistry
+>>> from watchkeeper.telemetry import ModelMonitor, exposition
 >>> registry = CollectorRegistry()
->>> Metrics(registry).of_version("flights", "1.0.0").succeeded(rows=3, seconds=0.004)
->>> "model_predictions_total" in generate_latest(registry).decode()
+>>> monitor = ModelMonitor("1.0.0", lambda features: 1, model="flights", registry=registry)
+>>> monitor.predict_with_monitoring({"distance": 733.0})["prediction"]
+1
+>>> line = 'model_predictions_total{model="flights",model_version="1.0.0",status="success"} 1.0'
+>>> line in exposition(registry).decode()
 True
 """
 
-from watchkeeper.telemetry.metrics import Metrics, VersionMetrics, exposition
+from watchkeeper.telemetry.exposition import MetricsServer, exposition, start_metrics_server
+from watchkeeper.telemetry.logs import JSONFormatter, setup_logger
+from watchkeeper.telemetry.metrics import ModelMetrics, VersionMetrics
+from watchkeeper.telemetry.monitor import AdvancedModelMonitor, ModelMonitor
+from watchkeeper.telemetry.system import SystemMetrics
 
-__all__ = ["Metrics", "VersionMetrics", "exposition"]
+__all__ = [
+    "AdvancedModelMonitor",
+    "JSONFormatter",
+    "MetricsServer",
+    "ModelMetrics",
+    "ModelMonitor",
+    "SystemMetrics",
+    "VersionMetrics",
+    "exposition",
+    "setup_logger",
+    "start_metrics_server",
+]

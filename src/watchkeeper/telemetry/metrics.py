@@ -1,52 +1,255 @@
-"""Metrics for Prometheus, labelled by the models and versions of the registry, so bounded.
+"""Metrics of models, labelled by what the registry knows, so bounded.
 
 Children are looked up once a version, not once a prediction. Every ``status`` exists from the
-start, because ``rate()`` cannot see the first value of a series that was not there before.
+start, because ``rate()`` cannot see the first value of a series that was not there before. Nothing
+here is ever NaN on a scrape: a gauge that is not known any more is taken away.
 """
 
-import os
-from pathlib import Path
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-    multiprocess,
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.telemetry.distributions import (
+    BatchSummary,
+    Columns,
+    FeatureValues,
+    Floats,
+    PendingRows,
+    ScoreValues,
 )
 
-__all__ = ["LATENCY_BUCKETS", "Metrics", "VersionMetrics", "exposition"]
+__all__ = ["LATENCY_BUCKETS", "ModelMetrics", "VersionMetrics"]
 
 # Prometheus' usual bounds for requests, with finer ones where a small model answers.
 LATENCY_BUCKETS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 
-_SHARED = "PROMETHEUS_MULTIPROC_DIR"  # set for worker processes, which add up in this folder
+_UNKNOWN = math.nan  # what the exposition leaves out
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series a counter, unread
 
 
-class VersionMetrics:
-    """The metrics of one version, ready to be counted up."""
+class ModelMetrics:
+    """The families about models, registered with `registry`.
 
-    def __init__(self, metrics: "Metrics", model: str, version: str) -> None:
+    Parameters
+    ----------
+    registry : CollectorRegistry
+    buckets : sequence of float
+        Upper bounds of the latency histogram, in seconds.
+    now : callable
+        Seconds since 1970, as Prometheus counts them: when accuracy and drift were measured.
+
+    Raises
+    ------
+    ConflictError
+        If `registry` has a metric of one of these names that is not Watchkeeper's.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        buckets: Sequence[float] = LATENCY_BUCKETS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        version = ("model", "model_version")
+        self._now = now
+        self._drift_shown: dict[str, set[tuple[str, str]]] = {}
+        self.buckets = tuple(float(bound) for bound in buckets)
+        if not self.buckets or sorted(set(self.buckets)) != list(self.buckets):
+            raise InvalidValueError("buckets", buckets, "upper bounds in seconds, ascending")
+
+        def counter(name: str, told: str, labels: Sequence[str]) -> Counter:
+            return Counter(name, told, labels, registry=registry)
+
+        def newest(name: str, told: str, labels: Sequence[str]) -> Gauge:
+            return Gauge(name, told, labels, registry=registry, multiprocess_mode="mostrecent")
+
+        try:
+            self.predictions = counter(
+                "model_predictions_total",
+                "Predictions by outcome of the call",
+                (*version, "status"),
+            )
+            self.latency = Histogram(
+                "model_prediction_latency_seconds",
+                "Seconds from a request's arrival to its answer",
+                version,
+                buckets=self.buckets,
+                registry=registry,
+            )
+            self.active = Gauge(
+                "model_active_predictions",
+                "Predictions in flight",
+                ("model",),
+                registry=registry,
+                multiprocess_mode="livesum",
+            )
+            self.scores = BatchSummary(
+                "model_prediction_score", "Scores of answered predictions", version,
+                registry=registry,
+            )  # fmt: skip
+            self.features = BatchSummary(
+                "model_input_feature_value",
+                "Numeric input features of answered predictions",
+                ("model", "feature_name"),
+                registry=registry,
+            )
+            self.ignored = counter(
+                "model_input_features_ignored_total",
+                "Values of features that got no series, because there are too many names",
+                ("model",),
+            )
+            self.accuracy = newest(
+                "model_accuracy", "Accuracy over the newest labelled predictions", version
+            )
+            self.accuracy_at = newest(
+                "model_accuracy_timestamp_seconds", "When accuracy was last measured", version
+            )
+            self.drift_score = newest(
+                "model_feature_drift_score",
+                "Effect size of a feature's drift in the last check",
+                ("model", "feature_name", "method"),
+            )
+            self.drift_detected = newest(
+                "model_feature_drift_detected",
+                "1 if the feature drifted in the last check, else 0",
+                ("model", "feature_name", "method"),
+            )
+            self.dataset_drift = newest(
+                "model_dataset_drift_detected",
+                "1 if the inputs as a whole drifted in the last check, else 0",
+                ("model",),
+            )
+            self.drift_share = newest(
+                "model_dataset_drift_share",
+                "Share of the features that drifted in the last check",
+                ("model",),
+            )
+            self.drift_at = newest(
+                "model_drift_timestamp_seconds", "When drift was last checked", ("model",)
+            )
+            self.metadata = Metadata(registry)
+        except ValueError as error:
+            raise ConflictError(
+                f"the registry of metrics has one of these names already: {error}",
+                "Give the monitors a prometheus_client.CollectorRegistry of their own.",
+            ) from None
+
+    @classmethod
+    def of(
+        cls, registry: CollectorRegistry, buckets: Sequence[float] | None = None
+    ) -> "ModelMetrics":
+        """Return the families of `registry`, made when they are first asked for.
+
+        Raises
+        ------
+        ConflictError
+            If they were made with other `buckets`.
+        """
+        with _MAKING:
+            known = _MADE.get(registry)
+            if known is None:
+                known = _MADE[registry] = cls(registry, buckets=buckets or LATENCY_BUCKETS)
+        if buckets is not None and known.buckets != tuple(map(float, buckets)):
+            raise ConflictError(
+                f"these metrics have the buckets {known.buckets}",
+                "Use the same buckets for all monitors of a registry.",
+            )
+        return known
+
+    def of_version(
+        self, model: str, version: str, features: Collection[str] | None = None
+    ) -> "VersionMetrics":
+        """Return the metrics of one version; its series exist from now on.
+
+        Parameters
+        ----------
+        model, version : str
+        features : collection of str, optional
+            Those of its signature; see `FeatureValues`.
+        """
+        return VersionMetrics(self, model, version, features)
+
+    def show_drift(
+        self,
+        model: str,
+        features: Iterable[tuple[str, str, float | None, bool | None]],
+        *,
+        share: float,
+        detected: bool,
+    ) -> None:
+        """Show a drift check of `model`, in place of the one before.
+
+        Parameters
+        ----------
+        model : str
+        features : iterable of (name, method, effect size, whether it drifted)
+            None where the feature could not be checked: it has no series then.
+        share : float
+        detected : bool
+            Whether the inputs as a whole drifted.
+        """
+        shown: set[tuple[str, str]] = set()
+        for name, method, score, drifted in features:
+            if drifted is not None:
+                self.drift_score.labels(model, name, method).set(
+                    _UNKNOWN if score is None else score
+                )
+                self.drift_detected.labels(model, name, method).set(drifted)
+                shown.add((name, method))
+        for name, method in self._drift_shown.get(model, set()) - shown:
+            self.drift_score.labels(model, name, method).set(_UNKNOWN)
+            self.drift_detected.labels(model, name, method).set(_UNKNOWN)
+        self._drift_shown[model] = shown
+        self.drift_share.labels(model).set(share)
+        self.dataset_drift.labels(model).set(detected)
+        self.drift_at.labels(model).set(self._now())
+
+    def show_accuracy(self, model: str, version: str, accuracy: float | None) -> None:
+        """Show the accuracy of the current window; None takes it away until it is known."""
+        value, at = (_UNKNOWN, _UNKNOWN) if accuracy is None else (accuracy, self._now())
+        self.accuracy.labels(model, version).set(value)
+        self.accuracy_at.labels(model, version).set(at)
+
+
+class VersionMetrics:
+    """The metrics of one version, ready to be counted up, from any thread.
+
+    Attributes
+    ----------
+    entered, left : callable
+        Note that so many rows are to be predicted, and that they have been answered one way or the
+        other.
+    features : FeatureValues
+    scores : ScoreValues
+    """
+
+    def __init__(
+        self, metrics: ModelMetrics, model: str, version: str, features: Collection[str] | None
+    ) -> None:
         self._success = metrics.predictions.labels(model, version, "success")
         self._error = metrics.predictions.labels(model, version, "error")
         self._latency = metrics.latency.labels(model, version)
-        self._active = metrics.active.labels(model)
-        self._accuracy, self._labels = metrics.accuracy, (model, version)
-
-    def entered(self, rows: int) -> None:
-        """Note that `rows` are to be predicted."""
-        self._active.inc(rows)
-
-    def left(self, rows: int) -> None:
-        """Note that `rows` have been answered, one way or the other."""
-        self._active.dec(rows)
+        active = metrics.active.labels(model)
+        self.entered: Callable[[float], None] = active.inc
+        self.left: Callable[[float], None] = active.dec
+        self._metrics, self._model, self._version = metrics, model, version
+        self.features = FeatureValues(metrics.features, metrics.ignored, model, features)
+        self.scores = ScoreValues(metrics.scores.labels(model, version))
+        self._pending = PendingRows(self.features, self.scores)
 
     def succeeded(self, rows: int, seconds: float) -> None:
         """Note that a request of `rows` was answered after `seconds`."""
@@ -58,87 +261,52 @@ class VersionMetrics:
         self._error.inc(rows)
         self._latency.observe(seconds)
 
+    def saw(
+        self, rows: Floats | Columns, count: int, names: Sequence[str], scores: Floats | None
+    ) -> None:
+        """Note what was predicted from and the scores; it is shown after the next `publish`."""
+        self._pending.add(rows, count, names, scores)
+
+    def publish(self) -> None:
+        """Show what `saw` has noted."""
+        self._pending.publish()
+
     def set_accuracy(self, accuracy: float | None) -> None:
         """Show the accuracy of the current window; None takes it away until it is known."""
-        if accuracy is not None:
-            self._accuracy.labels(*self._labels).set(accuracy)
-        elif _SHARED not in os.environ:
-            self._accuracy.clear()
+        self._metrics.show_accuracy(self._model, self._version, accuracy)
 
 
-class Metrics:
-    """The families, registered with `registry`."""
+class Metadata(Collector):
+    """What is in production, as ``model_metadata_info``: a row a model, always 1.
+
+    It is a collector of its own because Prometheus' Python client has no info metric that several
+    processes could share.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        version = ("model", "model_version")
-        self.predictions = Counter(
-            "model_predictions_total",
-            "Predictions by outcome of the call",
-            (*version, "status"),
-            registry=registry,
-        )
-        self.latency = Histogram(
-            "model_prediction_latency_seconds",
-            "Seconds from a request's arrival to its answer",
-            version,
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
-        )
-        self.active = Gauge(
-            "model_active_predictions",
-            "Predictions in flight",
-            ("model",),
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.accuracy = Gauge(
-            "model_accuracy",
-            "Accuracy over the newest labelled predictions",
-            version,
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.dropped = Counter(
-            "watchkeeper_events_dropped_total",
-            "Events that were let go unrecorded because the journal was full",
-            registry=registry,
-        )
-        self.journal_bytes = Gauge(
-            "watchkeeper_journal_bytes",
-            "Size of the journal that has not landed yet",
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.segments_waiting = Gauge(
-            "watchkeeper_segments_waiting",
-            "Sealed journal segments that have not landed yet",
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.landing_failures = Counter(
-            "watchkeeper_landing_failures_total",
-            "Rounds of landing in which a table could not be written",
-            registry=registry,
-        )
+        self._known: dict[str, dict[str, str]] = {}
+        registry.register(self)
 
-    def of_version(self, model: str, version: str) -> VersionMetrics:
-        """Return the metrics of one version; its series exist from now on."""
-        return VersionMetrics(self, model, version)
+    def show(self, models: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show these models and no others."""
+        self._known = {model: _as_labels(about) for model, about in models.items()}
+
+    def update(self, model: str, about: Mapping[str, Any]) -> None:
+        """Show one model, in place of what was told of it."""
+        self._known = {**self._known, model: _as_labels(about)}
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family."""
+        family = Metric("model_metadata", "What is in production", "info")
+        for model, about in sorted(self._known.items()):
+            family.add_sample("model_metadata_info", {"model": model, **about}, 1.0)
+        yield family
 
 
-def exposition(registry: CollectorRegistry) -> bytes:
-    """Return all metrics in Prometheus' text format, added up over worker processes."""
-    folder = os.environ.get(_SHARED)
-    if not folder:
-        return generate_latest(registry)
-    shared = CollectorRegistry()
-    multiprocess.MultiProcessCollector(shared, path=folder)  # type: ignore[no-untyped-call]
-    return generate_latest(shared)
+_MAKING = threading.Lock()
+_MADE: WeakKeyDictionary[CollectorRegistry, ModelMetrics] = WeakKeyDictionary()
 
 
-def share_between_workers(folder: Path) -> None:
-    """Make worker processes that start from now on add up their metrics in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for left_over in folder.glob("*.db"):
-        left_over.unlink()
-    os.environ[_SHARED] = str(folder)
+def _as_labels(about: Mapping[str, Any]) -> dict[str, str]:
+    named = {re.sub(r"\W", "_", str(name)): str(value) for name, value in about.items()}
+    return {name: value for name, value in named.items() if name != "model" and value != "None"}

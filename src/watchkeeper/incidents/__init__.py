@@ -1,0 +1,14 @@
+"""What people were told: alerts, as Alertmanager posts them, kept with when they began and ended.
+
+>>> notification = {"version": "4", "receiver": "page", "alerts": [{
+...     "status": "firing", "fingerprint": "8d1c", "labels": {"alertname": "HighErrorRate"},
+...     "annotations": {"summary": "flights 1.0.0 fails"}, "startsAt": "2026-07-01T03:00:00Z",
+...     "endsAt": "0001-01-01T00:00:00Z", "generatorURL": ""}]}
+>>> [alert.name for alert in alerts_of(notification)]
+['HighErrorRate']
+"""
+
+from watchkeeper.incidents.alerts import Alert, alerts_of
+from watchkeeper.incidents.repository import AlertRepository
+
+__all__ = ["Alert", "AlertRepository", "alerts_of"]

@@ -1,0 +1,66 @@
+"""Alerts in the control database: the only part of incidents that touches the store."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from watchkeeper.incidents.alerts import Alert
+from watchkeeper.store.database import ControlDatabase, alerts
+
+__all__ = ["AlertRepository"]
+
+_columns = alerts.c
+
+
+class AlertRepository:
+    """The alerts that were received.
+
+    Parameters
+    ----------
+    url : str
+        Of the control database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = ControlDatabase(url)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def receive(self, received: Sequence[Alert], *, at: datetime) -> list[Alert]:
+        """Keep alerts, all or none, and return those that are new or have changed their status.
+
+        Alertmanager repeats itself: an alert of the same fingerprint and begin is the same one,
+        and what was said of it last is true.
+        """
+        with self._database.write() as connection:
+            return [alert for alert in received if _keep(connection, alert, at)]
+
+    def find(
+        self, status: str | None = None, name: str | None = None, limit: int = 1000
+    ) -> list[Alert]:
+        """Return alerts, those that began last first."""
+        query = sa.select(alerts).order_by(_columns.starts_at.desc(), _columns.id.desc())
+        if status is not None:
+            query = query.where(_columns.status == status)
+        if name is not None:
+            query = query.where(_columns.name == name)
+        with self._database.read() as connection:
+            return [_alert(row) for row in connection.execute(query.limit(limit))]
+
+
+def _keep(connection: Connection, alert: Alert, at: datetime) -> bool:
+    same = sa.and_(_columns.fingerprint == alert.fingerprint, _columns.starts_at == alert.starts_at)
+    before = connection.execute(sa.select(_columns.status).where(same)).scalar()
+    row = {**alert, "received_at": at}
+    if before is None:
+        connection.execute(sa.insert(alerts).values(row))
+    else:
+        connection.execute(sa.update(alerts).where(same).values(row))
+    return before != alert.status
+
+
+def _alert(row: Row[tuple[object, ...]]) -> Alert:
+    return Alert(**{name: getattr(row, name) for name in Alert.__dataclass_fields__})

@@ -1,0 +1,100 @@
+"""What a running server measures of its models now and then, and shows as metrics."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from watchkeeper.app import App
+from watchkeeper.control.measurements import drift_of_window, latest_accuracy
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import Window
+from watchkeeper.server.predicting import LiveVersion
+from watchkeeper.telemetry import ModelMetrics, SystemMetrics
+
+__all__ = ["Measuring"]
+
+log = logging.getLogger(__name__)
+
+
+class Measuring:
+    """Measures accuracy and drift when they are due, by the clock of the events.
+
+    Parameters
+    ----------
+    app : App
+    metrics : ModelMetrics
+    system : SystemMetrics
+
+    Attributes
+    ----------
+    labelled : set of str
+        Models with outcomes that have landed since their accuracy was measured.
+    """
+
+    def __init__(self, app: App, metrics: ModelMetrics, system: SystemMetrics) -> None:
+        self._app, self._metrics, self._system = app, metrics, system
+        self.labelled: set[str] = set()
+        self._measured: dict[tuple[str, str], datetime] = {}
+
+    async def look(self, versions: Iterable[LiveVersion]) -> None:
+        """Measure what is due of `versions`, one after the other."""
+        for live in list(versions):
+            model = live.runtime.model_name
+            policy = self._app.settings.policy(model)
+            if model in self.labelled and self._due("accuracy", model, policy.quality.interval):
+                self.labelled.discard(model)
+                await self._run("accuracy", self._accuracy, live)
+            if self._due("drift", model, policy.drift.interval):
+                await self._run("drift", self._drift, live)
+
+    def _due(self, job: str, model: str, interval: float) -> bool:
+        """Return whether it is time for `job`, and if so remember that it was done now."""
+        now, last = self._app.clock(), self._measured.get((job, model))
+        if last is not None and (now - last).total_seconds() < interval:
+            return False
+        self._measured[job, model] = now
+        return True
+
+    async def _run(self, job: str, measure: Callable[[LiveVersion], None], on: LiveVersion) -> None:
+        try:
+            await asyncio.to_thread(measure, on)
+        except Exception:
+            self._system.ended(job, well=False)
+            log.exception("the %s of %s could not be measured", job, on.runtime.model_id)
+        else:
+            self._system.ended(job, well=True)
+
+    def _accuracy(self, live: LiveVersion) -> None:
+        policy = self._app.settings.policy(live.runtime.model_name)
+        live.metrics.set_accuracy(
+            latest_accuracy(
+                self._app.events,
+                live.runtime.model_name,
+                live.runtime.version.version,
+                window_size=policy.quality.window_size,
+                min_samples=policy.quality.min_samples,
+                positive=policy.positive,
+            )
+        )
+
+    def _drift(self, live: LiveVersion) -> None:
+        model = live.runtime.model_name
+        policy = self._app.settings.policy(model).drift
+        now = self._app.clock()
+        window = Window(now - timedelta(seconds=policy.window), now)
+        try:
+            found = drift_of_window(
+                self._app.events, self._app.registry, model, window, threshold=policy.threshold
+            )
+        except NotFoundError:  # nothing was predicted, or there is nothing to compare it with
+            return
+        self._metrics.show_drift(
+            model,
+            [
+                (name, each.method or "", each.effect_size, each.drift_detected)
+                for name, each in found.report.features.items()
+            ],
+            share=found.report.drift_share,
+            detected=found.report.drift_detected,
+        )

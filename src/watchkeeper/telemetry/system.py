@@ -1,0 +1,118 @@
+"""Metrics of Watchkeeper itself: what is kept, and whether the jobs run."""
+
+import math
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from watchkeeper.telemetry.exposition import shared_between_workers
+
+__all__ = ["SystemMetrics"]
+
+
+class SystemMetrics:
+    """The families about the system itself, registered with `registry`.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+    now : callable
+        Seconds since 1970.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, *, version: str, now: Callable[[], float] = time.time
+    ) -> None:
+        self._now = now
+
+        def counter(name: str, told: str, *labels: str) -> Counter:
+            return Counter(name, told, labels, registry=registry)
+
+        def newest(name: str, told: str, *labels: str) -> Gauge:
+            return Gauge(name, told, labels, registry=registry, multiprocess_mode="mostrecent")
+
+        newest("watchkeeper_build_info", "The version that runs", "version").labels(version).set(1)
+        self.in_flight = Gauge(
+            "watchkeeper_requests_in_flight",
+            "Requests that wait for their prediction and its record",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.recorded = counter(
+            "watchkeeper_events_recorded_total", "Events that were written to the journal", "event"
+        )
+        for event in ("prediction", "outcome"):
+            self.recorded.labels(event)
+        self.dropped = counter(
+            "watchkeeper_events_dropped_total",
+            "Events that were let go unrecorded because the journal was full",
+        )
+        self.refused = counter(
+            "watchkeeper_requests_refused_total",
+            "Requests that were answered 503: too many at once, or no room to record them",
+        )
+        self.journal_bytes = newest(
+            "watchkeeper_journal_bytes", "Size of the journal that has not landed yet"
+        )
+        self.segments_waiting = newest(
+            "watchkeeper_segments_waiting", "Sealed journal segments that have not landed yet"
+        )
+        self.oldest_waiting = newest(
+            "watchkeeper_oldest_segment_age_seconds",
+            "Age of the oldest journal segment that has not landed; 0 when none waits",
+        )
+        self.committed_at = newest(
+            "watchkeeper_last_commit_timestamp_seconds",
+            "When events last landed in tables",
+        )
+        if not shared_between_workers():  # an unset gauge is 0: landed in 1970
+            self.committed_at.set(math.nan)
+        self.runs = counter("watchkeeper_job_runs_total", "Runs of a background job", "task")
+        self.failures = counter(
+            "watchkeeper_job_failures_total", "Runs of a background job that failed", "task"
+        )
+        self.succeeded_at = newest(
+            "watchkeeper_job_last_success_timestamp_seconds",
+            "When a background job last ended well",
+            "task",
+        )
+        self.alerts = counter(
+            "watchkeeper_alerts_received_total", "Alerts that Alertmanager has posted", "status"
+        )
+        for status in ("firing", "resolved"):
+            self.alerts.labels(status)
+
+    def knows(self, *jobs: str) -> None:
+        """Make the series of `jobs` exist before they first run."""
+        for job in jobs:
+            self.runs.labels(job)
+            self.failures.labels(job)
+
+    def ended(self, job: str, *, well: bool) -> None:
+        """Note that a run of `job` has ended."""
+        self.runs.labels(job).inc()
+        if well:
+            self.succeeded_at.labels(job).set(self._now())
+        else:
+            self.failures.labels(job).inc()
+
+    def waits(self, size: int, sealed: int, oldest: float | None) -> None:
+        """Show what has not landed.
+
+        Parameters
+        ----------
+        size : int
+            Bytes of all journal segments.
+        sealed : int
+            Segments that could land.
+        oldest : float or None
+            When the oldest of these was last written, in seconds since 1970.
+        """
+        self.journal_bytes.set(size)
+        self.segments_waiting.set(sealed)
+        self.oldest_waiting.set(0.0 if oldest is None else max(0.0, self._now() - oldest))
+
+    def committed(self) -> None:
+        """Note that events have just landed in tables."""
+        self.committed_at.set(self._now())

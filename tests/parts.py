@@ -1,0 +1,44 @@
+"""The real programs that tests start, and how to end them."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_UNPACKED = ROOT / ".venv" / "parts" / "usr" / "bin"  # by `make test`
+
+
+def program(name: str) -> str:
+    """Return where a program of Prometheus' packages is."""
+    found = shutil.which(name) or shutil.which(name, path=str(_UNPACKED))
+    assert found, (
+        f"{name} is not installed: run `make test`, which unpacks it, or "
+        "`apt-get install prometheus prometheus-alertmanager`"
+    )
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def started(log: Path, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program until the end of the context; what it prints goes to `log`."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
