@@ -232,6 +232,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
                 f"--config.file={exported / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'prometheus'}",
                 f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
+                "--rules.alert.resend-delay=1s",  # a minute, too
             )
         )
         running = Chain(folder, replicas, f"http://127.0.0.1:{ports['prometheus']}")
@@ -352,7 +353,11 @@ def test_given_a_replica_that_dies_when_prometheus_asks_it_then_that_replica_is_
     gone = chain.replicas[1]
     gone.end(9)
 
-    chain.until("it is heard of", lambda: bool(chain.received(name="WatchkeeperDown")))
-    (told,) = chain.received(name="WatchkeeperDown")
-    assert told["labels"]["instance"] == f"127.0.0.1:{gone.port}"
+    def heard() -> list[dict[str, Any]]:
+        down = chain.received(name="WatchkeeperDown", status="firing")
+        return [each for each in down if each["labels"]["instance"] == f"127.0.0.1:{gone.port}"]
+
+    chain.until("it is heard of", lambda: bool(heard()))
+    (told,) = heard()
     assert told["receiver"] == "page"
+    assert told["ends_at"] is None

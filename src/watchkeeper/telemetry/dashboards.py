@@ -517,7 +517,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "yAxis": {"unit": "s"},
         "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64},
         "cellGap": 1,
-        "tooltip": {"show": True, "yHistogram": False},
+        "tooltip": {"mode": "single", "yHistogram": False},
         "legend": {"show": True},
     },
 }

@@ -160,7 +160,7 @@ class PendingRows:
         """Keep `count` rows, as a matrix whose columns have `names` or as columns."""
         with self._lock:
             self._rows.append(rows)
-            self._names = names
+            self._names = names or self._names
             if scores is not None:
                 self._given.append(scores)
             self._count += count
