@@ -14,7 +14,10 @@ from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/runbook.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 README = (ROOT / "README.md").read_text()
 
 
@@ -28,6 +31,13 @@ def test_given_the_readme_when_its_python_is_run_then_it_holds(
 
     assert len(blocks) == 2
     assert (tmp_path / "watchkeeper-data" / "registry" / "late" / "1.0.0").is_dir()
+
+
+def test_given_the_page_on_telemetry_when_its_python_is_run_then_it_holds() -> None:
+    page = (ROOT / "docs" / "telemetry.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+    exec(block, {})
 
 
 def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[str]:

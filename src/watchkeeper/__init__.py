@@ -23,30 +23,47 @@ if TYPE_CHECKING:
     from watchkeeper.events import Outcome, Prediction
     from watchkeeper.quality import ModelPerformanceMonitor
     from watchkeeper.registry import ModelRegistry
+    from watchkeeper.telemetry import (
+        AdvancedModelMonitor,
+        JSONFormatter,
+        ModelMonitor,
+        setup_logger,
+        start_metrics_server,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdvancedModelMonitor",
     "DataDriftDetector",
     "DriftReport",
     "FeatureDrift",
+    "JSONFormatter",
+    "ModelMonitor",
     "ModelPerformanceMonitor",
     "ModelRegistry",
     "Outcome",
     "Prediction",
     "WatchkeeperError",
     "__version__",
+    "setup_logger",
+    "start_metrics_server",
 ]
 
 _HOMES = {
+    "AdvancedModelMonitor": "watchkeeper.telemetry",
     "DataDriftDetector": "watchkeeper.drift",
     "DriftReport": "watchkeeper.drift",
     "FeatureDrift": "watchkeeper.drift",
+    "JSONFormatter": "watchkeeper.telemetry",
+    "ModelMonitor": "watchkeeper.telemetry",
     "ModelPerformanceMonitor": "watchkeeper.quality",
     "ModelRegistry": "watchkeeper.registry",
     "Outcome": "watchkeeper.events",
     "Prediction": "watchkeeper.events",
     "WatchkeeperError": "watchkeeper.errors",
+    "setup_logger": "watchkeeper.telemetry",
+    "start_metrics_server": "watchkeeper.telemetry",
 }
 
 

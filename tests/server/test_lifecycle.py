@@ -292,3 +292,40 @@ def test_given_a_request_that_is_cut_off_when_the_next_comes_then_it_is_answered
 
     asyncio.run(cut())
     assert call(running.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
+
+
+def test_given_settings_of_logs_when_it_serves_then_the_file_has_strict_json_lines(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    file = tmp_path / "logs" / "server.log"
+    with server_process(tmp_path, "--workers", "2", WATCHKEEPER_LOG_FILE=str(file)) as server:
+        psutil.Process(min(workers_of(server))).kill()
+        while "starting another" not in file.read_text():
+            pass
+        server.end()
+
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {"timestamp", "level", "logger", "message", "module", "function", "line"} <= set(
+        lines[0]
+    )
+    assert any("ended with -9" in line["message"] for line in lines)
+
+
+def test_given_a_worker_that_was_killed_when_scraped_then_nothing_of_it_is_in_flight(
+    tmp_path: Path,
+) -> None:
+    fill_registry(tmp_path)
+    with server_process(tmp_path, "--workers", "2") as server:
+        assert call(server.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
+        gone = min(workers_of(server))
+        psutil.Process(gone).kill()
+        while any(str(gone) in path.name for path in (tmp_path / "metrics").glob("gauge_live*")):
+            pass
+        metrics = call(server.port, "GET", "/metrics")[1]
+        server.end()
+
+    assert 'model_predictions_total{model="lr",model_version="1",status="success"} 1.0' in metrics
+    assert "watchkeeper_requests_in_flight 0.0" in metrics
+    assert 'model_metadata_info{model="lr",version="1"' in metrics
+    assert "NaN" not in metrics

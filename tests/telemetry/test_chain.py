@@ -5,6 +5,7 @@ and be over when it is over. The exported configuration is used as it is, minute
 """
 
 import contextlib
+import functools
 import http.client
 import importlib
 import json
@@ -110,6 +111,9 @@ class Chain:
         ) as answer:
             alerts: list[dict[str, Any]] = json.loads(answer.read())["alerts"]
         return alerts
+
+    def fires(self, name: str) -> bool:
+        return bool(self.received(name=name, status="firing"))
 
     def break_models(self) -> None:
         for mood in _MODELS:
@@ -287,10 +291,7 @@ def test_given_two_replicas_when_models_fail_under_load_then_each_is_heard_of_on
 
     chain.break_models()
     for alert, model in FAULTS.items():
-        chain.until(
-            f"{alert} arrives",
-            lambda alert=alert: bool(chain.received(name=alert, status="firing")),
-        )
+        chain.until(f"{alert} arrives", functools.partial(chain.fires, alert))
         (told,) = chain.received(name=alert, status="firing")
         assert told["labels"]["model"] == model
         assert told["labels"]["model_version"] == "1"
@@ -307,9 +308,7 @@ def test_given_two_replicas_when_models_fail_under_load_then_each_is_heard_of_on
 
     chain.heal_models()
     for alert in FAULTS:
-        chain.until(
-            f"{alert} is over", lambda alert=alert: not chain.received(name=alert, status="firing")
-        )
+        chain.until(f"{alert} is over", lambda: not chain.fires(alert))  # noqa: B023
         (over,) = chain.received(name=alert)
         assert over["status"] == "resolved"
         assert over["ends_at"] > over["starts_at"]

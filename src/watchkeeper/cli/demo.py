@@ -102,6 +102,14 @@ def _where_next(folder: Path, begins: datetime, url: str | None) -> Iterator[str
         "doctor",
     ):
         yield f"  watchkeeper {line} --data-dir {folder}"
+    yield "\nIn Prometheus and Grafana:"
+    config, exported = folder / "watchkeeper.toml", folder / "telemetry"
+    if url is None:
+        yield f"  watchkeeper serve --config {config}    # it goes on, and answers /metrics"
+    yield f"  watchkeeper telemetry export {exported} --config {config}"
+    yield f"  prometheus --config.file={exported}/prometheus.yml"
+    yield f"  prometheus-alertmanager --config.file={exported}/alertmanager.yml"
+    yield f"  Grafana: import {exported}/grafana/dashboards/*.json, or provision that folder"
     if url is not None:
         yield f"\nThe server is up at {url} (see /docs and /metrics) until Ctrl-C."
 

@@ -35,6 +35,7 @@ _SETTINGS = """\
 data_dir = {data_dir}
 
 [server]
+port = {port}
 clock = "events"   # it is 2013 here: time is what the newest flight says
 """
 _MARK = "demo.lock"
@@ -108,7 +109,9 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
     flights = flights_of_2013()
     with _own_folder(folder):
         config = folder / "watchkeeper.toml"
-        config.write_text(_SETTINGS.format(data_dir=json.dumps(str(folder.resolve()))))
+        port = free_port()
+        kept_in = json.dumps(str(folder.resolve()))
+        config.write_text(_SETTINGS.format(data_dir=kept_in, port=port))
         with App(load_settings(config, folder), clock=lambda: TRAINED_AT) as app:
             spectator.stage("Training on January, and putting the model into production")
             trained = train(flights)
@@ -122,7 +125,7 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
             )
             models.promote(app.registry, model_id)
             spectator.stage("Starting the server")
-            with serving(config, free_port()) as server:
+            with serving(config, port) as server:
                 chosen = sample(_first(flights, plan.days), plan.share)
                 sent = _replayed(chosen, server, spectator)
                 yield Played(app, server, trained, sent)

@@ -164,6 +164,7 @@ def _begin_to_log(settings: Settings) -> None:
         log_file=settings.log_file,
         redact=settings.log_redact,
     )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # what it says otherwise, we say
 
 
 async def _answer(app: App, listening: socket.socket, parent: int | None) -> None:
@@ -243,6 +244,7 @@ def _supervise(settings: Settings, listening: socket.socket) -> int:
             log.error("worker %s ended with %s; starting another", worker.pid, worker.exitcode)
             worker_ended(worker.pid or 0)
             workers[place] = start()
+    end()  # also one that was being started when the signal came
     for worker in workers:
         worker.join()
     return 2 if failed >= _MOST_FAILED else 0
