@@ -19,14 +19,13 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready ## set up, then replay real flights through the gateway (DEMO="--full" for the whole year)
 	$(BIN)/watchkeeper demo $(or $(DEMO),--fast)
 
-# The real Prometheus and Alertmanager, unpacked from Debian's packages: no root, and no service.
+# The real Prometheus and Alertmanager, which the tests start themselves: RUNLEVEL keeps the packages from doing so.
+PARTS := prometheus prometheus-alertmanager
 $(VENV)/.parts: | $(VENV)/.ready
-	@command -v prometheus prometheus-alertmanager >/dev/null || { \
-	  mkdir -p $(VENV)/parts && cd $(VENV)/parts && \
-	  { apt-get download --quiet prometheus prometheus-alertmanager || \
-	    { apt-get update --quiet && apt-get download --quiet prometheus prometheus-alertmanager; }; } && \
-	  for package in *.deb; do dpkg-deb --extract $$package . || exit 1; done; } || \
-	  { echo "the tests need Prometheus and Alertmanager: apt-get install prometheus prometheus-alertmanager"; exit 1; }
+	@command -v $(PARTS) >/dev/null || \
+	  { test "$$(id -u)" = 0 && { apt-get update --quiet || true; } && \
+	    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(PARTS); } || \
+	  { echo "the tests need Prometheus and Alertmanager: apt-get install $(PARTS)"; exit 1; }
 	@touch $@
 
 test: $(VENV)/.ready $(VENV)/.parts ## set up, then lint, types and the whole test suite

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, kstwo
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats import ks_two_sample
+from watchkeeper.stats.ks import _one_sided
 
 tied = st.integers(-3, 3).map(float)
 samples = arrays(np.float64, st.integers(1, 60), elements=tied | st.floats(allow_nan=False))
@@ -65,3 +66,34 @@ def test_given_identical_samples_when_tested_then_nothing_differs() -> None:
 def test_given_no_values_or_nan_when_tested_then_it_is_an_error(sample: list[float]) -> None:
     with pytest.raises(InvalidValueError, match="current"):
         ks_two_sample(np.ones(3), np.array(sample))
+
+
+@pytest.mark.parametrize("size", [2_001, 20_000, 500_000])
+@pytest.mark.parametrize("scaled", [2.3, 3.0, 9.0, 50.0, 150.0])
+def test_given_a_far_tail_when_added_up_in_steps_then_it_is_scipys(
+    size: int, scaled: float
+) -> None:
+    distance = (scaled / size) ** 0.5
+
+    assert 2 * _one_sided(distance, size) == pytest.approx(kstwo.sf(distance, size), rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["normal", "poisson", "cauchy", "disjoint", "constant", "bimodal"])
+def test_given_a_hundred_thousand_values_when_tested_then_it_is_scipys_test(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    size = 100_000
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {
+        "normal": (rng.normal(size=size), rng.normal(0.01, 1, size)),
+        "poisson": (rng.poisson(3, size) * 1.0, rng.poisson(3.05, size) * 1.0),
+        "cauchy": (rng.standard_cauchy(size), rng.standard_cauchy(size)),
+        "disjoint": (rng.normal(size=size), rng.normal(50, 1, size)),
+        "constant": (np.ones(size), rng.normal(size=size)),
+        "bimodal": (rng.normal(size=size) + 100 * rng.integers(0, 2, size), rng.normal(size=size)),
+    }
+    reference, current = pairs[kind]
+    expected = ks_2samp(reference, current)
+
+    test = ks_two_sample(np.sort(reference), current)
+
+    assert test.statistic == expected.statistic
+    assert test.p_value == pytest.approx(expected.pvalue, rel=1e-9, abs=1e-300)

@@ -105,8 +105,8 @@ def column_of(series: nw.Series[Any]) -> Column:
     if dtype == nw.Boolean:
         return _numeric_categories(_floats(series))
     if dtype.is_numeric():
-        values = _floats(series)
-        known = np.sort(values[~np.isnan(values)])
+        values = np.sort(_floats(series))  # NaN comes last
+        known = values[: np.searchsorted(values, np.nan)]
         return Numbers(known, len(values) - len(known), dtype.is_integer())
     if dtype.is_temporal():
         return _moments(series)
@@ -134,8 +134,13 @@ def looks_coded(column: Column) -> bool:
 
 
 def _floats(series: nw.Series[Any]) -> npt.NDArray[np.float64]:
+    """Return numbers as floats, null as NaN; of NumPy's own columns without a copy."""
     import pyarrow as pa
 
+    native = series.to_native()
+    values = native.to_numpy() if hasattr(native, "to_numpy") else None
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
+        return values.astype(np.float64, copy=False)
     arrow = series.to_arrow()
     if isinstance(arrow, pa.ChunkedArray):
         arrow = arrow.combine_chunks()

@@ -66,6 +66,8 @@ class DriftReport(Result):
     threshold, min_effect : float
         What the verdict was taken with.
     correction : str
+    checks : int
+        How many checks `threshold` holds for together.
     """
 
     drift_detected: bool
@@ -79,6 +81,7 @@ class DriftReport(Result):
     threshold: float
     min_effect: float
     correction: str
+    checks: int = 1
 
     @property
     def drifted(self) -> list[str]:
