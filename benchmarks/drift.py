@@ -142,7 +142,7 @@ def growth_mib(run: Callable[[], object]) -> float:
     run()
     ended.set()
     watcher.join()
-    return (max(seen) - before) / 2**20
+    return float((max(seen) - before) / 2**20)
 
 
 if __name__ == "__main__":

@@ -200,3 +200,32 @@ def test_given_fifty_columns_without_drift_when_checked_often_then_few_checks_al
 def test_given_bad_arguments_when_made_then_it_is_a_clear_error(reference: Any, how: Any) -> None:
     with pytest.raises(ValueError, match=r"expected|there is no"):
         DataDriftDetector(reference, **how)
+
+
+def test_given_many_checks_when_compared_then_each_is_held_to_its_share_of_the_level() -> None:
+    rng = np.random.default_rng(3)
+    reference, current = {"x": rng.normal(size=800)}, {"x": rng.normal(0.15, 1, 800)}
+
+    once = DataDriftDetector(reference).detect(current)
+    year = DataDriftDetector(reference, checks=8760).detect(current)
+
+    assert once.drift_detected
+    assert not year.drift_detected
+    assert year.features["x"].p_value == once.features["x"].p_value
+    assert (once.checks, year.checks) == (1, 8760)
+    with pytest.raises(InvalidValueError, match="checks is 0"):
+        DataDriftDetector(reference, checks=0)
+
+
+def test_given_a_large_frame_when_looked_at_in_threads_then_the_answer_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    reference = {f"x{i}": rng.normal(size=2_000) for i in range(7)} | {"w": ["a", "b"] * 1_000}
+    current = {f"x{i}": rng.normal(0.1, 1, 3_000) for i in range(6)} | {"w": ["b"] * 3_000}
+    detector = DataDriftDetector(reference)
+    alone = detector.detect(current)
+    monkeypatch.setattr("watchkeeper.drift.detector._LARGE", 10)
+
+    assert detector.detect(current) == alone
+    assert alone.schema_changes.missing == ("x6",)

@@ -38,6 +38,12 @@ def drift(
     ] = None,
     reference_end: Annotated[str | None, typer.Option(help="And before this time.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Level of the test.")] = None,
+    checks: Annotated[
+        int, typer.Option(min=1, help="How many checks the level is to hold for together.")
+    ] = 1,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Also write a self-contained page there.")
+    ] = None,
     features: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
 ) -> int:
     """Compare CURRENT with REFERENCE, or a model's recorded inputs with its training data."""
@@ -52,7 +58,9 @@ def drift(
 
         known = read_table(reference)
         chosen = known if features is None else known.select(_chosen(features, known.column_names))
-        report = DataDriftDetector(chosen, threshold or 0.05).detect(read_table(current))
+        detector = DataDriftDetector(chosen, threshold or 0.05, checks=checks)
+        report = detector.detect(read_table(current))
+        _write(page, report, f"{current} against {reference}")
         cli.show(report, *_drawn(report, f"{current} against {reference}"))
         return BAD if report.drift_detected else 0
     if reference is not None:
@@ -71,9 +79,17 @@ def drift(
         reference_window=between,
         threshold=threshold or cli.app.settings.policy(model).drift.threshold,
         features=None if features is None else features.split(","),
+        checks=checks,
     )
+    _write(page, found.report, f"{model} against {found.reference}")
     cli.show(found, *_drawn(found.report, f"{model} against {found.reference}"))
     return BAD if found.report.drift_detected else 0
+
+
+def _write(page: Path | None, report: DriftReport, title: str) -> None:
+    if page is not None:
+        text = report.to_html(title)  # before the file is touched
+        page.write_text(text, encoding="utf-8")
 
 
 def _window(prefix: str, start: str | None, end: str | None) -> Window:

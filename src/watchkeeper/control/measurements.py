@@ -98,6 +98,7 @@ def drift_of_window(
     reference_window: Window | None = None,
     threshold: float = 0.05,
     features: Sequence[str] | None = None,
+    checks: int = 1,
 ) -> WindowDrift:
     """Compare the inputs of a window with a reference.
 
@@ -109,6 +110,8 @@ def drift_of_window(
         Another window of recorded inputs, in place of `reference`.
     features : sequence of str, optional
         Only these; otherwise all of the reference.
+    checks : int
+        How many checks `threshold` holds for together.
 
     Raises
     ------
@@ -128,7 +131,8 @@ def drift_of_window(
         )
     if features is not None:
         reference = frame_of(reference, "reference").select(list(features)).to_native()
-    report = DataDriftDetector(reference, threshold).detect(features_of(read))
+    detector = DataDriftDetector(reference, threshold, checks=checks)
+    report = detector.detect(features_of(read))
     return WindowDrift(model, named, window.start, window.end, read.versions, report)
 
 

@@ -18,6 +18,7 @@ from watchkeeper.drift.columns import (
     frame_of,
     looks_coded,
 )
+from watchkeeper.drift.distribution import Distribution, distribution_of
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 from watchkeeper.stats import TwoSampleTest, adjusted, chi_squared
@@ -41,6 +42,7 @@ class _Look:
     missing: float | None = None  # None for a column that is not there
     retyped: str | None = None
     unseen: float | None = None
+    distribution: Distribution | None = None
 
 
 class DataDriftDetector:
@@ -147,7 +149,7 @@ class DataDriftDetector:
             self.correction,
         )
         features = {
-            name: self._verdict(name, look.test, p_value)
+            name: self._verdict(name, look, p_value)
             for (name, look), p_value in zip(looks.items(), p_values, strict=True)
         }
         told = [f.drift_detected for f in features.values() if f.drift_detected is not None]
@@ -204,7 +206,17 @@ class DataDriftDetector:
                 new = sum(count for label, count in now.items() if label not in known)
                 unseen = new / own.size
         test = _compare(before, own, self._methods[name])
-        return _Look(test, _missing(own), retyped, unseen)
+        drawn = None
+        if (
+            isinstance(test, TwoSampleTest)
+            and not isinstance(before, str)
+            and not isinstance(own, str)
+        ):
+            as_numbers = self._methods[name] != CHI_SQUARED
+            drawn = distribution_of(
+                *(each if as_numbers else as_categories(each) for each in (before, own))
+            )
+        return _Look(test, _missing(own), retyped, unseen, drawn)
 
     def _chosen(self, methods: Literal["auto"] | Mapping[str, Method]) -> dict[str, str]:
         chosen = {
@@ -234,9 +246,8 @@ class DataDriftDetector:
             raise InvalidValueError(feature, test, f"values that {method} can compare")
         return test.p_value < self.threshold, test.p_value
 
-    def _verdict(
-        self, name: str, test: TwoSampleTest | str, adjusted_p: float | None
-    ) -> FeatureDrift:
+    def _verdict(self, name: str, look: "_Look", adjusted_p: float | None) -> FeatureDrift:
+        test = look.test
         if isinstance(test, str) or adjusted_p is None:
             return FeatureDrift(None, None, None, None, None, None, error=str(test))
         return FeatureDrift(
@@ -247,6 +258,7 @@ class DataDriftDetector:
             method=self._methods[name],
             statistic=test.statistic,
             effect_size=test.effect_size,
+            distribution=look.distribution,
         )
 
     def _known(self) -> str:

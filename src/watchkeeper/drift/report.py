@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from watchkeeper.drift import html
+from watchkeeper.drift.distribution import Distribution
 from watchkeeper.results import Result
 
 __all__ = ["DriftReport", "FeatureDrift", "SchemaChanges"]
@@ -24,6 +26,8 @@ class FeatureDrift(Result):
         Between 0 and 1, whatever the sample sizes: the Kolmogorov-Smirnov distance, or the total
         variation distance of categories.
     error : str or None
+    distribution : Distribution or None
+        Both samples over the same bins, for a chart.
     """
 
     drift_detected: bool | None
@@ -33,6 +37,7 @@ class FeatureDrift(Result):
     statistic: float | None
     effect_size: float | None
     error: str | None = None
+    distribution: Distribution | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,13 @@ class DriftReport(Result):
     min_effect: float
     correction: str
     checks: int = 1
+
+    def to_html(self, title: str = "Drift report") -> str:
+        """Return a self-contained page with a histogram of each feature (extra ``charts``)."""
+        return html.page(self, title)
+
+    def _repr_html_(self) -> str:
+        return html.summary(self)
 
     @property
     def drifted(self) -> list[str]:

@@ -1,0 +1,94 @@
+"""Two samples as bars over the same bins: what a report draws of a column."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from watchkeeper.drift.columns import Categories, Column, Numbers, as_categories
+from watchkeeper.results import Result
+
+__all__ = ["Distribution", "distribution_of"]
+
+_BINS = 30
+_LABELS = 20  # categories of their own; what is rarer goes together
+_TAIL = 0.005  # share of the reference beyond each end of the bins
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution(Result):
+    """Counts of a reference and a current sample over the same bins.
+
+    Attributes
+    ----------
+    edges : tuple of float or None
+        Of a number's bins, one more than there are bins; the first and the last bin take what lies
+        beyond, so that one outlier does not press all else together.
+    labels : tuple of str or None
+        Of categories, the most frequent of the two samples first.
+    reference, current : tuple of int
+    others : int
+        Categories that the last label stands for together.
+    """
+
+    edges: tuple[float, ...] | None
+    labels: tuple[str, ...] | None
+    reference: tuple[int, ...]
+    current: tuple[int, ...]
+    others: int = 0
+
+
+def distribution_of(reference: Column, current: Column) -> Distribution:
+    """Return both columns over the same bins.
+
+    Parameters
+    ----------
+    reference, current : Column
+        Both of numbers, or else compared as categories.
+    """
+    if isinstance(reference, Numbers) and isinstance(current, Numbers):
+        return _of_numbers(reference, current)
+    return _of_categories(as_categories(reference), as_categories(current))
+
+
+def _of_numbers(reference: Numbers, current: Numbers) -> Distribution:
+    known = reference.values if reference.size else current.values
+    if not len(known):
+        return Distribution((), None, (), ())
+    low, high = (float(known[int(q * (len(known) - 1))]) for q in (_TAIL, 1.0 - _TAIL))
+    finite = known[np.isfinite(known)]
+    low = low if np.isfinite(low) else float(finite[0]) if len(finite) else 0.0
+    high = high if np.isfinite(high) else float(finite[-1]) if len(finite) else 0.0
+    if high <= low:
+        low, high = low - 0.5, low + 0.5
+    edges = np.linspace(low, high, _BINS + 1)
+    return Distribution(
+        tuple(edges.tolist()),
+        None,
+        _counted(reference, edges[1:-1]),
+        _counted(current, edges[1:-1]),
+    )
+
+
+def _counted(
+    column: Numbers, inner: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> tuple[int, ...]:
+    below = np.searchsorted(column.values, inner, side="left")
+    return tuple(np.diff(below, prepend=0, append=column.size).tolist())
+
+
+def _of_categories(reference: Categories, current: Categories) -> Distribution:
+    before, now = reference.counts, current.counts
+    sizes = max(1, reference.size), max(1, current.size)
+    shares = {
+        label: before.get(label, 0) / sizes[0] + now.get(label, 0) / sizes[1]
+        for label in before.keys() | now.keys()
+    }
+    ranked = sorted(shares, key=lambda label: (-shares[label], str(label)))
+    named, rest = ranked[:_LABELS], ranked[_LABELS:]
+    labels = [str(label) for label in named]
+    counts = [[each.get(label, 0) for label in named] for each in (before, now)]
+    if rest:
+        labels.append(f"({len(rest)} others)")
+        for each, own in zip((before, now), counts, strict=True):
+            own.append(sum(each.get(label, 0) for label in rest))
+    return Distribution(None, tuple(labels), tuple(counts[0]), tuple(counts[1]), len(rest))
