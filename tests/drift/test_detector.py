@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from scipy.stats import chi2_contingency, ks_2samp
 
-from watchkeeper.drift import DataDriftDetector
+from watchkeeper.drift import METHODS, DataDriftDetector
+from watchkeeper.drift.methods import OF_NUMBERS
 from watchkeeper.errors import InvalidValueError, NotFoundError
 
 RNG = np.random.default_rng(7)
@@ -229,3 +230,47 @@ def test_given_a_large_frame_when_looked_at_in_threads_then_the_answer_is_the_sa
 
     assert detector.detect(current) == alone
     assert alone.schema_changes.missing == ("x6",)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_given_a_method_when_columns_are_odd_then_each_is_told_and_none_hides_another(
+    method: str,
+) -> None:
+    rng = np.random.default_rng(6)
+    rows = 400
+    times = np.datetime64("2013-01-01") + rng.integers(0, 300, rows).astype("timedelta64[D]")
+    frame: dict[str, Any] = {
+        "number": rng.normal(size=rows),
+        "with nulls": [None if i % 7 == 0 else float(i % 50) for i in range(rows)],
+        "infinite": np.where(rng.uniform(size=rows) < 0.1, np.inf, rng.normal(size=rows)),
+        "constant": np.ones(rows),
+        "coded": rng.integers(0, 4, rows),
+        "truth": rng.uniform(size=rows) < 0.5,
+        "time": times,
+        "word": rng.choice(["a", "b"], rows).tolist(),
+        "many": [f"c{i}" for i in rng.integers(0, 200, rows)],
+        "empty": pa.nulls(rows, pa.float64()),
+    }
+    detector = DataDriftDetector(frame, methods=method)  # type: ignore[arg-type]
+    report = detector.detect(frame)
+    moved = detector.detect(frame | {"number": rng.normal(2, 1, rows), "word": ["b"] * rows})
+
+    assert report.features["empty"].error is not None
+    odd = {"infinite"} if method == "Wasserstein" else set()
+    for name, feature in report.features.items():
+        if name not in odd | {"empty"}:
+            assert feature.error is None, (name, feature.error)
+            assert feature.p_value is not None
+            assert feature.p_value > 0.2
+            assert feature.effect_size == pytest.approx(0.0, abs=1e-7)
+    assert moved.features["number"].drift_detected
+    assert moved.features["word"].drift_detected
+    of_words = "Chi-squared" if method in OF_NUMBERS else method
+    assert moved.features["number"].method == method
+    assert moved.features["word"].method == of_words
+    assert not report.drift_detected
+
+
+def test_given_an_unknown_method_when_made_then_the_error_names_those_there_are() -> None:
+    with pytest.raises(InvalidValueError, match="Anderson-Darling"):
+        DataDriftDetector({"x": [1.0]}, methods="KS")  # type: ignore[arg-type]

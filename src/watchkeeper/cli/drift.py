@@ -38,6 +38,9 @@ def drift(
     ] = None,
     reference_end: Annotated[str | None, typer.Option(help="And before this time.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Level of the test.")] = None,
+    method: Annotated[
+        str, typer.Option(help="For all features, such as PSI; auto chooses by type.")
+    ] = "auto",
     checks: Annotated[
         int, typer.Option(min=1, help="How many checks the level is to hold for together.")
     ] = 1,
@@ -58,7 +61,12 @@ def drift(
 
         known = read_table(reference)
         chosen = known if features is None else known.select(_chosen(features, known.column_names))
-        detector = DataDriftDetector(chosen, threshold or 0.05, checks=checks)
+        detector = DataDriftDetector(
+            chosen,
+            threshold or 0.05,
+            methods=method,  # type: ignore[arg-type] # which checks it
+            checks=checks,
+        )
         report = detector.detect(read_table(current))
         _write(page, report, f"{current} against {reference}")
         cli.show(report, *_drawn(report, f"{current} against {reference}"))
@@ -79,6 +87,7 @@ def drift(
         reference_window=between,
         threshold=threshold or cli.app.settings.policy(model).drift.threshold,
         features=None if features is None else features.split(","),
+        methods=method,
         checks=checks,
     )
     _write(page, found.report, f"{model} against {found.reference}")

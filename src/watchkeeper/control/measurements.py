@@ -98,6 +98,7 @@ def drift_of_window(
     reference_window: Window | None = None,
     threshold: float = 0.05,
     features: Sequence[str] | None = None,
+    methods: str = "auto",
     checks: int = 1,
 ) -> WindowDrift:
     """Compare the inputs of a window with a reference.
@@ -110,6 +111,8 @@ def drift_of_window(
         Another window of recorded inputs, in place of `reference`.
     features : sequence of str, optional
         Only these; otherwise all of the reference.
+    methods : str
+        For all features; see `watchkeeper.drift.METHODS`.
     checks : int
         How many checks `threshold` holds for together.
 
@@ -131,7 +134,12 @@ def drift_of_window(
         )
     if features is not None:
         reference = frame_of(reference, "reference").select(list(features)).to_native()
-    detector = DataDriftDetector(reference, threshold, checks=checks)
+    detector = DataDriftDetector(
+        reference,
+        threshold,
+        methods=methods,  # type: ignore[arg-type] # which checks it
+        checks=checks,
+    )
     report = detector.detect(features_of(read))
     return WindowDrift(model, named, window.start, window.end, read.versions, report)
 

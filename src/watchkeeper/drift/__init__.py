@@ -14,6 +14,7 @@ together.
 """
 
 from watchkeeper.drift.detector import DataDriftDetector
+from watchkeeper.drift.methods import METHODS
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 
-__all__ = ["DataDriftDetector", "DriftReport", "FeatureDrift", "SchemaChanges"]
+__all__ = ["METHODS", "DataDriftDetector", "DriftReport", "FeatureDrift", "SchemaChanges"]

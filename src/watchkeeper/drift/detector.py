@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import narwhals as nw
-import numpy as np
 
 from watchkeeper.drift.columns import (
     Categories,
@@ -19,16 +18,14 @@ from watchkeeper.drift.columns import (
     looks_coded,
 )
 from watchkeeper.drift.distribution import Distribution, distribution_of
+from watchkeeper.drift.methods import CHI_SQUARED, KS, METHODS, OF_NUMBERS, Method, compare
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
-from watchkeeper.stats import TwoSampleTest, adjusted, chi_squared
-from watchkeeper.stats.ks import ks_of_sorted
+from watchkeeper.stats import TwoSampleTest, adjusted
 from watchkeeper.stats.multiplicity import Correction
 
-__all__ = ["CHI_SQUARED", "KS", "DataDriftDetector"]
+__all__ = ["DataDriftDetector"]
 
-KS, CHI_SQUARED = "KS-test", "Chi-squared"
-Method = Literal["KS-test", "Chi-squared"]
 
 _LARGE = 2_000_000  # values from which several columns are looked at together
 _AT_ONCE = min(4, os.cpu_count() or 1)
@@ -56,9 +53,10 @@ class DataDriftDetector:
         Level of the test: with no drift, at most this share of checks says drift.
     correction : {"fdr_bh", "fdr_by", "bonferroni", "none"}
         For the number of features.
-    methods : "auto" or mapping of str to {"KS-test", "Chi-squared"}
-        Which test a feature gets. By default numbers, dates and times get Kolmogorov-Smirnov;
-        words, truth values, and whole numbers of at most ten different values get chi-squared.
+    methods : "auto", str, or mapping of str to str
+        Which of `watchkeeper.drift.METHODS` all features get, or each. By default numbers, dates
+        and times get Kolmogorov-Smirnov; words, truth values, and whole numbers of at most ten
+        different values get chi-squared, which they also get where a method is for numbers only.
     min_effect : float
         Effect size below which a difference is not called drift, however significant: a large
         sample makes the smallest shift significant. Between 0 and 1; see `FeatureDrift`.
@@ -85,7 +83,7 @@ class DataDriftDetector:
         threshold: float = 0.05,
         *,
         correction: Correction = "fdr_bh",
-        methods: Literal["auto"] | Mapping[str, Method] = "auto",
+        methods: Literal["auto"] | Method | Mapping[str, Method] = "auto",
         min_effect: float = 0.02,
         checks: int = 1,
     ) -> None:
@@ -201,7 +199,7 @@ class DataDriftDetector:
         if not isinstance(own, str) and not isinstance(before, str) and own.size:
             if before.size and not _comparable(before, own):
                 retyped = f"{own.kind}, was {before.kind}"
-            if self._methods[name] == CHI_SQUARED:
+            if isinstance(before, Categories) or _coded(before):
                 known, now = as_categories(before).counts, as_categories(own).counts
                 new = sum(count for label, count in now.items() if label not in known)
                 unseen = new / own.size
@@ -212,24 +210,30 @@ class DataDriftDetector:
             and not isinstance(before, str)
             and not isinstance(own, str)
         ):
-            as_numbers = self._methods[name] != CHI_SQUARED
+            as_numbers = not (isinstance(before, Categories) or _coded(before))
             drawn = distribution_of(
                 *(each if as_numbers else as_categories(each) for each in (before, own))
             )
         return _Look(test, _missing(own), retyped, unseen, drawn)
 
-    def _chosen(self, methods: Literal["auto"] | Mapping[str, Method]) -> dict[str, str]:
-        chosen = {
+    def _chosen(self, methods: Literal["auto"] | Method | Mapping[str, Method]) -> dict[str, str]:
+        chosen: dict[str, str] = {
             name: CHI_SQUARED if isinstance(own, Categories) or _coded(own) else KS
             for name, own in self._columns.items()
         }
         if methods == "auto":
             return chosen
+        if isinstance(methods, str):
+            _require_known("methods", methods)
+            of_numbers = methods in OF_NUMBERS
+            return {
+                name: own if of_numbers and own == CHI_SQUARED else methods
+                for name, own in chosen.items()
+            }
         for name, method in methods.items():
             if name not in self._columns:
                 raise NotFoundError("feature in the reference", name, self._known())
-            if method not in {KS, CHI_SQUARED}:
-                raise InvalidValueError(f"methods[{name!r}]", method, f"{KS} or {CHI_SQUARED}")
+            _require_known(f"methods[{name!r}]", method)
             chosen[name] = method
         return chosen
 
@@ -241,7 +245,10 @@ class DataDriftDetector:
             raise NotFoundError(
                 "feature in the current data", feature, f"It has {', '.join(frame.columns[:20])}."
             )
-        test = _compare(self._columns[feature], _column_or_error(frame[feature]), method)
+        columns = self._columns[feature], _column_or_error(frame[feature])
+        if method == CHI_SQUARED:  # numbers too, by their value
+            columns = _categories_or_error(columns[0]), _categories_or_error(columns[1])
+        test = _compare(*columns, method)
         if isinstance(test, str):
             raise InvalidValueError(feature, test, f"values that {method} can compare")
         return test.p_value < self.threshold, test.p_value
@@ -265,11 +272,20 @@ class DataDriftDetector:
         return f"It has {', '.join(list(self._columns)[:20])}."
 
 
+def _require_known(field: str, method: str) -> None:
+    if method not in METHODS:
+        raise InvalidValueError(field, method, f"auto, or one of {', '.join(METHODS)}")
+
+
 def _column_or_error(series: Any) -> Column | str:
     try:
         return column_of(series)
     except WatchkeeperError as error:
         return str(error)
+
+
+def _categories_or_error(column: Column | str) -> Column | str:
+    return column if isinstance(column, str) else as_categories(column)
 
 
 def _missing(column: Column | str) -> float:
@@ -301,13 +317,11 @@ def _compare(reference: Column | str, current: Column | str, method: str) -> Two
             return f"the {name} column has no values"
     if not _comparable(reference, current):
         return f"the column was retyped: it is {current.kind}, the reference is {reference.kind}"
-    if method == KS:
-        if not isinstance(reference, Numbers) or not isinstance(current, Numbers):
-            return f"{KS} compares numbers, and the column holds categories"
-        return ks_of_sorted(reference.values, current.values)
-    before, now = as_categories(reference).counts, as_categories(current).counts
-    labels = list(dict.fromkeys([*before, *now]))
-    return chi_squared(
-        np.array([before.get(label, 0) for label in labels]),
-        np.array([now.get(label, 0) for label in labels]),
-    )
+    if method in OF_NUMBERS and not (
+        isinstance(reference, Numbers) and isinstance(current, Numbers)
+    ):
+        return f"{method} compares numbers, and the column holds categories"
+    try:
+        return compare(reference, current, method)
+    except InvalidValueError as error:
+        return str(error)

@@ -20,11 +20,11 @@ class FeatureDrift(Result):
     p_value, adjusted_p_value : float or None
         Before and after the correction for the number of features.
     method : str or None
-        ``"KS-test"`` or ``"Chi-squared"``.
+        One of `watchkeeper.drift.METHODS`.
     statistic : float or None
     effect_size : float or None
-        Between 0 and 1, whatever the sample sizes: the Kolmogorov-Smirnov distance, or the total
-        variation distance of categories.
+        Between 0 and 1, whatever the sample sizes: of numbers the Kolmogorov-Smirnov distance, of
+        categories and bins the total variation distance, or the method's own where it is one.
     error : str or None
     distribution : Distribution or None
         Both samples over the same bins, for a chart.

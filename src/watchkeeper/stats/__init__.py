@@ -7,19 +7,42 @@
 (1.0, 0.0079)
 """
 
+from watchkeeper.stats.anderson_darling import anderson_darling
 from watchkeeper.stats.auc import RocAuc, roc_auc
 from watchkeeper.stats.chi_squared import chi_squared
+from watchkeeper.stats.counts import total_variation
+from watchkeeper.stats.cramer_von_mises import cramer_von_mises
+from watchkeeper.stats.g_test import g_test
+from watchkeeper.stats.hellinger import hellinger_distance, hellinger_test
 from watchkeeper.stats.intervals import wilson
+from watchkeeper.stats.jensen_shannon import jensen_shannon_distance, jensen_shannon_test
 from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.multiplicity import adjusted
+from watchkeeper.stats.permutation import fisher_exact, total_variation_test
+from watchkeeper.stats.psi import population_stability_index, psi_test
 from watchkeeper.stats.two_sample import TwoSampleTest
+from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
 
 __all__ = [
     "RocAuc",
     "TwoSampleTest",
     "adjusted",
+    "anderson_darling",
     "chi_squared",
+    "cramer_von_mises",
+    "fisher_exact",
+    "g_test",
+    "hellinger_distance",
+    "hellinger_test",
+    "jensen_shannon_distance",
+    "jensen_shannon_test",
     "ks_two_sample",
+    "population_stability_index",
+    "psi_test",
     "roc_auc",
+    "total_variation",
+    "total_variation_test",
+    "wasserstein_distance",
+    "wasserstein_test",
     "wilson",
 ]

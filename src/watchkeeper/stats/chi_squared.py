@@ -1,9 +1,8 @@
 """Chi-squared test of homogeneity: whether two samples have the same shares of categories."""
 
-import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.errors import InvalidValueError
+from watchkeeper.stats.counts import count_table, total_variation
 from watchkeeper.stats.two_sample import TwoSampleTest
 
 __all__ = ["chi_squared"]
@@ -33,15 +32,8 @@ def chi_squared(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTe
     ----------
     Pearson (1900), Philosophical Magazine 50(302), 157-175.
     """
-    table = np.array([np.asarray(reference), np.asarray(current)], dtype=np.float64)
-    if table.ndim != 2 or (table < 0).any():
-        raise InvalidValueError("counts", table.tolist(), "counts of the same categories")
-    for name, counts in zip(("reference", "current"), table, strict=True):
-        if not counts.sum():
-            raise InvalidValueError(name, "an empty sample", "at least one value")
-    table = table[:, table.sum(axis=0) > 0]
-    shares = table / table.sum(axis=1, keepdims=True)
-    effect = float(np.abs(shares[0] - shares[1]).sum() / 2)
+    table = count_table(reference, current)
+    effect = total_variation(*table)
     if table.shape[1] == 1:  # one category, on both sides: nothing could differ
         return TwoSampleTest(0.0, 1.0, 0.0)
     from scipy.stats import chi2_contingency

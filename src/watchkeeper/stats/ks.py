@@ -9,7 +9,7 @@ import numpy.typing as npt
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats.two_sample import TwoSampleTest
 
-__all__ = ["ks_of_sorted", "ks_two_sample"]
+__all__ = ["distance_of_sorted", "ks_of_sorted", "ks_two_sample", "sorted_sample"]
 
 _MANY = 2_000  # values from which the tail of the distribution is added up in steps
 _FAR, _ZERO = 2.2, 370.0  # of size x distance²: where SciPy uses the one-sided tail, and where 0
@@ -46,7 +46,7 @@ def ks_two_sample(
     Hodges (1958), Arkiv för Matematik 3(43), 469-486; Simard and L'Ecuyer (2011), J. Stat. Softw.
     39(11), whose distribution SciPy's ``kstwo`` computes.
     """
-    return ks_of_sorted(_sorted("reference", reference), _sorted("current", current))
+    return ks_of_sorted(sorted_sample("reference", reference), sorted_sample("current", current))
 
 
 def ks_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> TwoSampleTest:
@@ -60,7 +60,7 @@ def ks_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
         return TwoSampleTest(float(test.statistic), float(test.pvalue), float(test.statistic))
     from scipy.stats import kstwo
 
-    distance = _distance(first, second)
+    distance = distance_of_sorted(first, second)
     larger, smaller = float(max(len(first), len(second))), float(min(len(first), len(second)))
     effective = np.round(larger * smaller / (larger + smaller))
     if effective > _MANY and _FAR <= effective * distance * distance < _ZERO:
@@ -91,7 +91,7 @@ def _stirling(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return 1.0 / (12.0 * x) - 1.0 / (360.0 * x**3)
 
 
-def _distance(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+def distance_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
     """Return the largest distance between the distribution functions of two sorted samples.
 
     It lies at a value of one of them. The functions are compared at quantiles of the first; between
@@ -119,7 +119,8 @@ def _distance(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -
     return largest
 
 
-def _sorted(name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def sorted_sample(name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return a sample sorted; raise `InvalidValueError` if it is empty or holds NaN."""
     values = np.asarray(values, dtype=np.float64)
     if not values.size:
         raise InvalidValueError(name, "an empty sample", "at least one value")
