@@ -12,9 +12,11 @@ from watchkeeper.stats.chi_squared import chi_squared
 from watchkeeper.stats.intervals import wilson
 from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.multiplicity import adjusted
+from watchkeeper.stats.sequential import RateDropDetector
 from watchkeeper.stats.two_sample import TwoSampleTest
 
 __all__ = [
+    "RateDropDetector",
     "RocAuc",
     "TwoSampleTest",
     "adjusted",
