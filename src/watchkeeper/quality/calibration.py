@@ -101,7 +101,7 @@ def reliability(
 def _binned(
     scores: npt.ArrayLike, actual: npt.ArrayLike, bins: int
 ) -> tuple[
-    npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]
+    npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]
 ]:
     """Return rows, sum of scores and positives of each bin, and the bin of each row."""
     values, labels = np.asarray(scores, dtype=np.float64), np.asarray(actual, dtype=bool)
@@ -120,9 +120,7 @@ def _binned(
         )
     edges = np.percentile(values, np.linspace(0.0, 1.0, bins + 1) * 100)
     which = np.searchsorted(edges[1:-1], values)
-    return (
-        np.bincount(which, minlength=bins),
-        np.bincount(which, weights=values, minlength=bins),
-        np.bincount(which, weights=labels, minlength=bins),
-        which,
-    )
+    count: npt.NDArray[np.int64] = np.bincount(which, minlength=bins)
+    score_sum = np.asarray(np.bincount(which, weights=values, minlength=bins), dtype=np.float64)
+    positives: npt.NDArray[np.int64] = np.bincount(which[labels], minlength=bins)
+    return count, score_sum, positives, which

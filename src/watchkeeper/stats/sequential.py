@@ -66,9 +66,9 @@ class RateDropDetector:
     --------
     >>> detector = RateDropDetector(0.92, smallest_drop=0.05)
     >>> detector.update_many([True] * 900 + [False] * 100)
-    906
+    905
     >>> detector.alarmed_at, detector.update(True)
-    (906, True)
+    (905, True)
     """
 
     def __init__(
