@@ -9,7 +9,19 @@
 (True, 0.5, 44.4)
 """
 
+from watchkeeper.quality.calibration import ReliabilityBin, calibration_error, reliability
 from watchkeeper.quality.metrics import binary_metrics
 from watchkeeper.quality.monitor import ModelPerformanceMonitor, PerformanceDrift
+from watchkeeper.quality.multiclass import multiclass_metrics
+from watchkeeper.quality.regression import regression_metrics
 
-__all__ = ["ModelPerformanceMonitor", "PerformanceDrift", "binary_metrics"]
+__all__ = [
+    "ModelPerformanceMonitor",
+    "PerformanceDrift",
+    "ReliabilityBin",
+    "binary_metrics",
+    "calibration_error",
+    "multiclass_metrics",
+    "regression_metrics",
+    "reliability",
+]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.quality.calibration import calibration_error
 from watchkeeper.stats import roc_auc
 
 __all__ = ["average_precision", "binary_metrics"]
@@ -30,10 +31,11 @@ def binary_metrics(
     -------
     dict
         ``accuracy``, ``balanced_accuracy``, ``precision``, ``recall``, ``f1``, ``auc``, ``pr_auc``,
-        ``log_loss``, ``brier``, ``positive_share`` and ``predicted_share``. None where the sample
-        cannot tell: an AUC of one class, a precision without predicted positives. ``auc_source``
-        is ``"scores"``, or ``"labels"`` when there is no score at all: the AUC of hard labels is
-        coarser. Where only some rows have a score, those are used.
+        ``log_loss``, ``brier``, ``calibration_error`` (ten bins), ``positive_share`` and
+        ``predicted_share``. None where the sample cannot tell: an AUC of one class, a precision
+        without predicted positives. ``auc_source`` is ``"scores"``, or ``"labels"`` when there is
+        no score at all: the AUC of hard labels is coarser. Where only some rows have a score, those
+        are used.
 
     References
     ----------
@@ -63,6 +65,7 @@ def binary_metrics(
         "pr_auc": average_precision(ranked, truth) if truth.any() else None,
         "log_loss": _log_loss(ranked, truth) if has_scores else None,
         "brier": float(np.mean((ranked - truth) ** 2)) if has_scores else None,
+        "calibration_error": calibration_error(ranked, truth) if has_scores else None,
         "positive_share": positives / len(actual),
         "predicted_share": called / len(actual),
     }

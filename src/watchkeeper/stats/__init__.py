@@ -20,10 +20,12 @@ from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.multiplicity import adjusted
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
 from watchkeeper.stats.psi import population_stability_index, psi_test
+from watchkeeper.stats.sequential import RateDropDetector
 from watchkeeper.stats.two_sample import TwoSampleTest
 from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
 
 __all__ = [
+    "RateDropDetector",
     "RocAuc",
     "TwoSampleTest",
     "adjusted",
