@@ -198,7 +198,7 @@ class QualityPolicy(_Section):
 class ModelPolicy(_Section):
     """``[models.NAME]``: what Watchkeeper should know about one model."""
 
-    task: Literal["binary"] = "binary"
+    task: Literal["binary", "multiclass", "regression"] = "binary"
     positive: bool | int | float | str = 1
     drift: DriftPolicy = DriftPolicy()
     quality: QualityPolicy = QualityPolicy()

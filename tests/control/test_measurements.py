@@ -183,3 +183,54 @@ def test_given_more_than_a_window_when_the_latest_are_scored_then_older_ones_do_
     assert latest(150) == 1.0
     assert latest(300) == pytest.approx(0.5)
     assert latest(1000, min_samples=500) is None
+
+
+def labelled(pairs: list[tuple[object, object]]) -> InMemoryEvents:
+    """Return predictions with their outcomes."""
+    events = InMemoryEvents()
+    for number, (prediction, actual) in enumerate(pairs):
+        at = START + timedelta(minutes=number)
+        events.record(
+            [
+                a_prediction(str(number), timestamp=at, prediction=prediction, score=None),
+                an_outcome(str(number), actual=actual, timestamp=at + timedelta(hours=1)),
+            ]
+        )
+    return events
+
+
+def test_given_several_classes_when_measured_then_labels_are_compared_as_they_are(
+    registry: ModelRegistry,
+) -> None:
+    events = labelled([("AA", "AA"), ("UA", "AA"), ("UA", "UA"), ("DL", "DL")] * 50)
+
+    found = quality_of_window(events, registry, "flights", Window(), task="multiclass")
+
+    assert found.metrics["accuracy"] == 0.75
+    assert found.drop.baseline_accuracy == 0.8
+    assert found.drop.drift_detected
+    assert latest_accuracy(
+        events, "flights", "1.0.0", window_size=200, min_samples=100, task="multiclass"
+    ) == pytest.approx(0.75)
+
+
+def test_given_numbers_when_measured_as_regression_then_errors_are_held_against_the_baseline(
+    tmp_path: Path,
+) -> None:
+    events = labelled([(10.0, 13.0), (0, 3), (5.0, 2.0)] * 50)
+    with ModelRegistry(tmp_path) as registry:
+        model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+        registry.promote_to_production(
+            registry.register_model(model, "flights", "1.0.0", {"rmse": 2.0, "accuracy": 0.9})
+        )
+        found = quality_of_window(events, registry, "flights", Window(), task="regression")
+
+    assert found.metrics["rmse"] == pytest.approx(3.0)
+    assert found.drop.drops == {"rmse": pytest.approx(0.5)}
+    assert found.drop.drift_detected
+    assert (
+        latest_accuracy(
+            events, "flights", "1.0.0", window_size=100, min_samples=10, task="regression"
+        )
+        is None
+    )

@@ -42,25 +42,27 @@ def quality(
             None if end is None else parse_timestamp(end, "--end"),
         ),
         version=model_version,
+        task=policy.task,
         positive=policy.positive,
         alert_threshold=policy.quality.alert_threshold,
         min_samples=policy.quality.min_samples,
     )
     drop = found.drop
+    held = {name: each for name, each in drop.drops.items() if each is not None}
     rows: list[tuple[object, ...]] = [
-        ("accuracy", drop.current_accuracy, drop.baseline_accuracy, drop.accuracy_drop_percentage),
-        ("auc", drop.current_auc, drop.baseline_auc, drop.auc_drop_percentage),
+        (name, found.metrics.get(name), f"{100 * worse:.1f}") for name, worse in held.items()
     ]
-    others = {"accuracy", "auc", "auc_source"}
     rows += [
-        (name, value, None, None) for name, value in found.metrics.items() if name not in others
+        (name, value, None)
+        for name, value in found.metrics.items()
+        if name not in held and (value is None or isinstance(value, int | float))
     ]
     verdict = "quality has dropped" if drop.drift_detected else "no drop beyond the threshold"
     cli.show(
         found,
         f"{model}: {found.predictions:,} predictions, {found.labelled:,} labelled "
         f"({found.coverage:.1%})",
-        table(["metric", "current", "baseline", "drop %"], rows),
+        table(["metric", "current", "worse than the baseline by %"], rows),
         _REASONS[drop.reason] if drop.reason else verdict,
     )
     return BAD if drop.drift_detected else 0

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,13 @@ from watchkeeper.drift import DataDriftDetector, DriftReport
 from watchkeeper.drift.columns import frame_of
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
-from watchkeeper.quality import ModelPerformanceMonitor, PerformanceDrift, binary_metrics
+from watchkeeper.quality import (
+    ModelPerformanceMonitor,
+    PerformanceDrift,
+    binary_metrics,
+    multiclass_metrics,
+    regression_metrics,
+)
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 
@@ -25,6 +32,11 @@ __all__ = [
     "quality_of_window",
 ]
 
+_HELD = {
+    "binary": ("accuracy", "auc"),
+    "multiclass": ("accuracy", "balanced_accuracy", "f1"),
+    "regression": ("mae", "rmse", "mape", "median_absolute_error", "r2"),
+}  # metrics of a registered version that it is held against, by task
 _LOOK_BACK = timedelta(days=30)
 _LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
 
@@ -68,7 +80,8 @@ class WindowQuality(Result):
     label_delay_median : float or None
         Seconds from a prediction to its outcome.
     metrics : dict
-        Of all labelled predictions; see `watchkeeper.quality.binary_metrics`. Empty without any.
+        Of all labelled predictions, by the task: see `watchkeeper.quality.binary_metrics`,
+        `multiclass_metrics` and `regression_metrics`. Empty without any.
     drop : PerformanceDrift
         Against the version's registered accuracy and AUC.
     start, end, table_versions
@@ -81,7 +94,7 @@ class WindowQuality(Result):
     labelled: int
     coverage: float
     label_delay_median: float | None
-    metrics: dict[str, float | str | None]
+    metrics: dict[str, Any]
     drop: PerformanceDrift
     start: datetime | None
     end: datetime | None
@@ -151,6 +164,7 @@ def quality_of_window(
     window: Window,
     *,
     version: str | None = None,
+    task: str = "binary",
     positive: object = 1,
     alert_threshold: float = 0.05,
     min_samples: int = 100,
@@ -164,13 +178,14 @@ def quality_of_window(
     rows = _answered(read.rows, version)
     labelled = rows.filter(rows["actual"].is_valid())
     monitor = ModelPerformanceMonitor(
-        max(labelled.num_rows, min_samples), alert_threshold, min_samples=min_samples
+        max(labelled.num_rows, min_samples), alert_threshold, min_samples=min_samples, task=task
     )
     baseline = _baseline(registry, model, version)
-    monitor.set_baseline(baseline.get("accuracy"), baseline.get("auc"))
-    predicted = _positive(labelled["prediction"], positive)
-    actual = _positive(labelled["actual"], positive)
-    scores = _scores(labelled["score"])
+    monitor.set_baseline(**{name: baseline[name] for name in _HELD[task] if name in baseline})
+    predicted, actual = (
+        _labels(labelled[each], task, positive) for each in ("prediction", "actual")
+    )
+    scores = _scores(labelled["score"]) if task == "binary" else None
     monitor.add_batch(predicted, actual, scores=scores)
     return WindowQuality(
         model=model,
@@ -179,7 +194,7 @@ def quality_of_window(
         labelled=labelled.num_rows,
         coverage=labelled.num_rows / rows.num_rows if rows.num_rows else 0.0,
         label_delay_median=_median_delay(labelled),
-        metrics=binary_metrics(predicted, actual, scores) if labelled.num_rows else {},
+        metrics=_metrics(task, predicted, actual, scores) if labelled.num_rows else {},
         drop=monitor.detect_performance_drift(),
         start=window.start,
         end=window.end,
@@ -194,13 +209,16 @@ def latest_accuracy(
     *,
     window_size: int,
     min_samples: int,
+    task: str = "binary",
     positive: object = 1,
 ) -> float | None:
     """Return the accuracy of a version over its newest labelled predictions.
 
     It looks back at most 30 days from the newest prediction, a day at a time; None with fewer
-    than `min_samples`.
+    than `min_samples`, and for regression, which has none.
     """
+    if task == "regression":
+        return None
     newest = events.counts(model).newest
     if newest is None:
         return None
@@ -212,7 +230,9 @@ def latest_accuracy(
         rows = _answered(read.rows, version)
         rows = rows.filter(rows["actual"].is_valid())
         rows = rows.slice(max(0, rows.num_rows - (window_size - count)))
-        agreed = _positive(rows["prediction"], positive) == _positive(rows["actual"], positive)
+        agreed = _labels(rows["prediction"], task, positive) == _labels(
+            rows["actual"], task, positive
+        )
         right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
     return right / count if count >= min_samples else None
 
@@ -251,6 +271,30 @@ def _answered(rows: pa.Table, version: str | None) -> pa.Table:
     if version is not None:
         kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
     return rows.filter(kept)
+
+
+def _metrics(
+    task: str,
+    predicted: npt.NDArray[Any],
+    actual: npt.NDArray[Any],
+    scores: npt.NDArray[np.float64] | None,
+) -> dict[str, Any]:
+    if task == "regression":
+        return regression_metrics(predicted, actual)
+    if scores is None:
+        return multiclass_metrics(predicted, actual)
+    return binary_metrics(predicted, actual, scores)
+
+
+def _labels(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
+    """Return labels as the metrics of a task take them."""
+    if task == "binary":
+        return _positive(column, positive)
+    if task == "regression":
+        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    made = np.empty(len(column), dtype=object)
+    made[:] = column.to_pylist()
+    return made
 
 
 def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_]:

@@ -91,6 +91,7 @@ def _measured(app: App, begins: datetime) -> Month:
         app.registry,
         MODEL,
         window,
+        task=policy.task,
         positive=policy.positive,
         alert_threshold=policy.quality.alert_threshold,
         min_samples=policy.quality.min_samples,

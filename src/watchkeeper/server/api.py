@@ -248,6 +248,7 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
             app.registry,
             model,
             _window(start, end),
+            task=policy.task,
             positive=policy.positive,
             alert_threshold=policy.quality.alert_threshold,
             min_samples=policy.quality.min_samples,

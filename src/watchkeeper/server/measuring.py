@@ -74,6 +74,7 @@ class Measuring:
                 live.runtime.version.version,
                 window_size=policy.quality.window_size,
                 min_samples=policy.quality.min_samples,
+                task=policy.task,
                 positive=policy.positive,
             )
         )
