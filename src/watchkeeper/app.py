@@ -20,6 +20,7 @@ from watchkeeper.errors import NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
+    from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.store import EventStore, JournalRecorder, Landing
@@ -68,6 +69,7 @@ class App:
         Where events are written; a journal is opened when it is first used.
     landing : Landing
     alerts : AlertRepository
+    findings : FindingRepository
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -88,6 +90,12 @@ class App:
         from watchkeeper.incidents import AlertRepository
 
         return AlertRepository(self.registry.control_url)
+
+    @cached_property
+    def findings(self) -> "FindingRepository":
+        from watchkeeper.findings import FindingRepository
+
+        return FindingRepository(self.registry.control_url)
 
     @cached_property
     def events(self) -> "EventStore":
@@ -132,7 +140,7 @@ class App:
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""
-        for part in ("recorder", "alerts", "registry"):
+        for part in ("recorder", "alerts", "findings", "registry"):
             if part in vars(self):
                 vars(self).pop(part).close()
 

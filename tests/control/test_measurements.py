@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
     drift_of_window,
     latest_accuracy,
@@ -13,6 +14,7 @@ from watchkeeper.control.measurements import (
 )
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
+from watchkeeper.findings import FindingRepository
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
 
@@ -234,3 +236,29 @@ def test_given_numbers_when_measured_as_regression_then_errors_are_held_against_
         )
         is None
     )
+
+
+def test_given_measurements_when_kept_then_findings_have_window_tables_and_figures(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    window = Window(START, START + timedelta(days=3))
+    moved = drift_of_window(recorded(3, shift=200.0), registry, "flights", window)
+    worse = quality_of_window(recorded(3, right=0.5), registry, "flights", window)
+    findings = FindingRepository(f"sqlite:///{tmp_path / 'findings.db'}")
+    drift = keep_drift(findings, moved, at=START)
+    quality = keep_quality(findings, worse, at=START)
+    kept = findings.find("flights")
+    findings.close()
+
+    assert [each.number for each in kept] == [quality.number, drift.number]
+    assert drift.bad
+    assert drift.summary == (
+        "drift in 1 of 2 features: distance, against the training data of flights:1.0.0"
+    )
+    assert (drift.start, drift.end) == (window.start, window.end)
+    assert drift.table_versions == moved.table_versions
+    assert kept[1].evidence["features"]["distance"]["distribution"] is None
+    assert kept[1].evidence["features"]["distance"]["drift_detected"] is True
+    assert quality.bad
+    assert "accuracy" in quality.summary
+    assert kept[0].evidence["drop"]["baseline_accuracy"] == 0.8

@@ -73,6 +73,7 @@ def drift(
         return BAD if report.drift_detected else 0
     if reference is not None:
         raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
+    from watchkeeper.control.findings import keep_drift
     from watchkeeper.control.measurements import drift_of_window
 
     between = None
@@ -90,6 +91,7 @@ def drift(
         methods=method,
         checks=checks,
     )
+    keep_drift(cli.app.findings, found, at=cli.app.clock())
     _write(page, found.report, f"{model} against {found.reference}")
     cli.show(found, *_drawn(found.report, f"{model} against {found.reference}"))
     return BAD if found.report.drift_detected else 0

@@ -30,6 +30,7 @@ def quality(
     ] = None,
 ) -> int:
     """Compare the predictions of a model with what came true, and with its baseline."""
+    from watchkeeper.control.findings import keep_quality
     from watchkeeper.control.measurements import quality_of_window
 
     policy = cli.app.settings.policy(model)
@@ -47,6 +48,7 @@ def quality(
         alert_threshold=policy.quality.alert_threshold,
         min_samples=policy.quality.min_samples,
     )
+    keep_quality(cli.app.findings, found, at=cli.app.clock())
     drop = found.drop
     held = {name: each for name, each in drop.drops.items() if each is not None}
     rows: list[tuple[object, ...]] = [

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
@@ -40,6 +40,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_ingest(api, gateway)
     _add_models(api, gateway)
     _add_measurements(api, gateway)
+    _add_findings(api, gateway)
     _add_alerts(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
@@ -254,6 +255,21 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
             min_samples=policy.quality.min_samples,
         )
         return Response(found.to_json(), media_type="application/json")
+
+
+def _add_findings(api: FastAPI, gateway: "Gateway") -> None:
+    """Add what was measured before, and kept."""
+    app = gateway.app
+
+    @api.get("/v1/models/{model}/findings", tags=["models"])
+    def findings(
+        model: str, kind: Literal["drift", "quality"] | None = None, limit: int = 100
+    ) -> Response:
+        """List the measurements of a model that were kept, the newest first."""
+        if not 1 <= limit <= 1000:
+            raise InvalidValueError("limit", limit, "between 1 and 1000")
+        found = app.findings.find(model, kind, limit=limit)
+        return _response(json_answer({"findings": [each.to_dict() for each in found]}))
 
 
 def _add_alerts(api: FastAPI, gateway: "Gateway") -> None:

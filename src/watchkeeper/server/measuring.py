@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from watchkeeper.app import App
+from watchkeeper.control.findings import keep_drift
 from watchkeeper.control.measurements import drift_of_window, latest_accuracy
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
@@ -15,6 +16,8 @@ from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 __all__ = ["Measuring"]
 
 log = logging.getLogger(__name__)
+
+_YEAR = 365.25 * 86_400  # seconds over whose checks the level of drift holds
 
 
 class Measuring:
@@ -86,10 +89,16 @@ class Measuring:
         window = Window(now - timedelta(seconds=policy.window), now)
         try:
             found = drift_of_window(
-                self._app.events, self._app.registry, model, window, threshold=policy.threshold
+                self._app.events,
+                self._app.registry,
+                model,
+                window,
+                threshold=policy.threshold,
+                checks=max(1, round(_YEAR / policy.interval)),
             )
         except NotFoundError:  # nothing was predicted, or there is nothing to compare it with
             return
+        keep_drift(self._app.findings, found, at=now)
         self._metrics.show_drift(
             model,
             [

@@ -19,9 +19,18 @@ from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.store.segments import locked
 
-__all__ = ["HEAD", "ControlDatabase", "alerts", "audit", "metadata", "model_versions", "promotions"]
+__all__ = [
+    "HEAD",
+    "ControlDatabase",
+    "alerts",
+    "audit",
+    "findings",
+    "metadata",
+    "model_versions",
+    "promotions",
+]
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -119,6 +128,21 @@ alerts = sa.Table(
     sa.Column("receiver", sa.Text, nullable=False),
     sa.Column("generator_url", sa.Text, nullable=False),
     sa.UniqueConstraint("fingerprint", "starts_at"),
+)
+
+findings = sa.Table(
+    "findings",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("model", sa.Text, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("bad", sa.Boolean, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("at", _UtcTime, nullable=False),
+    sa.Column("start", _UtcTime, nullable=True),
+    sa.Column("end", _UtcTime, nullable=True),
+    sa.Column("table_versions", sa.JSON, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
 )
 
 

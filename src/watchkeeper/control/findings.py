@@ -1,0 +1,66 @@
+"""Measurements that are kept: as findings, with the window and the tables they are of."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from watchkeeper.control.measurements import WindowDrift, WindowQuality
+from watchkeeper.findings import Finding
+
+__all__ = ["Findings", "keep_drift", "keep_quality"]
+
+
+class Findings(Protocol):
+    """Where findings are kept."""
+
+    def add(self, finding: Finding) -> Finding:
+        """Keep a finding and return it with its number."""
+        ...
+
+
+def keep_drift(findings: Findings, found: WindowDrift, *, at: datetime) -> Finding:
+    """Keep a drift check; the bars of its charts, which are large, are left out."""
+    report = found.report
+    drifted = report.drifted
+    told = f"drift in {len(drifted)} of {len(report.features)} features"
+    if drifted:
+        told += f": {', '.join(drifted[:5])}{', …' if len(drifted) > 5 else ''}"
+    features = {name: replace(each, distribution=None) for name, each in report.features.items()}
+    return findings.add(
+        Finding(
+            model=found.model,
+            kind="drift",
+            bad=report.drift_detected,
+            summary=f"{told}, against {found.reference}",
+            at=at,
+            start=found.start,
+            end=found.end,
+            table_versions=found.table_versions,
+            evidence=replace(report, features=features).to_dict(),
+        )
+    )
+
+
+def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> Finding:
+    """Keep a measurement of quality."""
+    drop = found.drop
+    worse = [
+        f"{name} {100 * each:.1f} % worse than the baseline"
+        for name, each in drop.drops.items()
+        if each is not None and each > 0
+    ]
+    told = ", ".join(worse) or (drop.reason or "no metric is worse than the baseline")
+    labelled = f"{found.labelled:,} of {found.predictions:,} labelled"
+    return findings.add(
+        Finding(
+            model=found.model,
+            kind="quality",
+            bad=drop.drift_detected,
+            summary=f"{told.replace('_', ' ')}; {labelled}",
+            at=at,
+            start=found.start,
+            end=found.end,
+            table_versions=found.table_versions,
+            evidence=found.to_dict(),
+        )
+    )

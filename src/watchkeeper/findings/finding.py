@@ -1,0 +1,47 @@
+"""One measurement of a window of recorded events, and its verdict."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from watchkeeper.results import Result
+
+__all__ = ["Finding", "Kind"]
+
+Kind = Literal["drift", "quality"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(Result):
+    """A measurement that is kept.
+
+    Attributes
+    ----------
+    model : str
+    kind : {"drift", "quality"}
+    bad : bool
+        The verdict.
+    summary : str
+        It, as a sentence with figures.
+    at : datetime
+        When it was measured.
+    start, end : datetime or None
+        The window of event time.
+    table_versions : dict of str to int
+        Of the event store, as it was read.
+    evidence : dict
+        The figures, as plain values.
+    number : int or None
+        Its number, once it is kept.
+    """
+
+    model: str
+    kind: Kind
+    bad: bool
+    summary: str
+    at: datetime
+    start: datetime | None
+    end: datetime | None
+    table_versions: dict[str, int]
+    evidence: dict[str, Any]
+    number: int | None = None

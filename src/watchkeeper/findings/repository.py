@@ -1,0 +1,55 @@
+"""Findings in the control database: the only part of them that touches the store."""
+
+import json
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from watchkeeper.findings.finding import Finding
+from watchkeeper.results import strict_json
+from watchkeeper.store.database import ControlDatabase, findings
+
+__all__ = ["FindingRepository"]
+
+_columns = findings.c
+_OWN = tuple(name for name in Finding.__dataclass_fields__ if name != "number")
+
+
+class FindingRepository:
+    """The findings that were kept.
+
+    Parameters
+    ----------
+    url : str
+        Of the control database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = ControlDatabase(url)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def add(self, finding: Finding) -> Finding:
+        """Keep a finding and return it with its number."""
+        row = {name: finding[name] for name in _OWN}
+        row["evidence"] = json.loads(strict_json(finding.evidence))  # NaN is null
+        with self._database.write() as connection:
+            added = connection.execute(sa.insert(findings).values(row))
+            key = added.inserted_primary_key
+        return replace(finding, number=None if key is None else int(key[0]))
+
+    def find(
+        self, model: str | None = None, kind: str | None = None, *, limit: int = 100
+    ) -> list[Finding]:
+        """Return findings, the newest first."""
+        query = sa.select(findings).order_by(_columns.id.desc()).limit(limit)
+        if model is not None:
+            query = query.where(_columns.model == model)
+        if kind is not None:
+            query = query.where(_columns.kind == kind)
+        with self._database.read() as connection:
+            return [
+                Finding(number=row.id, **{name: getattr(row, name) for name in _OWN})
+                for row in connection.execute(query)
+            ]

@@ -1,0 +1,53 @@
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from watchkeeper.findings import Finding, FindingRepository
+
+NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
+
+
+def finding(model: str = "flights", **changes: object) -> Finding:
+    fields: dict[str, object] = {
+        "model": model,
+        "kind": "drift",
+        "bad": True,
+        "summary": "drift in 1 of 2 features",
+        "at": NOON,
+        "start": datetime(2013, 7, 1, tzinfo=UTC),
+        "end": None,
+        "table_versions": {"predictions": 4},
+        "evidence": {"drift_share": 0.5},
+    }
+    return Finding(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[FindingRepository]:
+    made = FindingRepository(f"sqlite:///{tmp_path / 'control.db'}")
+    yield made
+    made.close()
+
+
+def test_given_findings_when_kept_then_they_are_found_as_they_were_the_newest_first(
+    repository: FindingRepository,
+) -> None:
+    kept = [repository.add(finding()), repository.add(finding(kind="quality", bad=False))]
+    repository.add(finding("other"))
+
+    assert repository.find("flights") == kept[::-1]
+    assert repository.find("flights", "drift") == [kept[0]]
+    assert [each.model for each in repository.find(limit=1)] == ["other"]
+    assert kept[0].number is not None
+
+
+def test_given_figures_that_json_does_not_have_when_kept_then_they_are_null(
+    repository: FindingRepository,
+) -> None:
+    repository.add(finding(evidence={"auc": math.nan, "at": NOON}))
+
+    (kept,) = repository.find()
+    assert kept.evidence == {"auc": None, "at": NOON.isoformat()}
