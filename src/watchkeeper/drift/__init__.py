@@ -16,5 +16,16 @@ together.
 from watchkeeper.drift.detector import DataDriftDetector
 from watchkeeper.drift.methods import METHODS
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
+from watchkeeper.drift.segments import SegmentDrift, drift_by_segment
+from watchkeeper.drift.streaming import StreamingDriftDetector
 
-__all__ = ["METHODS", "DataDriftDetector", "DriftReport", "FeatureDrift", "SchemaChanges"]
+__all__ = [
+    "METHODS",
+    "DataDriftDetector",
+    "DriftReport",
+    "FeatureDrift",
+    "SchemaChanges",
+    "SegmentDrift",
+    "StreamingDriftDetector",
+    "drift_by_segment",
+]
