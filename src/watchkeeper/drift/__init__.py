@@ -15,6 +15,7 @@ together.
 
 from watchkeeper.drift.detector import DataDriftDetector
 from watchkeeper.drift.methods import METHODS
+from watchkeeper.drift.profile import Profile
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.drift.segments import SegmentDrift, drift_by_segment
 from watchkeeper.drift.streaming import StreamingDriftDetector
@@ -24,6 +25,7 @@ __all__ = [
     "DataDriftDetector",
     "DriftReport",
     "FeatureDrift",
+    "Profile",
     "SchemaChanges",
     "SegmentDrift",
     "StreamingDriftDetector",

@@ -1,8 +1,8 @@
 """Columns as drift tests take them: numbers as a float array, categories as counts.
 
 Anything Narwhals knows is taken (pandas, Polars, PyArrow, ...), and a dict of sequences. Booleans
-count as categories, dates and times as numbers. Nulls and NaN are not values: they are counted
-apart. Infinities are values, at the ends.
+count as categories, dates and times as numbers: seconds, whatever unit they are kept in. Nulls and
+NaN are not values: they are counted apart. Infinities are values, at the ends.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from watchkeeper.errors import InvalidValueError
 
 __all__ = ["Categories", "Column", "Numbers", "as_categories", "column_of", "frame_of"]
 
+_PER_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _FEW = 10  # distinct whole numbers in a reference up to which they are codes and not amounts
 
 
@@ -167,7 +168,7 @@ def _moments(series: nw.Series[Any]) -> Numbers:
         arrow = arrow.cast(pa.timestamp("ms"))
     known = arrow.drop_null()
     width = pa.int64() if known.type.bit_width == 64 else pa.int32()
-    values = known.cast(width).to_numpy(zero_copy_only=False).astype(np.float64)
+    values = known.cast(width).to_numpy(zero_copy_only=False) / _PER_SECOND[known.type.unit]
     return Numbers(np.sort(values), arrow.null_count)
 
 

@@ -8,19 +8,21 @@ from typing import Any, Literal
 
 import narwhals as nw
 
-from watchkeeper.drift.columns import (
-    Categories,
-    Column,
-    Numbers,
-    as_categories,
-    column_of,
-    frame_of,
-    looks_coded,
+from watchkeeper.drift.columns import Categories, Numbers, as_categories, frame_of
+from watchkeeper.drift.distribution import Distribution
+from watchkeeper.drift.methods import CHI_SQUARED, KS, METHODS, OF_NUMBERS, Method
+from watchkeeper.drift.references import (
+    by_value,
+    column_or_error,
+    comparable,
+    drawn_together,
+    is_categorical,
+    missing_share,
+    prepared,
+    tested,
 )
-from watchkeeper.drift.distribution import Distribution, distribution_of
-from watchkeeper.drift.methods import CHI_SQUARED, KS, METHODS, OF_NUMBERS, Method, compare
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
-from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
+from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.stats import TwoSampleTest, adjusted
 from watchkeeper.stats.multiplicity import Correction
 
@@ -47,8 +49,9 @@ class DataDriftDetector:
 
     Parameters
     ----------
-    reference_data : data frame or dict of sequences
-        Anything Narwhals takes; its columns are the features.
+    reference_data : data frame, dict of sequences, or Profile
+        Anything Narwhals takes; its columns are the features. A profile is a few kilobytes a column
+        and enough for the default methods; the distance is then within 1/512 of the exact one.
     threshold : float
         Level of the test: with no drift, at most this share of checks says drift.
     correction : {"fdr_bh", "fdr_by", "bonferroni", "none"}
@@ -96,15 +99,7 @@ class DataDriftDetector:
         adjusted([], correction)
         self.checks = checks
         self.threshold, self.correction, self.min_effect = threshold, correction, min_effect
-        frame = frame_of(reference_data, "reference_data")
-        if not len(frame) or not frame.columns:
-            raise InvalidValueError(
-                "reference_data", f"{len(frame)} rows, {len(frame.columns)} columns", "some of both"
-            )
-        self._size = len(frame)
-        self._columns: dict[str, Column | str] = {
-            name: _column_or_error(frame[name]) for name in frame.columns
-        }
+        self._size, self._columns = prepared(reference_data)
         self._methods = self._chosen(methods)
 
     def detect_drift_numerical(self, current: object, feature: str) -> tuple[bool, float]:
@@ -163,7 +158,7 @@ class DataDriftDetector:
                 retyped={name: look.retyped for name, look in looks.items() if look.retyped},
             ),
             missing_values={
-                name: (_missing(self._columns[name]), look.missing)
+                name: (missing_share(self._columns[name]), look.missing)
                 for name, look in looks.items()
                 if look.missing is not None
             },
@@ -194,32 +189,23 @@ class DataDriftDetector:
         before = self._columns[name]
         if series is None:
             return _Look("the column is missing from the current data")
-        own = _column_or_error(series)
-        retyped = unseen = None
+        own = column_or_error(series)
+        retyped = unseen = drawn = None
         if not isinstance(own, str) and not isinstance(before, str) and own.size:
-            if before.size and not _comparable(before, own):
+            if before.size and not comparable(before, own):
                 retyped = f"{own.kind}, was {before.kind}"
-            if isinstance(before, Categories) or _coded(before):
+            if isinstance(before, Numbers | Categories) and is_categorical(before):
                 known, now = as_categories(before).counts, as_categories(own).counts
                 new = sum(count for label, count in now.items() if label not in known)
                 unseen = new / own.size
-        test = _compare(before, own, self._methods[name])
-        drawn = None
-        if (
-            isinstance(test, TwoSampleTest)
-            and not isinstance(before, str)
-            and not isinstance(own, str)
-        ):
-            as_numbers = not (isinstance(before, Categories) or _coded(before))
-            drawn = distribution_of(
-                *(each if as_numbers else as_categories(each) for each in (before, own))
-            )
-        return _Look(test, _missing(own), retyped, unseen, drawn)
+        test = tested(before, own, self._methods[name])
+        if isinstance(test, TwoSampleTest):
+            drawn = drawn_together(before, own)
+        return _Look(test, missing_share(own), retyped, unseen, drawn)
 
     def _chosen(self, methods: Literal["auto"] | Method | Mapping[str, Method]) -> dict[str, str]:
         chosen: dict[str, str] = {
-            name: CHI_SQUARED if isinstance(own, Categories) or _coded(own) else KS
-            for name, own in self._columns.items()
+            name: CHI_SQUARED if is_categorical(own) else KS for name, own in self._columns.items()
         }
         if methods == "auto":
             return chosen
@@ -245,10 +231,10 @@ class DataDriftDetector:
             raise NotFoundError(
                 "feature in the current data", feature, f"It has {', '.join(frame.columns[:20])}."
             )
-        columns = self._columns[feature], _column_or_error(frame[feature])
+        before, own = self._columns[feature], column_or_error(frame[feature])
         if method == CHI_SQUARED:  # numbers too, by their value
-            columns = _categories_or_error(columns[0]), _categories_or_error(columns[1])
-        test = _compare(*columns, method)
+            before, own = by_value(before), by_value(own)
+        test = tested(before, own, method)
         if isinstance(test, str):
             raise InvalidValueError(feature, test, f"values that {method} can compare")
         return test.p_value < self.threshold, test.p_value
@@ -275,53 +261,3 @@ class DataDriftDetector:
 def _require_known(field: str, method: str) -> None:
     if method not in METHODS:
         raise InvalidValueError(field, method, f"auto, or one of {', '.join(METHODS)}")
-
-
-def _column_or_error(series: Any) -> Column | str:
-    try:
-        return column_of(series)
-    except WatchkeeperError as error:
-        return str(error)
-
-
-def _categories_or_error(column: Column | str) -> Column | str:
-    return column if isinstance(column, str) else as_categories(column)
-
-
-def _missing(column: Column | str) -> float:
-    if isinstance(column, str):
-        return 0.0
-    return column.missing / max(1, column.size + column.missing)
-
-
-def _coded(column: Column | str) -> bool:
-    return not isinstance(column, str) and looks_coded(column)
-
-
-def _comparable(reference: Column, current: Column) -> bool:
-    """Return whether two columns hold the same kind of thing; truth values are numbers, too."""
-    if type(reference) is type(current):
-        return True
-    categories = reference if isinstance(reference, Categories) else current
-    return all(isinstance(label, float) for label in as_categories(categories).counts)
-
-
-def _compare(reference: Column | str, current: Column | str, method: str) -> TwoSampleTest | str:
-    """Return the test of two columns, or why there is none."""
-    if isinstance(reference, str):
-        return f"the reference cannot be read: {reference}"
-    if isinstance(current, str):
-        return f"it cannot be read: {current}"
-    for name, column in (("reference", reference), ("current", current)):
-        if not column.size:
-            return f"the {name} column has no values"
-    if not _comparable(reference, current):
-        return f"the column was retyped: it is {current.kind}, the reference is {reference.kind}"
-    if method in OF_NUMBERS and not (
-        isinstance(reference, Numbers) and isinstance(current, Numbers)
-    ):
-        return f"{method} compares numbers, and the column holds categories"
-    try:
-        return compare(reference, current, method)
-    except InvalidValueError as error:
-        return str(error)

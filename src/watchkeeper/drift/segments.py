@@ -76,7 +76,7 @@ def drift_by_segment(
     Examples
     --------
     >>> import numpy as np
-    >>> rng = np.random.default_rng(1)
+    >>> rng = np.random.default_rng(2)
     >>> before = {"site": ["a", "b"] * 500, "load": rng.normal(size=1000)}
     >>> now = {"site": ["a", "b"] * 500, "load": rng.normal(size=1000) + np.tile([0, 1], 500)}
     >>> [(each.segment, each.drift_detected) for each in drift_by_segment(before, now, "site")]

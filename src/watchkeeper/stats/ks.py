@@ -9,7 +9,13 @@ import numpy.typing as npt
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats.two_sample import TwoSampleTest
 
-__all__ = ["distance_of_sorted", "ks_of_sorted", "ks_two_sample", "sorted_sample"]
+__all__ = [
+    "asymptotic_p_value",
+    "distance_of_sorted",
+    "ks_of_sorted",
+    "ks_two_sample",
+    "sorted_sample",
+]
 
 _MANY = 2_000  # values from which the tail of the distribution is added up in steps
 _FAR, _ZERO = 2.2, 370.0  # of size x distance²: where SciPy uses the one-sided tail, and where 0
@@ -58,15 +64,27 @@ def ks_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
             warnings.simplefilter("ignore", RuntimeWarning)
             test = ks_2samp(first, second)
         return TwoSampleTest(float(test.statistic), float(test.pvalue), float(test.statistic))
+    distance = distance_of_sorted(first, second)
+    return TwoSampleTest(distance, asymptotic_p_value(distance, len(first), len(second)), distance)
+
+
+def asymptotic_p_value(distance: float, m: int, n: int) -> float:
+    """Return how likely two large samples of one distribution lie so far apart or further.
+
+    Parameters
+    ----------
+    distance : float
+        Between 0 and 1.
+    m, n : int
+        Sizes of the samples.
+    """
     from scipy.stats import kstwo
 
-    distance = distance_of_sorted(first, second)
-    larger, smaller = float(max(len(first), len(second))), float(min(len(first), len(second)))
-    effective = np.round(larger * smaller / (larger + smaller))
+    larger, smaller = float(max(m, n)), float(min(m, n))
+    effective = max(1.0, np.round(larger * smaller / (larger + smaller)))
     if effective > _MANY and _FAR <= effective * distance * distance < _ZERO:
-        return TwoSampleTest(distance, 2.0 * _one_sided(distance, effective), distance)
-    p_value = float(np.clip(kstwo.sf(distance, effective), 0.0, 1.0))
-    return TwoSampleTest(distance, p_value, distance)
+        return min(1.0, 2.0 * _one_sided(distance, effective))
+    return float(np.clip(kstwo.sf(distance, effective), 0.0, 1.0))
 
 
 def _one_sided(distance: float, size: float) -> float:

@@ -1,0 +1,151 @@
+"""Tests against profiles: what a sample is compared with need not be at hand.
+
+>>> import numpy as np
+>>> from watchkeeper.drift import Profile
+>>> from watchkeeper.drift.compare import ks_against_profile
+>>> reference = Profile.of({"age": np.arange(1_000.0)})
+>>> test = ks_against_profile(reference.columns["age"], np.arange(1_000.0) + 50)
+>>> round(test.statistic, 4), round(test.p_value, 4)
+(0.05, 0.1587)
+"""
+
+import numpy as np
+
+from watchkeeper.drift.category_profile import CategoryProfile
+from watchkeeper.drift.number_profile import NumberProfile
+from watchkeeper.drift.profile import ColumnProfile
+from watchkeeper.drift.sketches import Floats, Steps
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.stats import TwoSampleTest, chi_squared
+from watchkeeper.stats.ks import asymptotic_p_value
+
+__all__ = ["chi_squared_between", "ks_against_profile", "ks_between_profiles"]
+
+_SURE = 20  # times its error that a label must occur to be compared by itself
+
+
+def ks_against_profile(reference: ColumnProfile, current: Floats) -> TwoSampleTest:
+    """Test whether a sample comes from the distribution of a profile.
+
+    Parameters
+    ----------
+    reference : ColumnProfile
+        Of numbers or times.
+    current : array_like of float, shape (n,), sorted
+        Without NaN; times in seconds.
+
+    Returns
+    -------
+    TwoSampleTest
+        The statistic, which is also the effect size, is the two-sample Kolmogorov-Smirnov distance,
+        off by at most `NumberProfile.distance_error`: nothing while the profile is exact, and less
+        than 1/512 when it is that of one dataset. The p-value is asymptotic, with the sizes of the
+        data behind the profile and of the sample.
+
+    Raises
+    ------
+    InvalidValueError
+        If the profile is not one of numbers, or one of the two has no values.
+
+    Notes
+    -----
+    The sample is looked up at the values the profile kept, about a thousand, so the cost beyond
+    sorting it does not grow with its size. With very large samples the error of the profile may
+    exceed what the test would call chance: judge by the effect size, too.
+    """
+    ours = _numbers("reference", reference)
+    values = np.asarray(current, dtype=np.float64)
+    if not len(values):
+        raise InvalidValueError("current", "an empty sample", "at least one value")
+    steps, size = ours.steps, len(values)
+    distance = max(
+        _furthest(steps.left, np.searchsorted(values, steps.edges, side="left") / size),
+        _furthest(steps.right, np.searchsorted(values, steps.edges, side="right") / size),
+    )
+    return _test(distance, ours.size, size)
+
+
+def ks_between_profiles(reference: ColumnProfile, current: ColumnProfile) -> TwoSampleTest:
+    """Test whether two profiles are of one distribution.
+
+    The cost does not depend on how much data they are of.
+
+    Returns
+    -------
+    TwoSampleTest
+        As `ks_against_profile` does; the errors of both profiles add up.
+
+    Raises
+    ------
+    InvalidValueError
+        If they are not both of numbers or both of times, or one of them has no values.
+    """
+    first, second = _numbers("reference", reference), _numbers("current", current)
+    if first.kind != second.kind:
+        raise InvalidValueError("current", f"a column of kind {second.kind}", first.kind)
+    distance = max(_apart(first.steps, second.steps), _apart(second.steps, first.steps))
+    return _test(distance, first.size, second.size)
+
+
+def chi_squared_between(reference: ColumnProfile, current: ColumnProfile) -> TwoSampleTest:
+    """Test whether two profiles have the same shares of categories.
+
+    Returns
+    -------
+    TwoSampleTest
+        That of `chi_squared` while every label is counted on both sides. Otherwise labels so rare
+        that their count may be off by a twentieth or more are taken together as one category.
+
+    Raises
+    ------
+    InvalidValueError
+        If a profile has no values, or is one of more than 200 different numbers.
+    """
+    before, now = reference.counts(), current.counts()
+    for name, own in (("reference", reference), ("current", current)):
+        if not own.size:
+            raise InvalidValueError(name, "a column without values", "at least one value")
+    if _sketched(reference) or _sketched(current):  # their labels are text
+        before = {str(label): count for label, count in before.items()}
+        now = {str(label): count for label, count in now.items()}
+    labels = list(dict.fromkeys([*before, *now]))
+    counts = np.array(
+        [
+            [before.get(label, 0) for label in labels],
+            [now.get(label, 0) for label in labels],
+        ]
+    ).reshape(2, len(labels))
+    error = max(_count_error(reference) / reference.size, _count_error(current) / current.size)
+    common = counts.sum(axis=0) >= _SURE * error * (reference.size + current.size)
+    others = np.array([[reference.size], [current.size]]) - counts[:, common].sum(
+        axis=1, keepdims=True
+    )
+    table = np.hstack([counts[:, common], others])
+    return chi_squared(table[0], table[1])
+
+
+def _numbers(name: str, column: ColumnProfile) -> NumberProfile:
+    if not isinstance(column, NumberProfile):
+        raise InvalidValueError(name, f"a column of kind {column.kind}", "numbers or times")
+    return column
+
+
+def _apart(first: Steps, second: Steps) -> float:
+    left, right = second.at(first.edges)
+    return max(_furthest(first.left, left), _furthest(first.right, right))
+
+
+def _furthest(first: Floats, second: Floats) -> float:
+    return float(np.abs(first - second).max())
+
+
+def _test(distance: float, m: int, n: int) -> TwoSampleTest:
+    return TwoSampleTest(distance, asymptotic_p_value(distance, m, n), distance)
+
+
+def _sketched(column: ColumnProfile) -> bool:
+    return isinstance(column, CategoryProfile) and column.sketch is not None
+
+
+def _count_error(column: ColumnProfile) -> int:
+    return column.count_error if isinstance(column, CategoryProfile) else 0

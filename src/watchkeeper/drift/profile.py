@@ -1,0 +1,167 @@
+"""Profiles: what is kept of a dataset so that later ones can be compared with it.
+
+>>> import numpy as np
+>>> from watchkeeper.drift import Profile
+>>> hours = [{"age": np.arange(18.0, 90.0), "plan": ["basic", "pro", "pro"] * 24}] * 3
+>>> day = Profile.of(hours[0]).merge(Profile.of(hours[1])).merge(Profile.of(hours[2]))
+>>> day.rows, day.columns["plan"].counts()
+(216, {'pro': 144, 'basic': 72})
+>>> Profile.from_bytes(day.to_bytes()) == day
+True
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import narwhals as nw
+
+from watchkeeper.drift.category_profile import CategoryProfile, EmptyProfile
+from watchkeeper.drift.columns import Categories, column_of, frame_of
+from watchkeeper.drift.number_profile import NumberProfile
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.results import plain
+
+__all__ = ["CategoryProfile", "ColumnProfile", "EmptyProfile", "NumberProfile", "Profile"]
+
+ColumnProfile = NumberProfile | CategoryProfile | EmptyProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A dataset in a few kilobytes a column, whatever its size.
+
+    Attributes
+    ----------
+    rows : int
+    columns : dict of str to NumberProfile, CategoryProfile or EmptyProfile
+        By name, in the order of the data.
+    unread : dict of str to str
+        Columns of types that have no profile (lists, bytes, ...), and their type.
+
+    Notes
+    -----
+    Counts, missing values, extremes and infinities are exact, and mean and variance but for
+    rounding. What is not exact says by how much:
+
+    - Numbers: exact while a column has at most 200 different values, or 1,024 rows. Beyond, the
+      share of values up to a point is off by less than 1/1024 in the profile of one dataset, for
+      certain; after merges by at most 0.37 %, at all points together, in 99 of 100 profiles.
+      `NumberProfile.rank_error` says the bound of each.
+    - Labels: exact while a column has at most 1,000. Beyond, a count is never too large, and too
+      small by at most `CategoryProfile.count_error`: nothing for the 1,000 most frequent of one
+      dataset, and at most 0.28 % of the values after merges. The number of labels is within 5 %,
+      in 99.7 of 100 profiles.
+
+    Profiles can be merged in any order and grouping: what is exact comes out the same (mean and
+    variance but for rounding), and the rest within the bounds.
+
+    It does not keep how columns depend on each other. Mean and variance are NaN where their squares
+    are beyond what a double holds.
+    """
+
+    rows: int
+    columns: Mapping[str, ColumnProfile]
+    unread: Mapping[str, str]
+
+    @classmethod
+    def of(cls, data: object) -> "Profile":
+        """Return the profile of a dataset.
+
+        Parameters
+        ----------
+        data : data frame or dict of sequences
+            Anything Narwhals takes. Dates and times count as numbers, truth values as categories.
+
+        Raises
+        ------
+        InvalidValueError
+            If it is not a data frame and not a dict of sequences of one length.
+        """
+        frame = frame_of(data, "data")
+        columns: dict[str, ColumnProfile] = {}
+        unread: dict[str, str] = {}
+        for name in frame.columns:
+            try:
+                columns[name] = _profile_of(frame[name])
+            except InvalidValueError:
+                unread[name] = str(frame[name].dtype)
+        return cls(len(frame), columns, unread)
+
+    def merge(self, other: "Profile") -> "Profile":
+        """Return the profile of the rows of both; a column one of them lacks is missing there.
+
+        Raises
+        ------
+        InvalidValueError
+            If a column is of one kind here and of another there.
+        """
+        columns = {
+            name: _merged(
+                name,
+                self.columns.get(name, EmptyProfile(self.rows)),
+                other.columns.get(name, EmptyProfile(other.rows)),
+            )
+            for name in dict.fromkeys([*self.columns, *other.columns])
+        }
+        unread = {**self.unread, **other.unread}
+        for name, dtype in unread.items():
+            if name in columns:
+                raise InvalidValueError(
+                    f"column {name!r}", dtype, f"a {columns[name].kind}, as in other parts"
+                )
+        return Profile(self.rows + other.rows, columns, unread)
+
+    def to_bytes(self) -> bytes:
+        """Return the profile as bytes to keep; `profile_format` documents them."""
+        from watchkeeper.drift import profile_format
+
+        return profile_format.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Profile":
+        """Return the profile that was kept.
+
+        Raises
+        ------
+        IntegrityError
+            If the bytes are not what `to_bytes` returned, or of a version this one does not know.
+        """
+        from watchkeeper.drift import profile_format
+
+        return profile_format.decode(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a summary for people: a dict of plain values for each column."""
+        summaries = {name: column.to_dict() for name, column in self.columns.items()}
+        summary: dict[str, Any] = plain(
+            {"rows": self.rows, "columns": summaries, "unread": self.unread}
+        )
+        return summary
+
+
+def _profile_of(series: nw.Series[Any]) -> ColumnProfile:
+    column = column_of(series)
+    if not column.size:
+        return EmptyProfile(column.missing)
+    if isinstance(column, Categories):
+        return CategoryProfile.of(column)
+    moment = series.dtype in (nw.Date, nw.Datetime)
+    return NumberProfile.of(column, "time" if moment else "number")
+
+
+def _merged(name: str, first: ColumnProfile, second: ColumnProfile) -> ColumnProfile:
+    if isinstance(first, EmptyProfile):
+        return replace(second, missing=first.missing + second.missing)
+    if isinstance(second, EmptyProfile):
+        return replace(first, missing=first.missing + second.missing)
+    if isinstance(first, NumberProfile) and isinstance(second, NumberProfile):
+        if first.kind == second.kind:
+            return first.merge(second)
+    elif isinstance(first, CategoryProfile) and isinstance(second, CategoryProfile):
+        return first.merge(second)
+    raise InvalidValueError(
+        f"column {name!r}",
+        f"{first.kind} in one part and {second.kind} in another",
+        "one kind in all parts",
+    )

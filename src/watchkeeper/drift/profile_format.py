@@ -1,0 +1,191 @@
+"""How a profile is kept as bytes.
+
+===========  ==========================================================================
+bytes        meaning
+===========  ==========================================================================
+4            ``WKPF``
+1            version of the format: 1
+8            BLAKE2b digest of what follows
+the rest     MessagePack: the arrays of the structures below, in the order of their fields
+===========  ==========================================================================
+
+Sketches are kept as Apache DataSketches serialises them, which its Java and C++ libraries read.
+"""
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+from datasketches import frequent_strings_sketch, hll_sketch, kll_doubles_sketch
+
+from watchkeeper.drift.moments import Moments
+from watchkeeper.drift.profile import (
+    CategoryProfile,
+    ColumnProfile,
+    EmptyProfile,
+    NumberProfile,
+    Profile,
+)
+from watchkeeper.drift.sketches import LabelSketch, QuantileSketch
+from watchkeeper.errors import IntegrityError
+
+__all__ = ["VERSION", "decode", "encode"]
+
+VERSION = 1
+_MAGIC, _DIGEST = b"WKPF", 8
+
+
+class _Quantiles(msgspec.Struct, array_like=True, frozen=True):
+    data: bytes
+    lost: int
+    merged: bool
+
+
+class _Labels(msgspec.Struct, array_like=True, frozen=True):
+    frequent: bytes
+    distinct: bytes
+    size: int
+    lost: int
+
+
+class _Empty(msgspec.Struct, array_like=True, frozen=True, tag="empty"):
+    name: str
+    missing: int
+
+
+class _Number(msgspec.Struct, array_like=True, frozen=True, tag="number"):
+    name: str
+    missing: int
+    kind: Literal["number", "time"]
+    minimum: float
+    maximum: float
+    below: int
+    above: int
+    whole: bool
+    moments: tuple[int, float, float]
+    values: list[float] | None
+    counts: list[int]
+    sketch: _Quantiles | None
+
+
+class _Category(msgspec.Struct, array_like=True, frozen=True, tag="category"):
+    name: str
+    missing: int
+    labels: list[str | int | float | bool] | None
+    counts: list[int]
+    sketch: _Labels | None
+
+
+class _Profile(msgspec.Struct, array_like=True, frozen=True):
+    rows: int
+    columns: list[_Empty | _Number | _Category]
+    unread: dict[str, str]
+
+
+def encode(profile: Profile) -> bytes:
+    """Return a profile as bytes."""
+    wire = _Profile(
+        profile.rows,
+        [_to_wire(name, column) for name, column in profile.columns.items()],
+        dict(profile.unread),
+    )
+    body = msgspec.msgpack.encode(wire)
+    return _MAGIC + bytes([VERSION]) + _digest(body) + body
+
+
+def decode(data: bytes) -> Profile:
+    """Return the profile that `encode` turned into bytes.
+
+    Raises
+    ------
+    IntegrityError
+        If they are not such bytes, or of another version.
+    """
+    start = len(_MAGIC) + 1
+    if len(data) < start + _DIGEST or data[: len(_MAGIC)] != _MAGIC:
+        raise IntegrityError("these bytes are no profile")
+    if data[start - 1] != VERSION:
+        raise IntegrityError(
+            f"the profile is of format {data[start - 1]}; expected {VERSION}",
+            "Read it with the version of Watchkeeper that wrote it, or a newer one.",
+        )
+    body = data[start + _DIGEST :]
+    if data[start : start + _DIGEST] != _digest(body):
+        raise IntegrityError("the profile was changed or cut short")
+    try:
+        wire = msgspec.msgpack.decode(body, type=_Profile)
+        columns = {own.name: _from_wire(own) for own in wire.columns}
+    except (msgspec.MsgspecError, ValueError, RuntimeError, IndexError) as error:
+        raise IntegrityError(f"the profile cannot be read: {error}") from error
+    return Profile(wire.rows, columns, wire.unread)
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_DIGEST).digest()
+
+
+def _to_wire(name: str, column: ColumnProfile) -> _Empty | _Number | _Category:
+    if isinstance(column, EmptyProfile):
+        return _Empty(name, column.missing)
+    if isinstance(column, CategoryProfile):
+        labels, counts = _split(column.labels)
+        kept = column.sketch
+        return _Category(
+            name,
+            column.missing,
+            labels,
+            counts,
+            _Labels(kept.frequent, kept.distinct, kept.size, kept.lost) if kept else None,
+        )
+    values, counts = _split(column.values)
+    sketch, moments = column.sketch, column.moments
+    return _Number(
+        name,
+        column.missing,
+        column.kind,
+        column.minimum,
+        column.maximum,
+        column.below,
+        column.above,
+        column.whole,
+        (moments.size, moments.mean, moments.squares),
+        values,
+        counts,
+        _Quantiles(sketch.data, sketch.lost, sketch.merged) if sketch else None,
+    )
+
+
+def _split(counts: Any) -> tuple[list[Any] | None, list[int]]:
+    return (None, []) if counts is None else ([*counts], [*counts.values()])
+
+
+def _from_wire(own: _Empty | _Number | _Category) -> ColumnProfile:
+    if isinstance(own, _Empty):
+        return EmptyProfile(own.missing)
+    if isinstance(own, _Category):
+        labels = None if own.labels is None else dict(zip(own.labels, own.counts, strict=True))
+        return CategoryProfile(own.missing, labels, _labels(own.sketch) if own.sketch else None)
+    values = None if own.values is None else dict(zip(own.values, own.counts, strict=True))
+    return NumberProfile(
+        own.kind,
+        own.missing,
+        own.minimum,
+        own.maximum,
+        own.below,
+        own.above,
+        own.whole,
+        Moments(*own.moments),
+        values,
+        _quantiles(own.sketch) if own.sketch else None,
+    )
+
+
+def _quantiles(own: _Quantiles) -> QuantileSketch:
+    kll_doubles_sketch.deserialize(own.data)  # refuses what is no sketch
+    return QuantileSketch(own.data, own.lost, own.merged)
+
+
+def _labels(own: _Labels) -> LabelSketch:
+    frequent_strings_sketch.deserialize(own.frequent)
+    hll_sketch.deserialize(own.distinct)
+    return LabelSketch(own.frequent, own.distinct, own.size, own.lost)
