@@ -386,3 +386,21 @@ def test_given_a_death_half_way_when_registered_again_then_there_was_no_half_ver
         model_id = registry.register_model(MODEL, "risk", "1", {})
         registry.verify(model_id)
         assert registry.load_model(model_id).n_features_in_ == 2
+
+
+def test_given_training_data_when_registered_then_the_version_has_the_profile_of_all_of_it(
+    registry: ModelRegistry,
+) -> None:
+    rows = np.random.default_rng(2).normal(size=(30_000, 3))
+    model = LogisticRegression().fit(rows[:100], rows[:100, 0] > 0)
+    model_id = registry.register_model(model, "wide", "1", {}, training_data=rows)
+    other = registry.register_model(model, "wide", "2", {})
+
+    profile = registry.profile(model_id)
+    assert profile is not None
+    assert (profile.rows, list(profile.columns)) == (30_000, ["x0", "x1", "x2"])
+    assert registry.profile(other) is None
+    path = Path(registry.get(model_id).file_path).with_name("profile.bin")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(IntegrityError):
+        registry.profile(model_id)

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.drift import DataDriftDetector, DriftReport
-from watchkeeper.drift.columns import frame_of
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
+from watchkeeper.profiles import Profile
+from watchkeeper.profiles.columns import frame_of
 from watchkeeper.quality import (
     ModelPerformanceMonitor,
     PerformanceDrift,
@@ -119,7 +120,8 @@ def drift_of_window(
     Parameters
     ----------
     reference : data frame, optional
-        By default the training data that are kept with the version in production.
+        By default what is kept of the training data of the version in production: its profile, or
+        for other `methods` than the default a sample of its rows.
     reference_window : Window, optional
         Another window of recorded inputs, in place of `reference`.
     features : sequence of str, optional
@@ -139,14 +141,14 @@ def drift_of_window(
     elif reference is not None:
         named = "the data given"
     else:
-        reference, named = _kept_reference(registry, model)
+        reference, named = _kept_reference(registry, model, rows=methods != "auto")
     read = events.read(model, window)
     if not read.rows.num_rows:
         raise NotFoundError(
             "prediction in the window of", model, "Choose another --start or --end."
         )
     if features is not None:
-        reference = frame_of(reference, "reference").select(list(features)).to_native()
+        reference = _only(reference, features)
     detector = DataDriftDetector(
         reference,
         threshold,
@@ -243,9 +245,26 @@ def features_of(read: EventWindow) -> pa.Table:
     return read.rows.select(names).rename_columns([name.removeprefix(FEATURE) for name in names])
 
 
-def _kept_reference(registry: ModelRegistry, model: str) -> tuple[pa.Table, str]:
+def _only(reference: object, features: Sequence[str]) -> object:
+    """Return a reference with these features alone."""
+    if not isinstance(reference, Profile):
+        return frame_of(reference, "reference").select(list(features)).to_native()
+    for name in features:
+        if name not in reference.columns:
+            known = ", ".join(reference.columns)
+            raise NotFoundError("feature in the reference", name, f"It has {known}.")
+    return Profile(reference.rows, {name: reference.columns[name] for name in features}, {})
+
+
+def _kept_reference(
+    registry: ModelRegistry, model: str, *, rows: bool
+) -> tuple[pa.Table | Profile, str]:
+    """Return what is kept of the training data: its profile, or a sample of its rows."""
     model_id = registry.get_production_model(model)
-    kept = None if model_id is None else registry.reference(model_id)
+    kept: pa.Table | Profile | None = None
+    if model_id is not None:
+        kept = None if rows else registry.profile(model_id)
+        kept = registry.reference(model_id) if kept is None else kept
     if kept is None:
         raise NotFoundError(
             "reference for model",

@@ -15,10 +15,10 @@ together.
 
 from watchkeeper.drift.detector import DataDriftDetector
 from watchkeeper.drift.methods import METHODS
-from watchkeeper.drift.profile import Profile
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.drift.segments import SegmentDrift, drift_by_segment
 from watchkeeper.drift.streaming import StreamingDriftDetector
+from watchkeeper.profiles.profile import Profile
 
 __all__ = [
     "METHODS",

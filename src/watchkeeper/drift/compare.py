@@ -11,11 +11,11 @@
 
 import numpy as np
 
-from watchkeeper.drift.category_profile import CategoryProfile
-from watchkeeper.drift.number_profile import NumberProfile
-from watchkeeper.drift.profile import ColumnProfile
-from watchkeeper.drift.sketches import Floats, Steps
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.profiles.categories import CategoryProfile
+from watchkeeper.profiles.numbers import NumberProfile
+from watchkeeper.profiles.profile import ColumnProfile
+from watchkeeper.profiles.sketches import Floats, Steps
 from watchkeeper.stats import TwoSampleTest, chi_squared
 from watchkeeper.stats.ks import asymptotic_p_value
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import narwhals as nw
 
-from watchkeeper.drift.columns import Categories, Numbers, as_categories, frame_of
 from watchkeeper.drift.distribution import Distribution
 from watchkeeper.drift.methods import CHI_SQUARED, KS, METHODS, OF_NUMBERS, Method
 from watchkeeper.drift.references import (
@@ -23,6 +22,7 @@ from watchkeeper.drift.references import (
 )
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.profiles.columns import Categories, Numbers, as_categories, frame_of
 from watchkeeper.stats import TwoSampleTest, adjusted
 from watchkeeper.stats.multiplicity import Correction
 

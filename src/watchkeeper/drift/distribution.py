@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from watchkeeper.drift.columns import Categories, Column, Numbers, as_categories
+from watchkeeper.profiles.columns import Categories, Column, Numbers, as_categories
 from watchkeeper.results import Result
 
 __all__ = ["Distribution", "distribution_of"]

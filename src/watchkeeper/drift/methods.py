@@ -1,6 +1,6 @@
 """The methods by name, and how each is given two columns.
 
->>> from watchkeeper.drift.columns import Categories
+>>> from watchkeeper.profiles.columns import Categories
 >>> reference, current = Categories({"a": 50, "b": 50}, 0), Categories({"a": 40, "b": 60}, 0)
 >>> round(compare(reference, current, "PSI").statistic, 4)
 0.0405
@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.drift.columns import Categories, Column, Numbers, as_categories, looks_coded
+from watchkeeper.profiles.columns import Categories, Column, Numbers, as_categories, looks_coded
 from watchkeeper.stats import (
     TwoSampleTest,
     anderson_darling,

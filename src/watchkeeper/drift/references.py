@@ -5,8 +5,12 @@ from typing import Any, TypeVar
 import narwhals as nw
 import numpy as np
 
-from watchkeeper.drift.category_profile import CategoryProfile
-from watchkeeper.drift.columns import (
+from watchkeeper.drift.compare import chi_squared_between, ks_against_profile
+from watchkeeper.drift.distribution import Distribution, distribution_of
+from watchkeeper.drift.methods import CHI_SQUARED, KS, OF_NUMBERS, compare
+from watchkeeper.errors import InvalidValueError, WatchkeeperError
+from watchkeeper.profiles.categories import CategoryProfile
+from watchkeeper.profiles.columns import (
     Categories,
     Column,
     Numbers,
@@ -15,12 +19,8 @@ from watchkeeper.drift.columns import (
     frame_of,
     looks_coded,
 )
-from watchkeeper.drift.compare import chi_squared_between, ks_against_profile
-from watchkeeper.drift.distribution import Distribution, distribution_of
-from watchkeeper.drift.methods import CHI_SQUARED, KS, OF_NUMBERS, compare
-from watchkeeper.drift.number_profile import NumberProfile
-from watchkeeper.drift.profile import ColumnProfile, Profile
-from watchkeeper.errors import InvalidValueError, WatchkeeperError
+from watchkeeper.profiles.numbers import NumberProfile
+from watchkeeper.profiles.profile import ColumnProfile, Profile
 from watchkeeper.stats import TwoSampleTest
 
 __all__ = [

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from watchkeeper.drift.columns import frame_of
 from watchkeeper.drift.detector import DataDriftDetector
 from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.profiles.columns import frame_of
 from watchkeeper.results import Result
 from watchkeeper.stats import adjusted
 from watchkeeper.stats.multiplicity import Correction

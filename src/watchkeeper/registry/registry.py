@@ -11,6 +11,7 @@ import pyarrow as pa
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import check_name
+from watchkeeper.profiles import Profile
 from watchkeeper.registry import formats, reference
 from watchkeeper.registry.artifacts import Artifacts
 from watchkeeper.registry.formats import Format
@@ -24,6 +25,7 @@ __all__ = ["ModelRegistry"]
 _DATABASE = "control.db"
 _MANIFEST = "manifest.json"
 _REFERENCE = "reference.parquet"
+_PROFILE = "profile.bin"
 
 
 class ModelRegistry:
@@ -91,7 +93,7 @@ class ModelRegistry:
             quality monitoring.
         training_data : data frame, dict of columns or 2-D array, optional
             What it learned from (columns that are not features are left out). The signature and
-            the reference of drift checks are taken from it.
+            the reference of drift checks are taken from it: a profile of all of it, and a sample.
         signature : Signature, optional
             What the model takes; otherwise from `training_data`, or from the model itself.
         format : {"skops", "onnx", "joblib"}, optional
@@ -134,6 +136,7 @@ class ModelRegistry:
             frame = reference.as_frame(training_data)
             frame = frame.select(_feature_names(model, kind, frame.columns))
             files[_REFERENCE], described["about"]["training_data"] = reference.sample(frame)
+            files[_PROFILE] = Profile.of(frame.to_native()).to_bytes()
             signature = signature or of_training_data(frame)
         elif signature is None:
             signature = _signature_of(model, kind, data)
@@ -201,12 +204,26 @@ class ModelRegistry:
         IntegrityError
             If the file is not what was registered.
         """
+        data = self._kept(model_id, _REFERENCE)
+        return None if data is None else reference.read_sample(data)
+
+    def profile(self, model_id: str) -> Profile | None:
+        """Return the profile of all of the training data; None if none was given.
+
+        Raises
+        ------
+        IntegrityError
+            If the file is not what was registered.
+        """
+        data = self._kept(model_id, _PROFILE)
+        return None if data is None else Profile.from_bytes(data)
+
+    def _kept(self, model_id: str, name: str) -> bytes | None:
+        """Return a file of a version, checked; None if it has no such file."""
         version = self.get(model_id)
-        if _REFERENCE not in version.files:
+        if name not in version.files:
             return None
-        folder = Path(version.file_path).parent
-        data = self._artifacts.read(folder, _REFERENCE, version.files[_REFERENCE])
-        return reference.read_sample(data)
+        return self._artifacts.read(Path(version.file_path).parent, name, version.files[name])
 
     def promote_to_production(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
         """Put a version in production; that model's former one goes to staging.

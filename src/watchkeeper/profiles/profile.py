@@ -1,7 +1,7 @@
 """Profiles: what is kept of a dataset so that later ones can be compared with it.
 
 >>> import numpy as np
->>> from watchkeeper.drift import Profile
+>>> from watchkeeper.profiles import Profile
 >>> hours = [{"age": np.arange(18.0, 90.0), "plan": ["basic", "pro", "pro"] * 24}] * 3
 >>> day = Profile.of(hours[0]).merge(Profile.of(hours[1])).merge(Profile.of(hours[2]))
 >>> day.rows, day.columns["plan"].counts()
@@ -16,10 +16,10 @@ from typing import Any
 
 import narwhals as nw
 
-from watchkeeper.drift.category_profile import CategoryProfile, EmptyProfile
-from watchkeeper.drift.columns import Categories, column_of, frame_of
-from watchkeeper.drift.number_profile import NumberProfile
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.profiles.categories import CategoryProfile, EmptyProfile
+from watchkeeper.profiles.columns import Categories, column_of, frame_of
+from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.results import plain
 
 __all__ = ["CategoryProfile", "ColumnProfile", "EmptyProfile", "NumberProfile", "Profile"]
@@ -113,10 +113,10 @@ class Profile:
         return Profile(self.rows + other.rows, columns, unread)
 
     def to_bytes(self) -> bytes:
-        """Return the profile as bytes to keep; `profile_format` documents them."""
-        from watchkeeper.drift import profile_format
+        """Return the profile as bytes to keep; `watchkeeper.profiles.format` documents them."""
+        from watchkeeper.profiles import format as kept
 
-        return profile_format.encode(self)
+        return kept.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Profile":
@@ -127,9 +127,9 @@ class Profile:
         IntegrityError
             If the bytes are not what `to_bytes` returned, or of a version this one does not know.
         """
-        from watchkeeper.drift import profile_format
+        from watchkeeper.profiles import format as kept
 
-        return profile_format.decode(data)
+        return kept.decode(data)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a summary for people: a dict of plain values for each column."""

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from watchkeeper.drift.columns import Categories
-from watchkeeper.drift.sketches import Floats, LabelSketch
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.profiles.columns import Categories
+from watchkeeper.profiles.sketches import Floats, LabelSketch
 
 __all__ = ["EXACT_CATEGORIES", "CategoryProfile", "EmptyProfile", "top"]
 

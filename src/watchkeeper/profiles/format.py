@@ -18,16 +18,16 @@ from typing import Any, Literal
 import msgspec
 from datasketches import frequent_strings_sketch, hll_sketch, kll_doubles_sketch
 
-from watchkeeper.drift.moments import Moments
-from watchkeeper.drift.profile import (
+from watchkeeper.errors import IntegrityError
+from watchkeeper.profiles.moments import Moments
+from watchkeeper.profiles.profile import (
     CategoryProfile,
     ColumnProfile,
     EmptyProfile,
     NumberProfile,
     Profile,
 )
-from watchkeeper.drift.sketches import LabelSketch, QuantileSketch
-from watchkeeper.errors import IntegrityError
+from watchkeeper.profiles.sketches import LabelSketch, QuantileSketch
 
 __all__ = ["VERSION", "decode", "encode"]
 

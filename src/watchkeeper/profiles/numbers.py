@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from watchkeeper.drift.category_profile import top
-from watchkeeper.drift.columns import Numbers
-from watchkeeper.drift.moments import Moments
-from watchkeeper.drift.sketches import Floats, QuantileSketch, Steps
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.profiles.categories import top
+from watchkeeper.profiles.columns import Numbers
+from watchkeeper.profiles.moments import Moments
+from watchkeeper.profiles.sketches import Floats, QuantileSketch, Steps
 
 __all__ = ["EXACT_NUMBERS", "NumberProfile"]
 

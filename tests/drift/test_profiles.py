@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from watchkeeper.drift import DataDriftDetector, Profile
-from watchkeeper.drift.category_profile import CategoryProfile
 from watchkeeper.drift.compare import (
     chi_squared_between,
     ks_against_profile,
     ks_between_profiles,
 )
-from watchkeeper.drift.number_profile import NumberProfile
 from watchkeeper.errors import IntegrityError, InvalidValueError
+from watchkeeper.profiles.categories import CategoryProfile
+from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.stats import chi_squared
 
 KINDS = ["normal", "heavy", "tied", "constant", "bimodal", "infinite"]
