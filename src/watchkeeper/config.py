@@ -228,7 +228,8 @@ class Settings(BaseSettings):
 
     @property
     def _address(self) -> str:
-        host = self.server.host
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - no address to call
+        host = everywhere.get(self.server.host, self.server.host)
         return f"[{host}]:{self.server.port}" if ":" in host else f"{host}:{self.server.port}"
 
     def surroundings(self) -> Surroundings:

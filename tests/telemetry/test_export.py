@@ -9,7 +9,7 @@ import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from watchkeeper.cli import main
-from watchkeeper.config import load_settings
+from watchkeeper.config import Settings, load_settings
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 from watchkeeper.telemetry.dashboards import dashboards, grafana_json
 from watchkeeper.telemetry.export import KEY_FILE, Surroundings, exported
@@ -250,3 +250,15 @@ def test_given_the_runbook_when_read_then_it_has_each_alert_and_each_panel() -> 
     for board in dashboards():
         for panel in board.panels:
             assert f"| {panel.title} | {panel.told} |" in text
+
+
+@pytest.mark.parametrize(
+    ("host", "target"),
+    [("0.0.0.0", "127.0.0.1:8000"), ("::", "[::1]:8000"), ("10.0.0.7", "10.0.0.7:8000")],
+)
+def test_given_a_server_that_listens_everywhere_when_exported_then_it_is_reached_on_loopback(
+    host: str, target: str
+) -> None:
+    around = Settings.model_validate({"server": {"host": host}}).surroundings()
+
+    assert (around.targets, around.url) == ((target,), f"http://{target}")
