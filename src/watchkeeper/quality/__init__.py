@@ -10,18 +10,33 @@
 """
 
 from watchkeeper.quality.calibration import ReliabilityBin, calibration_error, reliability
+from watchkeeper.quality.estimates import (
+    Calibrator,
+    Estimate,
+    EstimateScore,
+    estimate_binary,
+    score_estimate,
+)
 from watchkeeper.quality.metrics import binary_metrics
 from watchkeeper.quality.monitor import ModelPerformanceMonitor, PerformanceDrift
 from watchkeeper.quality.multiclass import multiclass_metrics
 from watchkeeper.quality.regression import regression_metrics
+from watchkeeper.quality.segments import Segment, worst_segments
 
 __all__ = [
+    "Calibrator",
+    "Estimate",
+    "EstimateScore",
     "ModelPerformanceMonitor",
     "PerformanceDrift",
     "ReliabilityBin",
+    "Segment",
     "binary_metrics",
     "calibration_error",
+    "estimate_binary",
     "multiclass_metrics",
     "regression_metrics",
     "reliability",
+    "score_estimate",
+    "worst_segments",
 ]
