@@ -1,5 +1,6 @@
 """Where a model is worst: accuracy by segment, corrected for looking at many."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,6 @@ import numpy.typing as npt
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
 from watchkeeper.stats import adjusted, fisher_exact, wilson
-import itertools
 
 __all__ = ["Segment", "worst_segments"]
 
