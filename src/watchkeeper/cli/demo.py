@@ -59,8 +59,8 @@ def demo(
         url = run.server.url if serve else None
         cli.show(shown, *_told(shown), *_where_next(place, shown.months[-1].begins, url))
         if serve:
-            sys.stdout.flush()
             with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
+                sys.stdout.flush()  # only now is it told that it is up, and may be interrupted
                 run.server.process.wait()
                 run.server.require_alive()
 
