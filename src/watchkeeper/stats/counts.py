@@ -19,10 +19,14 @@ def count_table(reference: npt.ArrayLike, current: npt.ArrayLike) -> npt.NDArray
     Raises
     ------
     InvalidValueError
-        If the counts differ in length, are negative, or a sample is empty.
+        If the counts differ in length, are negative, missing or infinite, or a sample is empty.
     """
     rows = [np.asarray(each, dtype=np.float64) for each in (reference, current)]
-    if rows[0].ndim != 1 or rows[0].shape != rows[1].shape or any((row < 0).any() for row in rows):
+    if (
+        rows[0].ndim != 1
+        or rows[0].shape != rows[1].shape
+        or not all(((row >= 0) & np.isfinite(row)).all() for row in rows)
+    ):
         shown = [row.tolist() for row in rows]
         raise InvalidValueError("counts", shown, "counts of the same categories")
     for name, row in zip(("reference", "current"), rows, strict=True):

@@ -1,11 +1,15 @@
 """G-test of homogeneity: the chi-squared test by likelihood."""
 
+import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.stats.counts import count_table, total_variation
+from watchkeeper.stats.permutation import chi_squared_or_drawn
 from watchkeeper.stats.two_sample import TwoSampleTest
 
 __all__ = ["g_test"]
+
+Floats = npt.NDArray[np.float64]
 
 
 def g_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
@@ -18,19 +22,34 @@ def g_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
     Returns
     -------
     TwoSampleTest
-        Those of `scipy.stats.chi2_contingency` with ``lambda_="log-likelihood"`` and without Yates'
-        correction; the effect size is the total variation distance.
+        The statistic is that of `scipy.stats.chi2_contingency` with ``lambda_="log-likelihood"``
+        and without Yates' correction. So is the p-value, except where categories are so rare that
+        the test would call equal samples different: there it is by permutation (see
+        `watchkeeper.stats.permutation.chi_squared_or_drawn`). The effect size is the total
+        variation distance.
+
+    Raises
+    ------
+    InvalidValueError
+        If the counts differ in length, are negative, or a sample is empty; if they are not whole
+        where categories are rare.
 
     References
     ----------
     Wilks (1935), Ann. Math. Statist. 6(4), 190-196.
     """
-    from scipy.stats import chi2_contingency
+    from scipy.special import rel_entr
 
     table = count_table(reference, current)
-    if table.shape[1] == 1:
-        return TwoSampleTest(0.0, 1.0, 0.0)
-    found = chi2_contingency(table, correction=False, lambda_="log-likelihood")
+    sizes, pooled = table.sum(axis=1), table.sum(axis=0)
+    before, now = (pooled * (size / sizes.sum()) for size in sizes)
+
+    def likelihood_ratio(first: Floats, second: Floats) -> Floats:
+        found: Floats = 2.0 * (rel_entr(first, before) + rel_entr(second, now)).sum(axis=-1)
+        return np.maximum(0.0, found)
+
     return TwoSampleTest(
-        max(0.0, float(found.statistic)), float(found.pvalue), total_variation(*table)
+        float(likelihood_ratio(*table)),
+        chi_squared_or_drawn(table, likelihood_ratio),
+        total_variation(*table),
     )

@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.stats.counts import count_table, shares_of
+from watchkeeper.stats.permutation import chi_squared_or_drawn
 from watchkeeper.stats.two_sample import TwoSampleTest
 
 __all__ = ["hellinger_distance", "hellinger_test"]
+
+Floats = npt.NDArray[np.float64]
 
 
 def hellinger_distance(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
@@ -33,17 +36,27 @@ def hellinger_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampl
     -------
     TwoSampleTest
         The statistic, which is also the effect size, is the distance h. With no shift,
-        ``8 h^2 mn / (m + n)`` is asymptotically chi-squared with k - 1 degrees of freedom.
+        ``8 h^2 mn / (m + n)`` is asymptotically chi-squared with k - 1 degrees of freedom. Where
+        categories are too rare for that, the p-value is by permutation (see
+        `watchkeeper.stats.permutation.chi_squared_or_drawn`).
+
+    Raises
+    ------
+    InvalidValueError
+        If the counts differ in length, are negative, or a sample is empty; if they are not whole
+        where categories are rare.
 
     References
     ----------
     Matusita (1955), Ann. Math. Statist. 26(4), 631-640.
     """
-    from scipy.stats import chi2
-
     table = count_table(reference, current)
     distance = hellinger_distance(*table)
     m, n = table.sum(axis=1)
-    freedom = table.shape[1] - 1
-    p_value = float(chi2.sf(8 * distance**2 * m * n / (m + n), freedom)) if freedom else 1.0
-    return TwoSampleTest(distance, p_value, distance)
+
+    def matusita(first: Floats, second: Floats) -> Floats:
+        squared = ((np.sqrt(first / m) - np.sqrt(second / n)) ** 2).sum(axis=-1)
+        found: Floats = 4.0 * m * (n / (m + n)) * squared
+        return found
+
+    return TwoSampleTest(distance, chi_squared_or_drawn(table, matusita), distance)

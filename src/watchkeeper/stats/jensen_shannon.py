@@ -48,6 +48,12 @@ def jensen_shannon_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> Two
         The statistic, which is also the effect size, is the distance. The p-value is the G-test's:
         with the samples weighted by their sizes, ``2 (m + n)`` times the divergence in nats is the
         likelihood ratio of that test.
+
+    Raises
+    ------
+    InvalidValueError
+        If the counts differ in length, are negative, or a sample is empty; if they are not whole
+        where categories are rare.
     """
     distance = jensen_shannon_distance(reference, current)
     return TwoSampleTest(distance, g_test(reference, current).p_value, distance)

@@ -4,14 +4,19 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.stats.counts import count_table, shares_of, total_variation
+from watchkeeper.stats.counts import count_table, total_variation
+from watchkeeper.stats.permutation import chi_squared_or_drawn
 from watchkeeper.stats.two_sample import TwoSampleTest
 
 __all__ = ["population_stability_index", "psi_test"]
 
+Floats = npt.NDArray[np.float64]
+
+_SMOOTHING = 0.5  # of a row, where a bin is empty
+
 
 def population_stability_index(
-    reference: npt.ArrayLike, current: npt.ArrayLike, *, smoothing: float = 0.5
+    reference: npt.ArrayLike, current: npt.ArrayLike, *, smoothing: float = _SMOOTHING
 ) -> float:
     """Return the index of two histograms over the same bins.
 
@@ -44,14 +49,18 @@ def population_stability_index(
     0.0405
     """
     table = count_table(reference, current)
-    if not table.all():
-        if smoothing <= 0:
-            raise InvalidValueError(
-                "smoothing", smoothing, "a number above 0, because a bin is empty"
-            )
-        table = table + smoothing
-    before, now = shares_of(table)
-    return float(np.sum((now - before) * np.log(now / before)))
+    if not table.all() and smoothing <= 0:
+        raise InvalidValueError("smoothing", smoothing, "a number above 0, because a bin is empty")
+    return float(_index(table[0], table[1], smoothing))
+
+
+def _index(first: Floats, second: Floats, smoothing: float) -> Floats:
+    empty = ((first == 0) | (second == 0)).any(axis=-1, keepdims=True)
+    before, now = (each + smoothing * empty for each in (first, second))
+    before = before / before.sum(axis=-1, keepdims=True)
+    now = now / now.sum(axis=-1, keepdims=True)
+    found: Floats = ((now - before) * np.log(now / before)).sum(axis=-1)
+    return found
 
 
 def psi_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
@@ -62,17 +71,28 @@ def psi_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
     TwoSampleTest
         The statistic is the index; the effect size is the total variation distance. With no
         shift, the index times ``mn / (m + n)`` is asymptotically chi-squared with k - 1 degrees of
-        freedom.
+        freedom. Where bins are too rare for that, the p-value is by permutation (see
+        `watchkeeper.stats.permutation.chi_squared_or_drawn`).
+
+    Raises
+    ------
+    InvalidValueError
+        If the counts differ in length, are negative, or a sample is empty; if they are not whole
+        where bins are rare.
 
     References
     ----------
     Yurdakul and Naranjo (2020), J. Risk Model Validation 14(4), 89-100.
     """
-    from scipy.stats import chi2
-
     table = count_table(reference, current)
-    index = population_stability_index(*table)
     m, n = table.sum(axis=1)
-    freedom = table.shape[1] - 1
-    p_value = float(chi2.sf(index * m * n / (m + n), freedom)) if freedom else 1.0
-    return TwoSampleTest(index, p_value, total_variation(*table))
+
+    def scaled(first: Floats, second: Floats) -> Floats:
+        found: Floats = _index(first, second, _SMOOTHING) * (m * (n / (m + n)))
+        return found
+
+    return TwoSampleTest(
+        population_stability_index(*table),
+        chi_squared_or_drawn(table, scaled),
+        total_variation(*table),
+    )

@@ -1,5 +1,7 @@
 """Wasserstein distance: how far values have to be moved, in standard deviations."""
 
+from math import sqrt
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,9 +27,10 @@ def wasserstein_distance(reference: Floats, current: Floats) -> float:
     Returns
     -------
     float
-        `scipy.stats.wasserstein_distance` in units of the reference's standard deviation; of the
-        current sample's where the reference is constant, and 0 where both are the same constant. By
-        the convention of drift tools, above 0.1 has drifted.
+        `scipy.stats.wasserstein_distance` in units of the reference's standard deviation. A
+        constant reference has none: there the unit is the standard deviation of both samples, each
+        of equal weight, and the distance at most 2, which it is for two different constants. It is
+        0 where both are the same constant. By the convention of drift tools, above 0.1 has drifted.
 
     Raises
     ------
@@ -39,11 +42,16 @@ def wasserstein_distance(reference: Floats, current: Floats) -> float:
     Vallender (1974), Theory Probab. Appl. 18(4), 784-786.
     """
     first, second = _finite("reference", reference), _finite("current", current)
-    unit = float(first.std()) or float(second.std())
+    first, second = _scaled(first, second)
+    # By its ends and not by its deviation, which rounding makes 1e-17 for a column of 0.1.
+    unit = float(first.std()) if first[0] < first[-1] else 0.0
     moved = _moved(first, second)
     if not moved:
         return 0.0
-    return moved / unit if unit else float("inf")
+    if not unit:
+        between = float(first.mean() - second.mean())
+        unit = sqrt(float(first.var() + second.var()) / 2.0 + between * between / 4.0)
+    return moved / unit
 
 
 def wasserstein_test(
@@ -65,7 +73,7 @@ def wasserstein_test(
         The statistic is the distance of the whole samples in standard deviations; the effect size
         is the Kolmogorov-Smirnov distance.
     """
-    first, second = _finite("reference", reference), _finite("current", current)
+    first, second = _scaled(_finite("reference", reference), _finite("current", current))
     rng = np.random.default_rng(seed)
     ours, theirs = (
         rng.choice(each, _MOST, replace=False) if len(each) > _MOST else each
@@ -87,6 +95,13 @@ def wasserstein_test(
         (reached + 1) / (permutations + 1),
         distance_of_sorted(first, second),
     )
+
+
+def _scaled(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Return both divided by a power of two, so that no square is too large or too small."""
+    largest = max(abs(float(each[end])) for each in (first, second) for end in (0, -1))
+    exponent = int(np.frexp(largest)[1])
+    return np.ldexp(first, -exponent), np.ldexp(second, -exponent)
 
 
 def _moved(first: Floats, second: Floats) -> float:
