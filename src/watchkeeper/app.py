@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository
     from watchkeeper.registry import ModelRegistry
-    from watchkeeper.store import EventStore, JournalRecorder, Landing
+    from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
 
 __all__ = ["App", "DataDirError"]
 
@@ -63,6 +63,8 @@ class App:
     settings : Settings
     clock : Clock
     registry : ModelRegistry
+    control_database : ControlDatabase
+        The one that alerts and findings share.
     events : EventStore
         Where events are read; an `EventLog` that can also compact.
     recorder : JournalRecorder
@@ -86,16 +88,22 @@ class App:
         return ModelRegistry(self.settings.data_dir / "registry", clock=self.clock)
 
     @cached_property
+    def control_database(self) -> "ControlDatabase":
+        from watchkeeper.store import ControlDatabase
+
+        return ControlDatabase(self.registry.control_url)
+
+    @cached_property
     def alerts(self) -> "AlertRepository":
         from watchkeeper.incidents import AlertRepository
 
-        return AlertRepository(self.registry.control_url)
+        return AlertRepository(self.control_database)
 
     @cached_property
     def findings(self) -> "FindingRepository":
         from watchkeeper.findings import FindingRepository
 
-        return FindingRepository(self.registry.control_url)
+        return FindingRepository(self.control_database)
 
     @cached_property
     def events(self) -> "EventStore":
@@ -140,7 +148,7 @@ class App:
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""
-        for part in ("recorder", "alerts", "findings", "registry"):
+        for part in ("recorder", "control_database", "registry"):
             if part in vars(self):
                 vars(self).pop(part).close()
 

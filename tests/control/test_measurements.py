@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.findings import FindingRepository
 from watchkeeper.registry import ModelRegistry
+from watchkeeper.store import ControlDatabase
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -244,11 +246,11 @@ def test_given_measurements_when_kept_then_findings_have_window_tables_and_figur
     window = Window(START, START + timedelta(days=3))
     moved = drift_of_window(recorded(3, shift=200.0), registry, "flights", window)
     worse = quality_of_window(recorded(3, right=0.5), registry, "flights", window)
-    findings = FindingRepository(f"sqlite:///{tmp_path / 'findings.db'}")
-    drift = keep_drift(findings, moved, at=START)
-    quality = keep_quality(findings, worse, at=START)
-    kept = findings.find("flights")
-    findings.close()
+    with closing(ControlDatabase(f"sqlite:///{tmp_path / 'findings.db'}")) as database:
+        findings = FindingRepository(database)
+        drift = keep_drift(findings, moved, at=START)
+        quality = keep_quality(findings, worse, at=START)
+        kept = findings.find("flights")
 
     assert [each.number for each in kept] == [quality.number, drift.number]
     assert drift.bad

@@ -1,11 +1,13 @@
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from watchkeeper.findings import Finding, FindingRepository
+from watchkeeper.store import ControlDatabase
 
 NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
 
@@ -27,9 +29,8 @@ def finding(model: str = "flights", **changes: object) -> Finding:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Iterator[FindingRepository]:
-    made = FindingRepository(f"sqlite:///{tmp_path / 'control.db'}")
-    yield made
-    made.close()
+    with closing(ControlDatabase(f"sqlite:///{tmp_path / 'control.db'}")) as database:
+        yield FindingRepository(database)
 
 
 def test_given_findings_when_kept_then_they_are_found_as_they_were_the_newest_first(

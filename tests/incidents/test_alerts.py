@@ -1,4 +1,5 @@
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.incidents import AlertRepository, alerts_of
+from watchkeeper.store import ControlDatabase
 
 NOW = datetime(2026, 7, 1, 3, 5, tzinfo=UTC)
 
@@ -39,9 +41,8 @@ OVER = {"status": "resolved", "endsAt": "2026-07-01T03:04:00Z"}
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Any:
-    made = AlertRepository(f"sqlite:///{tmp_path / 'control.db'}")
-    yield made
-    made.close()
+    with closing(ControlDatabase(f"sqlite:///{tmp_path / 'control.db'}")) as database:
+        yield AlertRepository(database)
 
 
 def test_given_an_alert_when_it_is_repeated_and_ends_then_it_is_one_alert(
@@ -77,13 +78,12 @@ def test_given_an_alert_that_comes_back_when_received_then_what_was_said_last_is
 
 def test_given_a_repository_when_opened_again_then_alerts_are_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'control.db'}"
-    first = AlertRepository(url)
-    first.receive(alerts_of(notification()), at=NOW)
-    first.close()
-    second = AlertRepository(url)
+    with closing(ControlDatabase(url)) as database:
+        AlertRepository(database).receive(alerts_of(notification()), at=NOW)
+    with closing(ControlDatabase(url)) as again:
+        kept = AlertRepository(again).find("firing")
 
-    assert [alert.fingerprint for alert in second.find("firing")] == ["8d1c4f"]
-    second.close()
+    assert [alert.fingerprint for alert in kept] == ["8d1c4f"]
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,12 @@ class FindingRepository:
 
     Parameters
     ----------
-    url : str
-        Of the control database.
+    database : ControlDatabase
+        Whoever opened it closes it.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = ControlDatabase(url)
-
-    def close(self) -> None:
-        self._database.close()
+    def __init__(self, database: ControlDatabase) -> None:
+        self._database = database
 
     def add(self, finding: Finding) -> Finding:
         """Keep a finding and return it with its number."""

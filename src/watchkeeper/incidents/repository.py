@@ -19,15 +19,12 @@ class AlertRepository:
 
     Parameters
     ----------
-    url : str
-        Of the control database.
+    database : ControlDatabase
+        Whoever opened it closes it.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = ControlDatabase(url)
-
-    def close(self) -> None:
-        self._database.close()
+    def __init__(self, database: ControlDatabase) -> None:
+        self._database = database
 
     def receive(self, received: Sequence[Alert], *, at: datetime) -> list[Alert]:
         """Keep alerts, all or none, and return those that are new or have changed their status.
