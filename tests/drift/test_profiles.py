@@ -13,6 +13,7 @@ from watchkeeper.drift import DataDriftDetector, Profile
 from watchkeeper.drift.compare import (
     chi_squared_between,
     ks_against_profile,
+    ks_between_all,
     ks_between_profiles,
 )
 from watchkeeper.errors import IntegrityError, InvalidValueError
@@ -263,3 +264,19 @@ def test_given_a_profile_when_a_method_needs_rows_then_that_is_said_of_the_featu
     assert report.features["w"].error is None
     with pytest.raises(InvalidValueError, match="0 rows"):
         DataDriftDetector(Profile.of({"x": pa.nulls(0, pa.float64())}))
+
+
+def test_given_many_columns_when_compared_together_then_each_is_as_compared_alone() -> None:
+    rng = np.random.default_rng(11)
+    samples = [
+        rng.normal(size=30_000),
+        np.where(rng.random(30_000) < 0.3, np.inf, rng.normal(size=30_000)),
+        np.where(rng.random(30_000) < 0.3, -np.inf, rng.normal(size=30_000)),
+        np.full(300, 2.0),
+        rng.integers(0, 7, 300).astype(float),
+    ]
+    columns = [Profile.of({"x": sample}).columns["x"] for sample in samples]
+    pairs = [(first, second) for first in columns for second in columns]
+
+    assert ks_between_all(pairs) == [ks_between_profiles(*pair) for pair in pairs]
+    assert ks_between_all([]) == []

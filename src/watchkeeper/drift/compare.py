@@ -9,6 +9,8 @@
 (0.05, 0.1587)
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from watchkeeper.errors import InvalidValueError
@@ -17,21 +19,27 @@ from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.profiles.profile import ColumnProfile
 from watchkeeper.profiles.sketches import Floats, Steps
 from watchkeeper.stats import TwoSampleTest, chi_squared
-from watchkeeper.stats.ks import asymptotic_p_value
+from watchkeeper.stats.ks import asymptotic_p_value, asymptotic_p_values
+from watchkeeper.stats.sample import Sample
 
-__all__ = ["chi_squared_between", "ks_against_profile", "ks_between_profiles"]
+__all__ = [
+    "chi_squared_between",
+    "ks_against_profile",
+    "ks_between_all",
+    "ks_between_profiles",
+]
 
 _SURE = 20  # times its error that a label must occur to be compared by itself
 
 
-def ks_against_profile(reference: ColumnProfile, current: Floats) -> TwoSampleTest:
+def ks_against_profile(reference: ColumnProfile, current: Floats | Sample) -> TwoSampleTest:
     """Test whether a sample comes from the distribution of a profile.
 
     Parameters
     ----------
     reference : ColumnProfile
         Of numbers or times.
-    current : array_like of float, shape (n,), sorted
+    current : array_like of float, shape (n,), or Sample
         Without NaN; times in seconds.
 
     Returns
@@ -49,19 +57,17 @@ def ks_against_profile(reference: ColumnProfile, current: Floats) -> TwoSampleTe
 
     Notes
     -----
-    The sample is looked up at the values the profile kept, about a thousand, so the cost beyond
-    sorting it does not grow with its size. With very large samples the error of the profile may
-    exceed what the test would call chance: judge by the effect size, too.
+    The sample is counted at the values the profile kept, about a thousand, and need not be sorted
+    for it. With very large samples the error of the profile may exceed what the test would call
+    chance: judge by the effect size, too.
     """
     ours = _numbers("reference", reference)
-    values = np.asarray(current, dtype=np.float64)
-    if not len(values):
+    sample = current if isinstance(current, Sample) else Sample(np.asarray(current, np.float64))
+    if not len(sample):
         raise InvalidValueError("current", "an empty sample", "at least one value")
-    steps, size = ours.steps, len(values)
-    distance = max(
-        _furthest(steps.left, np.searchsorted(values, steps.edges, side="left") / size),
-        _furthest(steps.right, np.searchsorted(values, steps.edges, side="right") / size),
-    )
+    steps, size = ours.steps, len(sample)
+    below, upto = sample.ranks(steps.edges)
+    distance = max(_furthest(steps.left, below / size), _furthest(steps.right, upto / size))
     return _test(distance, ours.size, size)
 
 
@@ -80,11 +86,21 @@ def ks_between_profiles(reference: ColumnProfile, current: ColumnProfile) -> Two
     InvalidValueError
         If they are not both of numbers or both of times, or one of them has no values.
     """
-    first, second = _numbers("reference", reference), _numbers("current", current)
-    if first.kind != second.kind:
-        raise InvalidValueError("current", f"a column of kind {second.kind}", first.kind)
-    distance = max(_apart(first.steps, second.steps), _apart(second.steps, first.steps))
-    return _test(distance, first.size, second.size)
+    return ks_between_all([(reference, current)])[0]
+
+
+def ks_between_all(pairs: Sequence[tuple[ColumnProfile, ColumnProfile]]) -> list[TwoSampleTest]:
+    """Return `ks_between_profiles` of many columns; together their p-values cost less than half."""
+    distances, sizes = [], []
+    for reference, current in pairs:
+        first, second = _numbers("reference", reference), _numbers("current", current)
+        if first.kind != second.kind:
+            raise InvalidValueError("current", f"a column of kind {second.kind}", first.kind)
+        there, back = _apart(first.steps, second.steps), _apart(second.steps, first.steps)
+        distances.append(max(there, back))
+        sizes.append((first.size, second.size))
+    p_values = asymptotic_p_values(distances, sizes)
+    return [TwoSampleTest(d, p, d) for d, p in zip(distances, p_values, strict=True)]
 
 
 def chi_squared_between(reference: ColumnProfile, current: ColumnProfile) -> TwoSampleTest:

@@ -72,7 +72,7 @@ def _of_numbers(reference: Numbers, current: Numbers) -> Distribution:
 def _counted(
     column: Numbers, inner: np.ndarray[tuple[int], np.dtype[np.float64]]
 ) -> tuple[int, ...]:
-    below = np.searchsorted(column.values, inner, side="left")
+    below, _ = column.sample.ranks(inner)
     return tuple(np.diff(below, prepend=0, append=column.size).tolist())
 
 

@@ -50,7 +50,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 _BINS = 10  # of a number, with as many values of the reference in each: the convention of PSI
 
 OF_NUMBERS: Mapping[str, Callable[..., TwoSampleTest]] = {
-    "KS-test": ks_of_sorted,
+    KS: ks_of_sorted,
     "Anderson-Darling": anderson_darling,
     "Cramér-von Mises": cramer_von_mises,
     "Wasserstein": wasserstein_test,
@@ -97,7 +97,7 @@ def _binned(reference: Numbers, current: Numbers) -> tuple[npt.NDArray[Any], npt
     places = np.linspace(0, reference.size - 1, _BINS + 1).astype(np.intp)[1:-1]
     inner = np.unique(reference.values[places])
     before, now = (
-        np.diff(np.searchsorted(each.values, inner, side="right"), prepend=0, append=each.size)
+        np.diff(each.sample.ranks(inner)[1], prepend=0, append=each.size)
         for each in (reference, current)
     )
     return before, now

@@ -1,5 +1,6 @@
 """References: what a column is compared with, whether its rows are at hand or only its profile."""
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import narwhals as nw
@@ -22,6 +23,7 @@ from watchkeeper.profiles.columns import (
 from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.profiles.profile import ColumnProfile, Profile
 from watchkeeper.stats import TwoSampleTest
+from watchkeeper.stats.sample import Sample
 
 __all__ = [
     "Current",
@@ -67,12 +69,19 @@ def prepared(data: object) -> tuple[int, dict[str, Reference]]:
     else:
         frame = frame_of(data, "reference_data")
         rows = len(frame)
-        columns = {name: column_or_error(frame[name]) for name in frame.columns if rows}
+        columns = {name: _sorted(column_or_error(frame[name])) for name in frame.columns if rows}
     if not rows or not columns:
         raise InvalidValueError(
             "reference_data", f"{rows} rows, {len(columns)} columns", "some of both"
         )
     return rows, columns
+
+
+def _sorted(column: Current) -> Current:
+    """Return a column of a reference: sorted once, and apart from the data it came from."""
+    if isinstance(column, Numbers):
+        return replace(column, sample=Sample.of_sorted(column.values))
+    return column
 
 
 def _kept(column: ColumnProfile) -> Reference:
@@ -150,7 +159,7 @@ def _against_profile(
     reference: NumberProfile | CategoryProfile, current: Column, method: str
 ) -> TwoSampleTest | str:
     if isinstance(reference, NumberProfile) and isinstance(current, Numbers) and method == KS:
-        return ks_against_profile(reference, current.values)
+        return ks_against_profile(reference, current.sample)
     if isinstance(reference, CategoryProfile) and method == CHI_SQUARED:
         return chi_squared_between(reference, CategoryProfile.of(as_categories(current)))
     return f"{method} needs the rows of the reference, and a profile has none"
@@ -162,7 +171,7 @@ def drawn_together(reference: Reference, current: Current) -> Distribution | Non
         return None
     if isinstance(reference, NumberProfile):
         shares = (np.arange(_DRAWN) + 0.5) / _DRAWN
-        return distribution_of(Numbers(reference.quantile(shares), 0), current)
+        return distribution_of(Numbers(Sample.of_sorted(reference.quantile(shares)), 0), current)
     if isinstance(reference, CategoryProfile):
         return distribution_of(Categories(reference.counts(), 0), current)
     if is_categorical(reference):

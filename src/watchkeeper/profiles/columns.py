@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.stats.sample import Sample
 
 __all__ = ["Categories", "Column", "Numbers", "as_categories", "column_of", "frame_of"]
 
@@ -27,21 +28,27 @@ class Numbers:
 
     Attributes
     ----------
-    values : numpy.ndarray of float, sorted, without NaN
+    sample : Sample
+        Its values; sorted when that is asked for.
     missing : int
     whole : bool
         Whether the column holds whole numbers by its type.
     """
 
-    values: npt.NDArray[np.float64]
+    sample: Sample
     missing: int
     whole: bool = False
 
     kind = "number"
 
     @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """The values, sorted."""
+        return self.sample.values
+
+    @property
     def size(self) -> int:
-        return len(self.values)
+        return len(self.sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +113,10 @@ def column_of(series: nw.Series[Any]) -> Column:
     if dtype == nw.Boolean:
         return _numeric_categories(_floats(series))
     if dtype.is_numeric():
-        values = np.sort(_floats(series))  # NaN comes last
-        known = values[: np.searchsorted(values, np.nan)]
-        return Numbers(known, len(values) - len(known), dtype.is_integer())
+        values = _floats(series)
+        nothing = np.isnan(values)
+        known = values[~nothing] if nothing.any() else values
+        return Numbers(Sample(known), len(values) - len(known), dtype.is_integer())
     if dtype.is_temporal():
         return _moments(series)
     if dtype in {nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown}:
@@ -129,7 +137,7 @@ def looks_coded(column: Column) -> bool:
     return (
         isinstance(column, Numbers)
         and column.whole
-        and len(column.values) > 0
+        and column.size > 0
         and len(np.unique(column.values)) <= _FEW
     )
 
@@ -169,7 +177,7 @@ def _moments(series: nw.Series[Any]) -> Numbers:
     known = arrow.drop_null()
     width = pa.int64() if known.type.bit_width == 64 else pa.int32()
     values = known.cast(width).to_numpy(zero_copy_only=False) / _PER_SECOND[known.type.unit]
-    return Numbers(np.sort(values), arrow.null_count)
+    return Numbers(Sample(values), arrow.null_count)
 
 
 def _words(series: nw.Series[Any]) -> Categories:

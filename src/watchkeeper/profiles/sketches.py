@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -57,18 +58,16 @@ class Steps:
 
     def at(self, points: Floats) -> tuple[Floats, Floats]:
         """Return the share below each point, and up to and with it."""
-        place = np.searchsorted(self.edges, points, side="right")  # edges up to each point
-        start, before = self.edges[place - 1], np.append(0.0, self.right)[place]
-        on = (start == points) & (place > 0)
-        rise = np.append(0.0, self.left[1:] - self.right[:-1])
-        if rise.any():
-            width = np.append(1.0, np.diff(self.edges))
-            inside = place % len(self.edges)  # the first stretch and the last have no rise
-            with np.errstate(invalid="ignore"):
-                way = (points - start) / width[inside]
-            way = np.where(np.isfinite(way), way, 0.5)  # next to infinity: half way
-            before = before + rise[inside] * np.where(on, 0.0, way)
-        return np.where(on, self.left[place - 1], before), before
+        edges = np.repeat(self.edges, 2)  # each edge is a jump from its left share to its right one
+        shares = np.empty(len(edges))
+        shares[::2], shares[1::2] = self.left, self.right
+        upto = np.interp(points, edges, shares, left=0.0)
+        below = upto.copy()
+        place = np.searchsorted(self.edges, points)  # the first edge that is not below the point
+        place[place == len(self.edges)] = 0
+        on = self.edges[place] == points
+        below[on] = self.left[place[on]]
+        return below, upto
 
 
 @dataclass(frozen=True)
@@ -164,13 +163,13 @@ class QuantileSketch:
             least, most = np.frombuffer(self.data, "<f8", 2, _HEAD.size + 4 * self._levels)
             items = np.concatenate(([least], items, [most]))
             upto = np.concatenate(([0], upto, [self.size]))
-        last = np.append(items[1:] != items[:-1], True)
+        jumps = np.flatnonzero(items[1:] != items[:-1])  # the last of each run of equal items
+        last = np.concatenate((jumps, [len(items) - 1]))
         right = upto[last] / self.size
-        left = np.append(0.0, right[:-1])
+        left = np.concatenate(([0.0], right[:-1]))
         if self.rank_error:
-            once = np.append(True, last[:-1])[last]
-            amid = (left + right) / 2
-            left, right = np.where(once, amid, left), np.where(once, amid, right)
+            once = np.diff(last, prepend=-1) == 1
+            left[once] = right[once] = (left[once] + right[once]) / 2
         return Steps(items[last], left, right)
 
     def merge(self, other: "QuantileSketch") -> "QuantileSketch":
@@ -185,10 +184,10 @@ class QuantileSketch:
 
     def _items(self) -> tuple[Floats, npt.NDArray[np.int64]]:
         levels = self._levels
-        starts = np.frombuffer(self.data, "<u4", levels, _HEAD.size).astype(np.int64)
+        starts = struct.unpack_from(f"<{levels}I", self.data, _HEAD.size)
         items = np.frombuffer(self.data, "<f8", offset=_HEAD.size + 4 * levels)[2:]
-        sizes = np.diff(starts, append=starts[0] + len(items))
-        return items, np.repeat(np.int64(1) << np.arange(levels), sizes)
+        sizes = [b - a for a, b in pairwise((*starts, starts[0] + len(items)))]
+        return items, np.repeat([1 << level for level in range(levels)], sizes)
 
 
 @lru_cache

@@ -1,6 +1,7 @@
 """Two-sample Kolmogorov-Smirnov test: the largest distance between two distribution functions."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from watchkeeper.stats.two_sample import TwoSampleTest
 
 __all__ = [
     "asymptotic_p_value",
+    "asymptotic_p_values",
     "distance_of_sorted",
     "ks_of_sorted",
     "ks_two_sample",
@@ -78,13 +80,29 @@ def asymptotic_p_value(distance: float, m: int, n: int) -> float:
     m, n : int
         Sizes of the samples.
     """
+    return asymptotic_p_values([distance], [(m, n)])[0]
+
+
+def asymptotic_p_values(
+    distances: Sequence[float], sizes: Sequence[tuple[int, int]]
+) -> list[float]:
+    """Return `asymptotic_p_value` of many tests, each with the sizes of its two samples."""
     from scipy.stats import kstwo
 
-    larger, smaller = float(max(m, n)), float(min(m, n))
-    effective = max(1.0, np.round(larger * smaller / (larger + smaller)))
-    if effective > _MANY and _FAR <= effective * distance * distance < _ZERO:
-        return min(1.0, 2.0 * _one_sided(distance, effective))
-    return float(np.clip(kstwo.sf(distance, effective), 0.0, 1.0))
+    if not distances:
+        return []
+    smaller, larger = np.sort(np.array(sizes, dtype=np.float64), axis=1).T
+    effective = np.maximum(1.0, np.round(larger * smaller / (larger + smaller)))
+    apart = np.array(distances, dtype=np.float64)
+    squared = effective * apart * apart
+    stepped = (effective > _MANY) & (squared >= _FAR) & (squared < _ZERO)
+    p_values = np.empty(len(apart))
+    if not stepped.all():
+        p_values[~stepped] = kstwo.sf(apart[~stepped], effective[~stepped])
+    for k in np.flatnonzero(stepped):
+        p_values[k] = 2.0 * _one_sided(float(apart[k]), float(effective[k]))
+    clipped: list[float] = np.clip(p_values, 0.0, 1.0).tolist()
+    return clipped
 
 
 def _one_sided(distance: float, size: float) -> float:
