@@ -13,6 +13,15 @@ from watchkeeper.stats.chi_squared import chi_squared
 from watchkeeper.stats.counts import total_variation
 from watchkeeper.stats.cramer_von_mises import cramer_von_mises
 from watchkeeper.stats.g_test import g_test
+from watchkeeper.stats.group_sequential import (
+    GroupSequentialTest,
+    group_sequential_bounds,
+    group_sequential_inflation,
+    group_sequential_power,
+    group_sequential_test,
+    repeated_interval,
+    repeated_p_value,
+)
 from watchkeeper.stats.hellinger import hellinger_distance, hellinger_test
 from watchkeeper.stats.intervals import wilson
 from watchkeeper.stats.jensen_shannon import jensen_shannon_distance, jensen_shannon_test
@@ -25,6 +34,7 @@ from watchkeeper.stats.two_sample import TwoSampleTest
 from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
 
 __all__ = [
+    "GroupSequentialTest",
     "RateDropDetector",
     "RocAuc",
     "TwoSampleTest",
@@ -34,6 +44,10 @@ __all__ = [
     "cramer_von_mises",
     "fisher_exact",
     "g_test",
+    "group_sequential_bounds",
+    "group_sequential_inflation",
+    "group_sequential_power",
+    "group_sequential_test",
     "hellinger_distance",
     "hellinger_test",
     "jensen_shannon_distance",
@@ -41,6 +55,8 @@ __all__ = [
     "ks_two_sample",
     "population_stability_index",
     "psi_test",
+    "repeated_interval",
+    "repeated_p_value",
     "roc_auc",
     "total_variation",
     "total_variation_test",
