@@ -10,6 +10,12 @@
 from watchkeeper.stats.anderson_darling import anderson_darling
 from watchkeeper.stats.auc import RocAuc, roc_auc
 from watchkeeper.stats.chi_squared import chi_squared
+from watchkeeper.stats.conditional import (
+    ConditionalTest,
+    ExactSequentialTest,
+    conditional_test,
+    exact_group_sequential_test,
+)
 from watchkeeper.stats.counts import total_variation
 from watchkeeper.stats.cramer_von_mises import cramer_von_mises
 from watchkeeper.stats.g_test import g_test
@@ -34,6 +40,8 @@ from watchkeeper.stats.two_sample import TwoSampleTest
 from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
 
 __all__ = [
+    "ConditionalTest",
+    "ExactSequentialTest",
     "GroupSequentialTest",
     "RateDropDetector",
     "RocAuc",
@@ -41,7 +49,9 @@ __all__ = [
     "adjusted",
     "anderson_darling",
     "chi_squared",
+    "conditional_test",
     "cramer_von_mises",
+    "exact_group_sequential_test",
     "fisher_exact",
     "g_test",
     "group_sequential_bounds",

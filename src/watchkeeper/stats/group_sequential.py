@@ -23,6 +23,7 @@ __all__ = [
     "group_sequential_inflation",
     "group_sequential_power",
     "group_sequential_test",
+    "increasing_fractions",
     "repeated_interval",
     "repeated_p_value",
 ]
@@ -188,7 +189,7 @@ def group_sequential_bounds(
     >>> [round(bound, 3) for bound in group_sequential_bounds([0.2, 0.4, 0.6, 0.8, 1.0])]
     [4.877, 3.357, 2.68, 2.29, 2.031]
     """
-    times = _times(fractions)
+    times = increasing_fractions(fractions)
     spent = [alpha_spent(fraction, alpha, spending) for fraction in times]
     return _bounds(times, tuple(spent))
 
@@ -308,7 +309,7 @@ def repeated_p_value(
     0.0325
     """
     statistics = np.abs(_statistics(z, fractions))
-    times = _times(fractions)
+    times = increasing_fractions(fractions)
 
     def margin(log_alpha: float) -> float:
         alpha = float(np.exp(log_alpha))
@@ -352,7 +353,7 @@ def group_sequential_power(
     >>> round(sum(ends.upper), 3), round(ends.expected_fraction, 3)
     (0.79, 0.809)
     """
-    times = _times(fractions)
+    times = increasing_fractions(fractions)
     if not isfinite(drift):
         raise InvalidValueError("drift", drift, "a finite number")
     if len(bounds) != len(times) or not all(bound > 0 for bound in bounds):
@@ -402,13 +403,36 @@ def group_sequential_inflation(
     >>> round(group_sequential_inflation([0.2, 0.4, 0.6, 0.8, 1.0]), 4)
     1.0247
     """
-    times = _times(fractions)
+    times = increasing_fractions(fractions)
     _require_level("alpha", alpha)
     if times[-1] != 1:
         raise InvalidValueError("fractions", times[-1], "a plan whose last look is at 1")
     if not alpha / 2 < power < 1:
         raise InvalidValueError("power", power, f"above {alpha / 2} and below 1")
     return _inflation(times, alpha, power, spending)
+
+
+def increasing_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
+    """Return the information at each look, once it is known to be above 0 and to increase.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is not, or there is no look.
+    """
+    times = tuple(float(fraction) for fraction in fractions)
+    if not times or not all(isfinite(time) and time > 0 for time in times):
+        raise InvalidValueError(
+            "fractions", list(fractions), "at least one share of the planned information above 0"
+        )
+    if any(later - time < _SMALLEST_GAP * later for time, later in pairwise(times)):
+        raise InvalidValueError(
+            "fractions",
+            list(fractions),
+            "increasing shares of the planned information",
+            "Where nothing has come since the last look, keep that look.",
+        )
+    return times
 
 
 @lru_cache(maxsize=256)
@@ -516,22 +540,6 @@ def _bound(paths: _Paths, time: float, spends: float) -> float:
     if spends < _TRACEABLE or left(widest) >= 0:
         return widest
     return float(brentq(left, 0.0, widest, xtol=1e-10))
-
-
-def _times(fractions: Sequence[float]) -> tuple[float, ...]:
-    times = tuple(float(fraction) for fraction in fractions)
-    if not times or not all(isfinite(time) and time > 0 for time in times):
-        raise InvalidValueError(
-            "fractions", list(fractions), "at least one share of the planned information above 0"
-        )
-    if any(later - time < _SMALLEST_GAP * later for time, later in pairwise(times)):
-        raise InvalidValueError(
-            "fractions",
-            list(fractions),
-            "increasing shares of the planned information",
-            "Where nothing has come since the last look, keep that look.",
-        )
-    return times
 
 
 def _statistics(z: Sequence[float], fractions: Sequence[float]) -> list[float]:
