@@ -16,6 +16,15 @@ from watchkeeper.stats.conditional import (
     conditional_test,
     exact_group_sequential_test,
 )
+from watchkeeper.stats.confidence_sequences import (
+    AnytimeTest,
+    anytime_means,
+    anytime_proportions,
+    comparison_information,
+    confidence_sequence,
+    mixture_e_value,
+    sequence_p_value,
+)
 from watchkeeper.stats.counts import total_variation
 from watchkeeper.stats.cramer_von_mises import cramer_von_mises
 from watchkeeper.stats.g_test import g_test
@@ -40,6 +49,7 @@ from watchkeeper.stats.two_sample import TwoSampleTest
 from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
 
 __all__ = [
+    "AnytimeTest",
     "ConditionalTest",
     "ExactSequentialTest",
     "GroupSequentialTest",
@@ -48,8 +58,12 @@ __all__ = [
     "TwoSampleTest",
     "adjusted",
     "anderson_darling",
+    "anytime_means",
+    "anytime_proportions",
     "chi_squared",
+    "comparison_information",
     "conditional_test",
+    "confidence_sequence",
     "cramer_von_mises",
     "exact_group_sequential_test",
     "fisher_exact",
@@ -63,11 +77,13 @@ __all__ = [
     "jensen_shannon_distance",
     "jensen_shannon_test",
     "ks_two_sample",
+    "mixture_e_value",
     "population_stability_index",
     "psi_test",
     "repeated_interval",
     "repeated_p_value",
     "roc_auc",
+    "sequence_p_value",
     "total_variation",
     "total_variation_test",
     "wasserstein_distance",
