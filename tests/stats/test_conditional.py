@@ -25,7 +25,7 @@ def test_given_one_table_when_tested_then_the_tails_are_those_of_fishers_test(
     bad_control, control, bad, treatment = table
     test = conditional_test(*table)
 
-    rows = [[bad, treatment - bad], [bad_control, control - bad_control]]
+    rows = np.array([[bad, treatment - bad], [bad_control, control - bad_control]])
     assert test.greater == pytest.approx(fisher_exact(rows, alternative="greater")[1], rel=1e-9)
     assert test.less == pytest.approx(fisher_exact(rows, alternative="less")[1], rel=1e-9)
     assert test.p_value == pytest.approx(min(1.0, 2 * min(test.greater, test.less)))
@@ -46,7 +46,7 @@ def test_given_two_strata_when_tested_then_their_events_add_up(
         hypergeom(control + treated, bad_control + bad, treated).pmf(counts)
         for bad_control, control, bad, treated in (one, two)
     ]
-    both = np.convolve(*chances)
+    both = np.convolve(chances[0], chances[1])
     assert test.events == one[2] + two[2]
     assert test.greater == pytest.approx(both[test.events :].sum(), rel=1e-7)
     assert test.less == pytest.approx(both[: test.events + 1].sum(), rel=1e-7)

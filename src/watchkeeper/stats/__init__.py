@@ -44,6 +44,12 @@ from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.multiplicity import adjusted
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
 from watchkeeper.stats.psi import population_stability_index, psi_test
+from watchkeeper.stats.sample_ratio import (
+    SampleRatioTest,
+    SequentialSampleRatio,
+    sample_ratio_test,
+    sequential_sample_ratio,
+)
 from watchkeeper.stats.sequential import RateDropDetector
 from watchkeeper.stats.two_sample import TwoSampleTest
 from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
@@ -55,6 +61,8 @@ __all__ = [
     "GroupSequentialTest",
     "RateDropDetector",
     "RocAuc",
+    "SampleRatioTest",
+    "SequentialSampleRatio",
     "TwoSampleTest",
     "adjusted",
     "anderson_darling",
@@ -83,7 +91,9 @@ __all__ = [
     "repeated_interval",
     "repeated_p_value",
     "roc_auc",
+    "sample_ratio_test",
     "sequence_p_value",
+    "sequential_sample_ratio",
     "total_variation",
     "total_variation_test",
     "wasserstein_distance",
