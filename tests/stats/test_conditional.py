@@ -184,6 +184,7 @@ def test_given_a_tenfold_rate_when_tested_then_it_crosses_soon() -> None:
         lambda: exact_group_sequential_test([1, 1], [9, 9], [1, 1], [9, 9], [1.0]),
         lambda: exact_group_sequential_test([1, 1], [9, 9], [1, 1], [9, 9], [1.0, 0.5]),
         lambda: exact_group_sequential_test([1], [9], [1], [9], [1.0], 1.5),
+        lambda: exact_group_sequential_test([[]], [[]], [[]], [[]], [1.0]),
     ],
 )
 def test_given_bad_arguments_when_called_then_it_is_a_clear_error(call: Any) -> None:

@@ -175,7 +175,8 @@ def exact_group_sequential_test(
         the look at which their outcome is known.
     fractions : sequence of float, one a look
         Information over the planned information, increasing. It may depend on the totals, but not
-        on which arm had the events.
+        on which arm had the events. A test that ends with less than planned may pass 1 for its last
+        look, if its end did not depend on what was seen.
     alpha : float
         Two-sided error rate over all looks, half of it on each side.
     spending : {"obrien_fleming", "pocock"}
@@ -216,7 +217,7 @@ def exact_group_sequential_test(
     """
     times = increasing_fractions(fractions)
     cells = _cells(control_events, control_total, treatment_events, treatment_total)
-    if cells.ndim not in {2, 3} or cells.shape[1] != len(times):
+    if cells.ndim not in {2, 3} or cells.shape[1] != len(times) or not cells.size:
         raise InvalidValueError(
             "control_events", f"shape {cells.shape[1:]}", f"{len(times)} rows, one a fraction"
         )

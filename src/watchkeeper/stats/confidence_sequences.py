@@ -247,6 +247,7 @@ def anytime_proportions(
     planned_information : float
         Where the sequence is narrowest, from `comparison_information`.
     alpha : float
+        Two-sided; who asks about one side only, as a guardrail does, may pass twice the rate.
     min_events : int
         Events and non-events that each arm has to have for a verdict. Below, a normal approximation
         does not hold and nothing is said.

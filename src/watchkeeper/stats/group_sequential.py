@@ -155,8 +155,10 @@ def group_sequential_bounds(
         Information at each look over the planned information, increasing; as it came, equally
         spaced or not. Beyond 1 the design over-ran: the first look at 1 or later spends what is
         left, and later ones have nothing to spend, so that their bound is infinite.
+        A test that ends with less, on a day that did not depend on what was seen, may pass 1 for
+        its last look: the bound is then a little high.
     alpha : float
-        Two-sided error rate over all looks.
+        Two-sided error rate over all looks. Each side has half of it.
     spending : {"obrien_fleming", "pocock"}
 
     Returns
