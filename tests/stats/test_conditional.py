@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact, hypergeom, norm
 
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.stats.conditional import conditional_test, exact_group_sequential_test
+from watchkeeper.stats.conditional import (
+    conditional_test,
+    exact_group_sequential_test,
+    exact_repeated_p_value,
+)
 from watchkeeper.stats.group_sequential import alpha_spent, group_sequential_bounds
 
 
@@ -159,6 +163,31 @@ def test_given_a_rare_event_and_a_small_arm_when_simulated_then_each_side_holds_
     allowed = 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)
     assert above / runs <= allowed
     assert below / runs <= allowed
+
+
+@given(
+    bad=st.lists(st.integers(0, 20), min_size=3, max_size=3),
+    worse=st.lists(st.integers(0, 12), min_size=3, max_size=3),
+)
+@settings(max_examples=30)
+def test_given_any_counts_when_tested_then_the_p_value_tells_the_same(
+    bad: list[int], worse: list[int]
+) -> None:
+    units, small, fractions = [100] * 3, [20] * 3, [0.3, 0.7, 1.0]
+
+    p_value = exact_repeated_p_value(bad, units, worse, small, fractions)
+
+    for alpha in (0.001, 0.01, 0.05, 0.3):
+        test = exact_group_sequential_test(bad, units, worse, small, fractions, alpha)
+        if abs(p_value - alpha) > 1e-5 * alpha:
+            assert test.crossed == (p_value < alpha)
+
+
+def test_given_one_look_when_tested_then_the_p_value_is_the_two_sided_one() -> None:
+    p_value = exact_repeated_p_value([76], [38_000], [9], [2_000], [1.0])
+
+    assert p_value == pytest.approx(conditional_test(76, 38_000, 9, 2_000).p_value, rel=1e-5)
+    assert exact_repeated_p_value([0], [100], [0], [10], [1.0]) == 1.0
 
 
 def test_given_a_tenfold_rate_when_tested_then_it_crosses_soon() -> None:

@@ -29,6 +29,7 @@ class Looks:
         rng = np.random.default_rng(seed)
         control, treated = (np.broadcast_to(each, (runs, np.shape(each)[-1])) for each in units)
         bad, worse = rng.binomial(control, rates[0]), rng.binomial(treated, rates[1])
+        self.came = bad, control, worse, treated
         self.so_far = [np.cumsum(each, axis=1) for each in (bad, control, worse, treated)]
         if not stratified:
             bad, control, worse, treated = self.so_far
@@ -158,3 +159,9 @@ def test_given_a_ramp_while_the_base_rate_drifts_then_only_strata_keep_the_error
     assert np.mean(np.abs(split.z[:, -1]) >= 1.96) <= allowed(runs)
     assert share(np.abs(split.z) >= bounds) <= allowed(runs)
     assert share((np.abs(split.z) >= split.anytime(planned)) & (split.fewest >= 10)) <= 0.03
+    exact = [
+        exact_group_sequential_test(bad, control, worse, treated, fractions)
+        for bad, control, worse, treated in zip(*(each[:500] for each in split.came), strict=True)
+    ]
+    assert max(test.looks[-1].alpha_spent for test in exact) <= 0.05
+    assert np.mean([test.crossed for test in exact]) <= allowed(500)

@@ -15,6 +15,7 @@ from watchkeeper.stats.conditional import (
     ExactSequentialTest,
     conditional_test,
     exact_group_sequential_test,
+    exact_repeated_p_value,
 )
 from watchkeeper.stats.confidence_sequences import (
     AnytimeTest,
@@ -74,6 +75,7 @@ __all__ = [
     "confidence_sequence",
     "cramer_von_mises",
     "exact_group_sequential_test",
+    "exact_repeated_p_value",
     "fisher_exact",
     "g_test",
     "group_sequential_bounds",

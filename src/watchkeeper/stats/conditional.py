@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ __all__ = [
     "ExactSequentialTest",
     "conditional_test",
     "exact_group_sequential_test",
+    "exact_repeated_p_value",
 ]
 
 _Array = npt.NDArray[np.float64]
@@ -216,36 +218,103 @@ def exact_group_sequential_test(
     [(6, 8, False), (15, 9, True)]
     """
     times = increasing_fractions(fractions)
-    cells = _cells(control_events, control_total, treatment_events, treatment_total)
-    if cells.ndim not in {2, 3} or cells.shape[1] != len(times) or not cells.size:
-        raise InvalidValueError(
-            "control_events", f"shape {cells.shape[1:]}", f"{len(times)} rows, one a fraction"
-        )
-    cells = cells.reshape(4, len(times), -1)
+    given = (control_events, control_total, treatment_events, treatment_total)
+    looks = _followed(_Came.since(_looks(len(times), *given)), times, alpha, spending)
+    crossed_at = next((each.look for each in looks if each.crossed), None)
+    return ExactSequentialTest(looks, crossed_at is not None, crossed_at)
+
+
+def exact_repeated_p_value(
+    control_events: npt.ArrayLike,
+    control_total: npt.ArrayLike,
+    treatment_events: npt.ArrayLike,
+    treatment_total: npt.ArrayLike,
+    fractions: Sequence[float],
+    spending: Spending = "obrien_fleming",
+) -> float:
+    """Return the smallest error rate at which one of the looks so far would have crossed.
+
+    Parameters
+    ----------
+    control_events, control_total, treatment_events, treatment_total, fractions, spending
+        As for `exact_group_sequential_test`.
+
+    Returns
+    -------
+    float
+        At or below `alpha` when `exact_group_sequential_test` with that `alpha` crosses; to a
+        millionth of itself, between 1e-12 and 1.
+
+    Raises
+    ------
+    InvalidValueError
+        As for `exact_group_sequential_test`.
+
+    Examples
+    --------
+    >>> looks = [30, 26], [15_000] * 2, [6, 9], [790] * 2
+    >>> round(exact_repeated_p_value(*looks, fractions=[0.5, 1.0]), 7)
+    3.7e-06
+    """
+    times = increasing_fractions(fractions)
+    given = (control_events, control_total, treatment_events, treatment_total)
+    came = _Came.since(_looks(len(times), *given))
+
+    def crosses(alpha: float) -> bool:
+        return any(look.crossed for look in _followed(came, times, alpha, spending))
+
+    low, high = 1e-12, 1.0 - 1e-9
+    if not crosses(high):
+        return 1.0
+    while high > low * (1 + 1e-6):
+        middle = sqrt(low * high)
+        low, high = (low, middle) if crosses(middle) else (middle, high)
+    return high
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What came between two looks: its distribution, and what there is up to the second."""
+
+    sums: "_Sums"
+    events: int
+    expected: float
+
+    @classmethod
+    def since(cls, cells: npt.NDArray[np.int64]) -> "list[_Came]":
+        """Return one for each look of cells of shape (4, n_looks, n_strata)."""
+        came = []
+        for look in range(cells.shape[1]):
+            sums, so_far = _Sums.none(), cells[:, : look + 1].reshape(4, -1)
+            for cell in cells[:, look].T:
+                sums = sums.plus(_hypergeometric(cell, _NEAR))
+            came.append(cls(sums, int(so_far[2].sum()), _expected(so_far)))
+        return came
+
+
+def _followed(
+    came: Sequence[_Came], times: Sequence[float], alpha: float, spending: Spending
+) -> tuple[ExactLook, ...]:
+    """Carry the paths that have not crossed from look to look."""
     sums, above, below = _Sums.none(), 0.0, 0.0
     looks: list[ExactLook] = []
-    for look, fraction in enumerate(times):
-        for cell in cells[:, look].T:
-            sums = sums.plus(_hypergeometric(cell, _NEAR))
-        so_far = cells[:, : look + 1].reshape(4, -1)
-        events = int(so_far[2].sum())
+    for fraction, each in zip(times, came, strict=True):
         may = alpha_spent(fraction, alpha, spending) / 2
-        low, high, sums, under, over = sums.within(may - below, may - above)
+        low, high, sums, under, over = sums.plus(each.sums).within(may - below, may - above)
         below, above = below + under, above + over
         looks.append(
             ExactLook(
-                look=look + 1,
+                look=len(looks) + 1,
                 fraction=fraction,
-                events=events,
-                expected=_expected(so_far),
+                events=each.events,
+                expected=each.expected,
                 low=low,
                 high=high,
-                crossed=not low < events < high,
+                crossed=not low < each.events < high,
                 alpha_spent=below + above,
             )
         )
-    crossed_at = next((each.look for each in looks if each.crossed), None)
-    return ExactSequentialTest(tuple(looks), crossed_at is not None, crossed_at)
+    return tuple(looks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +384,16 @@ def _hypergeometric(cell: npt.NDArray[np.int64], reach: float) -> _Sums:
     )
     chances = np.exp(logs - logs.max())
     return _Sums(least, chances / chances.sum())
+
+
+def _looks(looks: int, *counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return counts of shape (4, looks, n_strata)."""
+    cells = _cells(*counts)
+    if cells.ndim not in {2, 3} or cells.shape[1] != looks or not cells.size:
+        raise InvalidValueError(
+            "control_events", f"shape {cells.shape[1:]}", f"{looks} rows, one a fraction"
+        )
+    return cells.reshape(4, looks, -1)
 
 
 def _cells(*counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
