@@ -249,7 +249,7 @@ def ramp(rng: np.random.Generator, runs: int, exact: int) -> None:
     whole, split = arms.pooled(), arms.stratified()
     planned = float(units * np.sum(weights * (1 - weights)))
     fractions = (np.cumsum(weights * (1 - weights) * units) / planned).tolist()
-    crossed = [arms.exactly(run, fractions)[0] for run in range(exact)]
+    crossed, level = zip(*(arms.exactly(run, fractions) for run in range(exact)), strict=True)
     for name, calls in (
         ("pooled, at the end", whole.naive()[:, -1]),
         ("stratified, at the end", split.naive()[:, -1]),
@@ -257,10 +257,11 @@ def ramp(rng: np.random.Generator, runs: int, exact: int) -> None:
         ("pooled, sequential", whole.sequential(fractions).any(axis=1)),
         ("stratified, naive at each step", split.naive().any(axis=1)),
         ("stratified, sequential", split.sequential(fractions).any(axis=1)),
-        ("stratified, exact", np.array(crossed)),
         ("stratified, anytime", split.anytime(planned).any(axis=1)),
+        ("stratified, exact", np.array(crossed)),
     ):
         print(f"  {name:<31} {share(calls)}")
+    print(f"  {'its own level, on average':<31} {np.mean(level):.4f}")
 
 
 def shares(rng: np.random.Generator, runs: int) -> None:
