@@ -8,6 +8,12 @@
 """
 
 from watchkeeper.stats.anderson_darling import anderson_darling
+from watchkeeper.stats.anytime import (
+    AnytimeTest,
+    anytime_means,
+    anytime_proportions,
+    comparison_information,
+)
 from watchkeeper.stats.auc import RocAuc, roc_auc
 from watchkeeper.stats.chi_squared import chi_squared
 from watchkeeper.stats.conditional import (
@@ -18,10 +24,6 @@ from watchkeeper.stats.conditional import (
     exact_repeated_p_value,
 )
 from watchkeeper.stats.confidence_sequences import (
-    AnytimeTest,
-    anytime_means,
-    anytime_proportions,
-    comparison_information,
     confidence_sequence,
     mixture_e_value,
     sequence_p_value,
@@ -32,11 +34,13 @@ from watchkeeper.stats.g_test import g_test
 from watchkeeper.stats.group_sequential import (
     GroupSequentialTest,
     group_sequential_bounds,
-    group_sequential_inflation,
-    group_sequential_power,
     group_sequential_test,
     repeated_interval,
     repeated_p_value,
+)
+from watchkeeper.stats.group_sequential_power import (
+    group_sequential_inflation,
+    group_sequential_power,
 )
 from watchkeeper.stats.hellinger import hellinger_distance, hellinger_test
 from watchkeeper.stats.intervals import wilson

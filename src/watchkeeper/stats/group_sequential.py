@@ -2,26 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from math import e, inf, isfinite, sqrt
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
+from watchkeeper.stats.score_paths import ScorePaths
 
 __all__ = [
-    "CrossingProbabilities",
     "GroupSequentialLook",
     "GroupSequentialTest",
     "Spending",
     "alpha_spent",
     "group_sequential_bounds",
-    "group_sequential_inflation",
-    "group_sequential_power",
     "group_sequential_test",
     "increasing_fractions",
     "repeated_interval",
@@ -30,10 +27,7 @@ __all__ = [
 
 Spending = Literal["obrien_fleming", "pocock"]
 
-_Array = npt.NDArray[np.float64]
 _SMALLEST_GAP = 1e-5  # of the information at a look: what the grid below resolves
-_REACH = 8.5  # standard deviations beyond which the density is nil
-_PANEL = 2.5  # widest panel, in standard deviations of the steps that meet in it
 _TRACEABLE = 1e-14  # alpha below this is spent without following the paths that cross
 
 
@@ -83,23 +77,6 @@ class GroupSequentialTest(Result):
     crossed: bool
     crossed_at: int | None
     bound: float
-
-
-@dataclass(frozen=True, slots=True)
-class CrossingProbabilities(Result):
-    """How a group-sequential test ends when there is an effect.
-
-    Attributes
-    ----------
-    upper, lower : tuple of float, one a look
-        Probability to cross the upper or the lower bound first at that look.
-    expected_fraction : float
-        Information at which it stops, on average; it stops at the last look at the latest.
-    """
-
-    upper: tuple[float, ...]
-    lower: tuple[float, ...]
-    expected_fraction: float
 
 
 def alpha_spent(
@@ -328,92 +305,6 @@ def repeated_p_value(
     return float(np.exp(brentq(margin, least, most, xtol=1e-9)))
 
 
-def group_sequential_power(
-    drift: float, fractions: Sequence[float], bounds: Sequence[float]
-) -> CrossingProbabilities:
-    """Return how likely each bound is crossed first, at a given effect.
-
-    Parameters
-    ----------
-    drift : float
-        Expected z-statistic at the planned information: the effect over its standard error there.
-        0 is the null hypothesis.
-    fractions : sequence of float
-        As for `group_sequential_bounds`.
-    bounds : sequence of float
-        One a look, from `group_sequential_bounds` or any other design.
-
-    Raises
-    ------
-    InvalidValueError
-        If the drift is not finite, or the bounds are not as many positive numbers as the fractions.
-
-    Examples
-    --------
-    >>> fractions = [0.2, 0.4, 0.6, 0.8, 1.0]
-    >>> ends = group_sequential_power(2.8016, fractions, group_sequential_bounds(fractions))
-    >>> round(sum(ends.upper), 3), round(ends.expected_fraction, 3)
-    (0.79, 0.809)
-    """
-    times = increasing_fractions(fractions)
-    if not isfinite(drift):
-        raise InvalidValueError("drift", drift, "a finite number")
-    if len(bounds) != len(times) or not all(bound > 0 for bound in bounds):
-        raise InvalidValueError("bounds", list(bounds), f"{len(times)} numbers above 0")
-    paths = _Paths.at_start(drift)
-    upper, lower = [], []
-    for look, (time, bound) in enumerate(zip(times, bounds, strict=True)):
-        upper.append(paths.above(bound * sqrt(time), time))
-        lower.append(paths.below(-bound * sqrt(time), time))
-        if look + 1 < len(times):
-            paths = paths.within(bound * sqrt(time), time, times[look + 1])
-    stopped = np.add(upper[:-1], lower[:-1])
-    expected = float(times[-1] - np.sum(stopped * (times[-1] - np.array(times[:-1]))))
-    return CrossingProbabilities(tuple(upper), tuple(lower), expected)
-
-
-def group_sequential_inflation(
-    fractions: Sequence[float],
-    alpha: float = 0.05,
-    power: float = 0.8,
-    spending: Spending = "obrien_fleming",
-) -> float:
-    """Return by how much the looks raise the sample size that a fixed test would need.
-
-    Parameters
-    ----------
-    fractions : sequence of float
-        Planned looks, the last at 1.
-    alpha, power : float
-        Two-sided error rate, and power in the right direction.
-    spending : {"obrien_fleming", "pocock"}
-
-    Returns
-    -------
-    float
-        The largest sample size, that of the last look, over the one of a fixed test of the same
-        `alpha` and `power`. On average it stops long before when there is an effect:
-        `group_sequential_power` says when.
-
-    Raises
-    ------
-    InvalidValueError
-        If the last look is not at 1, or `power` is not above ``alpha / 2`` and below 1.
-
-    Examples
-    --------
-    >>> round(group_sequential_inflation([0.2, 0.4, 0.6, 0.8, 1.0]), 4)
-    1.0247
-    """
-    times = increasing_fractions(fractions)
-    _require_level("alpha", alpha)
-    if times[-1] != 1:
-        raise InvalidValueError("fractions", times[-1], "a plan whose last look is at 1")
-    if not alpha / 2 < power < 1:
-        raise InvalidValueError("power", power, f"above {alpha / 2} and below 1")
-    return _inflation(times, alpha, power, spending)
-
-
 def increasing_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
     """Return the information at each look, once it is known to be above 0 and to increase.
 
@@ -438,86 +329,10 @@ def increasing_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=256)
-def _inflation(times: tuple[float, ...], alpha: float, power: float, spending: Spending) -> float:
-    from scipy.optimize import brentq
-    from scipy.special import ndtri
-
-    bounds = group_sequential_bounds(times, alpha, spending)
-
-    def short_of_power(drift: float) -> float:
-        return sum(group_sequential_power(drift, times, bounds).upper) - power
-
-    fixed = float(ndtri(power) - ndtri(alpha / 2))
-    drift = float(brentq(short_of_power, 0.0, 4 * fixed + 4, xtol=1e-9))
-    return (drift / fixed) ** 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Paths:
-    """Where the score process is, at the last look, on paths that have not crossed.
-
-    The process starts at 0, and over a step of information ``d`` it moves by a normal variable of
-    mean ``drift * d`` and variance ``d``.
-    """
-
-    drift: float
-    time: float
-    nodes: _Array
-    masses: _Array  # probability at each node
-
-    @classmethod
-    def at_start(cls, drift: float) -> "_Paths":
-        return cls(drift, 0.0, np.zeros(1), np.ones(1))
-
-    def above(self, level: float, time: float) -> float:
-        """Return the probability to be above a level at the next look."""
-        step = time - self.time
-        return _crossing(self.nodes + self.drift * step - level, self.masses, step)
-
-    def below(self, level: float, time: float) -> float:
-        step = time - self.time
-        return _crossing(level - self.nodes - self.drift * step, self.masses, step)
-
-    def within(self, level: float, time: float, following: float) -> "_Paths":
-        """Return the paths that are within plus and minus `level` at the next look."""
-        step = time - self.time
-        centre, reach = self.drift * time, _REACH * sqrt(time)
-        low, high = max(-level, centre - reach), min(level, centre + reach)
-        width = _PANEL * sqrt(min(step, following - time))
-        nodes, weights = _panels(low, high, width)
-        offsets = (nodes[:, None] - (self.nodes + self.drift * step)) / sqrt(step)
-        kernel = np.exp(-0.5 * offsets * offsets)
-        density = kernel @ self.masses / sqrt(2 * np.pi * step)
-        return _Paths(self.drift, time, nodes, weights * density)
-
-
-def _crossing(distances: _Array, masses: _Array, step: float) -> float:
-    from scipy.special import ndtr
-
-    return float(masses @ ndtr(distances / sqrt(step)))
-
-
-@cache
-def _rule() -> tuple[_Array, _Array]:
-    return np.polynomial.legendre.leggauss(8)
-
-
-def _panels(low: float, high: float, width: float) -> tuple[_Array, _Array]:
-    """Return nodes and weights of an integral from `low` to `high`."""
-    if low >= high:  # no path is left
-        return np.zeros(0), np.zeros(0)
-    edges = np.linspace(low, high, max(1, int(np.ceil((high - low) / width))) + 1)
-    half = (edges[1] - edges[0]) / 2
-    nodes, weights = _rule()
-    centres = (edges[:-1] + edges[1:]) / 2
-    return (centres[:, None] + half * nodes).ravel(), np.tile(half * weights, len(centres))
-
-
-@lru_cache(maxsize=256)
 def _bounds(times: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float, ...]:
     """Return the bounds at which `spent` is the probability to have crossed, without an effect."""
     bounds: list[float] = []
-    paths, before = _Paths.at_start(0.0), 0.0
+    paths, before = ScorePaths.at_start(0.0), 0.0
     for look, (time, now) in enumerate(zip(times, spent, strict=True)):
         bound = _bound(paths, time, now - before)
         bounds.append(bound)
@@ -527,7 +342,7 @@ def _bounds(times: tuple[float, ...], spent: tuple[float, ...]) -> tuple[float, 
     return tuple(bounds)
 
 
-def _bound(paths: _Paths, time: float, spends: float) -> float:
+def _bound(paths: ScorePaths, time: float, spends: float) -> float:
     from scipy.optimize import brentq
     from scipy.special import ndtri
 
