@@ -8,11 +8,40 @@
 """
 
 from watchkeeper.stats.anderson_darling import anderson_darling
+from watchkeeper.stats.anytime import (
+    AnytimeTest,
+    anytime_means,
+    anytime_proportions,
+    comparison_information,
+)
 from watchkeeper.stats.auc import RocAuc, roc_auc
 from watchkeeper.stats.chi_squared import chi_squared
+from watchkeeper.stats.conditional import (
+    ConditionalTest,
+    ExactSequentialTest,
+    conditional_test,
+    exact_group_sequential_test,
+    exact_repeated_p_value,
+)
+from watchkeeper.stats.confidence_sequences import (
+    confidence_sequence,
+    mixture_e_value,
+    sequence_p_value,
+)
 from watchkeeper.stats.counts import total_variation
 from watchkeeper.stats.cramer_von_mises import cramer_von_mises
 from watchkeeper.stats.g_test import g_test
+from watchkeeper.stats.group_sequential import (
+    GroupSequentialTest,
+    group_sequential_bounds,
+    group_sequential_test,
+    repeated_interval,
+    repeated_p_value,
+)
+from watchkeeper.stats.group_sequential_power import (
+    group_sequential_inflation,
+    group_sequential_power,
+)
 from watchkeeper.stats.hellinger import hellinger_distance, hellinger_test
 from watchkeeper.stats.intervals import wilson
 from watchkeeper.stats.jensen_shannon import jensen_shannon_distance, jensen_shannon_test
@@ -20,28 +49,57 @@ from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.multiplicity import adjusted
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
 from watchkeeper.stats.psi import population_stability_index, psi_test
+from watchkeeper.stats.sample_ratio import (
+    SampleRatioTest,
+    SequentialSampleRatio,
+    sample_ratio_test,
+    sequential_sample_ratio,
+)
 from watchkeeper.stats.sequential import RateDropDetector
 from watchkeeper.stats.two_sample import TwoSampleTest
 from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
 
 __all__ = [
+    "AnytimeTest",
+    "ConditionalTest",
+    "ExactSequentialTest",
+    "GroupSequentialTest",
     "RateDropDetector",
     "RocAuc",
+    "SampleRatioTest",
+    "SequentialSampleRatio",
     "TwoSampleTest",
     "adjusted",
     "anderson_darling",
+    "anytime_means",
+    "anytime_proportions",
     "chi_squared",
+    "comparison_information",
+    "conditional_test",
+    "confidence_sequence",
     "cramer_von_mises",
+    "exact_group_sequential_test",
+    "exact_repeated_p_value",
     "fisher_exact",
     "g_test",
+    "group_sequential_bounds",
+    "group_sequential_inflation",
+    "group_sequential_power",
+    "group_sequential_test",
     "hellinger_distance",
     "hellinger_test",
     "jensen_shannon_distance",
     "jensen_shannon_test",
     "ks_two_sample",
+    "mixture_e_value",
     "population_stability_index",
     "psi_test",
+    "repeated_interval",
+    "repeated_p_value",
     "roc_auc",
+    "sample_ratio_test",
+    "sequence_p_value",
+    "sequential_sample_ratio",
     "total_variation",
     "total_variation_test",
     "wasserstein_distance",
