@@ -88,6 +88,7 @@ _PREDICTIONS = {
             "score": {"type": "number"},
             "model_version": {"type": "string"},
             "variant": {"type": "string"},
+            "experiment": {"type": "string"},
             "unit_id": {"type": "string"},
             "request_id": {"type": "string"},
             "status": {"enum": ["success", "error"]},
