@@ -364,6 +364,10 @@ class Allocation:
         """The weights in basis points, by arm."""
         return {arm.key: arm.weight_bp for arm in self.arms}
 
+    def lists(self, unit: str) -> bool:
+        """Return whether there is an override for a unit."""
+        return unit in self._forced
+
     def assign(self, unit: str, attributes: Mapping[str, Any] | None = None) -> Assignment:
         """Return where a unit is.
 

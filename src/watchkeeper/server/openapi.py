@@ -44,6 +44,7 @@ _INFER = {
             "type": "object",
             "properties": {
                 "unit_id": {"type": "string"},
+                "force_variant": {"type": "string"},
                 "timestamp": {"type": "string", "format": "date-time"},
                 "tags": {"type": "object", "additionalProperties": {"type": "string"}},
             },
