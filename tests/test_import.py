@@ -8,7 +8,13 @@ HEAVY = ["fastapi", "starlette", "uvicorn", "sqlalchemy", "sklearn", "pandas", "
 
 @pytest.mark.parametrize(
     "module",
-    ["watchkeeper", "watchkeeper.drift", "watchkeeper.quality", "watchkeeper.cli"],
+    [
+        "watchkeeper",
+        "watchkeeper.drift",
+        "watchkeeper.quality",
+        "watchkeeper.experiments",
+        "watchkeeper.cli",
+    ],
 )
 def test_given_a_fresh_process_when_a_light_module_is_imported_then_nothing_heavy_comes_with_it(
     module: str,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
     from watchkeeper.errors import WatchkeeperError
     from watchkeeper.events import Outcome, Prediction
+    from watchkeeper.experiments import ABTestRouter, ModelVariant
     from watchkeeper.quality import ModelPerformanceMonitor
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.telemetry import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ABTestRouter",
     "AdvancedModelMonitor",
     "DataDriftDetector",
     "DriftReport",
@@ -42,6 +44,7 @@ __all__ = [
     "ModelMonitor",
     "ModelPerformanceMonitor",
     "ModelRegistry",
+    "ModelVariant",
     "Outcome",
     "Prediction",
     "WatchkeeperError",
@@ -51,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ABTestRouter": "watchkeeper.experiments",
     "AdvancedModelMonitor": "watchkeeper.telemetry",
     "DataDriftDetector": "watchkeeper.drift",
     "DriftReport": "watchkeeper.drift",
@@ -59,6 +63,7 @@ _HOMES = {
     "ModelMonitor": "watchkeeper.telemetry",
     "ModelPerformanceMonitor": "watchkeeper.quality",
     "ModelRegistry": "watchkeeper.registry",
+    "ModelVariant": "watchkeeper.experiments",
     "Outcome": "watchkeeper.events",
     "Prediction": "watchkeeper.events",
     "WatchkeeperError": "watchkeeper.errors",

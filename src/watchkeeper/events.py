@@ -72,7 +72,10 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, tag="prediction", ta
     prediction_id : str
         Unique within the model; the same id again is the same prediction.
     model, model_version, variant : str
-        Which model, which of its versions, and in which part of the traffic it answered.
+        Which model, which of its versions, and in which part of the traffic it answered: with an
+        `experiment`, the arm of it.
+    experiment : str, optional
+        The experiment whose arm answered, and its phase: ``NAME/PHASE``.
     timestamp, arrived_at : datetime
         Event time and arrival time, aware.
     features : dict of str to value
@@ -98,6 +101,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, tag="prediction", ta
     features: dict[str, Any]
     model_version: str = ""
     variant: str = "production"
+    experiment: str | None = None
     prediction: Any = None
     score: float | None = None
     status: Literal["success", "error"] = "success"
@@ -214,10 +218,10 @@ class EventWindow:
     window : Window
     rows : pyarrow.Table
         Sorted by `timestamp`. Columns: ``prediction_id``, ``unit_id``, ``request_id``,
-        ``model_version``, ``variant``, ``timestamp``, ``arrived_at``, ``status``, ``error``,
-        ``latency_ms``, ``prediction``, ``score``, ``tags``, ``as_text``, one ``feature.NAME`` a
-        feature (numbers are float64, words are dictionary-coded), and ``actual``,
-        ``actual_timestamp``, ``actual_arrived_at``, null where no outcome is known.
+        ``model_version``, ``variant``, ``experiment``, ``timestamp``, ``arrived_at``, ``status``,
+        ``error``, ``latency_ms``, ``prediction``, ``score``, ``tags``, ``as_text``, one
+        ``feature.NAME`` a feature (numbers are float64, words are dictionary-coded), and
+        ``actual``, ``actual_timestamp``, ``actual_arrived_at``, null where no outcome is known.
         ``as_text`` maps a column to the JSON text of a value that the column cannot hold; an
         explicit null is there as ``"null"``, so that it differs from an absent feature.
     versions : dict of str to int

@@ -203,8 +203,8 @@ def test_given_any_order_when_read_then_rows_are_by_event_time(log: Log) -> None
 def test_given_an_event_when_read_then_every_field_comes_back(log: Log) -> None:
     log.record(
         [
-            made("a", model_version="2", variant="canary", unit_id="u", request_id="r", score=0.25,
-                 latency_ms=1.5, tags={"site": "x"}, prediction="late",
+            made("a", model_version="2", variant="canary", experiment="exp/1", unit_id="u",
+                 request_id="r", score=0.25, latency_ms=1.5, tags={"site": "x"}, prediction="late",
                  features={"n": 1.5, "w": "UA", "t": True}),
             made("b", 1, status="error", error="it hung", prediction=None, score=None),
         ]
@@ -217,13 +217,14 @@ def test_given_an_event_when_read_then_every_field_comes_back(log: Log) -> None:
 
     assert {**first, "tags": dict(first["tags"])} == {
         "prediction_id": "a", "unit_id": "u", "request_id": "r", "model_version": "2",
-        "variant": "canary", "timestamp": START, "arrived_at": START, "status": "success",
-        "error": None, "latency_ms": 1.5, "prediction": "late", "score": 0.25,
+        "variant": "canary", "experiment": "exp/1", "timestamp": START, "arrived_at": START,
+        "status": "success", "error": None, "latency_ms": 1.5, "prediction": "late", "score": 0.25,
         "tags": {"site": "x"}, "as_text": None, "feature.n": 1.5, "feature.w": "UA",
         "feature.t": True, "feature.distance": None, "feature.carrier": None, "actual": "late",
         "actual_timestamp": START + HOUR, "actual_arrived_at": START + 2 * HOUR,
     }  # fmt: skip
     assert (second["status"], second["error"], second["prediction"]) == ("error", "it hung", None)
+    assert (second["variant"], second["experiment"]) == ("production", None)
 
 
 def test_given_values_that_do_not_fit_when_read_then_they_are_kept_as_text_and_counted(

@@ -27,7 +27,14 @@ def arrow(**columns: Any) -> bytes:
 
 
 RECORDS = [
-    {"prediction_id": "a", "timestamp": "2013-01-01T00:00:00Z", "features": {"x": 1}, "score": 0.5},
+    {
+        "prediction_id": "a",
+        "timestamp": "2013-01-01T00:00:00Z",
+        "features": {"x": 1},
+        "score": 0.5,
+        "variant": "candidate",
+        "experiment": "exp/1",
+    },
     {"prediction_id": "b", "timestamp": "2013-01-02T00:00:00Z", "features": {"x": 2}, "score": 0.7},
 ]
 FORMS = {
@@ -39,6 +46,8 @@ FORMS = {
             "timestamp": ["2013-01-01T00:00:00Z", "2013-01-02T00:00:00Z"],
             "feature.x": [1, 2],
             "score": [0.5, 0.7],
+            "variant": ["candidate", None],
+            "experiment": ["exp/1", None],
         }
     ),
 }
@@ -56,6 +65,8 @@ def test_given_each_form_when_sent_twice_then_each_record_is_kept_once(
     assert rows["prediction_id"].to_pylist() == ["a", "b"]
     assert rows["feature.x"].to_pylist() == [1.0, 2.0]
     assert rows["score"].to_pylist() == [0.5, 0.7]
+    assert rows["variant"].to_pylist() == ["candidate", "production"]
+    assert rows["experiment"].to_pylist() == ["exp/1", None]
     assert rows["timestamp"].to_pylist()[0] == datetime(2013, 1, 1, tzinfo=UTC)
 
 

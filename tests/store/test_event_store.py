@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from watchkeeper.events import Window, new_prediction_id
+from watchkeeper.store.columns import prediction_rows
 from watchkeeper.store.tables import DataFile, EventTable
 from watchkeeper.testing import a_prediction, an_outcome
 
@@ -49,6 +50,25 @@ def test_given_types_that_changed_when_read_then_old_and_new_columns_are_there(k
     assert pa.types.is_dictionary(rows["feature.plan"].type)
     assert dict(rows["as_text"].to_pylist()[1]) == {"feature.Age": '"old"'}
     assert kept.events.counts("flights").kept_as_text == 1
+
+
+def test_given_a_table_from_before_experiments_when_read_then_its_rows_are_of_none(
+    kept: Kept,
+) -> None:
+    old = prediction_rows([a_prediction("a")], {}).drop_columns(["experiment"])
+    EventTable(kept.path / "events" / "flights", "prediction").append(old, {"j": 0})
+    before = kept.events.read("flights").rows["experiment"].to_pylist()
+    kept.recorder.record([a_prediction("b", variant="candidate", experiment="exp/1")])
+
+    waiting = kept.events.read("flights").rows
+    kept.land()
+    landed = kept.events.read("flights", columns=["experiment"]).rows
+    kept.events.compact("flights")
+    compacted = kept.events.read("flights").rows
+
+    assert before == [None]
+    for rows in (waiting, landed, compacted):
+        assert rows["experiment"].to_pylist() == [None, "exp/1"]
 
 
 def test_given_columns_that_are_wanted_when_read_then_there_are_no_others(kept: Kept) -> None:

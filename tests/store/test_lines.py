@@ -81,3 +81,13 @@ def test_given_a_line_of_a_newer_version_when_read_then_what_is_known_is_read() 
     line = encode(an_outcome("a"))[:-2] + b',"weight":2}\n'
 
     assert decode(line) == an_outcome("a")
+
+
+def test_given_a_line_from_before_experiments_when_read_then_it_is_of_none() -> None:
+    line = encode(a_prediction(experiment="exp/1"))
+
+    old = line.replace(b'"experiment":"exp/1",', b"")
+
+    assert old != line
+    assert decode(line) == a_prediction(experiment="exp/1")
+    assert decode(old) == a_prediction()

@@ -26,6 +26,7 @@ COLUMNS = (
     "unit_id",
     "model_version",
     "variant",
+    "experiment",
     "timestamp",
     "status",
     "latency_ms",

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -25,7 +26,7 @@ from watchkeeper.server.answers import Answer, UnauthorizedError, error_answer, 
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
 from watchkeeper.server.measuring import Measuring
 from watchkeeper.server.predicting import Call, LiveVersion
-from watchkeeper.server.routing import PINNED, PRODUCTION, Router
+from watchkeeper.server.routing import PINNED, PRODUCTION, Router, RunningExperiments
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.exposition import shared_between_workers
 from watchkeeper.telemetry.tracing import RequestSpan, tracing_to
@@ -59,6 +60,8 @@ class Gateway:
     ----------
     app : App
         Its parts; the gateway does not close it.
+    experiments : RunningExperiments, optional
+        Which experiments share the traffic; none by default.
 
     Attributes
     ----------
@@ -66,7 +69,7 @@ class Gateway:
         Set when the process is about to end: it still answers, and says that it is not ready.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, experiments: RunningExperiments | None = None) -> None:
         self.app = app
         self.metrics_registry = CollectorRegistry()
         telemetry = app.settings.telemetry
@@ -83,7 +86,7 @@ class Gateway:
         )
         self.draining = False
         self.landing_failures: tuple[str, ...] = ()
-        self.router = Router(app.registry, self._make_live)
+        self.router = Router(app.registry, self._make_live, experiments)
         self._settings = app.settings.server
         self._keys = [_digest(key) for key in self._settings.api_keys]
         self._in_flight = 0
@@ -167,14 +170,17 @@ class Gateway:
                 body = await read_body(receive, headers, self._settings.max_body_bytes)
                 live = await self._live(model, version)
                 request = v2.decode(body, headers)
-                call = v2.call_of(
+                call_of = partial(
+                    v2.call_of,
                     request,
-                    live,
-                    headers,
+                    headers=headers,
                     variant=PINNED if version else PRODUCTION,
                     arrived=arrived,
                     max_rows=self._settings.max_rows,
                 )
+                call = call_of(live)
+                if version is None:
+                    live, call = self._routed(live, call, call_of)
                 answered = await self._predict(live, call, span)
                 return v2.infer_answer(request, call, answered, live)
             except Exception as error:  # noqa: BLE001 - every caller gets an answer
@@ -187,14 +193,15 @@ class Gateway:
             try:
                 body = await read_body(receive, headers, self._settings.max_body_bytes)
                 live = self.router.only(model or self._settings.default_model)
-                call = mlflow.call_of(
+                call_of = partial(
+                    mlflow.call_of,
                     body,
-                    live,
-                    headers,
+                    headers=headers,
                     variant=PRODUCTION,
                     arrived=arrived,
                     max_rows=self._settings.max_rows,
                 )
+                live, call = self._routed(live, call_of(live), call_of)
                 return mlflow.scoring_answer(call, await self._predict(live, call, span))
             except Exception as error:  # noqa: BLE001 - every caller gets an answer
                 return self._refuse(error, span)
@@ -210,6 +217,17 @@ class Gateway:
         if version is None:
             return self.router.in_production(model)
         return await self.router.version(model, version)
+
+    def _routed(
+        self, live: LiveVersion, call: Call, call_of: Callable[[LiveVersion], Call]
+    ) -> tuple[LiveVersion, Call]:
+        """Return who answers a call, and the call as that version takes it."""
+        route = self.router.route(live, call)
+        if route.experiment is None:
+            return live, call
+        if not route.live.takes_what(live):
+            call = call_of(route.live)
+        return route.live, call.answered_by(route.variant, route.experiment)
 
     async def _predict(self, live: LiveVersion, call: Call, span: RequestSpan) -> Any:
         if self._in_flight >= self._settings.max_in_flight:
@@ -277,7 +295,8 @@ class Gateway:
                 self.system.ended("registry", well=False)
                 log.exception("the registry could not be read; what is loaded goes on answering")
             else:
-                self.system.ended("registry", well=not self.router.faults)
+                faults = self.router.faults or self.router.experiment_faults
+                self.system.ended("registry", well=not faults)
 
     async def _watch(self) -> None:
         while True:

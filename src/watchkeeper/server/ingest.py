@@ -37,7 +37,7 @@ _FIELDS: dict[EventKind, frozenset[str]] = {
     "prediction": frozenset(Prediction.__struct_fields__) - {"model", "arrived_at"},
     "outcome": frozenset(Outcome.__struct_fields__) - {"model", "arrived_at"},
 }
-_TEXTS = ("model_version", "variant", "unit_id", "request_id", "error")
+_TEXTS = ("model_version", "variant", "experiment", "unit_id", "request_id", "error")
 
 
 class Ingested(NamedTuple):

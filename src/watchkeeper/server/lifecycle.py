@@ -26,6 +26,7 @@ from watchkeeper.config import ServerSettings, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.server.bodies import Receive
 from watchkeeper.server.gateway import Gateway, Send
+from watchkeeper.server.routing import RunningExperiments
 from watchkeeper.telemetry.exposition import share_between_workers, worker_ended
 from watchkeeper.telemetry.logs import configure_logging
 
@@ -54,9 +55,16 @@ class UnprotectedBindError(InvalidValueError):
         self.host = host
 
 
-def create_asgi(app: App) -> Any:
-    """Return the server as an ASGI application, for a server or a test client of one's own."""
-    return _WithLifespan(app)
+def create_asgi(app: App, experiments: RunningExperiments | None = None) -> Any:
+    """Return the server as an ASGI application, for a server or a test client of one's own.
+
+    Parameters
+    ----------
+    app : App
+    experiments : RunningExperiments, optional
+        Which experiments share the traffic; none by default.
+    """
+    return _WithLifespan(app, experiments)
 
 
 def serve(app: App) -> int:
@@ -80,14 +88,14 @@ def serve(app: App) -> int:
 
 
 class _WithLifespan:
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, app: App, experiments: RunningExperiments | None) -> None:
+        self._app, self._experiments = app, experiments
         self._gateway: Gateway | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await receive()
-            self._gateway = Gateway(self._app)
+            self._gateway = Gateway(self._app, self._experiments)
             await self._gateway.start()
             await send({"type": "lifespan.startup.complete"})
             await receive()
@@ -95,7 +103,7 @@ class _WithLifespan:
             await send({"type": "lifespan.shutdown.complete"})
             return
         if self._gateway is None:
-            self._gateway = Gateway(self._app)
+            self._gateway = Gateway(self._app, self._experiments)
             await self._gateway.start()
         await self._gateway(scope, receive, send)
 

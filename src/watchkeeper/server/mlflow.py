@@ -11,7 +11,7 @@ from watchkeeper.server.answers import Answer, TooLargeError, json_answer
 from watchkeeper.server.bodies import Headers, decode_json
 from watchkeeper.server.predicting import Answered, Call, LiveVersion
 from watchkeeper.server.rows import Rows, rows_of_columns, rows_of_matrix
-from watchkeeper.server.v2 import request_id_of, unit_id_of
+from watchkeeper.server.v2 import forced_variant_of, request_id_of, unit_id_of
 
 __all__ = ["call_of", "scoring_answer"]
 
@@ -29,8 +29,8 @@ def call_of(
 ) -> Call:
     """Return a scoring request as a call of a live version.
 
-    ``params`` may carry ``unit_id``, ``timestamp`` and ``tags``, as ``parameters`` of the Open
-    Inference Protocol do.
+    ``params`` may carry ``unit_id``, ``timestamp``, ``tags`` and ``force_variant``, as
+    ``parameters`` of the Open Inference Protocol do.
 
     Raises
     ------
@@ -64,6 +64,7 @@ def call_of(
         tags=None if tags is None else {str(name): str(value) for name, value in tags.items()},
         variant=variant,
         arrived=arrived,
+        forced_variant=forced_variant_of(params.get("force_variant"), headers),
     )
 
 

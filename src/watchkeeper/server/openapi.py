@@ -44,6 +44,7 @@ _INFER = {
             "type": "object",
             "properties": {
                 "unit_id": {"type": "string"},
+                "force_variant": {"type": "string"},
                 "timestamp": {"type": "string", "format": "date-time"},
                 "tags": {"type": "object", "additionalProperties": {"type": "string"}},
             },
@@ -88,6 +89,7 @@ _PREDICTIONS = {
             "score": {"type": "number"},
             "model_version": {"type": "string"},
             "variant": {"type": "string"},
+            "experiment": {"type": "string"},
             "unit_id": {"type": "string"},
             "request_id": {"type": "string"},
             "status": {"enum": ["success", "error"]},

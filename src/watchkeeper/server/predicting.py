@@ -37,6 +37,10 @@ class Call:
         On the clock of `time.perf_counter`.
     timestamp : datetime or None
         Event time, when the caller gave one.
+    variant, experiment : str, str or None
+        As they are recorded with each prediction.
+    forced_variant : str or None
+        The arm of an experiment that the caller asks for.
     """
 
     rows: Rows
@@ -46,6 +50,30 @@ class Call:
     tags: dict[str, str] | None
     variant: str
     arrived: float
+    forced_variant: str | None = None
+    experiment: str | None = None
+
+    def answered_by(self, variant: str, experiment: str) -> "Call":
+        """Return the call as an arm of an experiment answers it."""
+        return Call(
+            self.rows,
+            self.request_id,
+            self.unit_id,
+            self.timestamp,
+            self.tags,
+            variant,
+            self.arrived,
+            self.forced_variant,
+            experiment,
+        )
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what experiments may target by: features on which all rows agree, and tags."""
+        first, *others = self.rows.features
+        shared = first
+        for row in others:
+            shared = {name: own for name, own in shared.items() if row.get(name) == own}
+        return shared | {f"tag.{name}": value for name, value in (self.tags or {}).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +134,13 @@ class LiveVersion:
     def fault(self) -> str:
         """Why it cannot take calls; empty when it can."""
         return f"{self.runtime.model_id} hangs" if self._batcher.stuck else ""
+
+    def takes_what(self, other: "LiveVersion") -> bool:
+        """Return whether calls that were read for `other` fit this version as they are."""
+        return (
+            self.runtime.signature == other.runtime.signature
+            and self.runtime.wants_matrix == other.runtime.wants_matrix
+        )
 
     async def predict(self, call: Call) -> Answered:
         """Return the answer to a call.
@@ -231,6 +266,7 @@ class LiveVersion:
                 model=self.runtime.model_name,
                 model_version=self.runtime.version.version,
                 variant=call.variant,
+                experiment=call.experiment,
                 timestamp=at,
                 arrived_at=now,
                 features=features,

@@ -25,6 +25,7 @@ __all__ = [
     "OUTPUTS",
     "call_of",
     "decode",
+    "forced_variant_of",
     "infer_answer",
     "metadata",
     "request_id_of",
@@ -99,6 +100,7 @@ def call_of(
         tags=_tags(parameters.get("tags")),
         variant=variant,
         arrived=arrived,
+        forced_variant=forced_variant_of(parameters.get("force_variant"), headers),
     )
 
 
@@ -112,6 +114,16 @@ def unit_id_of(headers: Headers, request_id: str) -> str:
     """Return whom a request is for: its header says, or it stands for itself."""
     given = headers.get(b"x-unit-id")
     return given.decode("latin-1") if given else request_id
+
+
+def forced_variant_of(parameter: object, headers: Headers) -> str | None:
+    """Return the arm of an experiment that a request asks for."""
+    if parameter is None:
+        given = headers.get(b"x-force-variant")
+        return given.decode("latin-1") if given else None
+    if not isinstance(parameter, str):
+        raise InvalidValueError("force_variant", parameter, "the name of an arm")
+    return parameter
 
 
 def _tags(tags: object) -> dict[str, str] | None:

@@ -55,6 +55,7 @@ _FIXED: dict[EventKind, dict[str, pa.DataType]] = {
         "request_id": pa.string(),
         "model_version": _WORD,
         "variant": _WORD,
+        "experiment": _WORD,
         "timestamp": _TIME,
         "arrived_at": _TIME,
         "status": _WORD,

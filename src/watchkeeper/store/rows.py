@@ -25,6 +25,7 @@ _FIRST = (
     "request_id",
     "model_version",
     "variant",
+    "experiment",
     "timestamp",
     "arrived_at",
     "status",

@@ -1,4 +1,4 @@
-"""Helpers for tests: a clock that stands where it is put, events in memory, builders of events.
+"""Helpers for tests: a clock that stands where it is put; events, experiments in memory; builders.
 
 >>> from watchkeeper.testing import FixedClock, InMemoryEvents, a_prediction, an_outcome
 >>> clock = FixedClock()
@@ -12,5 +12,6 @@ True
 from watchkeeper.testing.builders import a_prediction, an_outcome
 from watchkeeper.testing.clock import FixedClock
 from watchkeeper.testing.events import InMemoryEvents
+from watchkeeper.testing.experiments import InMemoryExperiments
 
-__all__ = ["FixedClock", "InMemoryEvents", "a_prediction", "an_outcome"]
+__all__ = ["FixedClock", "InMemoryEvents", "InMemoryExperiments", "a_prediction", "an_outcome"]

@@ -1,0 +1,525 @@
+"""Assignment: which arm of an experiment a unit is in, on every machine and for good.
+
+Each question (is the unit held out, in the namespace's part, included; which arm) has its own label
+in the hash, and so has each experiment: the answer to one says nothing of another.
+
+>>> allocation = Allocation(
+...     experiment="new-model", arms=(Arm("control", 9_000), Arm("candidate", 1_000, "2.0.0")))
+>>> allocation.assign("user-1").arm, allocation.assign("user-33").arm
+('control', 'candidate')
+>>> second = allocation.next_phase(weights={"control": 5_000, "candidate": 5_000})
+>>> second.label, second.assign("user-33").arm  # it was in already
+('new-model/2', 'candidate')
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from itertools import compress
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import check_name
+from watchkeeper.experiments import growthbook
+from watchkeeper.experiments.hashing import hash_of, hashes_of, prefix_of, threshold
+from watchkeeper.experiments.slots import SLOTS, Owned, free, laid_out, moved, sizes
+from watchkeeper.experiments.targeting import Targeting
+from watchkeeper.results import Result
+
+__all__ = [
+    "Allocation",
+    "Arm",
+    "Assignment",
+    "Assignments",
+    "Hash",
+    "Holdout",
+    "Namespace",
+    "Override",
+    "Reason",
+    "basis_points",
+]
+
+Hash = Literal["sha256", "growthbook-v2"]
+"""How units are hashed: our own way, or as GrowthBook's SDKs do in their version 2."""
+
+_NOBODY = -1
+
+
+class Reason(StrEnum):
+    """Why a unit is in an arm, or in none."""
+
+    ASSIGNED = "assigned"
+    OVERRIDE = "override"
+    NOT_TARGETED = "not_targeted"
+    HOLDOUT = "holdout"
+    NAMESPACE = "namespace"
+    NOT_INCLUDED = "not_included"
+
+
+_NUMBER = {reason: number for number, reason in enumerate(Reason)}
+
+
+def basis_points(percentage: float) -> int:
+    """Return a percentage in basis points.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is not a multiple of 0.01 between 0 and 100.
+
+    Examples
+    --------
+    >>> basis_points(33.33)
+    3333
+    """
+    if isinstance(percentage, bool) or not isinstance(percentage, int | float):
+        raise InvalidValueError("percentage", percentage, "a number from 0 to 100")
+    points = percentage * 100
+    if not 0 <= points <= SLOTS or abs(points - round(points)) > 1e-6:
+        raise InvalidValueError("percentage", percentage, "a multiple of 0.01 from 0 to 100")
+    return round(points)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One side of an experiment.
+
+    Attributes
+    ----------
+    key : str
+        Its name within the experiment.
+    weight_bp : int
+        Its part of the units that are included, in basis points.
+    model_version : str or None
+        The version that answers; None stands for the one in production.
+    """
+
+    key: str
+    weight_bp: int
+    model_version: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.key, "arm")
+        _check_points(f"the weight of arm {self.key}", self.weight_bp)
+        if self.model_version is not None:
+            check_name(self.model_version, f"the model version of arm {self.key}")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """Units that no experiment with the same `salt` may have, to compare all of them with none.
+
+    A larger share never lets a unit go that was held out.
+    """
+
+    share_bp: int
+    salt: str = "holdout"
+
+    def __post_init__(self) -> None:
+        _check_points("the share of the holdout", self.share_bp)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The part of a namespace that an experiment has: from `start_bp` up to `end_bp`, excluded.
+
+    Experiments with parts of one namespace that do not overlap never share a unit.
+    """
+
+    name: str
+    start_bp: int
+    end_bp: int
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "namespace")
+        _check_points(f"the start in namespace {self.name}", self.start_bp)
+        _check_points(f"the end in namespace {self.name}", self.end_bp)
+        if self.end_bp <= self.start_bp:
+            raise InvalidValueError(
+                f"the end in namespace {self.name}", self.end_bp, f"more than {self.start_bp}"
+            )
+
+    def overlaps(self, other: "Namespace") -> bool:
+        """Return whether two experiments with these parts may share a unit."""
+        return self.name != other.name or max(self.start_bp, other.start_bp) < min(
+            self.end_bp, other.end_bp
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A unit that is put into an arm whatever its hash says: a tester, say."""
+
+    unit: str
+    arm: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment(Result):
+    """Where a unit is: `arm` is None when it is in none, and `reason` says why."""
+
+    arm: str | None
+    reason: Reason
+
+
+_OUT = {reason: Assignment(None, reason) for reason in Reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """Where many units are.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        The arms.
+    arms : numpy.ndarray of int, shape (n,)
+        Position in `keys`; -1 for a unit in no arm.
+    reasons : numpy.ndarray of int, shape (n,)
+        Position in ``tuple(Reason)``.
+    """
+
+    keys: tuple[str, ...]
+    arms: npt.NDArray[np.int64]
+    reasons: npt.NDArray[np.int64]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of units of each arm."""
+        return {key: int(np.sum(self.arms == n)) for n, key in enumerate(self.keys)}
+
+    def reason_counts(self) -> dict[Reason, int]:
+        """Return the number of units of each reason."""
+        return {reason: int(np.sum(self.reasons == n)) for reason, n in _NUMBER.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Units whose hash for one question lies from `start` up to `end`, excluded."""
+
+    prefix: bytes
+    start: int
+    end: int
+    reason: Reason  # of being out
+
+    def has(self, unit: str) -> bool:
+        return self.start <= hash_of(self.prefix, unit) < self.end
+
+    def of(self, units: Sequence[str]) -> npt.NDArray[np.bool_]:
+        hashes = hashes_of(self.prefix, units)
+        inside = hashes >= np.uint64(self.start)
+        # 2**64 itself is more than a uint64 holds; all hashes are below it.
+        return inside if self.end == 2**64 else inside & (hashes < np.uint64(self.end))
+
+
+_EVERYONE = Targeting()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """All that places a unit in an experiment; it is replaced, never changed.
+
+    A unit is asked about in this order: is it overridden, targeted, held out, in the namespace's
+    part, included, and in which arm.
+
+    What is monotone: a larger `included_bp` never moves a unit that was included. In the
+    allocation that `next_phase` returns, an arm whose weight did not fall has every unit it had.
+    Of two allocations built from weights alone see `watchkeeper.experiments.slots.laid_out`.
+
+    Parameters
+    ----------
+    experiment : str
+        Name of the experiment.
+    arms : tuple of Arm
+        In order; their weights sum to at most 10,000. Units in what is left over are in no arm.
+    phase : int
+        Number of this allocation among those of the experiment, from 1.
+    salt : str
+        By default the experiment's name. Another salt shuffles all units.
+    included_bp : int
+        Share of the units that are in the experiment, in basis points.
+    holdout : Holdout, optional
+    namespace : Namespace, optional
+    targeting : Targeting
+    overrides : tuple of Override
+    hash : {"sha256", "growthbook-v2"}
+        With the second, `salt` is GrowthBook's seed and `included_bp` its coverage, and the weights
+        sum to 10,000; only `included_bp` is monotone then.
+    owned : tuple, optional
+        The slots of each arm, as `next_phase` hands them on; by default laid out from the weights.
+
+    Raises
+    ------
+    InvalidValueError
+        If weights exceed 10,000 in sum, arms repeat a key, or an override names no arm.
+    """
+
+    experiment: str
+    arms: tuple[Arm, ...]
+    phase: int = 1
+    salt: str = ""
+    included_bp: int = SLOTS
+    holdout: Holdout | None = None
+    namespace: Namespace | None = None
+    targeting: Targeting = _EVERYONE
+    overrides: tuple[Override, ...] = ()
+    hash: Hash = "sha256"
+    owned: Owned = ()
+
+    _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
+    _prefix: bytes = field(init=False, repr=False, compare=False)
+    _edges: list[int] = field(init=False, repr=False, compare=False)
+    _between: list[int] = field(init=False, repr=False, compare=False)
+    _answers: list[Assignment] = field(init=False, repr=False, compare=False)
+    _forced: dict[str, Assignment] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        check_name(self.experiment, "experiment")
+        put(self, "arms", tuple(self.arms))
+        put(self, "overrides", tuple(self.overrides))
+        put(self, "salt", self.salt or self.experiment)
+        self._check()
+        weights = [arm.weight_bp for arm in self.arms]
+        if self.hash == "growthbook-v2":
+            put(self, "owned", growthbook.ranges(weights, self.included_bp))
+        elif not self.owned:
+            put(self, "owned", laid_out(weights))
+        elif sizes(self.owned) != weights:
+            raise InvalidValueError(
+                f"the slots of experiment {self.experiment}",
+                self.owned,
+                f"as many as the weights, {weights}, each owned once",
+            )
+        edges, between = _boundaries(self.owned)
+        if self.hash == "sha256":
+            edges = [threshold(edge) for edge in edges]
+        put(self, "_edges", edges)
+        put(self, "_between", between)
+        put(self, "_prefix", prefix_of(self.salt, f"{self.experiment}/arm"))
+        put(self, "_parts", tuple(self._parts_asked()))
+        answers = [Assignment(arm.key, Reason.ASSIGNED) for arm in self.arms]
+        put(self, "_answers", [*answers, _OUT[Reason.NOT_INCLUDED]])  # the last is that of nobody
+        forced = {each.unit: Assignment(each.arm, Reason.OVERRIDE) for each in self.overrides}
+        put(self, "_forced", forced)
+
+    def _check(self) -> None:
+        name = f"experiment {self.experiment}"
+        keys = [arm.key for arm in self.arms]
+        if not keys or len(set(keys)) != len(keys):
+            raise InvalidValueError(f"the arms of {name}", keys, "at least one, each key once")
+        total = sum(arm.weight_bp for arm in self.arms)
+        exact = self.hash == "growthbook-v2"
+        if not 0 < total <= SLOTS or (exact and total != SLOTS):
+            raise InvalidValueError(
+                f"the sum of the weights of {name}",
+                total,
+                f"{'' if exact else '1 to '}{SLOTS} basis points",
+            )
+        if self.hash not in get_args(Hash):
+            raise InvalidValueError("hash", self.hash, f"one of {', '.join(get_args(Hash))}")
+        if exact and (self.holdout or self.namespace):
+            raise InvalidValueError(
+                f"the hash of {name}",
+                self.hash,
+                "sha256 with a holdout or a namespace",
+                "GrowthBook's SDKs hash these in another way, so that sides would differ.",
+            )
+        if self.phase < 1:
+            raise InvalidValueError(f"the phase of {name}", self.phase, "a number from 1")
+        _check_points(f"the included share of {name}", self.included_bp)
+        for each in self.overrides:
+            if each.arm not in keys:
+                raise InvalidValueError(
+                    f"the override of unit {each.unit}", each.arm, f"one of {', '.join(keys)}"
+                )
+
+    def _parts_asked(self) -> list[_Part]:
+        parts = []
+        if self.holdout is not None and self.holdout.share_bp:
+            prefix = prefix_of(self.holdout.salt, "holdout")
+            start = threshold(self.holdout.share_bp)
+            parts.append(_Part(prefix, start, 2**64, Reason.HOLDOUT))
+        if self.namespace is not None:
+            prefix = prefix_of(self.namespace.name, "namespace")
+            start, end = threshold(self.namespace.start_bp), threshold(self.namespace.end_bp)
+            parts.append(_Part(prefix, start, end, Reason.NAMESPACE))
+        if self.included_bp < SLOTS and self.hash == "sha256":
+            prefix = prefix_of(self.salt, f"{self.experiment}/inclusion")
+            end = threshold(self.included_bp)
+            parts.append(_Part(prefix, 0, end, Reason.NOT_INCLUDED))
+        return parts
+
+    @property
+    def label(self) -> str:
+        """``NAME/PHASE``, as it is recorded with each prediction."""
+        return f"{self.experiment}/{self.phase}"
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The weights in basis points, by arm."""
+        return {arm.key: arm.weight_bp for arm in self.arms}
+
+    def lists(self, unit: str) -> bool:
+        """Return whether there is an override for a unit."""
+        return unit in self._forced
+
+    def assign(self, unit: str, attributes: Mapping[str, Any] | None = None) -> Assignment:
+        """Return where a unit is.
+
+        Parameters
+        ----------
+        unit : str
+        attributes : mapping, optional
+            What is known of it, for the targeting.
+
+        Raises
+        ------
+        InvalidValueError
+            If the unit is not a string, or holds a lone surrogate.
+        """
+        if not isinstance(unit, str):
+            raise InvalidValueError("unit", unit, "a string")
+        forced = self._forced.get(unit)
+        if forced is not None:
+            return forced
+        if self.targeting.rules and not self.targeting.matches(attributes or {}):
+            return _OUT[Reason.NOT_TARGETED]
+        for part in self._parts:
+            if not part.has(unit):
+                return _OUT[part.reason]
+        if self.hash == "sha256":
+            value = hash_of(self._prefix, unit)
+        else:
+            value = growthbook.bucket(self.salt, unit)
+        return self._answers[self._between[bisect_right(self._edges, value)]]
+
+    def assign_many(
+        self, units: Sequence[str], attributes: Sequence[Mapping[str, Any]] | None = None
+    ) -> Assignments:
+        """Return where many units are, as `assign` does one by one.
+
+        Parameters
+        ----------
+        units : sequence of str, length n
+        attributes : sequence of mapping, length n, optional
+
+        Raises
+        ------
+        InvalidValueError
+            As `assign`, or if there are not as many attributes as units.
+        """
+        count = len(units)
+        if attributes is not None and len(attributes) != count:
+            raise InvalidValueError("attributes", f"{len(attributes)} of them", f"{count}")
+        arms = np.full(count, _NOBODY)
+        reasons = np.full(count, _NUMBER[Reason.ASSIGNED])
+        asked, left = np.arange(count), units
+        if self.targeting.rules:
+            known = attributes if attributes is not None else [{}] * count
+            passed = np.array([self.targeting.matches(each) for each in known], bool)
+            reasons[~passed] = _NUMBER[Reason.NOT_TARGETED]
+            asked, left = asked[passed], list(compress(left, passed))
+        for part in self._parts:
+            passed = part.of(left)
+            reasons[asked[~passed]] = _NUMBER[part.reason]
+            asked, left = asked[passed], list(compress(left, passed))
+        if self.hash == "sha256":
+            values = hashes_of(self._prefix, left)
+        else:
+            values = np.array([growthbook.bucket(self.salt, unit) for unit in left], np.uint64)
+        edges = np.array(self._edges, np.uint64)
+        found = np.array(self._between)[np.searchsorted(edges, values, side="right")]
+        arms[asked] = found
+        reasons[asked[found == _NOBODY]] = _NUMBER[Reason.NOT_INCLUDED]
+        if self._forced:
+            keys = list(self.weights)
+            for at, unit in enumerate(units):
+                if (forced := self._forced.get(unit)) is not None:
+                    arms[at] = keys.index(str(forced.arm))
+                    reasons[at] = _NUMBER[Reason.OVERRIDE]
+        return Assignments(tuple(self.weights), arms, reasons)
+
+    def next_phase(
+        self, *, weights: Mapping[str, int] | None = None, included_bp: int | None = None
+    ) -> "Allocation":
+        """Return the allocation that follows this one, with as few units moved as can be.
+
+        Parameters
+        ----------
+        weights : mapping of str to int, optional
+            In basis points, by arm; an arm that is not named keeps its own.
+        included_bp : int, optional
+
+        Raises
+        ------
+        InvalidValueError
+            If there is no such arm, or the weights exceed 10,000 in sum.
+        """
+        unknown = sorted(set(weights or {}) - set(self.weights))
+        if unknown:
+            raise InvalidValueError(
+                "weights", unknown, f"arms of the experiment: {', '.join(self.weights)}"
+            )
+        new = self.weights | dict(weights or {})
+        arms = tuple(replace(arm, weight_bp=new[arm.key]) for arm in self.arms)
+        included = self.included_bp if included_bp is None else included_bp
+        following = replace(
+            self, arms=arms, phase=self.phase + 1, included_bp=included, owned=()
+        )  # which refuses wrong weights
+        if self.hash == "growthbook-v2":
+            return following
+        return replace(following, owned=moved(self.owned, [arm.weight_bp for arm in arms]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, as `from_dict` reads it."""
+        return {
+            "experiment": self.experiment,
+            "phase": self.phase,
+            "salt": self.salt,
+            "hash": self.hash,
+            "included_bp": self.included_bp,
+            "arms": [asdict(arm) for arm in self.arms],
+            "owned": [[list(span) for span in spans] for spans in self.owned],
+            "holdout": None if self.holdout is None else asdict(self.holdout),
+            "namespace": None if self.namespace is None else asdict(self.namespace),
+            "targeting": self.targeting.to_dicts(),
+            "overrides": [asdict(each) for each in self.overrides],
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Allocation":
+        """Return the allocation that `to_dict` described."""
+        holdout, namespace = stored["holdout"], stored["namespace"]
+        return cls(
+            experiment=stored["experiment"],
+            phase=stored["phase"],
+            salt=stored["salt"],
+            hash=stored["hash"],
+            included_bp=stored["included_bp"],
+            arms=tuple(Arm(**arm) for arm in stored["arms"]),
+            owned=tuple(tuple((s, e) for s, e in spans) for spans in stored["owned"]),
+            holdout=None if holdout is None else Holdout(**holdout),
+            namespace=None if namespace is None else Namespace(**namespace),
+            targeting=Targeting.from_dicts(stored["targeting"]),
+            overrides=tuple(Override(**each) for each in stored["overrides"]),
+        )
+
+
+def _boundaries(owned: Owned) -> tuple[list[int], list[int]]:
+    """Return the slots at which the owner changes, and the owners before, between and after."""
+    parts = [(span[0], arm) for arm, spans in enumerate(owned) for span in spans]
+    parts += [(span[0], _NOBODY) for span in free(owned)]
+    parts.sort()
+    return [start for start, _ in parts[1:]], [arm for _, arm in parts]
+
+
+def _check_points(field: str, points: object) -> None:
+    if isinstance(points, bool) or not isinstance(points, int) or not 0 <= points <= SLOTS:
+        raise InvalidValueError(
+            field, points, f"basis points: a whole number from 0 to {SLOTS} (100 %)"
+        )

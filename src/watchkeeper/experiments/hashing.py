@@ -1,0 +1,75 @@
+"""The hash that places units, and the integers that it is compared with.
+
+The first 8 bytes of SHA-256 of ``salt``, ``layer`` and ``unit``, joined by the byte 0x1f, as an
+integer of 64 bits: no process, machine or version of Python gives another, and nothing is rounded.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.experiments.slots import SLOTS
+
+__all__ = ["hash_of", "hashes_of", "prefix_of", "threshold", "unit_hash"]
+
+
+def unit_hash(salt: str, layer: str, unit: str) -> int:
+    """Return the hash of a unit for one question, from 0 to 2**64 - 1.
+
+    Parameters
+    ----------
+    salt, layer : str
+        Whose question it is, and which: the answers to two are independent of each other.
+    unit : str
+
+    Raises
+    ------
+    InvalidValueError
+        If the unit holds a lone surrogate, which has no bytes.
+
+    Examples
+    --------
+    >>> f"{unit_hash('salt', 'layer', 'unit'):016x}"
+    '1ecb49096d856556'
+    """
+    return hash_of(prefix_of(salt, layer), unit)
+
+
+def prefix_of(salt: str, layer: str) -> bytes:
+    """Return what is hashed before the unit."""
+    return f"{salt}\x1f{layer}\x1f".encode()
+
+
+def hash_of(prefix: bytes, unit: str) -> int:
+    """Return the hash of one unit."""
+    try:
+        return int.from_bytes(sha256(prefix + unit.encode()).digest()[:8], "big")
+    except UnicodeEncodeError:
+        raise _unreadable(unit) from None
+
+
+def hashes_of(prefix: bytes, units: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Return the hashes of many units."""
+    try:
+        digests = b"".join([sha256(prefix + unit.encode()).digest()[:8] for unit in units])
+    except UnicodeEncodeError as error:
+        raise _unreadable(error.object) from None
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def threshold(slot: int) -> int:
+    """Return the first hash that belongs to a slot of 0.01 %; for 10,000, one more than the last.
+
+    Examples
+    --------
+    >>> threshold(5_000) == 2**63
+    True
+    """
+    return slot * 2**64 // SLOTS
+
+
+def _unreadable(unit: str) -> InvalidValueError:
+    return InvalidValueError("unit", unit, "text without lone surrogates")
