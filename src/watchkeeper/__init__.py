@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
     from watchkeeper.errors import WatchkeeperError
     from watchkeeper.events import Outcome, Prediction
-    from watchkeeper.experiments import ABTestRouter, ModelVariant
+    from watchkeeper.experiments import ABTestAnalyzer, ABTestRouter, ModelVariant
     from watchkeeper.quality import ModelPerformanceMonitor
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.telemetry import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ABTestAnalyzer",
     "ABTestRouter",
     "AdvancedModelMonitor",
     "DataDriftDetector",
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ABTestAnalyzer": "watchkeeper.experiments",
     "ABTestRouter": "watchkeeper.experiments",
     "AdvancedModelMonitor": "watchkeeper.telemetry",
     "DataDriftDetector": "watchkeeper.drift",

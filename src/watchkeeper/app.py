@@ -20,6 +20,7 @@ from watchkeeper.errors import NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
+    from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository
     from watchkeeper.registry import ModelRegistry
@@ -64,13 +65,14 @@ class App:
     clock : Clock
     registry : ModelRegistry
     control_database : ControlDatabase
-        The one that alerts and findings share.
+        The one that alerts, experiments and findings share.
     events : EventStore
         Where events are read; an `EventLog` that can also compact.
     recorder : JournalRecorder
         Where events are written; a journal is opened when it is first used.
     landing : Landing
     alerts : AlertRepository
+    experiments : ExperimentRepository
     findings : FindingRepository
     """
 
@@ -98,6 +100,12 @@ class App:
         from watchkeeper.incidents import AlertRepository
 
         return AlertRepository(self.control_database)
+
+    @cached_property
+    def experiments(self) -> "ExperimentRepository":
+        from watchkeeper.experiments.repository import ExperimentRepository
+
+        return ExperimentRepository(self.control_database)
 
     @cached_property
     def findings(self) -> "FindingRepository":

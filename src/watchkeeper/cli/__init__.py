@@ -20,7 +20,9 @@ from watchkeeper.cli.command import run
 
 __all__ = ["main"]
 
-_COMMANDS = ("serve", "demo", "drift", "quality", "models", "events", "telemetry", "doctor")
+_COMMANDS = (
+    "serve", "demo", "drift", "quality", "models", "experiments", "events", "telemetry", "doctor",
+)  # fmt: skip
 
 
 class _Commands(TyperGroup):

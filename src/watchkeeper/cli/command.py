@@ -18,6 +18,7 @@ hello world
 0
 """
 
+import getpass
 import inspect
 import os
 import sys
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from watchkeeper.app import App
     from watchkeeper.config import Settings
 
-__all__ = ["Invocation", "command", "run", "table"]
+__all__ = ["Invocation", "actor", "command", "run", "table"]
 
 BAD, FAILED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
@@ -165,6 +166,14 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _hush()
     return code if isinstance(code, int) else 0
+
+
+def actor() -> str:
+    """Return who gives the command, for the history."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return ""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> "Table":

@@ -1,13 +1,12 @@
 """``watchkeeper models``: the registry from the command line."""
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from watchkeeper.cli.command import BAD, Invocation, command, table
+from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.control import models
 from watchkeeper.errors import IntegrityError, InvalidValueError
 from watchkeeper.registry import ModelVersion
@@ -93,7 +92,7 @@ def register(
         training_data=data,
         trusted=trusted or (),
         allow_unsafe=allow_unsafe,
-        actor=_actor(),
+        actor=actor(),
     )
     cli.show(registered, f"{registered.model_id} registered")
 
@@ -101,21 +100,21 @@ def register(
 @command(commands)
 def promote(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Put a version in production; that model's former one goes to staging."""
-    promoted = models.promote(cli.app.registry, model_id, reason=reason, actor=_actor())
+    promoted = models.promote(cli.app.registry, model_id, reason=reason, actor=actor())
     cli.show(promoted, f"{promoted.model_id} is in production")
 
 
 @command(commands)
 def rollback(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Put back what was in production before."""
-    restored = models.rollback(cli.app.registry, name, reason=reason, actor=_actor())
+    restored = models.rollback(cli.app.registry, name, reason=reason, actor=actor())
     cli.show(restored, f"{restored.model_id} is in production again")
 
 
 @command(commands)
 def archive(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Put a version aside; the one in production is refused."""
-    archived = models.archive(cli.app.registry, model_id, reason=reason, actor=_actor())
+    archived = models.archive(cli.app.registry, model_id, reason=reason, actor=actor())
     cli.show(archived, f"{archived.model_id} is archived")
 
 
@@ -157,13 +156,6 @@ def _tags(given: list[str]) -> dict[str, str]:
             raise InvalidValueError("--tag", each, "NAME=VALUE")
         tags[name] = value
     return tags
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return ""
 
 
 def _metrics(version: ModelVersion) -> str:

@@ -185,7 +185,7 @@ def quality_of_window(
     baseline = _baseline(registry, model, version)
     monitor.set_baseline(**{name: baseline[name] for name in _HELD[task] if name in baseline})
     predicted, actual = (
-        _labels(labelled[each], task, positive) for each in ("prediction", "actual")
+        labels_of(labelled[each], task, positive) for each in ("prediction", "actual")
     )
     scores = _scores(labelled["score"]) if task == "binary" else None
     monitor.add_batch(predicted, actual, scores=scores)
@@ -232,7 +232,7 @@ def latest_accuracy(
         rows = _answered(read.rows, version)
         rows = rows.filter(rows["actual"].is_valid())
         rows = rows.slice(max(0, rows.num_rows - (window_size - count)))
-        agreed = _labels(rows["prediction"], task, positive) == _labels(
+        agreed = labels_of(rows["prediction"], task, positive) == labels_of(
             rows["actual"], task, positive
         )
         right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
@@ -305,7 +305,7 @@ def _metrics(
     return binary_metrics(predicted, actual, scores)
 
 
-def _labels(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
+def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
     """Return labels as the metrics of a task take them."""
     if task == "binary":
         return _positive(column, positive)

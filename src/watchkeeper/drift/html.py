@@ -1,26 +1,15 @@
 """A drift report as one HTML file that needs nothing else: no network, no server."""
 
 import html
-import json
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from watchkeeper import pages
 from watchkeeper.drift.charts import distribution_chart
-from watchkeeper.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from watchkeeper.drift.report import DriftReport, FeatureDrift
 
 __all__ = ["page", "summary"]
-
-_STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse}th,td{padding:.2rem .7rem;text-align:right}"
-    "th:first-child,td:first-child,td.note{text-align:left}tr.drift td{font-weight:600}"
-    ".verdict{font-size:1.3rem}.charts{display:flex;flex-wrap:wrap;gap:1.5rem}"
-    "figure{margin:0;background:#fff;color:#222;padding:.6rem;border-radius:.4rem}"
-)
 
 
 def summary(report: "DriftReport") -> str:
@@ -45,31 +34,14 @@ def page(report: "DriftReport", title: str = "Drift report") -> str:
     MissingExtraError
         If what draws the charts is not installed.
     """
-    names = [name for name in ranked(report) if report.features[name].distribution is not None]
-    charts, figures = [], []
-    for number, name in enumerate(names):
-        found = report.features[name].distribution
-        if found is not None:
-            charts.append(distribution_chart(found).to_dict())
-            figures.append(
-                f'<figure><figcaption>{html.escape(name)}</figcaption><div id="c{number}"></div>'
-                "</figure>"
-            )
-    data = json.dumps(charts, separators=(",", ":")).replace("<", "\\u003c")
+    figures = [
+        (name, distribution_chart(found).to_dict())
+        for name in ranked(report)
+        if (found := report.features[name].distribution) is not None
+    ]
     changes = "".join(f"<li>{html.escape(each)}</li>" for each in _changes(report))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{html.escape(title)}</h1>{summary(report)}"
-        + (f"<h2>Changes of the schema</h2><ul>{changes}</ul>" if changes else "")
-        + f'<h2>Reference and current</h2><div class="charts">{"".join(figures)}</div>'
-        f'<script type="application/json" id="charts">{data}</script>'
-        f"<script>{_bundle()}</script>"
-        "<script>JSON.parse(document.getElementById('charts').textContent).forEach("
-        "(spec,i)=>vegaEmbed('#c'+i,spec,{actions:false,renderer:'svg'}))</script>"
-        "</body></html>\n"
-    )
+    told = f"<h2>Changes of the schema</h2><ul>{changes}</ul>" if changes else ""
+    return pages.page(title, f"{summary(report)}{told}<h2>Reference and current</h2>", figures)
 
 
 def ranked(report: "DriftReport") -> list[str]:
@@ -81,17 +53,6 @@ def ranked(report: "DriftReport") -> list[str]:
             -(report.features[name].effect_size or 0.0),
         ),
     )
-
-
-@lru_cache(maxsize=1)
-def _bundle() -> str:
-    """Return the script that draws, whole, as one `<script>` may hold it."""
-    try:
-        import vl_convert
-    except ImportError:
-        raise MissingExtraError("an HTML report", "charts") from None
-    script: str = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;")
-    return script.replace("</script", "<\\/script")
 
 
 def _verdict(report: "DriftReport") -> str:

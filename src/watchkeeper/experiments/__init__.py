@@ -1,4 +1,4 @@
-"""Experiments: which arm a unit is in, and what the arms' figures say.
+"""Experiments: which arm a unit is in, and which arm is better, however often one looks.
 
 >>> from watchkeeper.experiments import Allocation, Arm
 >>> allocation = Allocation(
@@ -7,8 +7,12 @@
 'candidate'
 >>> allocation.assign_many([f"user-{n}" for n in range(10_000)]).counts()
 {'control': 5040, 'candidate': 4960}
+
+An `Experiment` says what is compared, by which metric, and when a verdict may be given; what was
+seen of its arms comes as count cells (`observe`), and `analyse` turns them into a report.
 """
 
+from watchkeeper.experiments.analyzer import ABTestAnalyzer, ProportionTest
 from watchkeeper.experiments.assignment import (
     Allocation,
     Arm,
@@ -20,27 +24,50 @@ from watchkeeper.experiments.assignment import (
     Reason,
     basis_points,
 )
+from watchkeeper.experiments.cells import Cell, Exposed, Observations, Sums, observe
+from watchkeeper.experiments.decision import Decision, Verdict
+from watchkeeper.experiments.experiment import Experiment, Mode, Phase, State
 from watchkeeper.experiments.hashing import unit_hash
+from watchkeeper.experiments.metrics import METRICS, Guardrail, Metric
+from watchkeeper.experiments.report import ExperimentReport, analyse
 from watchkeeper.experiments.router import ABTestRouter, ModelVariant, RoutedPrediction
 from watchkeeper.experiments.targeting import Equals, In, Not, Range, Targeting
 
 __all__ = [
+    "METRICS",
+    "ABTestAnalyzer",
     "ABTestRouter",
     "Allocation",
     "Arm",
     "Assignment",
     "Assignments",
+    "Cell",
+    "Decision",
     "Equals",
+    "Experiment",
+    "ExperimentReport",
+    "Exposed",
+    "Guardrail",
     "Holdout",
     "In",
+    "Metric",
+    "Mode",
     "ModelVariant",
     "Namespace",
     "Not",
+    "Observations",
     "Override",
+    "Phase",
+    "ProportionTest",
     "Range",
     "Reason",
     "RoutedPrediction",
+    "State",
+    "Sums",
     "Targeting",
+    "Verdict",
+    "analyse",
     "basis_points",
+    "observe",
     "unit_hash",
 ]

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.versions import ModelVersion, Status
-from watchkeeper.store.database import ControlDatabase, audit, model_versions, promotions
+from watchkeeper.store.database import ControlDatabase, audit, model_versions, note, promotions
 
 __all__ = ["Repository"]
 
@@ -86,7 +86,7 @@ class Repository:
             with self._database.write() as connection:
                 connection.execute(model_versions.insert().values(**row, registered_at=at))
                 publish()
-                _note(connection, at, actor, "register", row["model_id"], "", evidence)
+                note(connection, at, actor, "register", row["model_id"], "", evidence)
         except sa.exc.IntegrityError:
             raise ConflictError(
                 f"model {row['model_name']!r} has a version {row['version']!r} already, and "
@@ -116,7 +116,7 @@ class Repository:
                 )
             )
             was = None if former is None else former.model_id
-            _note(connection, at, actor, "promote", model_id, reason, {"former": was})
+            note(connection, at, actor, "promote", model_id, reason, {"former": was})
             return was
 
     def roll_back(
@@ -152,7 +152,7 @@ class Repository:
                 connection.execute(
                     promotions.update().where(promotions.c.id == row.id).values(current=is_current)
                 )
-            _note(
+            note(
                 connection, at, actor, "rollback", version.model_id, reason,
                 {"from": current.model_id},
             )  # fmt: skip
@@ -166,7 +166,7 @@ class Repository:
                     f"{model_id} is in production", "Promote another version first, or roll back."
                 )
             self._set_status(connection, model_id, Status.ARCHIVED)
-            _note(connection, at, actor, "archive", model_id, reason, {})
+            note(connection, at, actor, "archive", model_id, reason, {})
 
     def history(self, model_name: str) -> list[dict[str, Any]]:
         """Return the audit trail of a model, the oldest entry first."""
@@ -230,20 +230,3 @@ class Repository:
             files=row.files,
             about=row.about,
         )
-
-
-def _note(
-    connection: Connection,
-    at: datetime,
-    actor: str,
-    action: str,
-    subject: str,
-    reason: str,
-    evidence: Mapping[str, Any],
-) -> None:
-    connection.execute(
-        audit.insert().values(
-            at=at, actor=actor, action=action, subject=subject, reason=reason,
-            evidence=dict(evidence),
-        )
-    )  # fmt: skip

@@ -18,6 +18,7 @@ from watchkeeper.events import EventKind, Window, check_name
 from watchkeeper.server import v2
 from watchkeeper.server.answers import Answer, error_answer, json_answer
 from watchkeeper.server.bodies import decode_json, headers_of, read_body, spool_body
+from watchkeeper.server.experiments import add_experiments
 from watchkeeper.server.ingest import ingest
 from watchkeeper.server.openapi import describe
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
@@ -42,6 +43,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_measurements(api, gateway)
     _add_findings(api, gateway)
     _add_alerts(api, gateway)
+    add_experiments(api, gateway.app)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

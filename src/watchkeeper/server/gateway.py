@@ -61,7 +61,7 @@ class Gateway:
     app : App
         Its parts; the gateway does not close it.
     experiments : RunningExperiments, optional
-        Which experiments share the traffic; none by default.
+        Which experiments share the traffic; by default those of the control database.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Gateway:
         )
         self.draining = False
         self.landing_failures: tuple[str, ...] = ()
-        self.router = Router(app.registry, self._make_live, experiments)
+        self.router = Router(app.registry, self._make_live, experiments or app.experiments)
         self._settings = app.settings.server
         self._keys = [_digest(key) for key in self._settings.api_keys]
         self._in_flight = 0

@@ -62,7 +62,7 @@ def create_asgi(app: App, experiments: RunningExperiments | None = None) -> Any:
     ----------
     app : App
     experiments : RunningExperiments, optional
-        Which experiments share the traffic; none by default.
+        Which experiments share the traffic; by default those of the control database.
     """
     return _WithLifespan(app, experiments)
 

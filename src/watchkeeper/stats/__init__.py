@@ -26,6 +26,7 @@ from watchkeeper.stats.conditional import (
 from watchkeeper.stats.confidence_sequences import (
     confidence_sequence,
     mixture_e_value,
+    rate_sequence,
     sequence_p_value,
 )
 from watchkeeper.stats.counts import total_variation
@@ -48,6 +49,22 @@ from watchkeeper.stats.jensen_shannon import jensen_shannon_distance, jensen_sha
 from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.multiplicity import adjusted
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
+from watchkeeper.stats.power import (
+    days_needed,
+    minimum_detectable_effect,
+    power_of_proportions,
+    sample_size_calculator,
+    sample_size_of_means,
+    total_sample_size,
+)
+from watchkeeper.stats.proportions import (
+    PooledTest,
+    miettinen_nurminen,
+    newcombe,
+    pooled_test,
+    relative_interval,
+    risk_ratio_interval,
+)
 from watchkeeper.stats.psi import population_stability_index, psi_test
 from watchkeeper.stats.sample_ratio import (
     SampleRatioTest,
@@ -64,6 +81,7 @@ __all__ = [
     "ConditionalTest",
     "ExactSequentialTest",
     "GroupSequentialTest",
+    "PooledTest",
     "RateDropDetector",
     "RocAuc",
     "SampleRatioTest",
@@ -78,6 +96,7 @@ __all__ = [
     "conditional_test",
     "confidence_sequence",
     "cramer_von_mises",
+    "days_needed",
     "exact_group_sequential_test",
     "exact_repeated_p_value",
     "fisher_exact",
@@ -91,15 +110,26 @@ __all__ = [
     "jensen_shannon_distance",
     "jensen_shannon_test",
     "ks_two_sample",
+    "miettinen_nurminen",
+    "minimum_detectable_effect",
     "mixture_e_value",
+    "newcombe",
+    "pooled_test",
     "population_stability_index",
+    "power_of_proportions",
     "psi_test",
+    "rate_sequence",
+    "relative_interval",
     "repeated_interval",
     "repeated_p_value",
+    "risk_ratio_interval",
     "roc_auc",
     "sample_ratio_test",
+    "sample_size_calculator",
+    "sample_size_of_means",
     "sequence_p_value",
     "sequential_sample_ratio",
+    "total_sample_size",
     "total_variation",
     "total_variation_test",
     "wasserstein_distance",

@@ -7,6 +7,7 @@ from watchkeeper.errors import InvalidValueError
 __all__ = [
     "confidence_sequence",
     "mixture_e_value",
+    "rate_sequence",
     "sequence_p_value",
     "sequence_rho",
 ]
@@ -152,6 +153,57 @@ def sequence_p_value(z: float, fraction: float, alpha: float = 0.05) -> float:
     """
     evidence = mixture_e_value(z, _ratio(fraction, alpha))
     return min(1.0, 1.0 / evidence)
+
+
+def rate_sequence(events: float, total: float, alpha: float = 0.05) -> tuple[float, float]:
+    """Return the interval of a confidence sequence for one rate, at any counts, none included.
+
+    Parameters
+    ----------
+    events, total : float
+        Of all data so far.
+    alpha : float
+        Probability that the intervals ever miss.
+
+    Returns
+    -------
+    tuple of float
+        The rates at which the evidence of a Beta(1/2, 1/2) mixture is below ``1 / alpha``. It is
+        not asymptotic, and holds for the average where the rate changes over time.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are more events than the total, none in all, or `alpha` is not between 0 and 1.
+
+    References
+    ----------
+    Robbins (1970), Ann. Math. Statist. 41(5), 1397-1409; Howard, Ramdas, McAuliffe and Sekhon
+    (2021), Ann. Statist. 49(2), 1055-1080.
+
+    Examples
+    --------
+    >>> low, high = rate_sequence(0, 1000)
+    >>> low, round(high, 4)
+    (0.0, 0.007)
+    """
+    if not 0.0 < alpha < 1.0:
+        raise InvalidValueError("alpha", alpha, "a number strictly between 0 and 1")
+    if not (isfinite(total) and total > 0 and 0 <= events <= total):
+        raise InvalidValueError("events", events, f"from 0 to the total, {total}")
+    from scipy.optimize import brentq
+    from scipy.special import betaln, xlog1py, xlogy
+
+    rest = total - events
+    evidence = betaln(events + 0.5, rest + 0.5) - betaln(0.5, 0.5) + log(alpha)
+
+    def beyond(rate: float) -> float:
+        return float(evidence - xlogy(events, rate) - xlog1py(rest, -rate))
+
+    seen = events / total
+    low = 0.0 if not events else float(brentq(beyond, 1e-300, seen, xtol=1e-15))
+    high = 1.0 if not rest else float(brentq(beyond, seen, 1.0 - 1e-16, xtol=1e-15))
+    return low, high
 
 
 def _ratio(fraction: float, alpha: float) -> float:

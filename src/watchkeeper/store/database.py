@@ -5,7 +5,7 @@ Alembic is loaded only when there is something to do.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -24,13 +24,15 @@ __all__ = [
     "ControlDatabase",
     "alerts",
     "audit",
+    "experiments",
     "findings",
     "metadata",
     "model_versions",
+    "note",
     "promotions",
 ]
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -144,6 +146,34 @@ findings = sa.Table(
     sa.Column("table_versions", sa.JSON, nullable=False),
     sa.Column("evidence", sa.JSON, nullable=False),
 )
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("model", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
+
+def note(
+    connection: Connection,
+    at: datetime,
+    actor: str,
+    action: str,
+    subject: str,
+    reason: str,
+    evidence: Mapping[str, Any],
+) -> None:
+    """Add an entry to the audit trail, in the transaction of the change that it is of."""
+    connection.execute(
+        audit.insert().values(
+            at=at, actor=actor, action=action, subject=subject, reason=reason,
+            evidence=dict(evidence),
+        )
+    )  # fmt: skip
 
 
 class ControlDatabase:

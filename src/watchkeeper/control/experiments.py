@@ -1,0 +1,416 @@
+"""Experiments: created, started, given other weights, looked at, stopped, each with its reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.control.measurements import labels_of
+from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.events import EventLog, EventWindow, Window
+from watchkeeper.experiments import (
+    Allocation,
+    Arm,
+    Experiment,
+    Guardrail,
+    Metric,
+    Mode,
+    Observations,
+    State,
+    basis_points,
+    observe,
+)
+from watchkeeper.experiments.report import ExperimentReport, analyse
+from watchkeeper.registry import ModelRegistry, Status
+from watchkeeper.results import Result
+from watchkeeper.stats import days_needed, group_sequential_inflation, total_sample_size
+
+__all__ = [
+    "Experiments",
+    "Plan",
+    "change_weights",
+    "create",
+    "draft",
+    "exposures_of",
+    "planned",
+    "report",
+    "start",
+    "stop",
+]
+
+_COLUMNS = (
+    "unit_id",
+    "experiment",
+    "variant",
+    "timestamp",
+    "status",
+    "latency_ms",
+    "prediction",
+    "score",
+    "actual",
+    "actual_timestamp",
+)
+_ANYTIME = 1.7  # times the units of a fixed test, by benchmarks/experiments.py
+_OF_OUTCOMES = frozenset({"correct", "actual", "absolute_error"})
+
+
+class Experiments(Protocol):
+    """Where experiments are kept."""
+
+    def add(self, experiment: Experiment, *, at: datetime, actor: str, reason: str) -> None:
+        """Keep a new one."""
+        ...
+
+    def get(self, name: str) -> Experiment:
+        """Return one."""
+        ...
+
+    def find(self, model: str | None = None, state: State | None = None) -> list[Experiment]:
+        """Return several, the newest first."""
+        ...
+
+    def save(
+        self,
+        before: Experiment,
+        after: Experiment,
+        *,
+        action: str,
+        at: datetime,
+        actor: str,
+        reason: str,
+        evidence: Mapping[str, Any],
+    ) -> None:
+        """Keep a change of one, or nothing if it is no longer as it was before."""
+        ...
+
+
+def draft(
+    name: str,
+    model: str,
+    arms: Mapping[str, str],
+    *,
+    weights: Mapping[str, float] | None = None,
+    share: float = 100.0,
+    metric: str = "accuracy",
+    secondary: Sequence[str] = (),
+    guardrails: Mapping[str, float] | None = None,
+    maturity: float = 86_400.0,
+    hypothesis: str = "",
+    mode: Mode = Mode.GROUP_SEQUENTIAL,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    planned_units: int | None = None,
+    looks: int = 5,
+) -> Experiment:
+    """Return an experiment as people describe it.
+
+    Parameters
+    ----------
+    arms : mapping of str to str
+        Versions by arm; the first one is the control.
+    weights : mapping of str to float, optional
+        Percent of the experiment's units by arm; by default equal.
+    share : float
+        Percent of all units that take part.
+    metric, secondary
+        Names of metrics; see `watchkeeper.experiments.Metric.named`.
+    guardrails : mapping of str to float, optional
+        Margins by name of metric.
+    maturity : float
+        Seconds, of all metrics.
+
+    Raises
+    ------
+    InvalidValueError
+        If anything of it is not what it has to be.
+    """
+    equal = dict.fromkeys(arms, 10_000 // max(1, len(arms)))
+    given = equal if not weights else {arm: basis_points(each) for arm, each in weights.items()}
+    if set(given) != set(arms):
+        raise InvalidValueError("weights", sorted(given), f"one of each of {', '.join(arms)}")
+    allocation = Allocation(
+        experiment=name,
+        arms=tuple(Arm(key, given[key], version) for key, version in arms.items()),
+        included_bp=basis_points(share),
+    )
+    return Experiment(
+        model=model,
+        allocation=allocation,
+        metric=Metric.named(metric, maturity=maturity),
+        secondary=tuple(Metric.named(each, maturity=maturity) for each in secondary),
+        guardrails=tuple(
+            Guardrail(metric=Metric.named(each, maturity=maturity), margin=margin)
+            for each, margin in (guardrails or {}).items()
+        ),
+        hypothesis=hypothesis,
+        mode=mode,
+        alpha=alpha,
+        power=power,
+        planned_units=planned_units,
+        looks=looks,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Result):
+    """What an experiment needs.
+
+    Attributes
+    ----------
+    units : int
+        In all; `control` of the control and `treatment` of each treatment.
+    days : float or None
+        At the traffic that was given.
+    """
+
+    units: int
+    control: int
+    treatment: int
+    days: float | None
+
+
+def planned(
+    baseline: float,
+    effect: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    treatment_share: float = 0.5,
+    treatments: int = 1,
+    mode: Mode = Mode.GROUP_SEQUENTIAL,
+    looks: int = 5,
+    units_a_day: float | None = None,
+) -> Plan:
+    """Return how many units an experiment on a rate needs.
+
+    A group-sequential test needs a few percent more than a fixed one for its looks, and on average
+    ends earlier; one that may be looked at at any time needs 1.7 times the units.
+
+    Parameters
+    ----------
+    baseline, effect, alpha, power, treatment_share, treatments
+        As for `watchkeeper.stats.total_sample_size`.
+    mode : Mode
+    looks : int
+    units_a_day : float, optional
+
+    Raises
+    ------
+    InvalidValueError
+        If a number is out of its range.
+    """
+    inflation = 1.0
+    if mode is Mode.ANYTIME:
+        inflation = _ANYTIME
+    elif mode is Mode.GROUP_SEQUENTIAL:
+        if not 1 <= looks <= 100:
+            raise InvalidValueError("looks", looks, "a whole number from 1 to 100")
+        fractions = [(look + 1) / looks for look in range(looks)]
+        inflation = group_sequential_inflation(fractions, alpha / treatments, power)
+    units = total_sample_size(
+        baseline,
+        effect,
+        alpha,
+        power,
+        treatment_share=treatment_share,
+        treatments=treatments,
+        inflation=inflation,
+    )
+    ratio = (1 - treatment_share) / treatment_share
+    treatment = ceil(units / (treatments + ratio))
+    return Plan(
+        units=units,
+        control=units - treatments * treatment,
+        treatment=treatment,
+        days=None if units_a_day is None else days_needed(units, units_a_day),
+    )
+
+
+def create(
+    experiments: Experiments,
+    registry: ModelRegistry,
+    experiment: Experiment,
+    *,
+    at: datetime,
+    actor: str = "",
+    reason: str = "",
+) -> Experiment:
+    """Keep a new experiment of versions that are there.
+
+    Raises
+    ------
+    NotFoundError
+        If a version is not registered, or archived.
+    ConflictError
+        If there is an experiment of this name.
+    """
+    for arm in experiment.allocation.arms:
+        if arm.model_version is None:  # the one in production, whichever that is
+            continue
+        found = registry.find(experiment.model, arm.model_version)
+        if found is None or found.status is Status.ARCHIVED:
+            known = ", ".join(v.version for v in registry.list_models(model_name=experiment.model))
+            raise NotFoundError(
+                "model version",
+                f"{experiment.model}:{arm.model_version}",
+                f"It has {known or 'no versions'}.",
+            )
+    experiments.add(experiment, at=at, actor=actor, reason=reason)
+    return experiment
+
+
+def start(
+    experiments: Experiments, name: str, *, at: datetime, actor: str = "", reason: str = ""
+) -> Experiment:
+    """Let an experiment take traffic.
+
+    Raises
+    ------
+    ConflictError
+        If it is not a draft, or another experiment takes the same traffic.
+    """
+    before = experiments.get(name)
+    after = before.started(at)
+    for other in experiments.find(before.model, State.RUNNING):
+        if not before.apart_from(other):
+            raise ConflictError(
+                f"the experiment {other.name} takes the traffic of {before.model} already",
+                "Stop it first, or give both a share of one namespace.",
+            )
+    experiments.save(
+        before, after, action="start", at=at, actor=actor, reason=reason, evidence=after.phases[-1]
+    )
+    return after
+
+
+def change_weights(
+    experiments: Experiments,
+    name: str,
+    *,
+    weights: Mapping[str, int] | None = None,
+    included_bp: int | None = None,
+    at: datetime,
+    actor: str = "",
+    reason: str = "",
+) -> Experiment:
+    """Begin another phase, with other weights; what was seen stays in its own phase."""
+    before = experiments.get(name)
+    after = before.with_weights(at, weights, included_bp)
+    experiments.save(
+        before,
+        after,
+        action="change weights",
+        at=at,
+        actor=actor,
+        reason=reason,
+        evidence=after.phases[-1],
+    )
+    return after
+
+
+def report(
+    events: EventLog,
+    experiment: Experiment,
+    *,
+    at: datetime,
+    task: str = "binary",
+    positive: object = 1,
+) -> ExperimentReport:
+    """Return what the recorded events say of an experiment until `at`.
+
+    Raises
+    ------
+    ConflictError
+        If it was never started.
+    """
+    if experiment.started_at is None:
+        raise ConflictError(
+            f"the experiment {experiment.name} has not been started", "Start it first."
+        )
+    until = at if experiment.ended_at is None else min(at, experiment.ended_at)
+    window = Window(experiment.started_at, until + timedelta(microseconds=1))
+    if experiment.model not in events.models():  # nobody has asked it anything yet
+        return analyse(experiment, Observations(at, (), (), 0, {}))
+    read = events.read(experiment.model, window, columns=_COLUMNS)
+    exposures = exposures_of(read, experiment, task=task, positive=positive)
+    seen = observe(exposures, experiment.metrics, experiment.arms, at=at)
+    return analyse(experiment, seen, table_versions=read.versions)
+
+
+def stop(
+    experiments: Experiments,
+    events: EventLog,
+    name: str,
+    *,
+    at: datetime,
+    task: str = "binary",
+    positive: object = 1,
+    actor: str = "",
+    reason: str = "",
+) -> tuple[Experiment, ExperimentReport]:
+    """End an experiment: production answers again, and the verdict is kept with its evidence."""
+    before = experiments.get(name)
+    found = report(events, before, at=at, task=task, positive=positive)
+    after = before.stopped(at, found.decision.to_dict())
+    experiments.save(
+        before,
+        after,
+        action="stop",
+        at=at,
+        actor=actor,
+        reason=reason or found.decision.reason,
+        evidence=found,
+    )
+    return after, found
+
+
+def exposures_of(
+    read: EventWindow, experiment: Experiment, *, task: str, positive: object
+) -> pa.Table:
+    """Return the exposures of an experiment as `watchkeeper.experiments.observe` takes them.
+
+    Units that were put into an arm by hand are left out: nobody drew lots for them.
+    """
+    label = read.rows["experiment"].cast(pa.string())
+    ours = pc.fill_null(pc.starts_with(label, f"{experiment.name}/"), False)
+    testers = pa.array([each.unit for each in experiment.allocation.overrides], pa.string())
+    rows = read.rows.filter(pc.and_not(ours, pc.is_in(read.rows["unit_id"], value_set=testers)))
+    phase = pc.utf8_slice_codeunits(rows["experiment"].cast(pa.string()), len(experiment.name) + 1)
+    found: dict[str, Any] = {
+        "unit": rows["unit_id"],
+        "arm": rows["variant"],
+        "phase": phase.cast(pa.int64()),
+        "timestamp": rows["timestamp"],
+    }
+    for metric in experiment.metrics:
+        found[metric.name] = _values(rows, metric, task, positive)
+        if metric.source in _OF_OUTCOMES:
+            found[f"{metric.name}.at"] = rows["actual_timestamp"]
+    return pa.table(found)
+
+
+def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.NDArray[np.float64]:
+    """Return what a metric takes of each prediction; NaN where it is not known."""
+    if metric.source == "error":
+        failed = pc.equal(rows["status"].cast(pa.string()), "error")
+        return np.asarray(failed.to_numpy(), dtype=np.float64)
+    if metric.source in {"latency_ms", "score"}:
+        return np.asarray(rows[metric.source].cast(pa.float64()).to_numpy(), dtype=np.float64)
+    if metric.source == "value":
+        raise InvalidValueError("metric", metric.name, "something that is recorded")
+    known = rows["actual"].is_valid().to_numpy()
+    if metric.source == "actual":
+        kind = task if task == "binary" else "regression"
+        actual = np.asarray(labels_of(rows["actual"], kind, positive), dtype=np.float64)
+        return np.where(known, actual, np.nan)
+    known = known & rows["prediction"].is_valid().to_numpy()
+    predicted, actual = (labels_of(rows[each], task, positive) for each in ("prediction", "actual"))
+    if metric.source == "correct":
+        return np.where(known, np.asarray(predicted == actual, dtype=np.float64), np.nan)
+    return np.where(known, np.abs(predicted.astype(np.float64) - actual), np.nan)

@@ -1,0 +1,165 @@
+"""What an experiment measures: which recorded facts count, for whom, and which way is better."""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, Self
+
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import check_name
+from watchkeeper.results import Result
+
+__all__ = ["METRICS", "Guardrail", "Kind", "Metric", "Source"]
+
+Source = Literal["correct", "error", "latency_ms", "score", "actual", "absolute_error", "value"]
+"""What is taken of a prediction: whether it was right or failed, its latency, its score, its
+outcome, how far off it was, or a value that was posted for it."""
+
+Kind = Literal["proportion", "mean", "ratio"]
+"""How a unit's predictions become one figure: whether any counted, their sum, or their mean over
+all predictions of the arm."""
+
+_SOURCES: tuple[Source, ...] = (
+    "correct", "error", "latency_ms", "score", "actual", "absolute_error", "value",
+)  # fmt: skip
+_LONGEST = 366 * 86_400.0  # seconds
+_KINDS: tuple[Kind, ...] = ("proportion", "mean", "ratio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric(Result):
+    """A figure by which the arms of an experiment are compared.
+
+    What happens to a unit counts until `maturity` after its first exposure, and the unit is counted
+    once that time has passed: so every unit was watched equally long, and an arm does not look
+    better because its outcomes come sooner.
+
+    Attributes
+    ----------
+    name : str
+        Of a posted value, its name.
+    source : Source
+    kind : Kind
+        "ratio" is the mean over predictions, with an error that knows that predictions of one unit
+        resemble each other; "mean" is the mean over units of their sum; "proportion" the share of
+        units with anything above 0.
+    higher_is_better : bool
+    maturity : float
+        Seconds.
+    above : float or None
+        Counts 1 where the source is above it and 0 elsewhere: a latency above 500 ms, say.
+    cap : float or None
+        Larger values count as this one.
+
+    Raises
+    ------
+    InvalidValueError
+        If the source or the kind is none of those, or the maturity is negative.
+    """
+
+    name: str
+    source: Source
+    kind: Kind = "ratio"
+    higher_is_better: bool = True
+    maturity: float = 86_400.0
+    above: float | None = None
+    cap: float | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "metric.name")
+        if self.source not in _SOURCES:
+            raise InvalidValueError("metric.source", self.source, f"one of {', '.join(_SOURCES)}")
+        if self.kind not in _KINDS:
+            raise InvalidValueError("metric.kind", self.kind, f"one of {', '.join(_KINDS)}")
+        if not 0.0 <= self.maturity < _LONGEST:
+            raise InvalidValueError(
+                "metric.maturity", self.maturity, "seconds, from 0 to those of a year"
+            )
+
+    @property
+    def needs_outcome(self) -> bool:
+        """Whether a prediction counts only once its outcome is known."""
+        return self.source in {"correct", "actual", "absolute_error"}
+
+    @property
+    def counts_events(self) -> bool:
+        """Whether a prediction, or a unit, counts as 0 or 1."""
+        return (
+            self.kind == "proportion"
+            or self.above is not None
+            or self.source in {"correct", "error"}
+        )
+
+    @classmethod
+    def named(cls, name: str, *, maturity: float | None = None) -> Self:
+        """Return the metric that a name stands for.
+
+        Parameters
+        ----------
+        name : str
+            One of `METRICS`; ``slower-than-MS``, the share of predictions that took longer;
+            ``value:NAME``, the sum of what is posted under NAME for a unit; ``any:NAME``, the share
+            of units for which something above 0 was.
+        maturity : float, optional
+            Seconds.
+
+        Raises
+        ------
+        InvalidValueError
+            If it stands for none.
+        """
+        found = _found(name)
+        if found is None:
+            known = ", ".join([*METRICS, "slower-than-MS", "value:NAME", "any:NAME"])
+            raise InvalidValueError("metric", name, f"one of {known}")
+        if maturity is not None:
+            found = replace(found, maturity=maturity)
+        return cls(**{field: getattr(found, field) for field in cls.__dataclass_fields__})
+
+
+METRICS: MappingProxyType[str, Metric] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            Metric(name="accuracy", source="correct"),
+            Metric(name="error-rate", source="error", higher_is_better=False),
+            Metric(name="latency", source="latency_ms", higher_is_better=False),
+            Metric(name="score", source="score"),
+            Metric(name="outcome", source="actual"),
+            Metric(name="absolute-error", source="absolute_error", higher_is_better=False),
+        )
+    }
+)
+"""The metrics that need nothing but a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail(Result):
+    """A metric that must not become worse by more than `margin`, in its own unit.
+
+    Raises
+    ------
+    InvalidValueError
+        If the margin is not above 0.
+    """
+
+    metric: Metric
+    margin: float
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0:
+            raise InvalidValueError("guardrail.margin", self.margin, "a number above 0")
+
+
+def _found(name: str) -> Metric | None:
+    if name in METRICS:
+        return METRICS[name]
+    kind, _, own = name.partition(":")
+    if own and kind in {"value", "any"}:
+        return Metric(name=own, source="value", kind="mean" if kind == "value" else "proportion")
+    if name.startswith("slower-than-"):
+        try:
+            limit = float(name.removeprefix("slower-than-"))
+        except ValueError:
+            return None
+        return Metric(name=name, source="latency_ms", higher_is_better=False, above=limit)
+    return None

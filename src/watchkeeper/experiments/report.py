@@ -1,0 +1,178 @@
+"""The report of an experiment: every figure, the verdict, and what it was computed from."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from watchkeeper.experiments.analysis import (
+    ArmResult,
+    Comparison,
+    GuardrailResult,
+    by_metric,
+    guarded,
+    standing,
+)
+from watchkeeper.experiments.cells import Observations
+from watchkeeper.experiments.decision import Decision, decided
+from watchkeeper.experiments.experiment import Experiment
+from watchkeeper.results import Result
+from watchkeeper.stats import SequentialSampleRatio, adjusted, sequential_sample_ratio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ExperimentReport", "analyse"]
+
+_APART = 0.05  # difference of the arms in outcomes that are not known, which is worth a warning
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentReport(Result):
+    """What is known of an experiment.
+
+    Attributes
+    ----------
+    experiment, model : str
+    mode : str
+    metric : str
+        The one that decides.
+    at : datetime
+    decision : Decision
+    units : dict of str to int
+        Units exposed to each arm.
+    multi_exposed : int
+        Units that met two arms; they are not counted.
+    sample_ratio : SequentialSampleRatio or None
+        Whether the arms have the shares that they were given; None before any exposure.
+    arms : tuple of ArmResult
+        The treatments by the metric that decides.
+    guardrails : tuple of GuardrailResult
+    secondary : tuple of Comparison
+    unknown : dict of str to dict of str to float
+        By metric and arm, the share of predictions whose outcome was not known in time.
+    warnings : tuple of str
+    table_versions : dict of str to int
+        Of the event store, as it was read.
+    """
+
+    experiment: str
+    model: str
+    mode: str
+    metric: str
+    at: datetime
+    decision: Decision
+    units: dict[str, int]
+    multi_exposed: int
+    sample_ratio: SequentialSampleRatio | None
+    arms: tuple[ArmResult, ...]
+    guardrails: tuple[GuardrailResult, ...]
+    secondary: tuple[Comparison, ...]
+    unknown: dict[str, dict[str, float]]
+    warnings: tuple[str, ...]
+    table_versions: dict[str, int]
+
+    def to_html(self, path: "Path | str") -> None:
+        """Write a page with the intervals over time that needs no network.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``charts`` is not installed.
+        """
+        from pathlib import Path
+
+        from watchkeeper.experiments.html import page
+
+        Path(path).write_text(page(self), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        from watchkeeper.experiments.html import summary
+
+        return summary(self)
+
+
+def analyse(
+    experiment: Experiment,
+    seen: Observations,
+    *,
+    table_versions: Mapping[str, int] | None = None,
+) -> ExperimentReport:
+    """Return the report of an experiment: a pure function of its count cells."""
+    treatments = experiment.arms[1:]
+    arms = tuple(standing(experiment, seen, arm) for arm in treatments)
+    guardrails = tuple(
+        guarded(experiment, seen, guardrail, arm)
+        for guardrail in experiment.guardrails
+        for arm in treatments
+    )
+    ratio = _sample_ratio(experiment, seen)
+    units = dict.fromkeys(experiment.arms, 0)
+    for each in seen.exposed:
+        units[each.arm] += each.units
+    decision = decided(
+        experiment,
+        arms,
+        guardrails,
+        ratio_evidence=ratio.e_value if ratio else 0.0,
+        multi_exposed=seen.multi_exposed / max(1, seen.units + seen.multi_exposed),
+        at=seen.at,
+    )
+    return ExperimentReport(
+        experiment=experiment.name,
+        model=experiment.model,
+        mode=experiment.mode.value,
+        metric=experiment.metric.name,
+        at=seen.at,
+        decision=decision,
+        units=units,
+        multi_exposed=seen.multi_exposed,
+        sample_ratio=ratio,
+        arms=arms,
+        guardrails=guardrails,
+        secondary=_secondary(experiment, seen),
+        unknown=seen.unknown,
+        warnings=tuple(_warnings(experiment, seen)),
+        table_versions=dict(table_versions or {}),
+    )
+
+
+def _secondary(experiment: Experiment, seen: Observations) -> tuple[Comparison, ...]:
+    found = [
+        by_metric(experiment, seen, metric, arm, experiment.alpha)
+        for metric in experiment.secondary
+        for arm in experiment.arms[1:]
+    ]
+    p_values = adjusted([each.p_value for each in found])
+    return tuple(
+        replace(each, adjusted_p_value=own) for each, own in zip(found, p_values, strict=True)
+    )
+
+
+def _sample_ratio(experiment: Experiment, seen: Observations) -> SequentialSampleRatio | None:
+    counts: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(experiment.arms, 0))
+    for each in seen.exposed:
+        counts[each.phase][each.arm] += each.units
+    weights = {phase.number: phase.weights for phase in experiment.phases}
+    known = [number for number in sorted(counts) if number in weights]
+    if not known:
+        return None
+    return sequential_sample_ratio(
+        [[counts[number][arm] for arm in experiment.arms] for number in known],
+        [[weights[number][arm] for arm in experiment.arms] for number in known],
+    )
+
+
+def _warnings(experiment: Experiment, seen: Observations) -> list[str]:
+    told = []
+    for metric, shares in seen.unknown.items():
+        for arm in experiment.arms[1:]:
+            apart = shares[arm] - shares[experiment.control]
+            if abs(apart) > _APART:
+                told.append(
+                    f"{metric}: outcomes are not known of {shares[arm]:.1%} of the predictions of "
+                    f"{arm} and of {shares[experiment.control]:.1%} of those of "
+                    f"{experiment.control}; the arms may differ by that alone"
+                )
+    return told

@@ -1,0 +1,128 @@
+"""Experiments over HTTP: created, started, given other weights, looked at, stopped."""
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+
+from watchkeeper.control import experiments
+from watchkeeper.experiments import Mode, State, basis_points
+
+if TYPE_CHECKING:
+    from watchkeeper.app import App
+
+__all__ = ["add_experiments"]
+
+_ACTOR = "api"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = ""
+
+
+class NewExperiment(_Body):
+    """What an experiment is; see the command ``watchkeeper experiments create``."""
+
+    name: str
+    model: str
+    arms: dict[str, str]
+    weights: dict[str, float] = {}
+    share: float = 100.0
+    metric: str = "accuracy"
+    secondary: list[str] = []
+    guardrails: dict[str, float] = {}
+    maturity: float = 86_400.0
+    hypothesis: str = ""
+    mode: Mode = Mode.GROUP_SEQUENTIAL
+    alpha: float = 0.05
+    power: float = 0.8
+    planned_units: int | None = None
+    looks: int = 5
+
+
+class NewWeights(_Body):
+    """Percent of the experiment's units by arm, and of all units that take part."""
+
+    weights: dict[str, float] = {}
+    share: float | None = None
+
+
+class Why(_Body):
+    """Why, for the history."""
+
+
+def add_experiments(api: FastAPI, app: "App") -> None:
+    """Add the ways to act on experiments and to read them."""
+
+    @api.get("/v1/experiments", tags=["experiments"])
+    def list_experiments(model: str | None = None, state: State | None = None) -> dict[str, Any]:
+        """List experiments, the newest first."""
+        return {"experiments": [each.to_dict() for each in app.experiments.find(model, state)]}
+
+    @api.post("/v1/experiments", tags=["experiments"], status_code=201)
+    def create_experiment(body: NewExperiment) -> dict[str, Any]:
+        """Create an experiment; it takes no traffic before it is started."""
+        given = body.model_dump(exclude={"reason"})
+        made = experiments.create(
+            app.experiments,
+            app.registry,
+            experiments.draft(**given),
+            at=app.clock(),
+            actor=_ACTOR,
+            reason=body.reason,
+        )
+        return made.to_dict()
+
+    @api.get("/v1/experiments/{name}", tags=["experiments"])
+    def one_experiment(name: str) -> dict[str, Any]:
+        """Tell what an experiment is and how far it has come."""
+        return app.experiments.get(name).to_dict()
+
+    @api.get("/v1/experiments/{name}/report", tags=["experiments"])
+    def report_experiment(name: str) -> Response:
+        """Tell what the recorded events say so far, and the verdict."""
+        own = app.experiments.get(name)
+        policy = app.settings.policy(own.model)
+        found = experiments.report(
+            app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
+        )
+        return Response(found.to_json(), media_type="application/json")
+
+    @api.post("/v1/experiments/{name}/start", tags=["experiments"])
+    def start_experiment(name: str, body: Why) -> dict[str, Any]:
+        """Let an experiment take traffic."""
+        return experiments.start(
+            app.experiments, name, at=app.clock(), actor=_ACTOR, reason=body.reason
+        ).to_dict()
+
+    @api.post("/v1/experiments/{name}/weights", tags=["experiments"])
+    def weigh_experiment(name: str, body: NewWeights) -> dict[str, Any]:
+        """Begin another phase, with other weights."""
+        return experiments.change_weights(
+            app.experiments,
+            name,
+            weights={arm: basis_points(each) for arm, each in body.weights.items()},
+            included_bp=None if body.share is None else basis_points(body.share),
+            at=app.clock(),
+            actor=_ACTOR,
+            reason=body.reason,
+        ).to_dict()
+
+    @api.post("/v1/experiments/{name}/stop", tags=["experiments"])
+    def stop_experiment(name: str, body: Why) -> Response:
+        """End an experiment and keep its verdict with its evidence."""
+        policy = app.settings.policy(app.experiments.get(name).model)
+        _, found = experiments.stop(
+            app.experiments,
+            app.events,
+            name,
+            at=app.clock(),
+            task=policy.task,
+            positive=policy.positive,
+            actor=_ACTOR,
+            reason=body.reason,
+        )
+        return Response(found.to_json(), media_type="application/json")
