@@ -87,6 +87,12 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         ],
     )
 
+    if shown.story is not None:
+        month = f"{shown.story.month:%B}"
+        yield f"\nWhat drifted from January, which the model learned on, to {month}:"
+        yield from (f"  {each}." for each in shown.story.drifted)
+        yield f"{shown.story.quality}\n{shown.story.predictions}"
+
 
 def _figure(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"

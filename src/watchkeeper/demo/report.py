@@ -1,20 +1,27 @@
 """What became of the model, month by month, measured on nothing but recorded events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from watchkeeper.app import App
-from watchkeeper.control.measurements import drift_of_window, quality_of_window
+from watchkeeper.control.measurements import (
+    WindowDrift,
+    WindowQuality,
+    drift_of_window,
+    quality_of_window,
+)
 from watchkeeper.demo.model import MODEL
 from watchkeeper.demo.run import Played
+from watchkeeper.demo.story import Story, told
 from watchkeeper.events import Window
 from watchkeeper.results import Result
 
 __all__ = ["Month", "Report", "report"]
 
 NEW_YORK = ZoneInfo("America/New_York")
+_LEARNED, _TOLD = 1, 7  # months: what the model knows, and what is told beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Report(Result):
     accuracy, auc : float
         The baseline that was registered with the version.
     months : tuple of Month
+    story : Story or None
+        Of July, or of the last month where July was not played; None while it is January.
     data_dir : str
     """
 
@@ -65,6 +74,7 @@ class Report(Result):
     accuracy: float
     auc: float
     months: tuple[Month, ...]
+    story: Story | None
     data_dir: str
 
 
@@ -72,33 +82,21 @@ def report(played: Played) -> Report:
     """Measure what the demo has recorded, while its server still writes."""
     app = played.app
     counts = app.events.counts(MODEL)
+    months = list(_months(counts.oldest, counts.newest))
     return Report(
         model=MODEL,
         predictions=counts.predictions,
         outcomes=counts.outcomes,
         accuracy=played.trained.metrics["accuracy"],
         auc=played.trained.metrics["auc"],
-        months=tuple(_measured(app, each) for each in _months(counts.oldest, counts.newest)),
+        months=tuple(_measured(app, each) for each in months),
+        story=_story(app, months),
         data_dir=str(app.settings.data_dir),
     )
 
 
 def _measured(app: App, begins: datetime) -> Month:
-    window = Window(begins, _next_month(begins))
-    policy = app.settings.policy(MODEL)
-    quality = quality_of_window(
-        app.events,
-        app.registry,
-        MODEL,
-        window,
-        task=policy.task,
-        positive=policy.positive,
-        alert_threshold=policy.quality.alert_threshold,
-        min_samples=policy.quality.min_samples,
-    )
-    drift = drift_of_window(
-        app.events, app.registry, MODEL, window, threshold=policy.drift.threshold
-    )
+    drift, quality = _drift(app, begins), _quality(app, begins)
     drop = quality.drop
     fallen = [
         f"{name} {-percentage:+.0f} %"
@@ -117,6 +115,38 @@ def _measured(app: App, begins: datetime) -> Month:
         auc=drop.current_auc,
         verdict=drop.reason.replace("_", " ") if drop.reason else verdict,
         drifted=tuple(drift.report.drifted),
+    )
+
+
+def _story(app: App, months: Sequence[datetime]) -> Story | None:
+    """Return what became of July, or of the last month there is."""
+    month = next((each for each in months if each.month == _TOLD), months[-1] if months else None)
+    model_id = app.registry.get_production_model(MODEL)
+    learned = None if model_id is None else app.registry.reference(model_id)
+    if month is None or month.month == _LEARNED or learned is None:
+        return None
+    read = app.events.read(MODEL, Window(month, _next_month(month)))
+    return told(month, learned, read, _drift(app, month), _quality(app, month))
+
+
+def _drift(app: App, begins: datetime) -> WindowDrift:
+    window, policy = Window(begins, _next_month(begins)), app.settings.policy(MODEL)
+    return drift_of_window(
+        app.events, app.registry, MODEL, window, threshold=policy.drift.threshold
+    )
+
+
+def _quality(app: App, begins: datetime) -> WindowQuality:
+    window, policy = Window(begins, _next_month(begins)), app.settings.policy(MODEL)
+    return quality_of_window(
+        app.events,
+        app.registry,
+        MODEL,
+        window,
+        task=policy.task,
+        positive=policy.positive,
+        alert_threshold=policy.quality.alert_threshold,
+        min_samples=policy.quality.min_samples,
     )
 
 
