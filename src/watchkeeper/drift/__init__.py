@@ -14,6 +14,7 @@ together.
 """
 
 from watchkeeper.drift.detector import DataDriftDetector
+from watchkeeper.drift.evidently import EvidentlyReport, evidently_report
 from watchkeeper.drift.methods import METHODS
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.drift.segments import SegmentDrift, drift_by_segment
@@ -24,10 +25,12 @@ __all__ = [
     "METHODS",
     "DataDriftDetector",
     "DriftReport",
+    "EvidentlyReport",
     "FeatureDrift",
     "Profile",
     "SchemaChanges",
     "SegmentDrift",
     "StreamingDriftDetector",
     "drift_by_segment",
+    "evidently_report",
 ]
