@@ -13,6 +13,7 @@ together.
 (True, ['age'])
 """
 
+from watchkeeper.drift.classifier import ClassifierTest, classifier_two_sample_test
 from watchkeeper.drift.detector import DataDriftDetector
 from watchkeeper.drift.evidently import EvidentlyReport, evidently_report
 from watchkeeper.drift.methods import METHODS
@@ -23,6 +24,7 @@ from watchkeeper.profiles.profile import Profile
 
 __all__ = [
     "METHODS",
+    "ClassifierTest",
     "DataDriftDetector",
     "DriftReport",
     "EvidentlyReport",
@@ -31,6 +33,7 @@ __all__ = [
     "SchemaChanges",
     "SegmentDrift",
     "StreamingDriftDetector",
+    "classifier_two_sample_test",
     "drift_by_segment",
     "evidently_report",
 ]
