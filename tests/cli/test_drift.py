@@ -51,6 +51,8 @@ def test_given_two_files_when_compared_then_the_exit_code_is_the_verdict(
         (["before.csv", "bad.parquet"], "a parquet file"),
         (["before.csv", "before.csv", "--threshold", "2"], "strictly between 0 and 1"),
         (["before.csv", "before.csv", "--features", "wage"], "among age, plan"),
+        (["few.csv", "few.csv", "--multivariate"], "reference is '9 rows'; expected at least 50"),
+        (["--model", "none", "--multivariate"], "two files, without --model"),
         (["--model", "none"], "none"),
         (["--model", "none", "--start", "soon"], "--start"),
     ],
@@ -59,6 +61,7 @@ def test_given_bad_arguments_when_compared_then_two_lines_say_what_to_do(
     data_dir: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pa.csv.write_csv(BEFORE, "before.csv")
+    pa.csv.write_csv(BEFORE[:9], "few.csv")
     Path("bad.parquet").write_text("nothing")
 
     assert main(["drift", *arguments, "--data-dir", str(data_dir)]) == 2
@@ -91,3 +94,22 @@ def test_given_recorded_outcomes_when_quality_is_asked_then_it_is_shown_with_its
     assert "20 predictions, 10 labelled (50.0%)" in told
     assert "too few labelled predictions" in told
     assert main(["quality", "--model", "none", "--data-dir", str(data_dir)]) == 2
+
+
+def test_given_a_correlation_that_turned_when_tested_together_then_a_line_and_the_json_tell_it(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same, x, y, other = np.random.default_rng(3).normal(size=(4, 800))
+    pa.parquet.write_table(pa.table({"x": same, "y": same + other}), "before.parquet")
+    pa.parquet.write_table(pa.table({"x": x, "y": np.sqrt(2) * y}), "after.parquet")
+    compare = ["drift", "before.parquet", "after.parquet"]
+
+    assert main(compare) == 0
+    assert "together" not in capsys.readouterr().out
+    assert main([*compare, "--multivariate"]) == 1
+    assert "all columns together: drift, AUC 0." in capsys.readouterr().out
+    assert main([*compare, "--multivariate", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["drift_detected"] is False
+    assert report["multivariate"]["drift_detected"] is True
+    assert set(report["multivariate"]["ranking"]) == {"x", "y"}

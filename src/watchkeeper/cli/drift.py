@@ -7,7 +7,7 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.drift import DriftReport
+from watchkeeper.drift import ClassifierTest, DriftReport
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import Window
 
@@ -48,6 +48,9 @@ def drift(
         Path | None, typer.Option("--html", help="Also write a self-contained page there.")
     ] = None,
     features: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
+    multivariate: Annotated[
+        bool, typer.Option("--multivariate", help="Of two files, also test all columns together.")
+    ] = False,
 ) -> int:
     """Compare CURRENT with REFERENCE, or a model's recorded inputs with its training data."""
     from watchkeeper.cli.files import read_table
@@ -57,7 +60,7 @@ def drift(
             raise InvalidValueError(
                 "REFERENCE and CURRENT", None, "two files, or --model NAME for recorded inputs"
             )
-        from watchkeeper.drift import DataDriftDetector
+        from watchkeeper.drift import DataDriftDetector, classifier_two_sample_test
 
         known = read_table(reference)
         chosen = known if features is None else known.select(_chosen(features, known.column_names))
@@ -67,12 +70,20 @@ def drift(
             methods=method,  # type: ignore[arg-type] # which checks it
             checks=checks,
         )
-        report = detector.detect(read_table(current))
+        rows = read_table(current)
+        report = detector.detect(rows)
         _write(page, report, f"{current} against {reference}")
-        cli.show(report, *_drawn(report, f"{current} against {reference}"))
-        return BAD if report.drift_detected else 0
+        drawn = _drawn(report, f"{current} against {reference}")
+        if not multivariate:
+            cli.show(report, *drawn)
+            return BAD if report.drift_detected else 0
+        joint = classifier_two_sample_test(chosen, rows, threshold=detector.threshold / checks)
+        cli.show({**report, "multivariate": joint}, *drawn, _together(joint))
+        return BAD if report.drift_detected or joint.drift_detected else 0
     if reference is not None:
         raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
+    if multivariate:
+        raise InvalidValueError("--multivariate", True, "two files, without --model")
     from watchkeeper.control.findings import keep_drift
     from watchkeeper.control.measurements import drift_of_window
 
@@ -95,6 +106,13 @@ def drift(
     _write(page, found.report, f"{model} against {found.reference}")
     cli.show(found, *_drawn(found.report, f"{model} against {found.reference}"))
     return BAD if found.report.drift_detected else 0
+
+
+def _together(joint: ClassifierTest) -> str:
+    verdict = "drift" if joint.drift_detected else "no drift"
+    first = ", ".join(f"{name} {share:.0%}" for name, share in list(joint.ranking.items())[:5])
+    seen = f", by {first}" if joint.drift_detected else ""
+    return f"all columns together: {verdict}, AUC {joint.auc:.3f}, p {joint.p_value:.3g}{seen}"
 
 
 def _write(page: Path | None, report: DriftReport, title: str) -> None:

@@ -13,7 +13,9 @@ together.
 (True, ['age'])
 """
 
+from watchkeeper.drift.classifier import ClassifierTest, classifier_two_sample_test
 from watchkeeper.drift.detector import DataDriftDetector
+from watchkeeper.drift.evidently import EvidentlyReport, evidently_report
 from watchkeeper.drift.methods import METHODS
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.drift.segments import SegmentDrift, drift_by_segment
@@ -22,12 +24,16 @@ from watchkeeper.profiles.profile import Profile
 
 __all__ = [
     "METHODS",
+    "ClassifierTest",
     "DataDriftDetector",
     "DriftReport",
+    "EvidentlyReport",
     "FeatureDrift",
     "Profile",
     "SchemaChanges",
     "SegmentDrift",
     "StreamingDriftDetector",
+    "classifier_two_sample_test",
     "drift_by_segment",
+    "evidently_report",
 ]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats.sample import Sample
 
-__all__ = ["Categories", "Column", "Numbers", "as_categories", "column_of", "frame_of"]
+__all__ = ["Categories", "Column", "Numbers", "as_categories", "column_of", "floats_of", "frame_of"]
 
 _PER_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _FEW = 10  # distinct whole numbers in a reference up to which they are codes and not amounts
@@ -111,14 +111,12 @@ def column_of(series: nw.Series[Any]) -> Column:
     """
     dtype = series.dtype
     if dtype == nw.Boolean:
-        return _numeric_categories(_floats(series))
-    if dtype.is_numeric():
-        values = _floats(series)
+        return _numeric_categories(floats_of(series))
+    if dtype.is_numeric() or dtype.is_temporal():
+        values = floats_of(series)
         nothing = np.isnan(values)
         known = values[~nothing] if nothing.any() else values
         return Numbers(Sample(known), len(values) - len(known), dtype.is_integer())
-    if dtype.is_temporal():
-        return _moments(series)
     if dtype in {nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown}:
         return _words(series)
     raise InvalidValueError(series.name, str(dtype), "numbers, words, truth values or times")
@@ -142,10 +140,15 @@ def looks_coded(column: Column) -> bool:
     )
 
 
-def _floats(series: nw.Series[Any]) -> npt.NDArray[np.float64]:
-    """Return numbers as floats, null as NaN; of NumPy's own columns without a copy."""
+def floats_of(series: nw.Series[Any]) -> npt.NDArray[np.float64]:
+    """Return numbers, truth values or times as floats, one a row, missing as NaN.
+
+    Times are in seconds. NumPy's own columns are not copied.
+    """
     import pyarrow as pa
 
+    if series.dtype.is_temporal():
+        return _seconds(series)
     native = series.to_native()
     values = native.to_numpy() if hasattr(native, "to_numpy") else None
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
@@ -166,7 +169,7 @@ def _numeric_categories(values: npt.NDArray[np.float64]) -> Categories:
     )
 
 
-def _moments(series: nw.Series[Any]) -> Numbers:
+def _seconds(series: nw.Series[Any]) -> npt.NDArray[np.float64]:
     import pyarrow as pa
 
     arrow = series.to_arrow()
@@ -174,10 +177,9 @@ def _moments(series: nw.Series[Any]) -> Numbers:
         arrow = arrow.combine_chunks()
     if pa.types.is_date(arrow.type):
         arrow = arrow.cast(pa.timestamp("ms"))
-    known = arrow.drop_null()
-    width = pa.int64() if known.type.bit_width == 64 else pa.int32()
-    values = known.cast(width).to_numpy(zero_copy_only=False) / _PER_SECOND[known.type.unit]
-    return Numbers(Sample(values), arrow.null_count)
+    whole = arrow.cast(pa.int64() if arrow.type.bit_width == 64 else pa.int32())
+    floats = whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.asarray(floats / _PER_SECOND[arrow.type.unit], dtype=np.float64)
 
 
 def _words(series: nw.Series[Any]) -> Categories:
