@@ -52,7 +52,7 @@ def test_given_two_files_when_compared_then_the_exit_code_is_the_verdict(
         (["before.csv", "before.csv", "--threshold", "2"], "strictly between 0 and 1"),
         (["before.csv", "before.csv", "--features", "wage"], "among age, plan"),
         (["few.csv", "few.csv", "--multivariate"], "reference is '9 rows'; expected at least 50"),
-        (["--model", "none", "--multivariate"], "two files, without --model"),
+        (["--model", "none", "--multivariate"], "two files, in memory"),
         (["--model", "none"], "none"),
         (["--model", "none", "--start", "soon"], "--start"),
     ],

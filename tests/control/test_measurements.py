@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from watchkeeper.control import measurements
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
     drift_of_window,
     latest_accuracy,
     quality_of_window,
 )
+from watchkeeper.drift import DataDriftDetector, DriftReport
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.findings import FindingRepository
@@ -67,6 +69,27 @@ def test_given_inputs_like_the_training_data_when_compared_then_there_is_no_drif
     assert not found.report.drift_detected
     assert found.reference == "the training data of flights:1.0.0"
     assert found.report.current_size == 300
+
+
+def test_given_a_window_larger_than_memory_when_compared_then_the_report_is_the_same(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = recorded(3, shift=60)
+    expected = drift_of_window(events, registry, "flights", Window())
+    monkeypatch.setattr(measurements, "IN_MEMORY", 250)
+    tables: list[object] = []
+    detect = DataDriftDetector.detect
+
+    def noted(self: DataDriftDetector, current: object) -> DriftReport:
+        tables.append(current)
+        return detect(self, current)
+
+    monkeypatch.setattr(DataDriftDetector, "detect", noted)
+
+    found = drift_of_window(events, registry, "flights", Window())
+
+    assert type(tables[0]).__module__.startswith("ibis")
+    assert found.to_json() == expected.to_json()
 
 
 def test_given_moved_inputs_when_compared_then_the_moved_feature_is_named(

@@ -1,14 +1,16 @@
 """``watchkeeper drift``: have the inputs moved? Exit code 0 if not, 1 if so."""
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.drift import ClassifierTest, DriftReport
-from watchkeeper.errors import InvalidValueError
+from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import Window
 
 if TYPE_CHECKING:
@@ -48,6 +50,10 @@ def drift(
         Path | None, typer.Option("--html", help="Also write a self-contained page there.")
     ] = None,
     features: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
+    engine: Annotated[
+        Literal["memory", "duckdb"],
+        typer.Option(help="Where CURRENT is compared: with duckdb it need not fit in memory."),
+    ] = "memory",
     multivariate: Annotated[
         bool, typer.Option("--multivariate", help="Of two files, also test all columns together.")
     ] = False,
@@ -55,6 +61,8 @@ def drift(
     """Compare CURRENT with REFERENCE, or a model's recorded inputs with its training data."""
     from watchkeeper.cli.files import read_table
 
+    if multivariate and (engine != "memory" or model is not None):
+        raise InvalidValueError("--multivariate", True, "two files, in memory")
     if model is None:
         if reference is None or current is None:
             raise InvalidValueError(
@@ -70,8 +78,9 @@ def drift(
             methods=method,  # type: ignore[arg-type] # which checks it
             checks=checks,
         )
-        rows = read_table(current)
-        report = detector.detect(rows)
+        with ExitStack() as stack:
+            rows = read_table(current) if engine == "memory" else _queried(current, stack)
+            report = detector.detect(rows)
         _write(page, report, f"{current} against {reference}")
         drawn = _drawn(report, f"{current} against {reference}")
         if not multivariate:
@@ -82,8 +91,6 @@ def drift(
         return BAD if report.drift_detected or joint.drift_detected else 0
     if reference is not None:
         raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
-    if multivariate:
-        raise InvalidValueError("--multivariate", True, "two files, without --model")
     from watchkeeper.control.findings import keep_drift
     from watchkeeper.control.measurements import drift_of_window
 
@@ -106,6 +113,16 @@ def drift(
     _write(page, found.report, f"{model} against {found.reference}")
     cli.show(found, *_drawn(found.report, f"{model} against {found.reference}"))
     return BAD if found.report.drift_detected else 0
+
+
+def _queried(path: Path, stack: ExitStack) -> object:
+    """Return a file as a table of DuckDB, which spills to a folder that goes with the command."""
+    from watchkeeper.profiles.engines import duckdb_table
+
+    if not path.is_file():
+        raise NotFoundError("file", str(path))
+    scratch = stack.enter_context(TemporaryDirectory(prefix="watchkeeper-"))
+    return duckdb_table(str(path), scratch=scratch)
 
 
 def _together(joint: ClassifierTest) -> str:

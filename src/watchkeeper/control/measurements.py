@@ -1,20 +1,25 @@
 """Measurements of recorded windows: read, let the pure parts compute, say what it was of."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from watchkeeper.drift import DataDriftDetector, DriftReport
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
 from watchkeeper.profiles import Profile
 from watchkeeper.profiles.columns import frame_of
+from watchkeeper.profiles.engines import duckdb_table
 from watchkeeper.quality import (
     ModelPerformanceMonitor,
     PerformanceDrift,
@@ -38,6 +43,9 @@ _HELD = {
     "multiclass": ("accuracy", "balanced_accuracy", "f1"),
     "regression": ("mae", "rmse", "mape", "median_absolute_error", "r2"),
 }  # metrics of a registered version that it is held against, by task
+IN_MEMORY = 200_000_000
+"""Values of a window up to which it is held in memory: beyond, DuckDB compares it on disk."""
+
 _LOOK_BACK = timedelta(days=30)
 _LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
 
@@ -142,11 +150,6 @@ def drift_of_window(
         named = "the data given"
     else:
         reference, named = _kept_reference(registry, model, rows=methods != "auto")
-    read = events.read(model, window)
-    if not read.rows.num_rows:
-        raise NotFoundError(
-            "prediction in the window of", model, "Choose another --start or --end."
-        )
     if features is not None:
         reference = _only(reference, features)
     detector = DataDriftDetector(
@@ -155,8 +158,10 @@ def drift_of_window(
         methods=methods,  # type: ignore[arg-type] # which checks it
         checks=checks,
     )
-    report = detector.detect(features_of(read))
-    return WindowDrift(model, named, window.start, window.end, read.versions, report)
+    with ExitStack() as stack:
+        rows, versions = _inputs(events, model, window, stack)
+        report = detector.detect(rows)
+    return WindowDrift(model, named, window.start, window.end, versions, report)
 
 
 def quality_of_window(
@@ -237,6 +242,36 @@ def latest_accuracy(
         )
         right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
     return right / count if count >= min_samples else None
+
+
+def _inputs(
+    events: EventLog, model: str, window: Window, stack: ExitStack
+) -> tuple[object, dict[str, int]]:
+    """Return the inputs of a window, and the versions of the tables that they were read from.
+
+    They are a table in memory, or, of a window with too many values for that, one of DuckDB over
+    files that are there until `stack` is closed.
+    """
+    parts: list[pa.Table] = []
+    versions: dict[str, int] = {}
+    values = number = 0
+    folder: Path | None = None
+    for day in events.days(model, window):
+        parts.append(features_of(day))
+        versions = day.versions
+        values += parts[-1].num_rows * parts[-1].num_columns
+        if values > IN_MEMORY and folder is None:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="watchkeeper-")))
+        while folder is not None and parts:
+            number += 1
+            pq.write_table(parts.pop(), folder / f"{number:06}.parquet")
+    if folder is not None:
+        return duckdb_table(f"{folder}/*.parquet", scratch=str(folder / "spilled")), versions
+    if not parts:
+        raise NotFoundError(
+            "prediction in the window of", model, "Choose another --start or --end."
+        )
+    return pa.concat_tables(parts, promote_options="default").unify_dictionaries(), versions
 
 
 def features_of(read: EventWindow) -> pa.Table:

@@ -23,6 +23,7 @@ from watchkeeper.drift.references import (
 from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.profiles.columns import Categories, Numbers, as_categories, frame_of
+from watchkeeper.profiles.engines import QueriedColumn, QueriedFrame, queried
 from watchkeeper.stats import TwoSampleTest, adjusted
 from watchkeeper.stats.multiplicity import Correction
 
@@ -49,9 +50,10 @@ class DataDriftDetector:
 
     Parameters
     ----------
-    reference_data : data frame, dict of sequences, or Profile
-        Anything Narwhals takes; its columns are the features. A profile is a few kilobytes a column
-        and enough for the default methods; the distance is then within 1/512 of the exact one.
+    reference_data : data frame, dict of sequences, table of Ibis, or Profile
+        Anything Narwhals takes; its columns are the features, and are held in memory. A profile is
+        a few kilobytes a column and enough for the default methods; the distance is then within
+        1/512 of the exact one.
     threshold : float
         Level of the test: with no drift, at most this share of checks says drift.
     correction : {"fdr_bh", "fdr_by", "bonferroni", "none"}
@@ -127,12 +129,14 @@ class DataDriftDetector:
     def detect(self, current: object) -> DriftReport:
         """Return how all features compare, and the verdict for the dataset.
 
+        A table of Ibis is compared where it lives, column after column.
+
         Raises
         ------
         InvalidValueError
             If `current` is not a data frame.
         """
-        frame = frame_of(current, "current")
+        frame = queried(current) or frame_of(current, "current")
         looks = dict(zip(self._columns, self._look_at_all(frame), strict=True))
         p_values = adjusted(
             [
@@ -171,7 +175,7 @@ class DataDriftDetector:
             checks=self.checks,
         )
 
-    def _look_at_all(self, frame: nw.DataFrame[Any]) -> Iterator["_Look"]:
+    def _look_at_all(self, frame: nw.DataFrame[Any] | QueriedFrame) -> Iterator["_Look"]:
         """Look at the columns one after the other, of large frames a few at a time.
 
         NumPy sorts and Arrow encodes without holding the interpreter. No more columns are in memory
@@ -179,13 +183,13 @@ class DataDriftDetector:
         """
         names = list(self._columns)
         series = (frame[name] if name in frame.columns else None for name in names)
-        if len(frame) * len(names) < _LARGE:
+        if isinstance(frame, QueriedFrame) or len(frame) * len(names) < _LARGE:
             yield from map(self._look, names, series)
             return
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             yield from pool.map(self._look, names, series)
 
-    def _look(self, name: str, series: nw.Series[Any] | None) -> "_Look":
+    def _look(self, name: str, series: nw.Series[Any] | QueriedColumn | None) -> "_Look":
         before = self._columns[name]
         if series is None:
             return _Look("the column is missing from the current data")
@@ -226,7 +230,7 @@ class DataDriftDetector:
     def _raw(self, current: object, feature: str, method: str) -> tuple[bool, float]:
         if feature not in self._columns:
             raise NotFoundError("feature in the reference", feature, self._known())
-        frame = frame_of(current, "current")
+        frame = queried(current) or frame_of(current, "current")
         if feature not in frame.columns:
             raise NotFoundError(
                 "feature in the current data", feature, f"It has {', '.join(frame.columns[:20])}."

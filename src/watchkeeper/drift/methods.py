@@ -26,7 +26,7 @@ from watchkeeper.stats import (
     total_variation_test,
     wasserstein_test,
 )
-from watchkeeper.stats.ks import ks_of_sorted
+from watchkeeper.stats.ks import ks_of_sample, ks_of_sorted
 
 __all__ = ["CHI_SQUARED", "KS", "METHODS", "OF_NUMBERS", "Method", "compare"]
 
@@ -83,6 +83,8 @@ def compare(reference: Column, current: Column, method: str) -> TwoSampleTest:
     if method in OF_NUMBERS:
         assert isinstance(reference, Numbers)
         assert isinstance(current, Numbers)
+        if method == KS:
+            return ks_of_sample(reference.values, current.sample)
         return OF_NUMBERS[method](reference.values, current.values)
     if (
         isinstance(reference, Numbers)

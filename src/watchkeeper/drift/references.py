@@ -20,6 +20,7 @@ from watchkeeper.profiles.columns import (
     frame_of,
     looks_coded,
 )
+from watchkeeper.profiles.engines import QueriedColumn, queried
 from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.profiles.profile import ColumnProfile, Profile
 from watchkeeper.stats import TwoSampleTest
@@ -54,7 +55,7 @@ def prepared(data: object) -> tuple[int, dict[str, Reference]]:
 
     Parameters
     ----------
-    data : data frame, dict of sequences, or Profile
+    data : data frame, dict of sequences, table of Ibis, or Profile
 
     Raises
     ------
@@ -67,7 +68,7 @@ def prepared(data: object) -> tuple[int, dict[str, Reference]]:
         columns = {name: _kept(each) for name, each in data.columns.items()}
         columns |= {name: f"its type is {kind}" for name, kind in data.unread.items()}
     else:
-        frame = frame_of(data, "reference_data")
+        frame = queried(data) or frame_of(data, "reference_data")
         rows = len(frame)
         columns = {name: _sorted(column_or_error(frame[name])) for name in frame.columns if rows}
     if not rows or not columns:
@@ -93,10 +94,10 @@ def _kept(column: ColumnProfile) -> Reference:
     return Categories(dict[Any, int](column.counts()), column.missing)
 
 
-def column_or_error(series: nw.Series[Any]) -> Current:
+def column_or_error(series: nw.Series[Any] | QueriedColumn) -> Current:
     """Return a column, or why it cannot be read."""
     try:
-        return column_of(series)
+        return series.column() if isinstance(series, QueriedColumn) else column_of(series)
     except WatchkeeperError as error:
         return str(error)
 

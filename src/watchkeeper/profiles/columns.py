@@ -126,7 +126,7 @@ def as_categories(column: Column) -> Categories:
     """Return a column as categories, numbers by their value."""
     if isinstance(column, Categories):
         return column
-    values, counts = np.unique(column.values, return_counts=True)
+    values, counts = column.sample.counts()
     return Categories(dict(zip(values.tolist(), counts.tolist(), strict=True)), column.missing)
 
 

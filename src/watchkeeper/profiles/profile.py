@@ -12,6 +12,7 @@ True
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import narwhals as nw
@@ -19,6 +20,7 @@ import narwhals as nw
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.profiles.categories import CategoryProfile, EmptyProfile
 from watchkeeper.profiles.columns import Categories, column_of, frame_of
+from watchkeeper.profiles.engines import queried
 from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.results import plain
 
@@ -71,13 +73,17 @@ class Profile:
         Parameters
         ----------
         data : data frame or dict of sequences
-            Anything Narwhals takes. Dates and times count as numbers, truth values as categories.
+            Anything Narwhals takes, or a table of Ibis, which is read and merged in parts. Dates
+            and times count as numbers, truth values as categories.
 
         Raises
         ------
         InvalidValueError
             If it is not a data frame and not a dict of sequences of one length.
         """
+        table = queried(data)
+        if table is not None:
+            return reduce(cls.merge, map(cls.of, table.parts()))
         frame = frame_of(data, "data")
         columns: dict[str, ColumnProfile] = {}
         unread: dict[str, str] = {}

@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.stats.sample import Sample
 from watchkeeper.stats.two_sample import TwoSampleTest
 
 __all__ = [
     "asymptotic_p_value",
     "asymptotic_p_values",
     "distance_of_sorted",
+    "ks_of_sample",
     "ks_of_sorted",
     "ks_two_sample",
     "sorted_sample",
@@ -67,6 +69,22 @@ def ks_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
             test = ks_2samp(first, second)
         return TwoSampleTest(float(test.statistic), float(test.pvalue), float(test.statistic))
     distance = distance_of_sorted(first, second)
+    return TwoSampleTest(distance, asymptotic_p_value(distance, len(first), len(second)), distance)
+
+
+def ks_of_sample(first: npt.NDArray[np.float64], second: Sample) -> TwoSampleTest:
+    """Return `ks_two_sample` of a sorted sample and another one, both without NaN.
+
+    Of a sample that is not at hand no more is asked than its ranks at the values of the first: the
+    distribution function of the first changes there only, so the distance lies at one of them.
+    """
+    if second.at_hand or max(len(first), len(second)) <= _EXACT_UP_TO:
+        return ks_of_sorted(first, second.values)
+    points, starts = np.unique(first, return_index=True)
+    below = starts / len(first)
+    upto = np.append(below[1:], 1.0)
+    their_below, their_upto = (ranks / len(second) for ranks in second.ranks(points))
+    distance = max(float(np.abs(upto - their_upto).max()), float(np.abs(below - their_below).max()))
     return TwoSampleTest(distance, asymptotic_p_value(distance, len(first), len(second)), distance)
 
 

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Sample"]
+__all__ = ["Counts", "Floats", "Sample"]
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -33,6 +33,9 @@ class Sample:
         Without NaN.
     """
 
+    at_hand = True
+    """Whether the values are in memory."""
+
     def __init__(self, values: Floats) -> None:
         self._given = values
         self._grid: _Grid | None = None
@@ -51,6 +54,11 @@ class Sample:
     def values(self) -> Floats:
         """The values, sorted."""
         return np.sort(self._given)
+
+    def counts(self) -> tuple[Floats, Counts]:
+        """Return the different values, rising, and how often each occurs."""
+        values, counts = np.unique(self.values, return_counts=True)
+        return values, counts
 
     def ranks(self, points: Floats) -> tuple[Counts, Counts]:
         """Return how many values lie below each point, and up to and with it.
