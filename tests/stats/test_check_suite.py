@@ -392,6 +392,22 @@ def test_given_two_hundred_rare_categories_when_nothing_shifts_then_few_are_call
     assert called <= 5 + 3 * (100 * 0.05 * 0.95) ** 0.5
 
 
+def test_given_two_hundred_categories_in_few_rows_when_chi_squared_then_it_calls_too_few() -> None:
+    rng = np.random.default_rng(14)
+    even = np.full(200, 1 / 200)
+    tilted = np.repeat([4.0, 1.0], [50, 150]) / 350.0
+    same, moved = (
+        [(rng.multinomial(100, even), rng.multinomial(100, shares)) for _ in range(40)]
+        for shares in (even, tilted)
+    )
+
+    def called(method: Method, pairs: list[tuple[np.ndarray, np.ndarray]]) -> int:
+        return sum(method(*pair).p_value <= 0.05 for pair in pairs)
+
+    assert called(stats.chi_squared, same) <= 1
+    assert 2 * called(stats.chi_squared, moved) < called(stats.g_test, moved)
+
+
 @distances
 @settings(max_examples=40)
 @given(table=columns, factor=st.integers(1, 1_000))
