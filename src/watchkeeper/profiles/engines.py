@@ -26,6 +26,7 @@ __all__ = ["QueriedColumn", "QueriedFrame", "QueriedSample", "duckdb_table", "qu
 _SMALL = 50_000  # values up to which a column is fetched
 _FEW = 64  # points that are counted in one pass, without sorting
 _BATCH = 1_000_000  # rows of a part that is profiled at once
+_MEMORY = "1GB"  # of DuckDB, beyond which it spills
 
 
 def queried(data: object) -> "QueriedFrame | None":
@@ -58,7 +59,7 @@ def duckdb_table(files: str, *, scratch: str) -> "ir.Table":
         import duckdb
         import ibis
 
-        engine = ibis.duckdb.connect(temp_directory=scratch)
+        engine = ibis.duckdb.connect(temp_directory=scratch, memory_limit=_MEMORY)
     except ImportError:
         raise MissingExtraError("a table that does not fit in memory", "duckdb") from None
     try:
