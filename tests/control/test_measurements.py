@@ -287,3 +287,32 @@ def test_given_measurements_when_kept_then_findings_have_window_tables_and_figur
     assert quality.bad
     assert "accuracy" in quality.summary
     assert kept[0].evidence["drop"]["baseline_accuracy"] == 0.8
+
+
+def test_given_predictions_without_outcome_when_measured_then_what_scores_promise_is_told(
+    registry: ModelRegistry,
+) -> None:
+    found = quality_of_window(
+        recorded(10, labelled=0.6), registry, "flights", Window(), min_samples=100
+    )
+
+    assert found.estimate is not None
+    assert found.estimate.rows == found.predictions - found.labelled
+    low, high = found.estimate.interval
+    assert low < 0.8 < high  # four of five are right, whatever the scores of 0.7 claim
+    every = quality_of_window(recorded(3), registry, "flights", Window())
+    assert every.estimate is None
+
+
+def test_given_a_feature_when_measured_by_segments_then_each_of_its_values_is_one(
+    registry: ModelRegistry,
+) -> None:
+    found = quality_of_window(
+        recorded(3), registry, "flights", Window(), segments=["carrier", "distance"]
+    )
+
+    carriers = [each for each in found.segments if each.column == "carrier"]
+    assert {each.value for each in carriers} == {"AA", "UA"}
+    assert sum(each.rows for each in carriers) == 300
+    with pytest.raises(NotFoundError, match="there is no recorded feature 'wage'"):
+        quality_of_window(recorded(1), registry, "flights", Window(), segments=["wage"])

@@ -1,16 +1,23 @@
 """``watchkeeper quality``: are the answers still right? Exit code 1 when quality has dropped."""
 
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.events import Window
+from watchkeeper.quality import Estimate, Segment
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["commands"]
 
 commands = typer.Typer()
+
+_MOST_SEGMENTS = 20  # that are printed
 
 _REASONS = {
     "insufficient_data": "too few labelled predictions for a verdict",
@@ -27,6 +34,9 @@ def quality(
     end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
     model_version: Annotated[
         str | None, typer.Option(help="Only predictions of this version, and its baseline.")
+    ] = None,
+    segments: Annotated[
+        str | None, typer.Option(help="Features to look at apart, with commas between.")
     ] = None,
 ) -> int:
     """Compare the predictions of a model with what came true, and with its baseline."""
@@ -47,6 +57,7 @@ def quality(
         positive=policy.positive,
         alert_threshold=policy.quality.alert_threshold,
         min_samples=policy.quality.min_samples,
+        segments=segments.split(",") if segments else (),
     )
     keep_quality(cli.app.findings, found, at=cli.app.clock())
     drop = found.drop
@@ -65,6 +76,38 @@ def quality(
         f"{model}: {found.predictions:,} predictions, {found.labelled:,} labelled "
         f"({found.coverage:.1%})",
         table(["metric", "current", "worse than the baseline by %"], rows),
+        *_apart(found.segments),
+        *_promised(found.estimate),
         _REASONS[drop.reason] if drop.reason else verdict,
     )
     return BAD if drop.drift_detected else 0
+
+
+def _apart(segments: Sequence[Segment]) -> Iterator["RenderableType"]:
+    if segments:
+        yield table(
+            ["segment", "", "predictions", "accuracy", "others", "adjusted p", ""],
+            [
+                (
+                    each.column,
+                    each.value,
+                    each.rows,
+                    each.accuracy,
+                    each.others,
+                    each.adjusted_p_value,
+                    "worse" if each.worse else "",
+                )
+                for each in segments[:_MOST_SEGMENTS]
+            ],
+            title="\nSegments",
+        )
+
+
+def _promised(estimate: Estimate | None) -> Iterator[str]:
+    if estimate is not None:
+        low, high = estimate.interval
+        yield (
+            f"\nOf the {estimate.rows:,} without an outcome the scores promise an accuracy of "
+            f"{estimate.accuracy:.3f} ({low:.3f} to {high:.3f}): an estimate, which cannot see "
+            "that the same inputs now lead to other outcomes."
+        )

@@ -21,11 +21,16 @@ from watchkeeper.profiles import Profile
 from watchkeeper.profiles.columns import frame_of
 from watchkeeper.profiles.engines import duckdb_table
 from watchkeeper.quality import (
+    Calibrator,
+    Estimate,
     ModelPerformanceMonitor,
     PerformanceDrift,
+    Segment,
     binary_metrics,
+    estimate_binary,
     multiclass_metrics,
     regression_metrics,
+    worst_segments,
 )
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
@@ -93,6 +98,11 @@ class WindowQuality(Result):
         `multiclass_metrics` and `regression_metrics`. Empty without any.
     drop : PerformanceDrift
         Against the version's registered accuracy and AUC.
+    estimate : Estimate or None
+        Of the predictions without an outcome, what their scores promise; None without any, and for
+        other tasks than binary ones. Calibrated by the labelled ones where there are enough.
+    segments : tuple of Segment
+        Of the features that were asked for, those that are worse than the rest first.
     start, end, table_versions
         As in `WindowDrift`.
     """
@@ -108,6 +118,8 @@ class WindowQuality(Result):
     start: datetime | None
     end: datetime | None
     table_versions: dict[str, int]
+    estimate: Estimate | None = None
+    segments: tuple[Segment, ...] = ()
 
 
 def drift_of_window(
@@ -175,13 +187,28 @@ def quality_of_window(
     positive: object = 1,
     alert_threshold: float = 0.05,
     min_samples: int = 100,
+    segments: Sequence[str] = (),
 ) -> WindowQuality:
     """Compare the answers of a window with what came true, and with the registered baseline.
 
     Predictions that failed are not scored. Without `version` the predictions of all versions count,
     against the baseline of the version in production.
+
+    Parameters
+    ----------
+    segments : sequence of str
+        Features by whose values the predictions are looked at apart.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing is recorded of the model, or of one of these features.
     """
-    read = events.read(model, window, columns=["timestamp", *_LABELLED])
+    wanted = [FEATURE + name for name in segments]
+    read = events.read(model, window, columns=["timestamp", *_LABELLED, *wanted])
+    for name in segments:
+        if FEATURE + name not in read.rows.schema.names:
+            raise NotFoundError("recorded feature", name, f"Of {model} in this window.")
     rows = _answered(read.rows, version)
     labelled = rows.filter(rows["actual"].is_valid())
     monitor = ModelPerformanceMonitor(
@@ -206,7 +233,37 @@ def quality_of_window(
         start=window.start,
         end=window.end,
         table_versions=read.versions,
+        estimate=_estimated(rows, labelled, positive, min_samples) if task == "binary" else None,
+        segments=_segments(labelled, segments, predicted, actual) if task != "regression" else (),
     )
+
+
+def _estimated(
+    rows: pa.Table, labelled: pa.Table, positive: object, min_samples: int
+) -> Estimate | None:
+    """Return what the scores of the predictions without an outcome promise."""
+    open_ones = rows.filter(pc.and_(rows["actual"].is_null(), rows["score"].is_valid()))
+    if not open_ones.num_rows:
+        return None
+    known = labelled.filter(labelled["score"].is_valid())
+    truth = labels_of(known["actual"], "binary", positive)
+    calibrator = None
+    if len(truth) >= min_samples and truth.any() and not truth.all():
+        calibrator = Calibrator.fit(_scores(known["score"]), truth)
+    called = labels_of(open_ones["prediction"], "binary", positive)
+    return estimate_binary(_scores(open_ones["score"]), called, calibrator)
+
+
+def _segments(
+    labelled: pa.Table,
+    names: Sequence[str],
+    predicted: npt.NDArray[Any],
+    actual: npt.NDArray[Any],
+) -> tuple[Segment, ...]:
+    if not names or not labelled.num_rows:
+        return ()
+    columns = {name: labelled[FEATURE + name].to_numpy() for name in names}
+    return tuple(worst_segments(columns, predicted == actual))
 
 
 def latest_accuracy(

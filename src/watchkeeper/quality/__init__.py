@@ -17,6 +17,7 @@ from watchkeeper.quality.estimates import (
     estimate_binary,
     score_estimate,
 )
+from watchkeeper.quality.losses import LossEstimate, LossEstimator
 from watchkeeper.quality.metrics import binary_metrics
 from watchkeeper.quality.monitor import ModelPerformanceMonitor, PerformanceDrift
 from watchkeeper.quality.multiclass import multiclass_metrics
@@ -27,6 +28,8 @@ __all__ = [
     "Calibrator",
     "Estimate",
     "EstimateScore",
+    "LossEstimate",
+    "LossEstimator",
     "ModelPerformanceMonitor",
     "PerformanceDrift",
     "ReliabilityBin",

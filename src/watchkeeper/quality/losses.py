@@ -1,0 +1,131 @@
+"""The error of a regression before the truth is known: a second model learns how large errors are.
+
+As with scores, it sees that inputs have become harder, and not that the same inputs now lead to
+other outcomes.
+
+>>> import numpy as np
+>>> x = np.linspace(0.0, 1.0, 400)[:, None]
+>>> wrong_by = np.where(x[:, 0] > 0.5, 4.0, 1.0)
+>>> losses = LossEstimator().fit(x, predicted=wrong_by, actual=np.zeros(400))
+>>> round(losses.estimate(x[x[:, 0] > 0.5]).mae, 1)
+4.0
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.results import Result
+from watchkeeper.stats.intervals import normal_quantile
+
+__all__ = ["LossEstimate", "LossEstimator"]
+
+Floats = npt.NDArray[np.float64]
+
+_FEWEST = 100  # labelled rows from which errors can be learned
+_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LossEstimate(Result):
+    """What the mean absolute error of some rows probably is.
+
+    Attributes
+    ----------
+    mae : float
+    interval : tuple of float
+        In which the realised one of these rows lies with the given confidence.
+    rows : int
+    """
+
+    mae: float
+    interval: tuple[float, float]
+    rows: int
+
+
+class LossEstimator:
+    """Learns the absolute error of a regression from its inputs (direct loss estimation).
+
+    Parameters
+    ----------
+    seed : int
+
+    References
+    ----------
+    The method is NannyML's, "Direct loss estimation"; the learner is scikit-learn's
+    `HistGradientBoostingRegressor`, which takes missing values.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._learner: Any = None
+        self._spread = self._labelled = 0.0
+
+    def fit(self, features: npt.ArrayLike, predicted: npt.ArrayLike, actual: npt.ArrayLike) -> Self:
+        """Learn from labelled rows.
+
+        Parameters
+        ----------
+        features : array_like of float, shape (n, k)
+            NaN where missing.
+        predicted, actual : array_like of float, shape (n,)
+
+        Raises
+        ------
+        InvalidValueError
+            If there are fewer than 100 rows, or not as many of each.
+        """
+        from sklearn.ensemble import HistGradientBoostingRegressor
+        from sklearn.model_selection import KFold, cross_val_predict
+
+        given = _matrix(features)
+        losses = np.abs(np.asarray(predicted, np.float64) - np.asarray(actual, np.float64))
+        if len(given) < _FEWEST or losses.shape != (len(given),):
+            raise InvalidValueError(
+                "actual", f"{losses.shape} of {len(given)} rows", f"one a row, of {_FEWEST} or more"
+            )
+        learner = HistGradientBoostingRegressor(
+            max_iter=100, max_leaf_nodes=8, min_samples_leaf=30, random_state=self._seed
+        )
+        folds = KFold(_FOLDS, shuffle=True, random_state=self._seed)
+        held_out = cross_val_predict(learner, given, losses, cv=folds)
+        self._spread = float(np.std(losses - held_out, ddof=1))
+        self._labelled = float(len(given))
+        self._learner = learner.fit(given, losses)
+        return self
+
+    def estimate(self, features: npt.ArrayLike, *, confidence: float = 0.95) -> LossEstimate:
+        """Return what the mean absolute error of rows without labels probably is.
+
+        Parameters
+        ----------
+        features : array_like of float, shape (m, k)
+        confidence : float
+
+        Raises
+        ------
+        ConflictError
+            If nothing was learned yet.
+        InvalidValueError
+            If there are no rows.
+        """
+        if self._learner is None:
+            raise ConflictError("the estimator has learned nothing", "Call fit first.")
+        given = _matrix(features)
+        if not len(given):
+            raise InvalidValueError("features", "no rows", "at least one")
+        mae = float(np.mean(self._learner.predict(given)))
+        error = self._spread * sqrt(1 / len(given) + 1 / self._labelled)
+        half = normal_quantile(confidence) * error
+        return LossEstimate(max(0.0, mae), (max(0.0, mae - half), mae + half), len(given))
+
+
+def _matrix(features: npt.ArrayLike) -> Floats:
+    given = np.asarray(features, dtype=np.float64)
+    if given.ndim != 2:
+        raise InvalidValueError("features", f"shape {given.shape}", "rows and columns")
+    return given
