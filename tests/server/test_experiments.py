@@ -9,22 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
-from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 from starlette.testclient import TestClient
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
+from watchkeeper.errors import IntegrityError
 from watchkeeper.experiments import Allocation, Arm, Equals, Namespace, Override, Range, Targeting
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import InMemoryExperiments
 
-from .conftest import FLIGHTS, LABELS, ROWS, fill_registry, tensor
+from .conftest import LABELS, ROWS, fill_registry, tensor
 
 ROW = [3.0, 0.0, 1.0, 0.0]
 USERS = [f"user-{n}" for n in range(200)]
@@ -315,8 +314,13 @@ def test_given_no_version_in_production_when_an_experiment_runs_then_it_takes_no
 def test_given_an_experiment_ends_when_asked_then_its_versions_are_let_go(gate: Gate) -> None:
     gate.run("lr", split(5_000, 3_000, 2_000))
     during = {live.runtime.model_id for live in gate.router.live()}
+    threads = [thread for thread in threading.enumerate() if thread.name in {"lr:2", "lr:3"}]
     gate.run("lr")
 
+    for thread in threads:
+        thread.join(30)
+    assert len(threads) == 2
+    assert not any(thread.is_alive() for thread in threads)
     after = {live.runtime.model_id for live in gate.router.live()}
     assert {"lr:2", "lr:3"} <= during
     assert not {"lr:2", "lr:3"} & after
@@ -336,28 +340,34 @@ def test_given_the_winner_is_promoted_when_it_answers_then_it_is_the_version_tha
     assert gate.infer("u")["model_version"] == "2"
 
 
+@pytest.mark.parametrize("form", ["tensors", "dataframe"])
 def test_given_an_arm_with_another_signature_when_asked_then_it_gets_what_it_takes(
-    gate: Gate,
+    gate: Gate, form: str
 ) -> None:
-    turned = FLIGHTS[["night", "carrier", "distance"]]
-    encoder = make_column_transformer((OneHotEncoder(), ["carrier"]), remainder="passthrough")
-    model = make_pipeline(encoder, LogisticRegression()).fit(turned, LABELS)
-    gate.app.registry.register_model(model, "flights", "2", {}, training_data=turned)
-    gate.run("flights", split(5_000, 5_000))
-    inputs = [
-        {"name": "carrier", "shape": [1], "datatype": "BYTES", "data": ["AA"]},
-        {"name": "distance", "shape": [1], "datatype": "FP64", "data": [900.0]},
-        {"name": "night", "shape": [1], "datatype": "BOOL", "data": [False]},
-    ]
+    columns = pd.DataFrame({"a": [0.0, 9.0] * 10, "b": [9.0, 0.0] * 10})
+    registry = gate.app.registry
+    for version, names in (("1", ["a", "b"]), ("2", ["b", "a"])):
+        model = LogisticRegression().fit(columns[names].to_numpy(), LABELS)
+        registry.register_model(model, "turned", version, {}, training_data=columns[names])
+    registry.promote_to_production("turned:1")
+    gate.run("turned", split(5_000, 5_000))
 
     for unit in USERS[:20]:
-        answer = gate.client.post(
-            "/v2/models/flights/infer", json={"inputs": inputs, "parameters": {"unit_id": unit}}
-        )
+        if form == "tensors":
+            inputs = [
+                {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
+                for name, value in (("a", 9.0), ("b", 0.0))
+            ]
+            body = {"inputs": inputs, "parameters": {"unit_id": unit}}
+            answer = gate.client.post("/v2/models/turned/infer", json=body)
+        else:
+            body = {"dataframe_records": [{"a": 9.0, "b": 0.0}], "params": {"unit_id": unit}}
+            answer = gate.client.post("/v1/models/turned/invocations", json=body)
         assert answer.status_code == 200, answer.text
-    rows = gate.recorded("flights")
-    assert {row["model_version"] for row in rows} == {"1.0.0", "2"}
+    rows = gate.recorded("turned")
+    assert {row["model_version"] for row in rows} == {"1", "2"}
     assert {row["prediction"] for row in rows} == {1.0}
+    assert {(row["feature.a"], row["feature.b"]) for row in rows} == {(9.0, 0.0)}
 
 
 def test_given_requests_on_their_way_when_experiments_change_then_each_is_answered_and_right(
@@ -418,3 +428,22 @@ def test_given_experiments_that_cannot_be_read_when_followed_then_those_loaded_g
         gate.refresh()
 
     assert gate.variant("u") == "v2"
+
+
+def test_given_experiments_that_are_stored_wrongly_when_followed_then_production_still_is(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.run("lr", split(1, 9_999))
+
+    def wrong() -> Any:
+        raise IntegrityError("experiment exp cannot be read")
+
+    monkeypatch.setattr(gate.experiments, "running", wrong)
+    gate.app.registry.promote_to_production("lr:3")
+    gate.refresh()
+
+    answer = gate.infer("u")
+    assert (answer["model_version"], answer["parameters"]["variant"]) == ("3", "production")
+    assert gate.router.experiment_faults == [
+        "no experiment takes traffic: experiment exp cannot be read"
+    ]

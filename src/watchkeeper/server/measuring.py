@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from watchkeeper.app import App
-from watchkeeper.control.findings import keep_drift
-from watchkeeper.control.measurements import drift_of_window, latest_accuracy
+from watchkeeper.control.findings import keep_drift, keep_quality
+from watchkeeper.control.measurements import (
+    drift_of_window,
+    latest_accuracy,
+    quality_of_window,
+)
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.server.predicting import LiveVersion
@@ -50,6 +54,7 @@ class Measuring:
                 await self._run("accuracy", self._accuracy, live)
             if self._due("drift", model, policy.drift.interval):
                 await self._run("drift", self._drift, live)
+                await self._run("accuracy", self._quality, live)
 
     def _due(self, job: str, model: str, interval: float) -> bool:
         """Return whether it is time for `job`, and if so remember that it was done now."""
@@ -81,6 +86,28 @@ class Measuring:
                 positive=policy.positive,
             )
         )
+
+    def _quality(self, live: LiveVersion) -> None:
+        """Keep what the quality of the window is whose drift was measured."""
+        model = live.runtime.model_name
+        policy = self._app.settings.policy(model)
+        now = self._app.clock()
+        try:
+            found = quality_of_window(
+                self._app.events,
+                self._app.registry,
+                model,
+                Window(now - timedelta(seconds=policy.drift.window), now),
+                version=live.runtime.version.version,
+                task=policy.task,
+                positive=policy.positive,
+                alert_threshold=policy.quality.alert_threshold,
+                min_samples=policy.quality.min_samples,
+            )
+        except NotFoundError:  # nothing was predicted
+            return
+        if found.labelled:
+            keep_quality(self._app.findings, found, at=now)
 
     def _drift(self, live: LiveVersion) -> None:
         model = live.runtime.model_name

@@ -226,11 +226,12 @@ class Router:
             return False
         async with self._loading:
             wanted = await asyncio.to_thread(self._registry.production)
-            running = await asyncio.to_thread(self._running)
+            running, unreadable = await asyncio.to_thread(self._running)
             before = self._table
             loaded = {live.runtime.model_id: live for live in before.live()}
             production, faults = await self._production(wanted, loaded)
-            experiments, experiment_faults = await self._arms(running, production, loaded)
+            experiments, unplaced = await self._arms(running, production, loaded)
+            experiment_faults = {**unreadable, **unplaced}
             for name, fault in {**faults, **experiment_faults}.items():
                 if known_faults.get(name) != fault:
                     log.error("%s", fault)
@@ -250,8 +251,14 @@ class Router:
         experiments = self._experiments
         return self._registry.generation(), 0 if experiments is None else experiments.generation()
 
-    def _running(self) -> Mapping[str, Sequence[Allocation]]:
-        return {} if self._experiments is None else self._experiments.running()
+    def _running(self) -> tuple[Mapping[str, Sequence[Allocation]], dict[str, str]]:
+        """Return what runs; what is stored wrongly must not keep production from being followed."""
+        if self._experiments is None:
+            return {}, {}
+        try:
+            return self._experiments.running(), {}
+        except WatchkeeperError as error:
+            return {}, {"": f"no experiment takes traffic: {error}".rstrip(".")}
 
     async def _production(
         self, wanted: Mapping[str, str], loaded: dict[str, LiveVersion]
