@@ -316,3 +316,39 @@ def test_given_a_feature_when_measured_by_segments_then_each_of_its_values_is_on
     assert sum(each.rows for each in carriers) == 300
     with pytest.raises(NotFoundError, match="there is no recorded feature 'wage'"):
         quality_of_window(recorded(1), registry, "flights", Window(), segments=["wage"])
+
+
+@pytest.mark.parametrize(("score", "moved"), [(0.2, True), (None, False)])
+def test_given_answers_when_compared_with_those_to_the_training_data_then_a_move_is_seen(
+    tmp_path: Path, score: float | None, moved: bool
+) -> None:
+    rng = np.random.default_rng(2)
+    learned = rng.normal(size=(400, 2))
+    with ModelRegistry(tmp_path) as own:
+        model = LogisticRegression().fit(learned, learned[:, 0] > 0)
+        own.register_model(model, "flights", "1", {}, training_data=learned)
+        own.promote_to_production("flights:1")
+        names = [each.name for each in own.get("flights:1").signature.features]  # type: ignore[union-attr]
+        events = InMemoryEvents()
+        for number, row in enumerate(rng.normal(size=(400, 2))):
+            right = float(model.predict_proba([row])[0, 1])
+            events.record([a_prediction(str(number), timestamp=START, prediction=int(right > 0.5),
+                                        features=dict(zip(names, row.tolist(), strict=True)),
+                                        score=right if score is None else score)])  # fmt: skip
+
+        found = drift_of_window(events, own, "flights", Window(), with_answers=True)
+
+    assert not found.report.drift_detected
+    assert found.answers is not None
+    assert found.answers.drift_detected is moved
+    assert found.answers.method == "KS-test"
+
+
+def test_given_a_model_that_fails_on_its_training_data_when_compared_then_that_is_told(
+    registry: ModelRegistry,
+) -> None:
+    found = drift_of_window(recorded(1), registry, "flights", Window(), with_answers=True)
+
+    assert found.answers is not None
+    assert found.answers.error is not None
+    assert found.answers.error.startswith("flights:1.0.0 does not answer to its training data")

@@ -1,5 +1,6 @@
 """``watchkeeper drift``: have the inputs moved? Exit code 0 if not, 1 if so."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.drift import ClassifierTest, DriftReport
+from watchkeeper.drift import ClassifierTest, DriftReport, FeatureDrift
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import Window
 
@@ -108,10 +109,12 @@ def drift(
         features=None if features is None else features.split(","),
         methods=method,
         checks=checks,
+        with_answers=reference_file is None and between is None,
     )
     keep_drift(cli.app.findings, found, at=cli.app.clock())
     _write(page, found.report, f"{model} against {found.reference}")
-    cli.show(found, *_drawn(found.report, f"{model} against {found.reference}"))
+    drawn = _drawn(found.report, f"{model} against {found.reference}")
+    cli.show(found, *drawn, *_moved(found.answers))
     return BAD if found.report.drift_detected else 0
 
 
@@ -123,6 +126,18 @@ def _queried(path: Path, stack: ExitStack) -> object:
         raise NotFoundError("file", str(path))
     scratch = stack.enter_context(TemporaryDirectory(prefix="watchkeeper-"))
     return duckdb_table(str(path), scratch=scratch)
+
+
+def _moved(answers: FeatureDrift | None) -> Iterator[str]:
+    """Say whether what the model answers has moved."""
+    if answers is not None and answers.error is not None:
+        yield f"whether the answers have moved cannot be told: {answers.error}"
+    elif answers is not None:
+        told = "have moved" if answers.drift_detected else "have not moved"
+        yield (
+            f"the answers {told}, against those to the training data: effect "
+            f"{answers.effect_size:.3g}, p {answers.p_value:.3g}"
+        )
 
 
 def _together(joint: ClassifierTest) -> str:

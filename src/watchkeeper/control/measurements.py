@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from watchkeeper.drift import DataDriftDetector, DriftReport
+from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
 from watchkeeper.profiles import Profile
@@ -32,7 +32,7 @@ from watchkeeper.quality import (
     regression_metrics,
     worst_segments,
 )
-from watchkeeper.registry import ModelRegistry
+from watchkeeper.registry import Answers, ModelRegistry, Runtime
 from watchkeeper.results import Result
 
 __all__ = [
@@ -68,6 +68,10 @@ class WindowDrift(Result):
     table_versions : dict of str to int
         Of the event store, for the evidence.
     report : DriftReport
+    answers : FeatureDrift or None
+        Of the scores, or of the predictions where there are none, against what the version in
+        production answers to the rows that are kept of its training data: whether drift of the
+        inputs has moved them. None where it was not asked for, or no rows are kept.
     """
 
     model: str
@@ -76,6 +80,7 @@ class WindowDrift(Result):
     end: datetime | None
     table_versions: dict[str, int]
     report: DriftReport
+    answers: FeatureDrift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,7 @@ def drift_of_window(
     features: Sequence[str] | None = None,
     methods: str = "auto",
     checks: int = 1,
+    with_answers: bool = False,
 ) -> WindowDrift:
     """Compare the inputs of a window with a reference.
 
@@ -150,6 +156,8 @@ def drift_of_window(
         For all features; see `watchkeeper.drift.METHODS`.
     checks : int
         How many checks `threshold` holds for together.
+    with_answers : bool
+        Whether to compare what the model answered as well, which loads it.
 
     Raises
     ------
@@ -173,7 +181,31 @@ def drift_of_window(
     with ExitStack() as stack:
         rows, versions = _inputs(events, model, window, stack)
         report = detector.detect(rows)
-    return WindowDrift(model, named, window.start, window.end, versions, report)
+    answers = None
+    if with_answers:
+        answers = _answers_drift(events, registry, model, window, threshold / checks)
+    return WindowDrift(model, named, window.start, window.end, versions, report, answers)
+
+
+def _answers_drift(
+    events: EventLog, registry: ModelRegistry, model: str, window: Window, threshold: float
+) -> FeatureDrift | None:
+    """Return whether the answers of a window differ from those to the rows that were learned."""
+    model_id = registry.get_production_model(model)
+    kept = None if model_id is None else registry.reference(model_id)
+    if model_id is None or kept is None:
+        return None
+    try:
+        before = _answers_to(registry.open_runtime(model_id), kept)
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is told
+        told = f"{model_id} does not answer to its training data: {type(error).__name__}: {error}"
+        return FeatureDrift(None, None, None, None, None, None, error=told)
+    rows = _answered(events.read(model, window, columns=["timestamp", *_LABELLED]).rows, None)
+    scored = before.scores is not None and rows["score"].null_count < rows.num_rows
+    name = "score" if scored else "prediction"
+    known = before.scores if scored else before.predictions
+    detector = DataDriftDetector({name: np.asarray(known)}, threshold)
+    return detector.detect({name: rows[name].combine_chunks()}).features[name]
 
 
 def quality_of_window(
@@ -299,6 +331,15 @@ def latest_accuracy(
         )
         right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
     return right / count if count >= min_samples else None
+
+
+def _answers_to(runtime: Runtime, kept: pa.Table) -> Answers:
+    columns = {name: kept[name].to_pylist() for name in kept.column_names}
+    if not runtime.wants_matrix:
+        return runtime.predict(columns)
+    return runtime.predict(
+        np.column_stack([np.asarray(each, dtype=np.float64) for each in columns.values()])
+    )
 
 
 def _inputs(
