@@ -124,6 +124,7 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
         ({"guardrails": {"latency": 0}}, "guardrail.margin is 0"),
         ({"colour": "blue"}, "body.colour"),
         ({"planned_units": None}, "planned_units is None"),
+        ({"metric": "value:revenue"}, "metric is 'revenue'; expected one of recorded"),
     ],
 )
 def test_given_a_wrong_experiment_when_created_then_the_error_names_it_and_nothing_is_kept(

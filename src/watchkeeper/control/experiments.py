@@ -245,11 +245,21 @@ def create(
 
     Raises
     ------
+    InvalidValueError
+        If a metric is of something that is not recorded.
     NotFoundError
         If a version is not registered, or archived.
     ConflictError
         If there is an experiment of this name.
     """
+    for metric in experiment.metrics:
+        if metric.source == "value":
+            raise InvalidValueError(
+                "metric",
+                metric.name,
+                "one of recorded predictions and outcomes",
+                "Values that you keep yourself are compared by observe and analyse.",
+            )
     for arm in experiment.allocation.arms:
         if arm.model_version is None:  # the one in production, whichever that is
             continue
@@ -402,8 +412,6 @@ def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.
         return np.asarray(failed.to_numpy(), dtype=np.float64)
     if metric.source in {"latency_ms", "score"}:
         return np.asarray(rows[metric.source].cast(pa.float64()).to_numpy(), dtype=np.float64)
-    if metric.source == "value":
-        raise InvalidValueError("metric", metric.name, "something that is recorded")
     known = rows["actual"].is_valid().to_numpy()
     if metric.source == "actual":
         kind = task if task == "binary" else "regression"
