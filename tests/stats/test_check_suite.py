@@ -421,3 +421,37 @@ def test_given_any_counts_when_measured_then_a_distance_is_a_distance(
     if distance is not stats.population_stability_index:  # smoothing is of rows, not of shares
         assert distance(before, now) <= 1.0
         assert distance(before * factor, now) == pytest.approx(distance(before, now), abs=1e-7)
+
+
+TEN_MILLION = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def ten_million() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(10)
+    first, second = rng.normal(size=TEN_MILLION), rng.normal(0.01, 1.0, size=TEN_MILLION)
+    return np.sort(first), np.sort(second)
+
+
+@pytest.mark.parametrize("name", OF_NUMBERS)
+def test_given_ten_million_rows_when_numbers_are_compared_then_a_hundredth_of_a_deviation_is_seen(
+    name: str, ten_million: tuple[np.ndarray, np.ndarray]
+) -> None:
+    test = OF_NUMBERS[name](*ten_million)
+
+    # The p-value of Wasserstein's distance is that of a sample of the rows.
+    assert test.p_value <= (0.2 if name == "Wasserstein" else 0.01)
+    assert 0.0 < test.effect_size < 0.02
+
+
+@pytest.mark.parametrize("name", OF_COUNTS)
+def test_given_ten_million_rows_when_counts_are_compared_then_the_same_is_seen(
+    name: str, ten_million: tuple[np.ndarray, np.ndarray]
+) -> None:
+    edges = np.linspace(-3.0, 3.0, 21)
+    counts = [np.diff(np.searchsorted(each, edges)) for each in ten_million]
+
+    test = OF_COUNTS[name](*counts)
+
+    assert test.p_value <= 0.01
+    assert 0.0 < test.effect_size < 0.02
