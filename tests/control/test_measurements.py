@@ -203,9 +203,14 @@ def test_given_more_than_a_window_when_the_latest_are_scored_then_older_ones_do_
         events.record([a_prediction(f"n{number}", timestamp=at), an_outcome(f"n{number}")])
 
     def latest(window_size: int, min_samples: int = 100) -> float | None:
-        return latest_accuracy(
-            events, "flights", "1.0.0", window_size=window_size, min_samples=min_samples
-        )
+        found = {
+            latest_accuracy(
+                events, "flights", "1.0.0", window_size=window_size, min_samples=min_samples, at=at
+            )
+            for at in (START + timedelta(days=5), START + timedelta(days=300))
+        }
+        assert len(found) == 1  # the newest prediction is found, long ago as it may be
+        return found.pop()
 
     assert latest(150) == 1.0
     assert latest(300) == pytest.approx(0.5)
@@ -237,7 +242,7 @@ def test_given_several_classes_when_measured_then_labels_are_compared_as_they_ar
     assert found.drop.baseline_accuracy == 0.8
     assert found.drop.drift_detected
     assert latest_accuracy(
-        events, "flights", "1.0.0", window_size=200, min_samples=100, task="multiclass"
+        events, "flights", "1.0.0", window_size=200, min_samples=100, at=START, task="multiclass"
     ) == pytest.approx(0.75)
 
 
@@ -257,7 +262,7 @@ def test_given_numbers_when_measured_as_regression_then_errors_are_held_against_
     assert found.drop.drift_detected
     assert (
         latest_accuracy(
-            events, "flights", "1.0.0", window_size=100, min_samples=10, task="regression"
+            events, "flights", "1.0.0", window_size=100, min_samples=10, at=START, task="regression"
         )
         is None
     )

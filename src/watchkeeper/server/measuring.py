@@ -82,6 +82,7 @@ class Measuring:
                 live.runtime.version.version,
                 window_size=policy.quality.window_size,
                 min_samples=policy.quality.min_samples,
+                at=self._app.clock(),
                 task=policy.task,
                 positive=policy.positive,
             )
