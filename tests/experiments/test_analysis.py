@@ -86,7 +86,7 @@ def test_given_the_reference_case_when_contrasted_then_z_is_that_of_the_pooled_t
 
 @given(
     tables=st.lists(
-        st.tuples(*[st.integers(20, 200)] * 2, *[st.integers(201, 900)] * 2),
+        st.tuples(*[st.integers(20, 200)] * 2, *[st.integers(250, 900)] * 2),
         min_size=1,
         max_size=4,
     )
