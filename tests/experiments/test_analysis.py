@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as sps
 from statsmodels.stats.contingency_tables import StratifiedTable
@@ -84,6 +84,7 @@ def test_given_the_reference_case_when_contrasted_then_z_is_that_of_the_pooled_t
     assert found.shares
 
 
+@settings(deadline=None)
 @given(
     tables=st.lists(
         st.tuples(*[st.integers(20, 200)] * 2, *[st.integers(250, 900)] * 2),

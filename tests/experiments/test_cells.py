@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.errors import InvalidValueError
@@ -82,6 +82,7 @@ def by_hand(given: list[Row], metric: Metric, now: int) -> dict[tuple[int, int, 
     return cells
 
 
+@settings(deadline=None)
 @given(given=rows, kind=st.sampled_from(["ratio", "mean", "proportion"]), now=st.integers(0, 400))
 def test_given_exposures_when_observed_then_cells_are_those_counted_by_hand(
     given: list[Row], kind: Any, now: int
@@ -96,6 +97,7 @@ def test_given_exposures_when_observed_then_cells_are_those_counted_by_hand(
     } == by_hand(given, metric, now)
 
 
+@settings(deadline=None)
 @given(given=rows, hours=st.integers(1, 5))
 def test_given_other_stretches_when_observed_then_the_totals_are_the_same(
     given: list[Row], hours: int

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats import proportion as peer
 
@@ -45,6 +45,7 @@ def test_given_the_reference_case_when_tested_then_the_figures_are_the_published
     assert wilson(220, 1_000) == pytest.approx((0.195423493389, 0.246719491363), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(table=tables)
 def test_given_any_counts_when_compared_then_statsmodels_agrees(
     table: tuple[int, int, int, int],
@@ -80,6 +81,7 @@ def test_given_newcombes_examples_when_intervals_are_made_then_they_are_those_of
     assert newcombe(*counts) == pytest.approx(hybrid, abs=6e-5)
 
 
+@settings(deadline=None)
 @given(table=tables)
 def test_given_any_counts_when_the_score_interval_is_made_then_the_score_test_agrees(
     table: tuple[int, int, int, int],

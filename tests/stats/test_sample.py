@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.stats import sample
@@ -43,6 +43,7 @@ def test_given_many_values_when_counted_then_ranks_are_those_of_sorting(shape: s
     assert "values" not in vars(asked)  # it was not sorted for that
 
 
+@settings(deadline=None)
 @given(values=ANY, points=ANY)
 def test_given_any_values_and_points_when_counted_then_ranks_are_those_of_sorting(
     values: list[float], points: list[float]
