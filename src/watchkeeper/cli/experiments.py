@@ -216,7 +216,7 @@ def report(
         app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
     )
     if html is not None:
-        found.to_html(html)
+        html.write_text(found.to_html(), encoding="utf-8")
     cli.show(found, *_shown(found))
     return BAD if found.decision.verdict in {Verdict.DO_NOT_SHIP, Verdict.INVALID} else 0
 

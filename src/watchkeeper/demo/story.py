@@ -20,16 +20,16 @@ __all__ = ["Story", "told"]
 _MOST = 5  # features that are told of
 
 _NUMBERS = {
-    "temp": ("the temperature", "°F"),
-    "dewp": ("the dew point", "°F"),
-    "humid": ("the humidity", "%"),
-    "wind_speed": ("the wind", "mph"),
-    "precip": ("the rain of an hour", "inches"),
-    "visib": ("the visibility", "miles"),
-    "pressure": ("the air pressure", "mbar"),
-    "hour": ("the scheduled hour", "o'clock"),
+    "temp": ("the temperature", " °F"),
+    "dewp": ("the dew point", " °F"),
+    "humid": ("the humidity", " %"),
+    "wind_speed": ("the wind", " mph"),
+    "precip": ("the rain of an hour", " inches"),
+    "visib": ("the visibility", " miles"),
+    "pressure": ("the air pressure", " mbar"),
+    "hour": ("the scheduled hour", " o'clock"),
     "weekday": ("the day of the week", ""),
-    "distance": ("the distance", "miles"),
+    "distance": ("the distance", " miles"),
 }
 _WORDS = {"carrier": "airline", "origin": "origin", "dest": "destination"}
 
@@ -90,9 +90,7 @@ def _moved(name: str, before: pa.ChunkedArray, now: pa.ChunkedArray) -> str:
     if name in _NUMBERS:
         what, unit = _NUMBERS[name]
         was, became = (_mean(column) for column in (before, now))
-        return f"{what} was {became:,.4g} {unit} on average, and {was:,.4g} {unit} before".replace(
-            "  ", " "
-        )
+        return f"{what} was {became:,.4g}{unit} on average, and {was:,.4g}{unit} before"
     was_of, now_of = (_shares(column) for column in (before, now))
     labels = was_of.keys() | now_of.keys()
     label = max(labels, key=lambda each: abs(now_of[each] - was_of[each]))

@@ -39,9 +39,7 @@ __all__ = [
     "standing",
 ]
 
-_HORIZON = (
-    2_500.0  # information at which a sequence without a plan is narrowest: 5,000 units an arm
-)
+_HORIZON = 2_500.0  # information of 5,000 units an arm: where one without a plan is narrowest
 
 
 class Standing(StrEnum):
@@ -194,8 +192,12 @@ def by_metric(
 ) -> Comparison:
     """Return how a treatment compares now, by any metric, with an interval that always holds."""
     scale = _planned_information(experiment, arm) or _HORIZON
-    course = list(_course(seen.cells, metric, experiment.control, arm))
-    now = course[-1].contrast if course else contrast([])
+    strata: dict[int, dict[str, Sums]] = defaultdict(lambda: defaultdict(Sums))
+    for cell in seen.cells:
+        if cell.metric == metric.name:
+            strata[cell.phase][cell.arm] += cell.sums
+    pairs = [(of[experiment.control], of[arm]) for of in strata.values()]
+    now = contrast(pairs, events=metric.counts_events)
     return _comparison(metric, arm, now, scale, alpha)
 
 

@@ -80,7 +80,6 @@ def contrast(strata: Sequence[tuple[Sums, Sums]], *, events: bool = False) -> Co
 
     Examples
     --------
-    >>> yes, no = Sums(1, 1.0, 1.0, 1.0, 1.0, 1.0), Sums(1, 0.0, 0.0, 1.0, 1.0, 0.0)
     >>> def arm(events: int, units: int) -> Sums:
     ...     return Sums(units, events, events, units, units, events)
     >>> round(contrast([(arm(2000, 10_000), arm(220, 1000))]).z, 9)

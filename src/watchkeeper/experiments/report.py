@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from watchkeeper.experiments.analysis import (
     ArmResult,
@@ -19,9 +18,6 @@ from watchkeeper.experiments.decision import Decision, decided
 from watchkeeper.experiments.experiment import Experiment
 from watchkeeper.results import Result
 from watchkeeper.stats import SequentialSampleRatio, adjusted, sequential_sample_ratio
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["ExperimentReport", "analyse"]
 
@@ -73,19 +69,11 @@ class ExperimentReport(Result):
     warnings: tuple[str, ...]
     table_versions: dict[str, int]
 
-    def to_html(self, path: "Path | str") -> None:
-        """Write a page with the intervals over time that needs no network.
-
-        Raises
-        ------
-        MissingExtraError
-            If the extra ``charts`` is not installed.
-        """
-        from pathlib import Path
-
+    def to_html(self) -> str:
+        """Return a self-contained page with the intervals over time (extra ``charts``)."""
         from watchkeeper.experiments.html import page
 
-        Path(path).write_text(page(self), encoding="utf-8")
+        return page(self)
 
     def _repr_html_(self) -> str:
         from watchkeeper.experiments.html import summary

@@ -11,7 +11,7 @@ from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.experiments.assignment import Allocation
 from watchkeeper.experiments.experiment import Experiment, State
 from watchkeeper.results import strict_json
-from watchkeeper.store.database import ControlDatabase, audit, experiments, note
+from watchkeeper.store.database import ControlDatabase, experiments, note
 
 __all__ = ["ExperimentRepository"]
 
@@ -77,8 +77,7 @@ class ExperimentRepository:
 
     def generation(self) -> int:
         """Return a number that grows with every change."""
-        with self._database.read() as connection:
-            return connection.execute(sa.select(sa.func.max(audit.c.id))).scalar() or 0
+        return self._database.generation()
 
     def running(self) -> Mapping[str, Sequence[Allocation]]:
         """Return the allocations of running experiments by model, the oldest first."""

@@ -128,19 +128,14 @@ class QueriedColumn:
         own = self.table[self.name]
         kind = own.type()
         if kind.is_string():
-            return self._words()
+            return _counted(self.table.select(v=own))
         if kind.is_boolean():
-            labels, counts, missing = _counted(self._floats())
-            return Categories(dict(zip(labels, counts, strict=True)), missing)
+            return _counted(self._floats())
         if kind.is_numeric():
             return self._numbers(kind.is_integer())
         if kind.is_temporal() or kind.is_null():
             return column_of(self._fetched())
         raise InvalidValueError(self.name, str(kind), "numbers, words, truth values or times")
-
-    def _words(self) -> Categories:
-        labels, counts, missing = _counted(self.table.select(v=self.table[self.name]))
-        return Categories(dict(zip(labels, counts, strict=True)), missing)
 
     def _numbers(self, whole: bool) -> Numbers:
         values = self._floats()
@@ -231,11 +226,11 @@ class QueriedSample(Sample):
         return below, upto
 
 
-def _counted(column: "ir.Table") -> tuple[list[Any], list[int], int]:
-    """Return the labels of a column ``v``, how often each occurs, and how many are missing."""
+def _counted(column: "ir.Table") -> Categories:
+    """Return how often each value of a column ``v`` occurs."""
     import ibis
 
     found = column.group_by("v").aggregate(n=ibis._.count()).to_pyarrow().to_pylist()
-    known = [row for row in found if row["v"] is not None]
-    missing = sum(row["n"] for row in found if row["v"] is None)
-    return [row["v"] for row in known], [int(row["n"]) for row in known], int(missing)
+    counts = {row["v"]: int(row["n"]) for row in found}
+    missing = counts.pop(None, 0)
+    return Categories(counts, missing)

@@ -63,8 +63,7 @@ class Repository:
 
     def generation(self) -> int:
         """Return a number that grows with every change."""
-        with self._database.read() as connection:
-            return connection.execute(sa.select(sa.func.max(audit.c.id))).scalar() or 0
+        return self._database.generation()
 
     def add(
         self,

@@ -151,21 +151,18 @@ class _Grid:
             return _linear(points, self.start, self.scale)
         return _floating(points, self.start)
 
-    def shared(self, points: Floats) -> int:
-        """Return how many values share a cell with a point."""
-        return int(self.counts[np.unique(self.of(points))].sum())
-
     def ranks(self, points: Floats) -> tuple[Counts, Counts]:
         """Return how many values lie below each point, and up to and with it."""
         own = self.of(points)
         looked_at = np.zeros(self.number, dtype=bool)
         looked_at[own] = True
-        if self.shared(points) > _MANY * len(self.values):  # spikes: cells of one value each
+        shared = int(self.counts[looked_at].sum())
+        if shared > _MANY * len(self.values):  # spikes: cells of one value each
             one, mixed = self._contents
             looked_at &= mixed
         inside = np.sort(self.values[np.flatnonzero(looked_at[self.cells])])
-        before: Counts = np.cumsum(np.where(looked_at, self.counts, 0))
-        before -= np.where(looked_at, self.counts, 0)  # of those inside, in the cells before
+        held = np.where(looked_at, self.counts, 0)
+        before: Counts = np.cumsum(held) - held  # of those inside, in the cells before
         skipped = (self.below - before)[own]
         left = skipped + np.searchsorted(inside, points, side="left")
         right = skipped + np.searchsorted(inside, points, side="right")

@@ -220,6 +220,11 @@ class ControlDatabase:
         with writer as connection, connection.begin():
             yield connection
 
+    def generation(self) -> int:
+        """Return a number that grows with every change that the audit trail has."""
+        with self.read() as connection:
+            return connection.execute(sa.select(sa.func.max(audit.c.id))).scalar() or 0
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
