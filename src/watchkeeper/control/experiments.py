@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.control.measurements import labels_of
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
-from watchkeeper.events import EventLog, EventWindow, Window
+from watchkeeper.events import METRIC, METRIC_TIMESTAMP, EventLog, EventWindow, Window
 from watchkeeper.experiments import (
     Allocation,
     Arm,
@@ -245,21 +245,11 @@ def create(
 
     Raises
     ------
-    InvalidValueError
-        If a metric is of something that is not recorded.
     NotFoundError
         If a version is not registered, or archived.
     ConflictError
         If there is an experiment of this name.
     """
-    for metric in experiment.metrics:
-        if metric.source == "value":
-            raise InvalidValueError(
-                "metric",
-                metric.name,
-                "one of recorded predictions and outcomes",
-                "Values that you keep yourself are compared by observe and analyse.",
-            )
     for arm in experiment.allocation.arms:
         if arm.model_version is None:  # the one in production, whichever that is
             continue
@@ -347,7 +337,9 @@ def report(
     window = Window(experiment.started_at, until + timedelta(microseconds=1))
     if experiment.model not in events.models():  # nobody has asked it anything yet
         return analyse(experiment, Observations(at, (), (), 0, {}))
-    read = events.read(experiment.model, window, columns=_COLUMNS)
+    posted = [each.posted or each.name for each in experiment.metrics if each.source == "value"]
+    columns = [*_COLUMNS, *(f"{of}{name}" for of in (METRIC, METRIC_TIMESTAMP) for name in posted)]
+    read = events.read(experiment.model, window, columns=columns)
     exposures = exposures_of(read, experiment, task=task, positive=positive)
     seen = observe(exposures, experiment.metrics, experiment.arms, at=at)
     return analyse(experiment, seen, table_versions=read.versions)
@@ -402,7 +394,14 @@ def exposures_of(
         found[metric.name] = _values(rows, metric, task, positive)
         if metric.source in _OF_OUTCOMES:
             found[f"{metric.name}.at"] = rows["actual_timestamp"]
+        elif metric.source == "value" and _posted(metric) in rows.schema.names:
+            found[f"{metric.name}.at"] = rows[METRIC_TIMESTAMP + (metric.posted or metric.name)]
     return pa.table(found)
+
+
+def _posted(metric: Metric) -> str:
+    """Return the column of a window that holds a posted value."""
+    return METRIC + (metric.posted or metric.name)
 
 
 def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.NDArray[np.float64]:
@@ -412,6 +411,10 @@ def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.
         return np.asarray(failed.to_numpy(), dtype=np.float64)
     if metric.source in {"latency_ms", "score"}:
         return np.asarray(rows[metric.source].cast(pa.float64()).to_numpy(), dtype=np.float64)
+    if metric.source == "value":
+        if _posted(metric) not in rows.schema.names:  # nothing has been posted yet
+            return np.full(rows.num_rows, np.nan)
+        return np.asarray(rows[_posted(metric)].to_numpy(), dtype=np.float64)
     known = rows["actual"].is_valid().to_numpy()
     if metric.source == "actual":
         kind = task if task == "binary" else "regression"

@@ -36,7 +36,6 @@ class Metric(Result):
     Attributes
     ----------
     name : str
-        Of a posted value, its name.
     source : Source
     kind : Kind
         "ratio" is the mean over predictions, with an error that knows that predictions of one unit
@@ -49,6 +48,8 @@ class Metric(Result):
         Counts 1 where the source is above it and 0 elsewhere: a latency above 500 ms, say.
     cap : float or None
         Larger values count as this one.
+    posted : str or None
+        Of a posted value, the name under which it is posted, if that is not the metric's own.
 
     Raises
     ------
@@ -63,6 +64,7 @@ class Metric(Result):
     maturity: float = 86_400.0
     above: float | None = None
     cap: float | None = None
+    posted: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "metric.name")
@@ -154,8 +156,10 @@ def _found(name: str) -> Metric | None:
     if name in METRICS:
         return METRICS[name]
     kind, _, own = name.partition(":")
-    if own and kind in {"value", "any"}:
-        return Metric(name=own, source="value", kind="mean" if kind == "value" else "proportion")
+    if own and kind == "value":
+        return Metric(name=own, source="value", kind="mean")
+    if own and kind == "any":
+        return Metric(name=f"any-{own}", source="value", kind="proportion", posted=own)
     if name.startswith("slower-than-"):
         try:
             limit = float(name.removeprefix("slower-than-"))

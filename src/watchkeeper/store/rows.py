@@ -8,9 +8,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.events import FEATURE
+from watchkeeper.events import FEATURE, METRIC, METRIC_TIMESTAMP
 
-__all__ = ["OUTCOME_COLUMNS", "count_texts", "first_arrived", "in_order", "joined", "latest"]
+__all__ = [
+    "OUTCOME_COLUMNS",
+    "count_texts",
+    "first_arrived",
+    "in_order",
+    "joined",
+    "latest",
+    "truths",
+]
 
 OUTCOME_COLUMNS = {
     "actual": "actual",
@@ -45,9 +53,15 @@ def first_arrived(rows: pa.Table) -> pa.Table:
 
 
 def latest(rows: pa.Table) -> pa.Table:
-    """Return one outcome a `prediction_id`: the latest by its own time, of equals by arrival."""
+    """Return one outcome a `prediction_id` and metric: the latest, of equals by arrival."""
     keys = [("timestamp", "ascending"), ("arrived_at", "ascending")]
     return _last_of_each(rows, pc.sort_indices(rows, keys).to_numpy())
+
+
+def truths(known: pa.Table) -> pa.Table:
+    """Return the outcomes that are not of a metric."""
+    metric = known["metric"]
+    return known if metric.null_count == len(metric) else known.filter(metric.is_null())
 
 
 def in_order(rows: pa.Table) -> pa.Table:
@@ -62,11 +76,11 @@ def joined(made: pa.Table, known: pa.Table, columns: Sequence[str] | None = None
     Parameters
     ----------
     made, known : pyarrow.Table
-        Predictions and outcomes, each with one row a `prediction_id`.
+        Predictions with one row a `prediction_id`, outcomes with one a `prediction_id` and metric.
     columns : sequence of str, optional
         What is wanted of it; all by default.
     """
-    actual = known.take(pc.index_in(made["prediction_id"], value_set=known["prediction_id"]))
+    actual = _beside(made, truths(known))
     # Where nothing was ever answered, or no truth ever told, nothing fixed the type.
     unknown = pa.chunked_array([pa.nulls(made.num_rows, pa.float64())])
     own = set(made.schema.names)
@@ -80,6 +94,10 @@ def joined(made: pa.Table, known: pa.Table, columns: Sequence[str] | None = None
         found[shown] = actual[name] if name in actual.schema.names else unknown
     if "as_text" in found:
         found["as_text"] = _texts_of_both(found["as_text"], actual["as_text"])
+    for metric in pc.drop_null(pc.unique(known["metric"])).to_pylist():
+        values = _beside(made, known.filter(pc.equal(known["metric"], metric)))
+        found[METRIC + metric] = values["value"]
+        found[METRIC_TIMESTAMP + metric] = values["timestamp"]
     return pa.table({name: found[name] for name in found if columns is None or name in columns})
 
 
@@ -90,6 +108,11 @@ def count_texts(column: pa.ChunkedArray) -> int:
         for chunk in column.chunks
         if chunk.null_count < len(chunk)
     )
+
+
+def _beside(made: pa.Table, known: pa.Table) -> pa.Table:
+    """Return the outcome of each prediction, null where there is none."""
+    return known.take(pc.index_in(made["prediction_id"], value_set=known["prediction_id"]))
 
 
 def _texts_of_both(made: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -104,7 +127,11 @@ def _texts_of_both(made: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedA
 def _last_of_each(rows: pa.Table, order: npt.NDArray[Any]) -> pa.Table:
     if not rows.num_rows:
         return rows
-    ids = rows["prediction_id"].combine_chunks().dictionary_encode()
+    keys = rows["prediction_id"]
+    if "metric" in rows.schema.names and rows["metric"].null_count < rows.num_rows:
+        metric = pc.fill_null(rows["metric"].cast(pa.string()), "")
+        keys = pc.binary_join_element_wise(metric, keys, "\x1f")
+    ids = keys.combine_chunks().dictionary_encode()
     if len(ids.dictionary) == rows.num_rows:
         return rows
     last = np.empty(len(ids.dictionary), dtype=np.int64)
