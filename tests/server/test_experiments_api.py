@@ -53,11 +53,6 @@ def predicted(client: TestClient, number: int, at: datetime) -> tuple[str, str]:
     return told["prediction_id"], told["variant"]
 
 
-def refresh(client: TestClient) -> None:
-    router = client.app._gateway.router  # type: ignore[attr-defined]
-    client.portal.call(router.refresh)  # type: ignore[union-attr]
-
-
 def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kept_with_its_evidence(
     server: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,12 +62,10 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
     assert predicted(server, 1, START)[1] == "production"
 
     ask(server, "/v1/experiments/smarter/start", {"reason": "now"})
-    refresh(server)
     given = []
     for number in range(140):
         if number == 70:
             ask(server, "/v1/experiments/smarter/weights", {"weights": {"control": 20, "new": 80}})
-            refresh(server)
         at = START + timedelta(minutes=number + 1)
         prediction_id, variant = predicted(server, number, at)
         given.append(variant)
@@ -90,7 +83,6 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
 
     ended = ask(server, "/v1/experiments/smarter/stop", {"reason": "shipped"})
     assert ended["decision"]["verdict"] == "ship"
-    refresh(server)
     assert predicted(server, 5, START + timedelta(days=1))[1] == "production"
     kept = server.get("/v1/experiments/smarter").json()
     assert (kept["state"], kept["decision"]["arm"]) == ("stopped", "new")
@@ -143,7 +135,6 @@ def test_given_posted_values_when_reported_then_silence_counts_as_nothing_and_ea
     metrics = {"metric": "value:revenue", "secondary": ["any:revenue"], "guardrails": {}}
     ask(server, "/v1/experiments", {**NEW, **metrics}, 201)
     ask(server, "/v1/experiments/smarter/start", {})
-    refresh(server)
     assert server.get("/v1/experiments/smarter/report").json()["units"] == {"control": 0, "new": 0}
     spent: dict[str, list[float]] = {"control": [], "new": []}
     for number in range(60):

@@ -57,7 +57,6 @@ _COLUMNS = (
     "actual_timestamp",
 )
 _ANYTIME = 1.7  # times the units of a fixed test, by benchmarks/experiments.py
-_OF_OUTCOMES = frozenset({"correct", "actual", "absolute_error"})
 
 
 class Experiments(Protocol):
@@ -392,7 +391,7 @@ def exposures_of(
     }
     for metric in experiment.metrics:
         found[metric.name] = _values(rows, metric, task, positive)
-        if metric.source in _OF_OUTCOMES:
+        if metric.needs_outcome:
             found[f"{metric.name}.at"] = rows["actual_timestamp"]
         elif metric.source == "value" and _posted(metric) in rows.schema.names:
             found[f"{metric.name}.at"] = rows[METRIC_TIMESTAMP + (metric.posted or metric.name)]
@@ -422,6 +421,12 @@ def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.
         return np.where(known, actual, np.nan)
     known = known & rows["prediction"].is_valid().to_numpy()
     predicted, actual = (labels_of(rows[each], task, positive) for each in ("prediction", "actual"))
-    if metric.source == "correct":
-        return np.where(known, np.asarray(predicted == actual, dtype=np.float64), np.nan)
+    if metric.source in {"correct", "brier"}:
+        correct = np.asarray(predicted == actual, dtype=np.float64)
+        if metric.source == "correct":
+            return np.where(known, correct, np.nan)
+        # The score is the probability of the positive class, or, of several, of the one predicted.
+        came = actual if task == "binary" else correct
+        score = np.asarray(rows["score"].cast(pa.float64()).to_numpy(), dtype=np.float64)
+        return np.where(known, (score - came) ** 2, np.nan)
     return np.where(known, np.abs(predicted.astype(np.float64) - actual), np.nan)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import check_name
@@ -10,17 +10,17 @@ from watchkeeper.results import Result
 
 __all__ = ["METRICS", "Guardrail", "Kind", "Metric", "Source"]
 
-Source = Literal["correct", "error", "latency_ms", "score", "actual", "absolute_error", "value"]
+Source = Literal[
+    "correct", "error", "latency_ms", "score", "actual", "absolute_error", "brier", "value"
+]
 """What is taken of a prediction: whether it was right or failed, its latency, its score, its
-outcome, how far off it was, or a value that was posted for it."""
+outcome, how far off it or (squared) its score was, or a value that was posted for it."""
 
 Kind = Literal["proportion", "mean", "ratio"]
 """How a unit's predictions become one figure: whether any counted, their sum, or their mean over
 all predictions of the arm."""
 
-_SOURCES: tuple[Source, ...] = (
-    "correct", "error", "latency_ms", "score", "actual", "absolute_error", "value",
-)  # fmt: skip
+_SOURCES: tuple[Source, ...] = get_args(Source)
 _LONGEST = 366 * 86_400.0  # seconds
 _KINDS: tuple[Kind, ...] = ("proportion", "mean", "ratio")
 
@@ -80,7 +80,7 @@ class Metric(Result):
     @property
     def needs_outcome(self) -> bool:
         """Whether a prediction counts only once its outcome is known."""
-        return self.source in {"correct", "actual", "absolute_error"}
+        return self.source in {"correct", "actual", "absolute_error", "brier"}
 
     @property
     def counts_events(self) -> bool:
@@ -128,6 +128,7 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
             Metric(name="score", source="score"),
             Metric(name="outcome", source="actual"),
             Metric(name="absolute-error", source="absolute_error", higher_is_better=False),
+            Metric(name="brier-score", source="brier", higher_is_better=False),
         )
     }
 )

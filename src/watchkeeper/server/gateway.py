@@ -284,19 +284,23 @@ class Gateway:
         for live in self.router.live():
             live.metrics.publish()
 
+    async def follow(self) -> None:
+        """Let the next request see what has changed; what goes wrong is logged, and tried again."""
+        try:
+            if await self.router.refresh():
+                self._show_production()
+            await asyncio.to_thread(self._publish)
+        except Exception:
+            self.system.ended("registry", well=False)
+            log.exception("the registry could not be read; what is loaded goes on answering")
+        else:
+            faults = self.router.faults or self.router.experiment_faults
+            self.system.ended("registry", well=not faults)
+
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_FOLLOW)
-            try:
-                if await self.router.refresh():
-                    self._show_production()
-                await asyncio.to_thread(self._publish)
-            except Exception:
-                self.system.ended("registry", well=False)
-                log.exception("the registry could not be read; what is loaded goes on answering")
-            else:
-                faults = self.router.faults or self.router.experiment_faults
-                self.system.ended("registry", well=not faults)
+            await self.follow()
 
     async def _watch(self) -> None:
         while True:
