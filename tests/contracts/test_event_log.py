@@ -124,7 +124,7 @@ def test_given_an_id_again_later_that_day_when_a_window_has_only_the_repetition_
     assert ids(log, Window(START + 4 * HOUR, START + 6 * HOUR)) == []
 
 
-@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"])
+@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"], ids=["ours", "theirs"])
 def test_given_an_outcome_before_its_prediction_when_read_then_they_are_joined(
     log: Log, own: str
 ) -> None:
@@ -137,7 +137,7 @@ def test_given_an_outcome_before_its_prediction_when_read_then_they_are_joined(
     assert log.events.counts("flights").labelled == 1
 
 
-@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"])
+@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"], ids=["ours", "theirs"])
 def test_given_outcomes_that_differ_when_read_then_the_latest_by_its_own_time_holds(
     log: Log, own: str
 ) -> None:
@@ -167,7 +167,7 @@ def test_given_an_outcome_of_an_unknown_prediction_when_counted_then_it_counts_a
     assert (counts.predictions, counts.outcomes, counts.labelled) == (1, 2, 1)
 
 
-@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"])
+@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"], ids=["ours", "theirs"])
 def test_given_values_of_metrics_when_read_then_each_has_its_latest_beside_the_truth(
     log: Log, own: str
 ) -> None:
