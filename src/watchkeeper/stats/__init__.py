@@ -44,10 +44,11 @@ from watchkeeper.stats.group_sequential_power import (
     group_sequential_power,
 )
 from watchkeeper.stats.hellinger import hellinger_distance, hellinger_test
-from watchkeeper.stats.intervals import wilson
+from watchkeeper.stats.intervals import clopper_pearson, wilson
 from watchkeeper.stats.jensen_shannon import jensen_shannon_distance, jensen_shannon_test
 from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.multiplicity import adjusted
+from watchkeeper.stats.non_inferiority import NonInferiorityTest, non_inferiority_test
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
 from watchkeeper.stats.power import (
     days_needed,
@@ -57,14 +58,15 @@ from watchkeeper.stats.power import (
     sample_size_of_means,
     total_sample_size,
 )
-from watchkeeper.stats.proportions import (
-    PooledTest,
+from watchkeeper.stats.proportion_intervals import (
+    agresti_caffo,
     miettinen_nurminen,
     newcombe,
-    pooled_test,
     relative_interval,
     risk_ratio_interval,
+    wald,
 )
+from watchkeeper.stats.proportions import PooledTest, pooled_test
 from watchkeeper.stats.psi import population_stability_index, psi_test
 from watchkeeper.stats.sample_ratio import (
     SampleRatioTest,
@@ -81,6 +83,7 @@ __all__ = [
     "ConditionalTest",
     "ExactSequentialTest",
     "GroupSequentialTest",
+    "NonInferiorityTest",
     "PooledTest",
     "RateDropDetector",
     "RocAuc",
@@ -88,10 +91,12 @@ __all__ = [
     "SequentialSampleRatio",
     "TwoSampleTest",
     "adjusted",
+    "agresti_caffo",
     "anderson_darling",
     "anytime_means",
     "anytime_proportions",
     "chi_squared",
+    "clopper_pearson",
     "comparison_information",
     "conditional_test",
     "confidence_sequence",
@@ -114,6 +119,7 @@ __all__ = [
     "minimum_detectable_effect",
     "mixture_e_value",
     "newcombe",
+    "non_inferiority_test",
     "pooled_test",
     "population_stability_index",
     "power_of_proportions",
@@ -132,6 +138,7 @@ __all__ = [
     "total_sample_size",
     "total_variation",
     "total_variation_test",
+    "wald",
     "wasserstein_distance",
     "wasserstein_test",
     "wilson",
