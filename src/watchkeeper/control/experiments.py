@@ -378,15 +378,19 @@ def exposures_of(
 
     Units that were put into an arm by hand are left out: nobody drew lots for them.
     """
-    label = read.rows["experiment"].cast(pa.string())
-    ours = pc.fill_null(pc.starts_with(label, f"{experiment.name}/"), False)
-    testers = pa.array([each.unit for each in experiment.allocation.overrides], pa.string())
-    rows = read.rows.filter(pc.and_not(ours, pc.is_in(read.rows["unit_id"], value_set=testers)))
-    phase = pc.utf8_slice_codeunits(rows["experiment"].cast(pa.string()), len(experiment.name) + 1)
+    rows = read.rows
+    phase = _phases(rows["experiment"], experiment.name)
+    drawn = phase >= 0
+    if experiment.allocation.overrides:
+        testers = [each.unit for each in experiment.allocation.overrides]
+        listed = pc.is_in(rows["unit_id"], value_set=pa.array(testers, pa.string()))
+        drawn &= ~listed.to_numpy()
+    if not drawn.all():
+        rows, phase = rows.filter(pa.array(drawn)), phase[drawn]
     found: dict[str, Any] = {
         "unit": rows["unit_id"],
         "arm": rows["variant"],
-        "phase": phase.cast(pa.int64()),
+        "phase": phase,
         "timestamp": rows["timestamp"],
     }
     for metric in experiment.metrics:
@@ -396,6 +400,19 @@ def exposures_of(
         elif metric.source == "value" and _posted(metric) in rows.schema.names:
             found[f"{metric.name}.at"] = rows[METRIC_TIMESTAMP + (metric.posted or metric.name)]
     return pa.table(found)
+
+
+def _phases(labels: pa.ChunkedArray, experiment: str) -> npt.NDArray[np.int64]:
+    """Return the phase of each label ``NAME/PHASE`` of an experiment; -1 of all others."""
+    coded = labels.cast(pa.dictionary(pa.int32(), pa.string())).combine_chunks()
+    names = [str(each).rpartition("/") for each in coded.dictionary.to_pylist()]
+    phases = [
+        int(phase) if name == experiment and phase.isdecimal() else -1 for name, _, phase in names
+    ]
+    # What has no experiment has no label either: its index is made the last, which is of none.
+    place = pc.fill_null(coded.indices, len(phases)).to_numpy()
+    found: npt.NDArray[np.int64] = np.array([*phases, -1], dtype=np.int64)[place]
+    return found
 
 
 def _posted(metric: Metric) -> str:

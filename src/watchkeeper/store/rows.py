@@ -48,12 +48,16 @@ _FIRST = (
 
 def first_arrived(rows: pa.Table) -> pa.Table:
     """Return one row a `prediction_id`, the first that arrived."""
+    if _ascending(rows["prediction_id"]):
+        return rows
     order = pc.sort_indices(rows, [("arrived_at", "ascending")]).to_numpy()
     return _last_of_each(rows, order[::-1])
 
 
 def latest(rows: pa.Table) -> pa.Table:
     """Return one outcome a `prediction_id` and metric: the latest, of equals by arrival."""
+    if _ascending(rows["prediction_id"]):
+        return rows
     keys = [("timestamp", "ascending"), ("arrived_at", "ascending")]
     return _last_of_each(rows, pc.sort_indices(rows, keys).to_numpy())
 
@@ -66,6 +70,8 @@ def truths(known: pa.Table) -> pa.Table:
 
 def in_order(rows: pa.Table) -> pa.Table:
     """Return `rows` by event time."""
+    if _ascending(rows["timestamp"]):
+        return rows
     keys = ("timestamp", "arrived_at", "prediction_id")
     return rows.take(pc.sort_indices(rows, [(key, "ascending") for key in keys]))
 
@@ -112,6 +118,8 @@ def count_texts(column: pa.ChunkedArray) -> int:
 
 def _beside(made: pa.Table, known: pa.Table) -> pa.Table:
     """Return the outcome of each prediction, null where there is none."""
+    if made["prediction_id"].equals(known["prediction_id"]):  # cheaper than to look each up
+        return known
     return known.take(pc.index_in(made["prediction_id"], value_set=known["prediction_id"]))
 
 
@@ -122,6 +130,17 @@ def _texts_of_both(made: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedA
     pairs = zip(made.to_pylist(), known.to_pylist(), strict=True)
     merged = [[*(own or ()), *(other or ())] or None for own, other in pairs]
     return pa.chunked_array([pa.array(merged, made.type)])
+
+
+def _ascending(values: pa.ChunkedArray) -> bool:
+    """Return whether each value is larger than the one before, so that none repeats another.
+
+    So it is after compaction, with ids that Watchkeeper made; to find that out costs a tenth of
+    what looking for repetitions does.
+    """
+    if len(values) < 2:
+        return True
+    return bool(pc.all(pc.less(values.slice(0, len(values) - 1), values.slice(1))).as_py())
 
 
 def _last_of_each(rows: pa.Table, order: npt.NDArray[Any]) -> pa.Table:
