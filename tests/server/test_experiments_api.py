@@ -72,6 +72,8 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
         known = {"prediction_id": prediction_id, "actual": 1, "timestamp": at.isoformat()}
         ask(server, "/v1/models/lr/outcomes", [known])
     assert set(given) == {"control", "new"}
+    traffic = 'model_experiment_traffic_percentage{model="lr",experiment="smarter",variant="new"}'
+    assert f"{traffic} 80.0" in server.get("/metrics").text
     predicted(server, 999, START + timedelta(days=1))
 
     report = server.get("/v1/experiments/smarter/report").json()
@@ -84,6 +86,7 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
     ended = ask(server, "/v1/experiments/smarter/stop", {"reason": "shipped"})
     assert ended["decision"]["verdict"] == "ship"
     assert predicted(server, 5, START + timedelta(days=1))[1] == "production"
+    assert traffic not in server.get("/metrics").text
     kept = server.get("/v1/experiments/smarter").json()
     assert (kept["state"], kept["decision"]["arm"]) == ("stopped", "new")
     assert [phase["weights"]["new"] for phase in kept["phases"]] == [5000, 8000]

@@ -132,7 +132,9 @@ class Gateway:
         found = self.app.recorder.journal.waiting()
         self.system.waits(found.size, found.sealed, found.oldest)
         self._publish()
-        return exposition(self.metrics_registry, local=[self.metrics.metadata])
+        return exposition(
+            self.metrics_registry, local=[self.metrics.metadata, self.metrics.experiment_traffic]
+        )
 
     def saw(self, at: Any) -> None:
         """Move the clock of a replay to the event time `at`."""
@@ -275,10 +277,11 @@ class Gateway:
             )
 
     def _show_production(self) -> None:
-        """Show what is in production."""
+        """Show what is in production, and what experiments take of it."""
         self.metrics.metadata.show(
             {model: _about(live.runtime) for model, live in self.router.production.items()}
         )
+        self.metrics.experiment_traffic.show(self.router.shares())
 
     def _publish(self) -> None:
         for live in self.router.live():
