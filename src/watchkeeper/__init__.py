@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.experiments import ABTestAnalyzer, ABTestRouter, ModelVariant
     from watchkeeper.quality import ModelPerformanceMonitor
     from watchkeeper.registry import ModelRegistry
+    from watchkeeper.rollouts import CanaryDeployment
     from watchkeeper.telemetry import (
         AdvancedModelMonitor,
         JSONFormatter,
@@ -38,6 +39,7 @@ __all__ = [
     "ABTestAnalyzer",
     "ABTestRouter",
     "AdvancedModelMonitor",
+    "CanaryDeployment",
     "DataDriftDetector",
     "DriftReport",
     "FeatureDrift",
@@ -58,6 +60,7 @@ _HOMES = {
     "ABTestAnalyzer": "watchkeeper.experiments",
     "ABTestRouter": "watchkeeper.experiments",
     "AdvancedModelMonitor": "watchkeeper.telemetry",
+    "CanaryDeployment": "watchkeeper.rollouts",
     "DataDriftDetector": "watchkeeper.drift",
     "DriftReport": "watchkeeper.drift",
     "FeatureDrift": "watchkeeper.drift",

@@ -1,0 +1,86 @@
+"""How many canaries get through, by how bad they are and how much traffic there is.
+
+    python benchmarks/rollouts.py [rollouts]
+
+Each rollout is played with the default plan (eleven steps, windows of 30 minutes, a look every five
+minutes, at least 100 requests a step) and one limit of 5 %. Beside it the rule of thumb: a window
+passes when its own rate is within the limit, and the canary is taken back when it is not. At 200
+requests a window a step is extended up to 20 times, elsewhere twice. About four minutes.
+"""
+
+import sys
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from watchkeeper.rollouts import Counts, Event, Limit, Plan, Rollout, Seen, decided
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+TICK, TICKS = timedelta(minutes=5), 6  # six looks a window
+LIMITS = (Limit(name="errors", share=0.05),)
+RATES = (0.01, 0.03, 0.04, 0.045, 0.05, 0.06, 0.07, 0.10, 0.20)
+TRAFFIC = (200, 2_000, 20_000)  # requests of the model in a window
+
+
+def played(
+    plan: Plan, rate: float, traffic: int, rng: np.random.Generator
+) -> tuple[bool, float, int]:
+    """Return whether a canary completes, after how many windows, and how many requests it had."""
+    rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
+    now, past, present, total = START, list[Counts](), Counts(0, {"errors": 0}), 0
+    while True:
+        now += TICK
+        given = int(rng.binomial(traffic // TICKS, rollout.weight / 100))
+        total += given
+        present += Counts(given, {"errors": int(rng.binomial(given, rate))})
+        found = decided(rollout, Seen((*past, present), plan.window), now)
+        if found.event in {Event.BREACH, Event.PROMOTE}:
+            return found.event is Event.PROMOTE, (now - START).total_seconds() / plan.window, total
+        if found.event is None:
+            continue
+        rollout = rollout.moved(found.event, now, found.hold)
+        if found.event is Event.STEP:
+            past, present = [*past, present], Counts(0, {"errors": 0})
+
+
+def by_thumb(plan: Plan, rate: float, traffic: int, rng: np.random.Generator) -> bool:
+    """Return whether a canary completes when each window is judged by its own rate alone."""
+    for percent in plan.steps:
+        requests = bad = 0
+        while requests < plan.min_samples:
+            given = int(rng.binomial(traffic, percent / 100))
+            requests, bad = requests + given, bad + int(rng.binomial(given, rate))
+        if bad > LIMITS[0].share * requests:
+            return False
+    return True
+
+
+def main(rollouts: int) -> None:
+    print(f"share of {rollouts:,} rollouts that complete: rule of thumb / Watchkeeper")
+    print("rate   " + "".join(f"{traffic:>9,} a window" for traffic in TRAFFIC))
+    for rate in RATES:
+        cells = []
+        for traffic in TRAFFIC:
+            rng = np.random.default_rng([round(rate * 1_000), traffic])
+            plan = Plan(limits=LIMITS, extensions=20 if traffic == 200 else 2, watch=0.0)
+            done = [played(plan, rate, traffic, rng) for _ in range(rollouts)]
+            thumb = np.mean([by_thumb(plan, rate, traffic, rng) for _ in range(rollouts)])
+            cells.append(f"{thumb:9.3f} / {np.mean([each[0] for each in done]):.3f}")
+        print(f"{rate:5.1%}  " + " ".join(cells))
+    plan = Plan(limits=LIMITS, watch=0.0)
+    for rate in (0.10, 0.20):
+        rng = np.random.default_rng(1)
+        # 200 requests to the canary in a window: 5 % of 4,000.
+        ends = [played(plan, rate, 4_000, rng) for _ in range(rollouts)]
+        taken = [windows for completed, windows, _ in ends if not completed]
+        within = np.mean([windows <= 2 for windows in taken])
+        requests = np.mean([total for _, _, total in ends])
+        print(
+            f"{rate:.0%} bad, 200 canary requests a window: {len(taken) / rollouts:.1%} taken "
+            f"back, after {np.mean(taken):.2f} windows and {requests:.0f} requests on average, "
+            f"{within:.1%} within two windows"
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000)

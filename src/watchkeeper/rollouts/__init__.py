@@ -1,0 +1,51 @@
+"""Rollouts: a new version gets its traffic in steps, and is gone before people notice if it is bad.
+
+`CanaryDeployment` is the whole of it for who serves a model himself and measures its health:
+
+>>> from datetime import timedelta
+>>> from watchkeeper.testing import FixedClock
+>>> clock = FixedClock()
+>>> canary = CanaryDeployment(clock=clock)
+>>> canary.start_deployment()
+>>> clock.advance(timedelta(minutes=30))
+>>> good = {"error_rate": 0.01, "latency_p95": 180.0, "success_rate": 0.99}
+>>> canary.should_proceed_to_next_stage(good)[0], canary.proceed_to_next_stage()
+(True, True)
+>>> canary.current_traffic
+15.0
+
+Below it is the part that decides by counts. A `Plan` says the steps, the limits and how long is
+waited; `judged` weighs what was counted against a limit, at any time, with an error rate that
+holds over the whole rollout; `decided` says what a rollout does next, and why, and `Rollout.moved`
+is what it then is. They are functions of what they are given: the same counts give the same
+decision.
+
+>>> plan = Plan()
+>>> plan.steps[:3], plan.steps[-1]
+((5.0, 15.0, 25.0), 100.0)
+"""
+
+from watchkeeper.rollouts.canary import CanaryDeployment, Stage
+from watchkeeper.rollouts.judgement import Counts, Judgement, Standing, judged
+from watchkeeper.rollouts.plan import Limit, Plan
+from watchkeeper.rollouts.rollout import Decision, Rollout, Seen, decided
+from watchkeeper.rollouts.states import Event, Hold, State, after
+
+__all__ = [
+    "CanaryDeployment",
+    "Counts",
+    "Decision",
+    "Event",
+    "Hold",
+    "Judgement",
+    "Limit",
+    "Plan",
+    "Rollout",
+    "Seen",
+    "Stage",
+    "Standing",
+    "State",
+    "after",
+    "decided",
+    "judged",
+]

@@ -1,0 +1,125 @@
+"""What the counts of a canary say of one limit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.results import Result
+from watchkeeper.rollouts.plan import Limit, Plan
+from watchkeeper.stats.rate_limits import evidence_of_steps
+
+__all__ = ["Counts", "Judgement", "Standing", "judged"]
+
+
+class Standing(StrEnum):
+    """Where a canary stands by a limit."""
+
+    WITHIN = "within"
+    """No more is bad than the limit allows."""
+
+    OVER = "over"
+    """More is bad than it allows, which may be chance."""
+
+    BREACH = "breach"
+    """More is bad than it allows, and that is no chance."""
+
+    TOO_FEW = "too_few"
+    """There are not enough requests to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts(Result):
+    """Requests that the canary was given in one step, and how many were bad, by limit.
+
+    Raises
+    ------
+    InvalidValueError
+        If more are bad than there are.
+    """
+
+    requests: int
+    bad: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        for name, count in self.bad.items():
+            if not 0 <= count <= self.requests:
+                raise InvalidValueError(
+                    f"the bad requests of {name}", count, f"from 0 to all {self.requests}"
+                )
+
+    def __add__(self, other: Self) -> Self:
+        names = self.bad.keys() | other.bad.keys()
+        bad = {name: self.bad.get(name, 0) + other.bad.get(name, 0) for name in sorted(names)}
+        return type(self)(self.requests + other.requests, bad)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement(Result):
+    """A canary by one limit, in its present step.
+
+    Attributes
+    ----------
+    limit : Limit
+    requests, bad : int
+        Of the present step.
+    rate : float or None
+    evidence : float
+        Over all steps, against the rate being within the limit: an e-value.
+    standing : Standing
+    reason : str
+        A sentence with the figures.
+    """
+
+    limit: Limit
+    requests: int
+    bad: int
+    rate: float | None
+    evidence: float
+    standing: Standing
+    reason: str
+
+
+def judged(plan: Plan, limit: Limit, steps: Sequence[Counts]) -> Judgement:
+    """Return what the counts of the steps so far say of a limit; the last one is the present one.
+
+    The error rate of the plan is shared by its limits (Bonferroni), and holds over all looks at all
+    steps together.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no step, or more than planned, or one does not count what the limit is of.
+    """
+    if not steps:
+        raise InvalidValueError("steps", 0, "the counts of at least the present step")
+    for step in steps:
+        if limit.name not in step.bad:
+            raise InvalidValueError("counts", sorted(step.bad), f"also those of {limit.name}")
+    pairs = [(step.bad[limit.name], step.requests - step.bad[limit.name]) for step in steps]
+    evidence = evidence_of_steps(pairs, len(plan.steps), limit.share)
+    bad, requests = steps[-1].bad[limit.name], steps[-1].requests
+    rate = bad / requests if requests else None
+    enough = 1 / (plan.alpha / len(plan.limits))
+    standing = Standing.TOO_FEW
+    if evidence >= enough:
+        standing = Standing.BREACH
+    elif requests >= plan.min_samples:
+        standing = Standing.WITHIN if bad <= limit.share * requests + 1e-9 else Standing.OVER
+    reason = _reason(plan, limit, requests, bad, standing)
+    return Judgement(limit, requests, bad, rate, evidence, standing, reason)
+
+
+def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: Standing) -> str:
+    what = limit.name
+    if limit.slower_than_ms is not None:
+        what = f"{limit.name} above {limit.slower_than_ms:g} ms"
+    if not requests:
+        return f"{what}: no requests yet"
+    figures = f"{what}: {bad / requests:.2%} ({bad:,} of {requests:,}), limit {limit.share:.2%}"
+    if standing is Standing.TOO_FEW:
+        return f"{figures}; at least {plan.min_samples:,} requests are needed"
+    if standing is Standing.BREACH:
+        return f"{figures}; over all steps chance does not explain it"
+    return figures

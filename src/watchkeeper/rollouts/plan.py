@@ -1,0 +1,165 @@
+"""What a rollout is going to do: its steps, its limits, and how long it waits."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from math import ceil, isfinite
+from typing import Any, Self
+
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import check_name
+from watchkeeper.results import Result
+
+__all__ = ["Limit", "Plan", "increments"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit(Result):
+    """What share of the canary's requests may be bad at most; a share that equals it is well.
+
+    A limit on a percentile is such a share, too: a 95th percentile of at most 2,000 ms says that at
+    most 5 % of the requests take longer.
+
+    Attributes
+    ----------
+    name : str
+    share : float
+    slower_than_ms : float or None
+        Of a limit on latency: what counts as bad.
+
+    Raises
+    ------
+    InvalidValueError
+        If the share is not between 0 and 1, or the milliseconds are not above 0.
+    """
+
+    name: str
+    share: float
+    slower_than_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "limit.name")
+        if not 0.0 < self.share < 1.0:
+            raise InvalidValueError(
+                f"the share of limit {self.name}", self.share, "between 0 and 1"
+            )
+        if self.slower_than_ms is not None and not self.slower_than_ms > 0:
+            raise InvalidValueError(
+                f"the milliseconds of limit {self.name}", self.slower_than_ms, "a number above 0"
+            )
+
+
+LIMITS = (
+    Limit(name="errors", share=0.05),
+    Limit(name="latency", share=0.05, slower_than_ms=2_000.0),
+)
+
+
+def increments(initial: float = 5.0, step: float = 10.0, most: float = 100.0) -> tuple[float, ...]:
+    """Return the steps from `initial` on by `step`; the last one is exactly `most`.
+
+    Raises
+    ------
+    InvalidValueError
+        If they are no percentages, or `step` is not above 0.
+
+    Examples
+    --------
+    >>> increments(5.0, 30.0, 100.0)
+    (5.0, 35.0, 65.0, 95.0, 100.0)
+    """
+    for name, value in (("initial", initial), ("most", most)):
+        if not 0.0 < value <= 100.0:
+            raise InvalidValueError(name, value, "a percentage above 0 and up to 100")
+    if not (isfinite(step) and step > 0):
+        raise InvalidValueError("step", step, "a percentage above 0")
+    if initial > most:
+        raise InvalidValueError("initial", initial, f"at most {most:g}, where it ends")
+    count = ceil((most - initial) / step - 1e-9)
+    return (*(initial + step * number for number in range(count)), most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Result):
+    """A rollout that cannot be planned in a wrong way.
+
+    Attributes
+    ----------
+    steps : tuple of float
+        Percent of the traffic, rising.
+    window : float
+        Seconds that a step lasts at least, with traffic.
+    min_samples : int
+        Requests to the canary that a step has to have seen.
+    limits : tuple of Limit
+    alpha : float
+        How often a canary within all limits may be taken back for evidence, in a whole rollout.
+    extensions : int
+        Windows that a step is given again when more was bad than a limit allows, without evidence.
+    deadline : float
+        Seconds that a rollout waits for enough requests before it is taken back.
+    approval : bool
+        Whether a person has to say yes before each step.
+    watch : float
+        Seconds for which the version is watched after it was promoted.
+
+    Raises
+    ------
+    InvalidValueError
+        If anything of it is not what it has to be.
+    """
+
+    steps: tuple[float, ...] = increments()
+    window: float = 1_800.0
+    min_samples: int = 100
+    limits: tuple[Limit, ...] = LIMITS
+    alpha: float = 0.05
+    extensions: int = 2
+    deadline: float = 86_400.0
+    approval: bool = False
+    watch: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in pairwise(self.steps))
+        if not (self.steps and rising and self.steps[0] > 0.0 and self.steps[-1] <= 100.0):
+            raise InvalidValueError("steps", self.steps, "rising percentages above 0 and up to 100")
+        names = [limit.name for limit in self.limits]
+        if not names or len(set(names)) != len(names):
+            raise InvalidValueError("limits", names, "at least one, and each name once")
+        if not 0.0 < self.alpha < 1.0:
+            raise InvalidValueError("alpha", self.alpha, "a number strictly between 0 and 1")
+        if self.min_samples < 1:
+            raise InvalidValueError("min_samples", self.min_samples, "at least 1")
+        if self.extensions < 0:
+            raise InvalidValueError("extensions", self.extensions, "0 or more")
+        for name, least in (("window", 1.0), ("deadline", self.window), ("watch", 0.0)):
+            seconds = getattr(self, name)
+            if not (isfinite(seconds) and seconds >= least):
+                raise InvalidValueError(name, seconds, f"at least {least:g} seconds")
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Self:
+        """Return the plan that `to_dict` described."""
+        limits = tuple(Limit(**each) for each in stored["limits"])
+        return cls(**{**stored, "steps": tuple(stored["steps"]), "limits": limits})
+
+    def expected_duration(self, requests_an_hour: float) -> timedelta:
+        """Return how long it takes, all going well, at a given traffic of the model.
+
+        Raises
+        ------
+        InvalidValueError
+            If there is no traffic.
+
+        Examples
+        --------
+        >>> Plan().expected_duration(100_000), Plan().expected_duration(400)
+        (datetime.timedelta(seconds=19800), datetime.timedelta(seconds=46800))
+        """
+        if not (isfinite(requests_an_hour) and requests_an_hour > 0):
+            raise InvalidValueError("requests_an_hour", requests_an_hour, "a number above 0")
+        windows = 0
+        for percent in self.steps:
+            canary = requests_an_hour * percent / 100 * self.window / 3_600  # of a window
+            windows += max(1, ceil(self.min_samples / canary - 1e-9))
+        return timedelta(seconds=windows * self.window)

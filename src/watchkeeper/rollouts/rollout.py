@@ -1,0 +1,238 @@
+"""A rollout, and what it does next: a function of its plan, its state and what was counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from watchkeeper.clock import as_utc
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.events import check_name
+from watchkeeper.results import Result
+from watchkeeper.rollouts.judgement import Counts, Judgement, Standing, judged
+from watchkeeper.rollouts.plan import Plan
+from watchkeeper.rollouts.states import Event, Hold, State, after
+
+__all__ = ["Decision", "Rollout", "Seen", "decided"]
+
+_COVERED = 0.8  # of a window that has to have traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Result):
+    """What was counted of a rollout.
+
+    Attributes
+    ----------
+    steps : tuple of Counts
+        Of each step so far, the present one last.
+    covered : float
+        Seconds of the present window in which there was traffic.
+    """
+
+    steps: tuple[Counts, ...]
+    covered: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Result):
+    """What a rollout does next.
+
+    Attributes
+    ----------
+    event : Event or None
+        None where it goes on as it is.
+    hold : Hold or None
+        Why it does not go on.
+    reason : str
+        A sentence with the figures.
+    judgements : tuple of Judgement
+        The evidence.
+    """
+
+    event: Event | None
+    hold: Hold | None
+    reason: str
+    judgements: tuple[Judgement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout(Result):
+    """A rollout of one version, as it is stored.
+
+    Attributes
+    ----------
+    name, model, version : str
+        The version is the canary.
+    plan : Plan
+    state : State
+    hold : Hold or None
+        Why it holds.
+    step : int
+        Place in the plan's steps, from 0.
+    extensions : int
+        Windows that the present step was given again.
+    step_entered_at, window_started_at : datetime or None
+    ended_at : datetime or None
+        When it was completed, rolled back or cancelled.
+    number : int
+        Grows with every change; an older weight is never put in place of a newer one.
+
+    Raises
+    ------
+    InvalidValueError
+        If a name is none, or the step is not one of the plan.
+    """
+
+    name: str
+    model: str
+    version: str
+    plan: Plan
+    state: State = State.DRAFT
+    hold: Hold | None = None
+    step: int = 0
+    extensions: int = 0
+    step_entered_at: datetime | None = None
+    window_started_at: datetime | None = None
+    ended_at: datetime | None = None
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("name", "model", "version"):
+            check_name(getattr(self, field), field)
+        if not 0 <= self.step < len(self.plan.steps):
+            raise InvalidValueError("step", self.step, f"0 to {len(self.plan.steps) - 1}")
+
+    @property
+    def weight(self) -> float:
+        """Percent of the traffic that the canary is to have."""
+        if self.state in {State.RUNNING, State.HOLDING, State.PAUSED}:
+            return self.plan.steps[self.step]
+        return 100.0 if self.state in {State.PROMOTING, State.COMPLETED} else 0.0
+
+    def moved(self, event: Event, at: datetime, hold: Hold | None = None) -> Self:
+        """Return it as it is after an event.
+
+        Raises
+        ------
+        ConflictError
+            If the event cannot happen in its state, or no step is left, or it is watched no more.
+        """
+        at = as_utc(at)
+        state = after(self.state, event)
+        if self.state is State.COMPLETED and _since(self.ended_at, at) > self.plan.watch:
+            raise ConflictError(
+                f"the rollout {self.name} is over, and its watch as well",
+                "Roll the model back in the registry.",
+            )
+        changes: dict[str, Any] = {"state": state, "number": self.number + 1, "hold": None}
+        if event is Event.START:
+            changes |= {"step_entered_at": at, "window_started_at": at}
+        elif event is Event.STEP:
+            if self.step + 1 == len(self.plan.steps):
+                raise ConflictError(f"the rollout {self.name} is at its last step", "Promote it.")
+            changes |= {"step": self.step + 1, "extensions": 0}
+            changes |= {"step_entered_at": at, "window_started_at": at}
+        elif event is Event.HOLD:
+            changes["hold"] = hold
+            if hold is Hold.INCONCLUSIVE:
+                changes |= {"extensions": self.extensions + 1, "window_started_at": at}
+        elif event is Event.RESUME:
+            changes["window_started_at"] = at  # what nobody watched does not count as healthy
+        if state in {State.COMPLETED, State.ROLLED_BACK, State.CANCELLED}:
+            changes["ended_at"] = at
+        return replace(self, **changes)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the rollout that `to_dict` described."""
+        moments = {
+            name: None if stored[name] is None else datetime.fromisoformat(stored[name])
+            for name in ("step_entered_at", "window_started_at", "ended_at")
+        }
+        return cls(
+            **{
+                **stored,
+                **moments,
+                "plan": Plan.from_dict(stored["plan"]),
+                "state": State(stored["state"]),
+                "hold": None if stored["hold"] is None else Hold(stored["hold"]),
+            }
+        )
+
+
+def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
+    """Return what a rollout does next, at any time.
+
+    Evidence of a breach takes it back at once. A step is passed when its window is over, four
+    fifths of it had traffic, there were enough requests, and no more was bad than each limit
+    allows. More than that without evidence gives the step another window, and takes the rollout
+    back when no extension is left. Nothing counted holds it, and takes it back at the deadline; it
+    never passes.
+
+    Parameters
+    ----------
+    rollout : Rollout
+    seen : Seen
+        The counts of as many steps as the rollout has begun.
+    now : datetime
+
+    Raises
+    ------
+    InvalidValueError
+        If the counts are of another number of steps.
+    """
+    plan = rollout.plan
+    if len(seen.steps) != rollout.step + 1:
+        raise InvalidValueError("seen.steps", len(seen.steps), f"{rollout.step + 1}: one a step")
+    judgements = tuple(judged(plan, limit, seen.steps) for limit in plan.limits)
+
+    def found(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
+        return Decision(event, hold, reason, judgements)
+
+    watched = rollout.state is State.COMPLETED and _since(rollout.ended_at, now) <= plan.watch
+    breaches = _of(judgements, Standing.BREACH)
+    alive = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING}
+    if breaches and (watched or rollout.state in alive):
+        return found(Event.BREACH, _told(breaches))
+    if rollout.state not in {State.RUNNING, State.HOLDING}:
+        return found(None, f"it is {rollout.state.value.replace('_', ' ')}")
+    elapsed = _since(rollout.window_started_at, now)
+    if elapsed < plan.window:
+        return found(None, f"the window ends in {timedelta(seconds=round(plan.window - elapsed))}")
+    few = _of(judgements, Standing.TOO_FEW)
+    if few or seen.covered < _COVERED * plan.window:
+        told = _told(few) or (
+            f"only {seen.covered:,.0f} s of a window of {plan.window:,.0f} s had traffic"
+        )
+        if _since(rollout.step_entered_at, now) >= plan.deadline:
+            return found(Event.BREACH, f"{told}, and the deadline has passed")
+        return found(_anew(rollout, Hold.NO_DATA), told, Hold.NO_DATA)
+    over = _of(judgements, Standing.OVER)
+    if over and rollout.extensions < plan.extensions:
+        return found(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
+    if over:
+        return found(Event.BREACH, f"{_told(over)}, after {plan.extensions} more windows")
+    if plan.approval and rollout.hold is not Hold.APPROVAL:
+        return found(Event.HOLD, f"{_told(judgements)}; it waits for approval", Hold.APPROVAL)
+    if plan.approval:
+        return found(None, "it waits for approval", Hold.APPROVAL)
+    last = rollout.step + 1 == len(plan.steps)
+    return found(Event.PROMOTE if last else Event.STEP, _told(judgements))
+
+
+def _anew(rollout: Rollout, hold: Hold) -> Event | None:
+    """Return the event of a hold, or None where it holds for that reason already."""
+    return None if rollout.hold is hold else Event.HOLD
+
+
+def _since(begin: datetime | None, now: datetime) -> float:
+    return 0.0 if begin is None else (as_utc(now) - begin).total_seconds()
+
+
+def _of(judgements: Sequence[Judgement], standing: Standing) -> list[Judgement]:
+    return [each for each in judgements if each.standing is standing]
+
+
+def _told(judgements: Sequence[Judgement]) -> str:
+    return "; ".join(each.reason for each in judgements)

@@ -1,0 +1,273 @@
+"""What a rollout does next, by tables of counts, and what it can never do."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.rollouts import (
+    Counts,
+    Decision,
+    Event,
+    Hold,
+    Limit,
+    Plan,
+    Rollout,
+    Seen,
+    Standing,
+    State,
+    after,
+    decided,
+    judged,
+)
+from watchkeeper.rollouts.plan import increments
+from watchkeeper.rollouts.states import MOVES, TERMINAL
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WINDOW = timedelta(minutes=30)
+ERRORS = (Limit(name="errors", share=0.05),)
+
+
+def running(**changes: object) -> Rollout:
+    plan = Plan(limits=ERRORS, **changes)  # type: ignore[arg-type]
+    made = Rollout(name="june", model="flights", version="2.0.0", plan=plan)
+    return made.moved(Event.START, START)
+
+
+def seen(*steps: tuple[int, int], covered: float = 1_800.0) -> Seen:
+    return Seen(tuple(Counts(n, {"errors": bad}) for n, bad in steps), covered)
+
+
+def test_given_each_state_and_event_when_it_happens_then_it_is_in_the_table_or_refused() -> None:
+    for state, event in product(State, Event):
+        if (state, event) in MOVES:
+            assert after(state, event) is MOVES[state, event]
+        else:
+            with pytest.raises(ConflictError, match=f"cannot {event.value}"):
+                after(state, event)
+    assert {state for state, _ in MOVES} == set(State) - TERMINAL
+    assert set(MOVES.values()) | {State.DRAFT} == set(State)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - TERMINAL - {State.ROLLING_BACK}))
+def test_given_any_state_that_is_not_over_when_aborted_then_the_canary_ends_without_traffic(
+    state: State,
+) -> None:
+    found = after(state, Event.ABORT)
+
+    assert found in {State.CANCELLED, State.ROLLING_BACK}
+    assert running().moved(Event.ABORT, START).weight == 0.0
+
+
+@settings(deadline=None)
+@given(events=st.lists(st.sampled_from(list(Event)), max_size=40))
+def test_given_any_events_when_they_happen_then_the_rollout_stays_one_of_its_plan(
+    events: list[Event],
+) -> None:
+    rollout = Rollout(name="june", model="flights", version="2", plan=Plan(steps=(10.0, 100.0)))
+    for number, event in enumerate(events):
+        before = rollout
+        try:
+            rollout = rollout.moved(event, START + number * WINDOW)
+        except ConflictError:
+            assert rollout is before
+            continue
+        assert before.state not in TERMINAL
+        assert rollout.number == before.number + 1
+        assert rollout.weight in {0.0, 10.0, 100.0}
+        assert rollout.step - before.step in {0, 1}
+        if rollout.weight > before.weight:
+            assert event in {Event.START, Event.STEP, Event.PROMOTE}
+        assert Rollout.from_dict(json.loads(rollout.to_json())) == rollout
+
+
+def test_given_a_window_that_is_over_and_well_when_decided_then_the_next_step_begins() -> None:
+    rollout = running()
+
+    early = decided(rollout, seen((500, 3)), START + WINDOW / 2)
+    due = decided(rollout, seen((500, 25)), START + WINDOW)
+
+    assert (early.event, early.reason) == (None, "the window ends in 0:15:00")
+    assert due.event is Event.STEP
+    assert due.reason == "errors: 5.00% (25 of 500), limit 5.00%"
+    assert rollout.moved(Event.STEP, START + WINDOW).weight == 15.0
+
+
+def test_given_evidence_of_a_breach_when_decided_then_it_is_taken_back_before_the_window_ends() -> (
+    None
+):
+    found = decided(running(), seen((100, 14)), START + timedelta(minutes=2))
+
+    assert found.event is Event.BREACH
+    assert "14.00% (14 of 100), limit 5.00%; over all steps chance does not" in found.reason
+    for state in (State.PAUSED, State.PROMOTING):
+        event = Event.PAUSE if state is State.PAUSED else Event.PROMOTE
+        assert decided(running().moved(event, START), seen((100, 14)), START).event is Event.BREACH
+
+
+def test_given_more_than_the_limit_without_evidence_when_decided_then_it_is_extended_twice() -> (
+    None
+):
+    rollout, counts, now = running(), seen((200, 12)), START
+
+    for extension in (1, 2):
+        now += WINDOW
+        found = decided(rollout, counts, now)
+        assert (found.event, found.hold) == (Event.HOLD, Hold.INCONCLUSIVE)
+        rollout = rollout.moved(Event.HOLD, now, found.hold)
+        assert (rollout.state, rollout.extensions) == (State.HOLDING, extension)
+        assert rollout.weight == 5.0
+    now += WINDOW
+    assert decided(rollout, counts, now).event is Event.BREACH
+    well = decided(rollout, seen((400, 20)), now)
+    assert well.event is Event.STEP
+    assert rollout.moved(Event.STEP, now).extensions == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [(seen((0, 0), covered=0.0), "no requests yet"),
+     (seen((99, 0)), "at least 100 requests are needed"),
+     (seen((500, 0), covered=1_400.0), "only 1,400 s of a window of 1,800 s had traffic")],
+)  # fmt: skip
+def test_given_too_little_when_decided_then_it_holds_and_never_passes_and_ends_at_the_deadline(
+    counts: Seen, told: str
+) -> None:
+    rollout = running()
+
+    found = decided(rollout, counts, START + WINDOW)
+    assert (found.event, found.hold) == (Event.HOLD, Hold.NO_DATA)
+    assert told in found.reason
+    held = rollout.moved(Event.HOLD, START + WINDOW, Hold.NO_DATA)
+    assert decided(held, counts, START + 2 * WINDOW).event is None
+    late = decided(held, counts, START + timedelta(days=1))
+    assert late.event is Event.BREACH
+    assert late.reason.endswith("the deadline has passed")
+    # Traffic comes back: the same window goes on and may pass.
+    assert decided(held, seen((150, 1)), START + 3 * WINDOW).event is Event.STEP
+
+
+def test_given_approval_when_a_step_is_well_then_a_person_decides() -> None:
+    rollout = running(approval=True)
+
+    asked = decided(rollout, seen((500, 3)), START + WINDOW)
+    assert (asked.event, asked.hold) == (Event.HOLD, Hold.APPROVAL)
+    waiting = rollout.moved(Event.HOLD, START + WINDOW, Hold.APPROVAL)
+    assert decided(waiting, seen((600, 3)), START + 2 * WINDOW).event is None
+    assert waiting.moved(Event.STEP, START + 2 * WINDOW).weight == 15.0
+
+
+def test_given_the_last_step_when_it_is_well_then_it_is_promoted_and_watched() -> None:
+    rollout = running(steps=(100.0,))
+
+    found = decided(rollout, seen((500, 3)), START + WINDOW)
+    assert found.event is Event.PROMOTE
+    with pytest.raises(ConflictError, match="at its last step"):
+        rollout.moved(Event.STEP, START + WINDOW)
+    done = rollout.moved(Event.PROMOTE, START + WINDOW).moved(Event.PROMOTED, START + WINDOW)
+    assert (done.state, done.weight, done.ended_at) == (State.COMPLETED, 100.0, START + WINDOW)
+    bad = seen((500, 90))
+    soon, late = START + WINDOW + timedelta(hours=23), START + WINDOW + timedelta(hours=25)
+    assert decided(done, bad, soon).event is Event.BREACH
+    assert done.moved(Event.BREACH, soon).weight == 0.0
+    assert decided(done, bad, late).event is None
+    with pytest.raises(ConflictError, match="its watch as well"):
+        done.moved(Event.BREACH, late)
+
+
+def test_given_a_pause_when_it_is_resumed_then_the_window_begins_again() -> None:
+    paused = running().moved(Event.PAUSE, START + WINDOW)
+    resumed = paused.moved(Event.RESUME, START + 10 * WINDOW)
+
+    assert decided(paused, seen((500, 3)), START + 5 * WINDOW).reason == "it is paused"
+    assert decided(resumed, seen((500, 3)), START + 10 * WINDOW).event is None
+    assert paused.weight == 5.0
+
+
+def test_given_counts_when_judged_then_equality_is_well_and_figures_are_told() -> None:
+    plan = Plan()
+    errors, latency = plan.limits
+    steps = [Counts(200, {"errors": 10, "latency": 11})]
+
+    assert judged(plan, errors, steps).standing is Standing.WITHIN
+    over = judged(plan, latency, steps)
+    assert over.standing is Standing.OVER
+    assert over.reason == "latency above 2000 ms: 5.50% (11 of 200), limit 5.00%"
+    assert steps[0] + steps[0] == Counts(400, {"errors": 20, "latency": 22})
+
+
+def test_given_wrong_counts_when_judged_then_the_error_says_what() -> None:
+    plan = Plan(limits=ERRORS)
+
+    with pytest.raises(InvalidValueError, match="bad requests of errors is 3; expected from 0"):
+        Counts(2, {"errors": 3})
+    with pytest.raises(InvalidValueError, match="also those of errors"):
+        judged(plan, plan.limits[0], [Counts(2, {"slow": 1})])
+    with pytest.raises(InvalidValueError, match="counts of at least"):
+        judged(plan, plan.limits[0], [])
+    with pytest.raises(InvalidValueError, match="1: one a step"):
+        decided(running(), seen((1, 0), (1, 0)), START)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"steps": (50.0, 20.0)}, "steps"), ({"steps": ()}, "steps"), ({"steps": (0.0, 5.0)}, "steps"),
+     ({"steps": (5.0, 101.0)}, "steps"), ({"limits": ()}, "limits"),
+     ({"limits": ERRORS * 2}, "limits"), ({"alpha": 0.0}, "alpha is 0"),
+     ({"min_samples": 0}, "min_samples is 0"), ({"extensions": -1}, "extensions is -1"),
+     ({"window": 0.0}, "window is 0"), ({"deadline": 60.0}, "deadline is 60"),
+     ({"watch": float("nan")}, "watch is nan")],
+)  # fmt: skip
+def test_given_a_wrong_plan_when_made_then_the_error_names_the_field(
+    wrong: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InvalidValueError, match=told):
+        Plan(**wrong)  # type: ignore[arg-type]
+
+
+def test_given_the_defaults_when_planned_then_steps_and_duration_are_those_of_reference() -> None:
+    assert increments() == (5.0, *(float(each) for each in range(15, 96, 10)), 100.0)
+    assert Plan().expected_duration(100_000) == timedelta(hours=5.5)
+    # 200 requests a window: the step of 5 % alone needs ten windows for its 100 samples.
+    assert 20 <= Plan().expected_duration(400) / WINDOW <= 30
+    with pytest.raises(InvalidValueError, match="requests_an_hour is 0"):
+        Plan().expected_duration(0)
+
+
+def played(rate: float, requests: int, rng: np.random.Generator) -> tuple[Decision, float]:
+    """Play a rollout of a canary that fails at `rate`; return its end and how long it took."""
+    rollout, now = running(), START
+    counts = [(0, 0)]
+    while True:
+        now += WINDOW / 6
+        canary = rng.binomial(requests // 6, rollout.weight / 100)
+        n, bad = counts[-1]
+        counts[-1] = (n + int(canary), bad + int(rng.binomial(canary, rate)))
+        found = decided(rollout, seen(*counts), now)
+        if found.event in {Event.BREACH, Event.PROMOTE}:
+            return found, (now - START) / WINDOW
+        if found.event is not None:
+            rollout = rollout.moved(found.event, now, found.hold)
+            if found.event is Event.STEP:
+                counts.append((0, 0))
+
+
+@pytest.mark.parametrize(
+    ("rate", "least", "most"), [(0.03, 0.93, 1.0), (0.06, 0.0, 0.03), (0.1, 0.0, 0.0)]
+)
+def test_given_canaries_when_played_then_the_good_complete_and_the_bad_do_not(
+    rate: float, least: float, most: float
+) -> None:
+    # 60 rollouts each; benchmarks/rollouts.py plays 2,000 of each.
+    rng = np.random.default_rng(8)
+    ends = [played(rate, 2_000, rng) for _ in range(60)]
+
+    completed = sum(end.event is Event.PROMOTE for end, _ in ends) / len(ends)
+    assert least <= completed <= most
+    if rate == 0.1:
+        assert np.mean([windows for _, windows in ends]) <= 3.0
