@@ -1,6 +1,7 @@
 """Two ratios of sums, such as clicks per page seen, where users were drawn and not pages."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy.typing as npt
 
@@ -11,6 +12,9 @@ from watchkeeper.stats.difference import DifferenceTest, arm_values, check_alpha
 from watchkeeper.stats.intervals import normal_quantile
 
 __all__ = ["RatioTest", "ratio_sums", "ratio_test"]
+
+_NO_SPREAD = 1e-7  # of a ratio: less than that is the rounding of sums of squares
+_NO_DIFFERENCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +99,14 @@ def ratio_test(control: Sums, treatment: Sums, alpha: float = 0.05) -> RatioTest
         if arm.d <= 0:
             raise InvalidValueError(f"denominators of {name}", arm.d, "a sum above 0")
     found = contrast([(control, treatment)])
-    if found.difference and not found.standard_error:
+    scale = max(abs(found.control), abs(found.treatment))
+    spread = found.standard_error * sqrt(min(control.n, treatment.n))
+    certain, apart = spread <= _NO_SPREAD * scale, abs(found.difference) > _NO_DIFFERENCE * scale
+    if certain and apart:
         raise InvalidValueError(
             "units", "each of the ratio of its arm", "some that differ, to tell how far chance goes"
         )
-    z = found.difference / found.standard_error if found.difference else 0.0
+    z = 0.0 if certain else found.difference / found.standard_error
     half = normal_quantile(1 - alpha) * found.standard_error
     p_value = min(1.0, 2 * float(ndtr(-abs(z))))
     return RatioTest(

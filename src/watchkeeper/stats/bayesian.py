@@ -18,7 +18,7 @@ from watchkeeper.results import Result
 __all__ = ["ArmBelief", "BayesianReport", "bayesian_report"]
 
 _LEVELS = np.arange(-8.0, 8.5)  # standard normal quantiles at which the axis is cut
-_ORDER = 20  # nodes between two cuts
+_ORDER = 16  # nodes between two cuts
 _LEAST_PRIOR = 0.1  # below, most of a distribution can lie nearer to 0 than floats reach
 
 Floats = npt.NDArray[np.float64]
@@ -186,7 +186,10 @@ class _Beta:
         from scipy.special import betainc, betaincc
 
         # Whichever of both is small is known to its last digit.
-        return np.where(x < y, betainc(self.a, self.b, x), betaincc(self.b, self.a, y))
+        found, low = np.empty(len(x)), x < y
+        found[low] = betainc(self.a, self.b, x[low])
+        found[~low] = betaincc(self.b, self.a, y[~low])
+        return found
 
     def above(self, x: Floats, y: Floats) -> Floats:
         return self.mirrored.below(y, x)
@@ -195,8 +198,10 @@ class _Beta:
         """Return the density of the log-odds."""
         from scipy.stats import beta
 
-        found = np.where(x < y, beta.pdf(x, self.a, self.b), beta.pdf(y, self.b, self.a)) * x * y
-        return np.asarray(found, dtype=np.float64)
+        found, low = np.empty(len(x)), x < y
+        found[low] = beta.pdf(x[low], self.a, self.b)
+        found[~low] = beta.pdf(y[~low], self.b, self.a)
+        return found * x * y
 
 
 @dataclass(frozen=True)
@@ -258,9 +263,12 @@ def _difference_interval(
         y = np.clip(nodes.y - difference, 0.0, 1.0)
         return nodes.sum(control.density(nodes.x, nodes.y) * treatment.below(x, y)) - level
 
+    # Either arm beyond its own interval is as likely as the tail, so both ends lie in between.
     tail = (1 - credibility) / 2
+    (least, most), (own_least, own_most) = control.interval(1 - tail), treatment.interval(1 - tail)
+    ends_at = (own_least - most, own_most - least)
     low, high = (
-        float(brentq(beyond, -1.0, 1.0, args=(level,), xtol=1e-12)) for level in (tail, 1 - tail)
+        float(brentq(beyond, *ends_at, args=(level,), xtol=1e-12)) for level in (tail, 1 - tail)
     )
     return low, high
 

@@ -8,10 +8,18 @@ import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
-from watchkeeper.stats.difference import DifferenceTest, arm_values, check_alpha, relative_pct
+from watchkeeper.stats.difference import (
+    DifferenceTest,
+    arm_values,
+    check_alpha,
+    mean_of,
+    relative_pct,
+)
 from watchkeeper.stats.means import MeanSummary, welch
 
 __all__ = ["CovariateSums", "CupedTest", "cuped_test"]
+
+_ROUNDING = 1e-12  # of a sum of squares: what is left of it below that is no variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class CovariateSums(Result):
                 f"of {len(xs)} units",
                 f"one value for each of the {len(ys)} units of the metric, in the same order",
             )
-        y, x = float(ys.mean()), float(xs.mean())
+        y, x = mean_of(ys), mean_of(xs)
         dy, dx = ys - y, xs - x
         return cls(len(ys), y, x, float(dy @ dy), float(dx @ dx), float(dx @ dy))
 
@@ -85,19 +93,21 @@ class CovariateSums(Result):
         """
         if n < 1:
             raise InvalidValueError("n", n, "at least 1")
-        found = cls(n, y / n, x / n, yy - y * y / n, xx - x * x / n, xy - x * y / n)
-        rounding = 1e-9
+        squares, noise = (yy - y * y / n, xx - x * x / n), (_ROUNDING * yy, _ROUNDING * xx)
         if (
-            not np.isfinite([found.y, found.x, found.yy, found.xx, found.xy]).all()
-            or found.yy < -rounding * yy
-            or found.xx < -rounding * xx
+            not np.isfinite([y, x, xy, *squares]).all()
+            or squares[0] < -noise[0]
+            or squares[1] < -noise[1]
         ):
             raise InvalidValueError(
                 "sums",
                 (n, y, x, yy, xx, xy),
                 "those of n finite values: n times a sum of squares is at least the squared sum",
             )
-        return cls(n, found.y, found.x, max(0.0, found.yy), max(0.0, found.xx), found.xy)
+        own_yy, own_xx = (
+            each if each > least else 0.0 for each, least in zip(squares, noise, strict=True)
+        )
+        return cls(n, y / n, x / n, own_yy, own_xx, xy - x * y / n)
 
     def __add__(self, other: Self) -> Self:
         n = self.n + other.n
@@ -212,5 +222,6 @@ def cuped_test(control: CovariateSums, treatment: CovariateSums, alpha: float = 
 
 def _adjusted(arm: CovariateSums, theta: float, middle: float) -> MeanSummary:
     """Return the mean and variance of ``y - theta (x - middle)``."""
-    squares = arm.yy - 2.0 * theta * arm.xy + theta**2 * arm.xx
-    return MeanSummary(arm.n, arm.y - theta * (arm.x - middle), max(0.0, squares) / (arm.n - 1))
+    left = arm.yy - 2.0 * theta * arm.xy + theta**2 * arm.xx
+    variance = left / (arm.n - 1) if left > _ROUNDING * arm.yy else 0.0
+    return MeanSummary(arm.n, arm.y - theta * (arm.x - middle), variance)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
 
-__all__ = ["DifferenceTest", "arm_values", "check_alpha", "relative_pct"]
+__all__ = ["DifferenceTest", "arm_values", "check_alpha", "mean_of", "relative_pct"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,12 @@ def arm_values(
             "finite numbers",
         )
     return values
+
+
+def mean_of(values: npt.NDArray[np.float64]) -> float:
+    """Return the mean, which is the value itself where all are equal, and not beside it."""
+    first = values[0]
+    return float(first if (values == first).all() else values.mean())
 
 
 def check_alpha(alpha: float) -> None:

@@ -8,7 +8,13 @@ import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
-from watchkeeper.stats.difference import DifferenceTest, arm_values, check_alpha, relative_pct
+from watchkeeper.stats.difference import (
+    DifferenceTest,
+    arm_values,
+    check_alpha,
+    mean_of,
+    relative_pct,
+)
 
 __all__ = ["MeanSummary", "MeanTest", "Welch", "mean_test", "welch"]
 
@@ -53,7 +59,9 @@ class MeanSummary(Result):
             If there are fewer than two, or not all are finite.
         """
         found = arm_values(name, values, least=2)
-        return cls(len(found), float(found.mean()), float(found.var(ddof=1)))
+        mean = mean_of(found)
+        away = found - mean
+        return cls(len(found), mean, float(away @ away) / (len(found) - 1))
 
 
 @dataclass(frozen=True, slots=True)
