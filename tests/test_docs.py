@@ -36,9 +36,11 @@ def test_given_the_readme_when_its_python_is_run_then_it_holds(
 @pytest.mark.parametrize("name", ["telemetry", "drift", "quality", "experiments"])
 def test_given_a_page_when_its_python_is_run_then_it_holds(name: str) -> None:
     page = (ROOT / "docs" / f"{name}.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
 
-    exec(block, {})
+    exec("\n".join(blocks), {})
+
+    assert blocks
 
 
 def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[str]:
