@@ -27,6 +27,7 @@ from watchkeeper.experiments import (
     Verdict,
     analyse,
 )
+from watchkeeper.experiments.analysis import standing
 from watchkeeper.experiments.contrast import contrast
 from watchkeeper.stats import bayesian_report
 
@@ -300,8 +301,8 @@ def test_given_the_null_when_looked_at_every_day_then_it_seldom_decides() -> Non
             }
             for _ in range(20)
         ]
-        looked = [analyse(own, seen(drawn[:upto], "error-rate")) for upto in (4, 12, 20)]
-        return any(each.arms[0].standing.value in {"better", "worse"} for each in looked)
+        looked = [standing(own, seen(drawn[:upto], "error-rate"), "new") for upto in (4, 12, 20)]
+        return any(each.standing.value in {"better", "worse"} for each in looked)
 
     wrong = sum(decides() for _ in range(100))
 

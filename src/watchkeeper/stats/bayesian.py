@@ -6,7 +6,7 @@ log-odds, where such densities are smooth. Its error is below 1e-9 up to a billi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import isfinite, log
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = ["ArmBelief", "BayesianReport", "bayesian_report"]
 
 _LEVELS = np.arange(-8.0, 8.5)  # standard normal quantiles at which the axis is cut
 _ORDER = 16  # nodes between two cuts
+_NEAR = 1e-9  # of its range: where an end of an interval is found
 _LEAST_PRIOR = 0.1  # below, most of a distribution can lie nearer to 0 than floats reach
 
 Floats = npt.NDArray[np.float64]
@@ -225,11 +226,17 @@ class _Nodes:
     def between(cls, cuts: Iterable[Floats]) -> "_Nodes":
         from scipy.special import expit
 
-        places, weights = np.polynomial.legendre.leggauss(_ORDER)
+        places, weights = _legendre()
         ends = np.unique(np.concatenate([*cuts]))
         half = np.diff(ends)[:, None] / 2
         log_odds = (ends[:-1, None] + half * (1 + places)).ravel()
         return cls(log_odds, expit(log_odds), expit(-log_odds), (half * weights).ravel())
+
+
+@cache
+def _legendre() -> tuple[Floats, Floats]:
+    places, weights = np.polynomial.legendre.leggauss(_ORDER)
+    return places, weights
 
 
 def _probability_best(arms: Sequence[_Beta], at: int, nodes: _Nodes) -> float:
@@ -273,9 +280,10 @@ def _difference_interval(
     # Either arm beyond its own interval is as likely as the tail, so both ends lie in between.
     tail = (1 - credibility) / 2
     (least, most), (own_least, own_most) = control.interval(1 - tail), treatment.interval(1 - tail)
-    ends_at = (own_least - most, own_most - least)
+    least, most = own_least - most, own_most - least
+    near = _NEAR * (most - least)
     low, high = (
-        float(brentq(beyond, *ends_at, args=(level,), xtol=1e-12)) for level in (tail, 1 - tail)
+        float(brentq(beyond, least, most, args=(level,), xtol=near)) for level in (tail, 1 - tail)
     )
     return low, high
 
