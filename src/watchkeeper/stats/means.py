@@ -42,7 +42,7 @@ class MeanSummary(Result):
     variance: float
 
     def __post_init__(self) -> None:
-        if self.n != int(self.n) or self.n < 2:
+        if not isfinite(self.n) or self.n != int(self.n) or self.n < 2:
             raise InvalidValueError("n", self.n, "a whole number of at least 2")
         if not isfinite(self.mean):
             raise InvalidValueError("mean", self.mean, "a finite number")
