@@ -85,10 +85,11 @@ def believed(rng: np.random.Generator, runs: int) -> None:
     print(f"\nno effect: believed better above {BELIEF:.0%} (approximated within {apart:.0e})")
     for looks in (1, 100, 1_000):
         upto = np.arange(1, looks + 1) * (UNITS // looks)
-        called = []
+        called: list[bool] = []
         for _ in range(runs // 100):  # a hundred at once
             events = rng.binomial(UNITS // looks, RATE, size=(2, 100, looks)).cumsum(axis=2)
-            called += [*(np.abs(scores(events, upto)) > norm.isf(1 - BELIEF)).any(axis=1)]
+            beyond = np.abs(scores(events, upto)) > norm.isf(1 - BELIEF)
+            called += beyond.any(axis=1).tolist()
         print(f"  at any of {looks:>5,} looks: {share(called)}")
 
 
