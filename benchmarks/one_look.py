@@ -89,7 +89,7 @@ def believed(rng: np.random.Generator, runs: int) -> None:
         for _ in range(runs // 100):  # a hundred at once
             events = rng.binomial(UNITS // looks, RATE, size=(2, 100, looks)).cumsum(axis=2)
             beyond = np.abs(scores(events, upto)) > norm.isf(1 - BELIEF)
-            called += beyond.any(axis=1).tolist()
+            called += [bool(run.any()) for run in beyond]
         print(f"  at any of {looks:>5,} looks: {share(called)}")
 
 

@@ -19,7 +19,7 @@ __all__ = ["ArmBelief", "BayesianReport", "bayesian_report"]
 
 _LEVELS = np.arange(-8.0, 8.5)  # standard normal quantiles at which the axis is cut
 _ORDER = 16  # nodes between two cuts
-_NEAR = 1e-9  # of its range: where an end of an interval is found
+_NEAR = 1e-10  # of its range: where an end of an interval is found
 _LEAST_PRIOR = 0.1  # below, most of a distribution can lie nearer to 0 than floats reach
 
 Floats = npt.NDArray[np.float64]
