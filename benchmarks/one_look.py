@@ -2,7 +2,7 @@
 
 - Intervals of a level of 95 %, of unequal arms: the share of simulated comparisons whose interval
   holds the true difference, with its Monte-Carlo standard error in units of the last digits. Values
-  are log-normal, for the superiority normal and for CUPED a gamma covariate with normal noise; users
+  are log-normal, for the superiority normal, for CUPED a gamma covariate with normal noise; users
   of the ratio differ in how often they click.
 - No effect, a base rate of 20 %, 20,000 units an arm: how often one arm is believed to be better
   with a probability above 95 % at one look, and at any of 100 and 1,000 (Beta(1, 1), by a normal
