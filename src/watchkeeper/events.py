@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEATURE",
+    "METRIC",
+    "METRIC_TIMESTAMP",
     "Event",
     "EventCounts",
     "EventKind",
@@ -54,6 +56,10 @@ __all__ = [
 
 FEATURE = "feature."
 """Prefix of the columns that hold features, wherever events are a table."""
+
+METRIC = "metric."
+METRIC_TIMESTAMP = "metric_timestamp."
+"""Prefixes of the columns that hold posted values, and when each was so, by their metric."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -113,13 +119,25 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, tag="prediction", ta
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", tag_field="event"):
-    """The truth about one prediction; of several, the one with the latest `timestamp` holds."""
+    """What came of one prediction; of several, the one with the latest `timestamp` holds.
+
+    Attributes
+    ----------
+    prediction_id, model : str
+    timestamp, arrived_at : datetime
+    actual : value
+        The truth, or, of a `metric`, its value: a finite number.
+    metric : str, optional
+        What else came of it, ``revenue`` say, for experiments to compare; None for the truth that
+        the model is measured by. Each has its own latest value.
+    """
 
     prediction_id: str
     model: str
     timestamp: datetime
     arrived_at: datetime
     actual: Any
+    metric: str | None = None
 
 
 Event = Prediction | Outcome
@@ -194,6 +212,8 @@ class EventCounts(Result):
     predictions, outcomes, labelled : int
         Distinct predictions, distinct predictions that outcomes name, and those of them that are
         known here.
+    metric_values : int
+        Distinct predictions and metrics of posted values.
     oldest, newest : datetime or None
         Event times of the first and the last prediction.
     kept_as_text : int
@@ -206,6 +226,7 @@ class EventCounts(Result):
     oldest: datetime | None
     newest: datetime | None
     kept_as_text: int = 0
+    metric_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +242,8 @@ class EventWindow:
         ``model_version``, ``variant``, ``experiment``, ``timestamp``, ``arrived_at``, ``status``,
         ``error``, ``latency_ms``, ``prediction``, ``score``, ``tags``, ``as_text``, one
         ``feature.NAME`` a feature (numbers are float64, words are dictionary-coded), and
-        ``actual``, ``actual_timestamp``, ``actual_arrived_at``, null where no outcome is known.
+        ``actual``, ``actual_timestamp``, ``actual_arrived_at``, null where no outcome is known;
+        ``metric.NAME`` and ``metric_timestamp.NAME`` for each metric that was posted.
         ``as_text`` maps a column to the JSON text of a value that the column cannot hold; an
         explicit null is there as ``"null"``, so that it differs from an absent feature.
     versions : dict of str to int

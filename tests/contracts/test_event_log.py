@@ -124,7 +124,7 @@ def test_given_an_id_again_later_that_day_when_a_window_has_only_the_repetition_
     assert ids(log, Window(START + 4 * HOUR, START + 6 * HOUR)) == []
 
 
-@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"])
+@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"], ids=["ours", "theirs"])
 def test_given_an_outcome_before_its_prediction_when_read_then_they_are_joined(
     log: Log, own: str
 ) -> None:
@@ -137,7 +137,7 @@ def test_given_an_outcome_before_its_prediction_when_read_then_they_are_joined(
     assert log.events.counts("flights").labelled == 1
 
 
-@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"])
+@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"], ids=["ours", "theirs"])
 def test_given_outcomes_that_differ_when_read_then_the_latest_by_its_own_time_holds(
     log: Log, own: str
 ) -> None:
@@ -165,6 +165,53 @@ def test_given_an_outcome_of_an_unknown_prediction_when_counted_then_it_counts_a
     counts = log.events.counts("flights")
 
     assert (counts.predictions, counts.outcomes, counts.labelled) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("own", [new_prediction_id(START), "theirs"], ids=["ours", "theirs"])
+def test_given_values_of_metrics_when_read_then_each_has_its_latest_beside_the_truth(
+    log: Log, own: str
+) -> None:
+    late = START + 30 * HOUR
+    log.record([made(own), made("another"), an_outcome(own, actual=1)])
+    log.record([an_outcome(own, actual=20.5, metric="revenue", timestamp=late)])
+    log.record([an_outcome(own, actual=3, metric="revenue", timestamp=START)])
+    log.record([an_outcome(own, actual=True, metric="clicked", timestamp=START)])
+    log.record([an_outcome("nobody", actual=1.0, metric="clicked")])
+
+    rows = log.events.read("flights").rows.to_pylist()
+    by_id = {row["prediction_id"]: row for row in rows}
+    counts = log.events.counts("flights")
+
+    assert by_id[own]["actual"] == 1.0
+    assert by_id[own]["metric.revenue"] == 20.5
+    assert by_id[own]["metric_timestamp.revenue"] == late
+    assert by_id[own]["metric.clicked"] == 1.0
+    assert by_id[own]["as_text"] is None
+    assert by_id["another"]["metric.revenue"] is None
+    assert (counts.outcomes, counts.labelled, counts.metric_values) == (1, 1, 3)
+
+
+def test_given_only_a_value_of_a_metric_when_read_then_the_truth_is_not_known(log: Log) -> None:
+    log.record([made("a"), an_outcome("a", actual=1.0, metric="revenue")])
+
+    rows = log.events.read("flights", columns=["prediction_id", "actual", "metric.revenue"]).rows
+
+    assert rows.to_pylist() == [{"prediction_id": "a", "actual": None, "metric.revenue": 1.0}]
+    assert log.events.counts("flights").labelled == 0
+
+
+def test_given_a_bulk_of_truths_and_values_when_read_then_each_is_where_it_belongs(
+    log: Log,
+) -> None:
+    log.record([made("a")])
+    times = [START, START]
+    columns = {"prediction_id": ["a", "a"], "timestamp": times, "arrived_at": times,
+               "actual": [1.0, 9.5], "metric": [None, "revenue"]}  # fmt: skip
+    log.record_table("outcome", "flights", pa.table(columns))
+
+    (row,) = log.events.read("flights").rows.to_pylist()
+
+    assert (row["actual"], row["metric.revenue"], row["as_text"]) == (1.0, 9.5, None)
 
 
 def test_given_windows_when_read_then_start_is_in_and_end_is_not(log: Log) -> None:

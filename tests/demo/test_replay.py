@@ -51,6 +51,9 @@ def replayed(
         finally:
             writer.close()
 
+    async def told(_: int, at: datetime) -> None:
+        clock.append(at)
+
     async def go() -> Replay:
         server = await asyncio.start_server(answer, HOST, 0)
         port = server.sockets[0].getsockname()[1]
@@ -61,7 +64,7 @@ def replayed(
                 model="m",
                 host=HOST,
                 port=port,
-                told=lambda sent, at: clock.append(at),
+                told=told,
             )
         finally:
             server.close()

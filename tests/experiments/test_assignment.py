@@ -260,3 +260,20 @@ def test_given_percentages_when_they_are_basis_points_then_nothing_is_rounded_aw
     for wrong in (100.5, -1, 33.333, float("nan"), float("inf"), True, "5"):
         with pytest.raises(InvalidValueError, match="percentage"):
             basis_points(wrong)  # type: ignore[arg-type]
+
+
+def test_given_an_allocation_when_many_are_assigned_then_arms_have_the_told_percentages() -> None:
+    allocation = Allocation(
+        experiment="told",
+        arms=(Arm("control", 6_000), Arm("new", 3_000, "2")),
+        included_bp=5_000,
+        holdout=Holdout(1_000, "spring"),
+        namespace=Namespace("search", 2_000, 8_000),
+    )
+
+    told = allocation.percentages()
+    counts = allocation.assign_many([f"user-{n}" for n in range(100_000)]).counts()
+
+    assert told == pytest.approx({"control": 16.2, "new": 8.1})
+    for arm, share in told.items():
+        assert counts[arm] / 1_000 == pytest.approx(share, abs=0.4)

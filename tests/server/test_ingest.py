@@ -119,6 +119,26 @@ WRONG: dict[str, tuple[str, bytes, str]] = {
     "an outcome without truth": (OUTCOMES, b'[{"prediction_id":"a"}]', "records[0].actual"),
     "an unknown column": (OUTCOMES, arrow(prediction_id=["a"], actual=[1], x=[1]), "x"),
     "no truth in Arrow": (OUTCOMES, arrow(prediction_id=["a"], actual=[None]), "records[0].actual"),
+    "a value that is a word": (
+        OUTCOMES,
+        b'[{"prediction_id":"a","metric":"revenue","actual":"much"}]',
+        "records[0].actual",
+    ),
+    "a value of a bad name": (
+        OUTCOMES,
+        b'[{"prediction_id":"a","metric":"a b","actual":1}]',
+        "records[0].metric",
+    ),
+    "a value in Arrow that is no number": (
+        OUTCOMES,
+        arrow(prediction_id=["a", "b"], actual=[1.0, float("nan")], metric=[None, "revenue"]),
+        "records[1].actual",
+    ),
+    "words as values in Arrow": (
+        OUTCOMES,
+        arrow(prediction_id=["a"], actual=["1"], metric=["revenue"]),
+        "records[0].actual",
+    ),
     "no id in Arrow": (OUTCOMES, arrow(prediction_id=["a", None], actual=[1, 1]), "records[1]"),
     "a bad name": ("/v1/models/.hidden/outcomes", b"[]", "model"),
 }

@@ -57,7 +57,9 @@ def demo(
         shown = report(run)
         spectator.close()
         url = run.server.url if serve else None
-        cli.show(shown, *_told(shown), *_where_next(place, shown.months[-1].begins, url))
+        tried = None if shown.tried is None else shown.tried.experiment
+        where = _where_next(place, shown.months[-1].begins, url, tried)
+        cli.show(shown, *_told(shown, place), *where)
         if serve:
             with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
                 sys.stdout.flush()  # only now is it told that it is up, and may be interrupted
@@ -65,7 +67,7 @@ def demo(
                 run.server.require_alive()
 
 
-def _told(shown: "Report") -> Iterator["RenderableType"]:
+def _told(shown: "Report", folder: Path) -> Iterator["RenderableType"]:
     yield (
         f"\n{shown.predictions:,} predictions and {shown.outcomes:,} outcomes are recorded. The "
         "baseline,\nmeasured on the last days of January, which the model had not seen: "
@@ -93,18 +95,28 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         yield from (f"  {each}." for each in shown.story.drifted)
         yield f"{shown.story.quality}\n{shown.story.predictions}"
 
+    if shown.tried is not None:
+        verdict = shown.tried.verdict.replace("_", " ")
+        yield f"\nThe experiment {shown.tried.experiment} asked whether {shown.tried.hypothesis}."
+        yield f"  {verdict}: {shown.tried.reason}."
+        if shown.tried.ship is not None:
+            yield f"  To ship it: watchkeeper models promote {shown.tried.ship} --data-dir {folder}"
+
 
 def _figure(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"
 
 
-def _where_next(folder: Path, begins: datetime, url: str | None) -> Iterator[str]:
+def _where_next(
+    folder: Path, begins: datetime, url: str | None, tried: str | None
+) -> Iterator[str]:
     yield "\nEverything is kept. Where to look next:"
     for line in (
         "events stats",
         f"quality --model flights --start {begins.isoformat()}",
         f"drift --model flights --start {begins.isoformat()}",
         "events export flights --out flights.parquet",
+        *([] if tried is None else [f"experiments report {tried}"]),
         "doctor",
     ):
         yield f"  watchkeeper {line} --data-dir {folder}"

@@ -26,7 +26,16 @@ def stats(cli: Invocation, *, model: Model = None) -> None:
     names = cli.app.events.models() if model is None else [model]
     counts = {name: cli.app.events.counts(name) for name in names}
     drawn = table(
-        ("model", "predictions", "outcomes", "labelled", "oldest", "newest", "kept as text"),
+        (
+            "model",
+            "predictions",
+            "outcomes",
+            "labelled",
+            "oldest",
+            "newest",
+            "kept as text",
+            "values",
+        ),
         [(name, *each.values()) for name, each in counts.items()],
     )
     cli.show({"models": counts}, drawn if counts else "no events yet")

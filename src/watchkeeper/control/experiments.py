@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.control.measurements import labels_of
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
-from watchkeeper.events import EventLog, EventWindow, Window
+from watchkeeper.events import METRIC, METRIC_TIMESTAMP, EventLog, EventWindow, Window
 from watchkeeper.experiments import (
     Allocation,
     Arm,
@@ -57,7 +57,6 @@ _COLUMNS = (
     "actual_timestamp",
 )
 _ANYTIME = 1.7  # times the units of a fixed test, by benchmarks/experiments.py
-_OF_OUTCOMES = frozenset({"correct", "actual", "absolute_error"})
 
 
 class Experiments(Protocol):
@@ -245,21 +244,11 @@ def create(
 
     Raises
     ------
-    InvalidValueError
-        If a metric is of something that is not recorded.
     NotFoundError
         If a version is not registered, or archived.
     ConflictError
         If there is an experiment of this name.
     """
-    for metric in experiment.metrics:
-        if metric.source == "value":
-            raise InvalidValueError(
-                "metric",
-                metric.name,
-                "one of recorded predictions and outcomes",
-                "Values that you keep yourself are compared by observe and analyse.",
-            )
     for arm in experiment.allocation.arms:
         if arm.model_version is None:  # the one in production, whichever that is
             continue
@@ -347,7 +336,9 @@ def report(
     window = Window(experiment.started_at, until + timedelta(microseconds=1))
     if experiment.model not in events.models():  # nobody has asked it anything yet
         return analyse(experiment, Observations(at, (), (), 0, {}))
-    read = events.read(experiment.model, window, columns=_COLUMNS)
+    posted = [each.posted or each.name for each in experiment.metrics if each.source == "value"]
+    columns = [*_COLUMNS, *(f"{of}{name}" for of in (METRIC, METRIC_TIMESTAMP) for name in posted)]
+    read = events.read(experiment.model, window, columns=columns)
     exposures = exposures_of(read, experiment, task=task, positive=positive)
     seen = observe(exposures, experiment.metrics, experiment.arms, at=at)
     return analyse(experiment, seen, table_versions=read.versions)
@@ -387,22 +378,46 @@ def exposures_of(
 
     Units that were put into an arm by hand are left out: nobody drew lots for them.
     """
-    label = read.rows["experiment"].cast(pa.string())
-    ours = pc.fill_null(pc.starts_with(label, f"{experiment.name}/"), False)
-    testers = pa.array([each.unit for each in experiment.allocation.overrides], pa.string())
-    rows = read.rows.filter(pc.and_not(ours, pc.is_in(read.rows["unit_id"], value_set=testers)))
-    phase = pc.utf8_slice_codeunits(rows["experiment"].cast(pa.string()), len(experiment.name) + 1)
+    rows = read.rows
+    phase = _phases(rows["experiment"], experiment.name)
+    drawn = phase >= 0
+    if experiment.allocation.overrides:
+        testers = [each.unit for each in experiment.allocation.overrides]
+        listed = pc.is_in(rows["unit_id"], value_set=pa.array(testers, pa.string()))
+        drawn &= ~listed.to_numpy()
+    if not drawn.all():
+        rows, phase = rows.filter(pa.array(drawn)), phase[drawn]
     found: dict[str, Any] = {
         "unit": rows["unit_id"],
         "arm": rows["variant"],
-        "phase": phase.cast(pa.int64()),
+        "phase": phase,
         "timestamp": rows["timestamp"],
     }
     for metric in experiment.metrics:
         found[metric.name] = _values(rows, metric, task, positive)
-        if metric.source in _OF_OUTCOMES:
+        if metric.needs_outcome:
             found[f"{metric.name}.at"] = rows["actual_timestamp"]
+        elif metric.source == "value" and _posted(metric) in rows.schema.names:
+            found[f"{metric.name}.at"] = rows[METRIC_TIMESTAMP + (metric.posted or metric.name)]
     return pa.table(found)
+
+
+def _phases(labels: pa.ChunkedArray, experiment: str) -> npt.NDArray[np.int64]:
+    """Return the phase of each label ``NAME/PHASE`` of an experiment; -1 of all others."""
+    coded = labels.cast(pa.dictionary(pa.int32(), pa.string())).combine_chunks()
+    names = [str(each).rpartition("/") for each in coded.dictionary.to_pylist()]
+    phases = [
+        int(phase) if name == experiment and phase.isdecimal() else -1 for name, _, phase in names
+    ]
+    # What has no experiment has no label either: its index is made the last, which is of none.
+    place = pc.fill_null(coded.indices, len(phases)).to_numpy()
+    found: npt.NDArray[np.int64] = np.array([*phases, -1], dtype=np.int64)[place]
+    return found
+
+
+def _posted(metric: Metric) -> str:
+    """Return the column of a window that holds a posted value."""
+    return METRIC + (metric.posted or metric.name)
 
 
 def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.NDArray[np.float64]:
@@ -412,6 +427,10 @@ def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.
         return np.asarray(failed.to_numpy(), dtype=np.float64)
     if metric.source in {"latency_ms", "score"}:
         return np.asarray(rows[metric.source].cast(pa.float64()).to_numpy(), dtype=np.float64)
+    if metric.source == "value":
+        if _posted(metric) not in rows.schema.names:  # nothing has been posted yet
+            return np.full(rows.num_rows, np.nan)
+        return np.asarray(rows[_posted(metric)].to_numpy(), dtype=np.float64)
     known = rows["actual"].is_valid().to_numpy()
     if metric.source == "actual":
         kind = task if task == "binary" else "regression"
@@ -419,6 +438,12 @@ def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.
         return np.where(known, actual, np.nan)
     known = known & rows["prediction"].is_valid().to_numpy()
     predicted, actual = (labels_of(rows[each], task, positive) for each in ("prediction", "actual"))
-    if metric.source == "correct":
-        return np.where(known, np.asarray(predicted == actual, dtype=np.float64), np.nan)
+    if metric.source in {"correct", "brier"}:
+        correct = np.asarray(predicted == actual, dtype=np.float64)
+        if metric.source == "correct":
+            return np.where(known, correct, np.nan)
+        # The score is the probability of the positive class, or, of several, of the one predicted.
+        came = actual if task == "binary" else correct
+        score = np.asarray(rows["score"].cast(pa.float64()).to_numpy(), dtype=np.float64)
+        return np.where(known, (score - came) ** 2, np.nan)
     return np.where(known, np.abs(predicted.astype(np.float64) - actual), np.nan)

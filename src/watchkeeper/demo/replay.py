@@ -7,7 +7,7 @@ clock has passed the landing, and never before the flight's own prediction was a
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ __all__ = ["Flight", "Replay", "flights_of", "request_of"]
 CONNECTIONS = 64
 BATCH = 256  # outcomes a request
 
-Told = Callable[[int, datetime], None]
+Told = Callable[[int, datetime], Awaitable[None]]
 
 
 class _Parameters(msgspec.Struct):
@@ -97,7 +97,7 @@ async def replay(
     model, host, port
         Which model of which server.
     told : callable
-        Told of every event-time hour that begins, with the flights sent so far.
+        Told of every event-time hour that begins, with the flights sent so far; waited for.
 
     Raises
     ------
@@ -135,7 +135,7 @@ class _Run:
         self.sent += 1
         if flight.departs >= self._hour + timedelta(hours=1):
             self._hour = flight.departs.replace(minute=0)
-            self._told(self.sent, flight.departs)
+            await self._told(self.sent, flight.departs)
             await self.send_outcomes(connection, flight.departs)
         answer = _answer.decode(await connection.send(self._infer, request_of(flight)))
         if flight.landed is not None and flight.late is not None:

@@ -16,9 +16,10 @@ from watchkeeper.demo.model import MODEL
 from watchkeeper.demo.run import Played
 from watchkeeper.demo.story import Story, told
 from watchkeeper.events import Window
+from watchkeeper.experiments import State
 from watchkeeper.results import Result
 
-__all__ = ["Month", "Report", "report"]
+__all__ = ["Month", "Report", "Tried", "report"]
 
 NEW_YORK = ZoneInfo("America/New_York")
 _LEARNED, _TOLD = 1, 7  # months: what the model knows, and what is told beside it
@@ -52,6 +53,25 @@ class Month(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Tried(Result):
+    """The verdict of an experiment, as it is kept.
+
+    Attributes
+    ----------
+    experiment, hypothesis : str
+    verdict, reason : str
+    ship : str or None
+        The version that did better, as ``watchkeeper models promote`` takes it.
+    """
+
+    experiment: str
+    hypothesis: str
+    verdict: str
+    reason: str
+    ship: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report(Result):
     """The year of one model.
 
@@ -65,6 +85,8 @@ class Report(Result):
     months : tuple of Month
     story : Story or None
         Of July, or of the last month where July was not played; None while it is January.
+    tried : Tried or None
+        The experiment of August; None where August was not played to its end.
     data_dir : str
     """
 
@@ -75,6 +97,7 @@ class Report(Result):
     auc: float
     months: tuple[Month, ...]
     story: Story | None
+    tried: Tried | None
     data_dir: str
 
 
@@ -91,6 +114,7 @@ def report(played: Played) -> Report:
         auc=played.trained.metrics["auc"],
         months=tuple(_measured(app, each) for each in months),
         story=_story(app, months),
+        tried=_tried(app),
         data_dir=str(app.settings.data_dir),
     )
 
@@ -127,6 +151,21 @@ def _story(app: App, months: Sequence[datetime]) -> Story | None:
         return None
     read = app.events.read(MODEL, Window(month, _next_month(month)))
     return told(month, learned, read, _drift(app, month), _quality(app, month))
+
+
+def _tried(app: App) -> Tried | None:
+    for each in app.experiments.find(MODEL, State.STOPPED):
+        versions = {arm.key: arm.model_version for arm in each.allocation.arms}
+        decision = each.decision or {}
+        better = versions.get(decision["arm"])
+        return Tried(
+            experiment=each.name,
+            hypothesis=each.hypothesis,
+            verdict=decision["verdict"],
+            reason=decision["reason"],
+            ship=None if better is None else f"{MODEL}:{better}",
+        )
+    return None
 
 
 def _drift(app: App, begins: datetime) -> WindowDrift:

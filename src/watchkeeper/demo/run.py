@@ -20,9 +20,10 @@ from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.control import models
 from watchkeeper.demo.flights import flights_of_2013, sample
-from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, train
+from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, between, january
 from watchkeeper.demo.process import HOST, Server, ServerDiedError, free_port, serving
 from watchkeeper.demo.replay import Replay, flights_of, replay
+from watchkeeper.demo.trial import BEGINS, ENDS, Trial
 from watchkeeper.errors import ConflictError, UnavailableError
 
 __all__ = ["FAST", "Plan", "Played", "Spectator", "played"]
@@ -114,7 +115,7 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
         config.write_text(_SETTINGS.format(data_dir=kept_in, port=port))
         with App(load_settings(config, folder), clock=lambda: TRAINED_AT) as app:
             spectator.stage("Training on January, and putting the model into production")
-            trained = train(flights)
+            trained = january(flights)
             model_id = app.registry.register_model(
                 trained.estimator,
                 MODEL,
@@ -127,16 +128,26 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
             spectator.stage("Starting the server")
             with serving(config, port) as server:
                 chosen = sample(_first(flights, plan.days), plan.share)
-                sent = _replayed(chosen, server, spectator)
+                trial = Trial(app, server, _aircraft(chosen), spectator)
+                sent = _replayed(chosen, server, spectator, trial)
                 yield Played(app, server, trained, sent)
 
 
-def _replayed(flights: pa.Table, server: Server, spectator: Spectator) -> Replay:
+def _aircraft(flights: pa.Table) -> int:
+    """Return how many aircraft are expected in an experiment of August."""
+    return pc.count_distinct(between(flights, BEGINS, ENDS)["tail"]).as_py() or 2
+
+
+def _replayed(flights: pa.Table, server: Server, spectator: Spectator, trial: Trial) -> Replay:
+    async def told(sent: int, at: datetime) -> None:
+        spectator.replayed(sent, at)
+        await trial.at(at)
+
     async def go() -> Replay:
         await server.ready()
         spectator.total(flights.num_rows)
         return await replay(
-            flights_of(flights), model=MODEL, host=HOST, port=server.port, told=spectator.replayed
+            flights_of(flights), model=MODEL, host=HOST, port=server.port, told=told
         )
 
     try:

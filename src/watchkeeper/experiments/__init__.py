@@ -12,7 +12,11 @@ An `Experiment` says what is compared, by which metric, and when a verdict may b
 seen of its arms comes as count cells (`observe`), and `analyse` turns them into a report.
 """
 
-from watchkeeper.experiments.analyzer import ABTestAnalyzer, ProportionTest
+from watchkeeper.experiments.analyzer import (
+    ABTestAnalyzer,
+    AdjustedProportionTest,
+    ProportionTest,
+)
 from watchkeeper.experiments.assignment import (
     Allocation,
     Arm,
@@ -38,6 +42,7 @@ __all__ = [
     "METRICS",
     "ABTestAnalyzer",
     "ABTestRouter",
+    "AdjustedProportionTest",
     "Allocation",
     "Arm",
     "Assignment",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,30 @@ from watchkeeper.stats.bayesian import BayesianReport, bayesian_report
 from watchkeeper.stats.cuped import CovariateSums, CupedTest, cuped_test
 from watchkeeper.stats.mann_whitney import MannWhitneyTest, mann_whitney_test
 from watchkeeper.stats.means import MeanSummary, MeanTest, mean_test
+from watchkeeper.stats.multiplicity import Correction, adjusted
+from watchkeeper.stats.non_inferiority import NonInferiorityTest, non_inferiority_test
 from watchkeeper.stats.power import sample_size_calculator
-from watchkeeper.stats.proportions import newcombe, pooled_test
+from watchkeeper.stats.proportion_intervals import (
+    agresti_caffo,
+    miettinen_nurminen,
+    newcombe,
+    wald,
+)
+from watchkeeper.stats.proportions import pooled_test
 from watchkeeper.stats.quantiles import QuantileTest, quantile_test
 from watchkeeper.stats.resampling import BootstrapTest, Statistic, bootstrap_test
 
-__all__ = ["ABTestAnalyzer", "ProportionTest"]
+__all__ = ["ABTestAnalyzer", "AdjustedProportionTest", "Interval", "ProportionTest"]
+
+Interval = Literal["newcombe", "miettinen-nurminen", "agresti-caffo", "wald"]
+"""Of the difference of two proportions; none of them assumes that there is no difference."""
+
+_INTERVALS = {
+    "newcombe": newcombe,
+    "miettinen-nurminen": miettinen_nurminen,
+    "agresti-caffo": agresti_caffo,
+    "wald": wald,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +53,7 @@ class ProportionTest(Result):
         Pooled, two-sided.
     is_significant : bool
     confidence_interval : tuple of float
-        Of the difference, Newcombe's.
+        Of the difference.
     confidence_level : float
         Percent.
     """
@@ -48,6 +67,13 @@ class ProportionTest(Result):
     is_significant: bool
     confidence_interval: tuple[float, float]
     confidence_level: float
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedProportionTest(ProportionTest):
+    """One of several treatments against the control; `is_significant` is by `adjusted_p_value`."""
+
+    adjusted_p_value: float
 
 
 class ABTestAnalyzer:
@@ -73,17 +99,29 @@ class ABTestAnalyzer:
         treatment_successes: int,
         treatment_total: int,
         alpha: float = 0.05,
+        *,
+        interval: Interval = "newcombe",
     ) -> ProportionTest:
         """Return whether two proportions differ, and by how much.
+
+        Parameters
+        ----------
+        control_successes, control_total, treatment_successes, treatment_total : int
+        alpha : float
+        interval : {"newcombe", "miettinen-nurminen", "agresti-caffo", "wald"}
+            Newcombe's holds its confidence for any counts. That of Miettinen and Nurminen is the
+            score test turned round; Wald's, the textbook's, is for large counts only.
 
         Raises
         ------
         InvalidValueError
-            If a total is 0, a count is negative or above its total, or alpha is not between 0
-            and 1.
+            If a total is 0, a count is negative or above its total, alpha is not between 0 and 1,
+            or the interval is unknown.
         """
         if not 0.0 < alpha < 1.0:
             raise InvalidValueError("alpha", alpha, "a number strictly between 0 and 1")
+        if interval not in _INTERVALS:
+            raise InvalidValueError("interval", interval, f"one of {', '.join(get_args(Interval))}")
         counts = (control_successes, control_total, treatment_successes, treatment_total)
         test = pooled_test(*counts)
         control, treatment = (
@@ -98,8 +136,82 @@ class ABTestAnalyzer:
             z_statistic=test.z,
             p_value=test.p_value,
             is_significant=test.p_value < alpha,
-            confidence_interval=newcombe(*counts, confidence=1 - alpha),
+            confidence_interval=_INTERVALS[interval](*counts, confidence=1 - alpha),
             confidence_level=100 * (1 - alpha),
+        )
+
+    def proportion_tests(
+        self,
+        control: tuple[int, int],
+        treatments: Mapping[str, tuple[int, int]],
+        alpha: float = 0.05,
+        *,
+        correction: Correction = "holm",
+        interval: Interval = "newcombe",
+    ) -> dict[str, AdjustedProportionTest]:
+        """Compare several treatments with one control.
+
+        Parameters
+        ----------
+        control : tuple of int
+            Successes and total.
+        treatments : mapping of str to tuple of int
+            The same by treatment.
+        alpha : float
+        correction : {"holm", "fdr_bh", "fdr_by", "bonferroni", "none"}
+            Of the p-values for the number of treatments. Holm's keeps the chance of any false
+            finding at alpha, "fdr_bh" the share of false ones among the findings.
+        interval : {"newcombe", "miettinen-nurminen", "agresti-caffo", "wald"}
+            As for `proportion_test`; each treatment's own, not corrected.
+
+        Raises
+        ------
+        InvalidValueError
+            As `proportion_test`, or if the correction is unknown.
+
+        Examples
+        --------
+        >>> tests = ABTestAnalyzer().proportion_tests(
+        ...     (200, 1_000), {"a": (245, 1_000), "b": (236, 1_000), "c": (210, 1_000)})
+        >>> {name: round(test.adjusted_p_value, 4) for name, test in tests.items()}
+        {'a': 0.0467, 'b': 0.1024, 'c': 0.5797}
+        """
+        tests = {
+            name: self.proportion_test(*control, *counts, alpha, interval=interval)
+            for name, counts in treatments.items()
+        }
+        p_values = adjusted([test.p_value for test in tests.values()], correction)
+        return {
+            name: AdjustedProportionTest(
+                **{**test, "is_significant": p_value < alpha}, adjusted_p_value=p_value
+            )
+            for (name, test), p_value in zip(tests.items(), p_values, strict=True)
+            if p_value is not None
+        }
+
+    def non_inferiority_test(
+        self,
+        control_successes: int,
+        control_total: int,
+        treatment_successes: int,
+        treatment_total: int,
+        margin: float,
+        alpha: float = 0.05,
+        *,
+        higher_is_better: bool = True,
+    ) -> NonInferiorityTest:
+        """Return whether a treatment is shown to be worse by less than `margin`, one-sided.
+
+        See `watchkeeper.stats.non_inferiority_test`.
+        """
+        return non_inferiority_test(
+            control_successes,
+            control_total,
+            treatment_successes,
+            treatment_total,
+            margin,
+            higher_is_better=higher_is_better,
+            alpha=alpha,
         )
 
     def mean_test(

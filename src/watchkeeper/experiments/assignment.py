@@ -364,6 +364,15 @@ class Allocation:
         """The weights in basis points, by arm."""
         return {arm.key: arm.weight_bp for arm in self.arms}
 
+    def percentages(self) -> dict[str, float]:
+        """Return what percent of all units each arm is given, before targeting and overrides."""
+        part = self.included_bp / SLOTS
+        if self.namespace is not None:
+            part *= (self.namespace.end_bp - self.namespace.start_bp) / SLOTS
+        if self.holdout is not None:
+            part *= 1 - self.holdout.share_bp / SLOTS
+        return {arm: 100 * part * weight / SLOTS for arm, weight in self.weights.items()}
+
     def lists(self, unit: str) -> bool:
         """Return whether there is an override for a unit."""
         return unit in self._forced

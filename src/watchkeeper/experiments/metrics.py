@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import check_name
@@ -10,17 +10,17 @@ from watchkeeper.results import Result
 
 __all__ = ["METRICS", "Guardrail", "Kind", "Metric", "Source"]
 
-Source = Literal["correct", "error", "latency_ms", "score", "actual", "absolute_error", "value"]
+Source = Literal[
+    "correct", "error", "latency_ms", "score", "actual", "absolute_error", "brier", "value"
+]
 """What is taken of a prediction: whether it was right or failed, its latency, its score, its
-outcome, how far off it was, or a value that was posted for it."""
+outcome, how far off it or (squared) its score was, or a value that was posted for it."""
 
 Kind = Literal["proportion", "mean", "ratio"]
 """How a unit's predictions become one figure: whether any counted, their sum, or their mean over
 all predictions of the arm."""
 
-_SOURCES: tuple[Source, ...] = (
-    "correct", "error", "latency_ms", "score", "actual", "absolute_error", "value",
-)  # fmt: skip
+_SOURCES: tuple[Source, ...] = get_args(Source)
 _LONGEST = 366 * 86_400.0  # seconds
 _KINDS: tuple[Kind, ...] = ("proportion", "mean", "ratio")
 
@@ -36,7 +36,6 @@ class Metric(Result):
     Attributes
     ----------
     name : str
-        Of a posted value, its name.
     source : Source
     kind : Kind
         "ratio" is the mean over predictions, with an error that knows that predictions of one unit
@@ -49,6 +48,8 @@ class Metric(Result):
         Counts 1 where the source is above it and 0 elsewhere: a latency above 500 ms, say.
     cap : float or None
         Larger values count as this one.
+    posted : str or None
+        Of a posted value, the name under which it is posted, if that is not the metric's own.
 
     Raises
     ------
@@ -63,6 +64,7 @@ class Metric(Result):
     maturity: float = 86_400.0
     above: float | None = None
     cap: float | None = None
+    posted: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "metric.name")
@@ -78,7 +80,7 @@ class Metric(Result):
     @property
     def needs_outcome(self) -> bool:
         """Whether a prediction counts only once its outcome is known."""
-        return self.source in {"correct", "actual", "absolute_error"}
+        return self.source in {"correct", "actual", "absolute_error", "brier"}
 
     @property
     def counts_events(self) -> bool:
@@ -126,6 +128,7 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
             Metric(name="score", source="score"),
             Metric(name="outcome", source="actual"),
             Metric(name="absolute-error", source="absolute_error", higher_is_better=False),
+            Metric(name="brier-score", source="brier", higher_is_better=False),
         )
     }
 )
@@ -154,8 +157,10 @@ def _found(name: str) -> Metric | None:
     if name in METRICS:
         return METRICS[name]
     kind, _, own = name.partition(":")
-    if own and kind in {"value", "any"}:
-        return Metric(name=own, source="value", kind="mean" if kind == "value" else "proportion")
+    if own and kind == "value":
+        return Metric(name=own, source="value", kind="mean")
+    if own and kind == "any":
+        return Metric(name=f"any-{own}", source="value", kind="proportion", posted=own)
     if name.startswith("slower-than-"):
         try:
             limit = float(name.removeprefix("slower-than-"))

@@ -43,7 +43,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_measurements(api, gateway)
     _add_findings(api, gateway)
     _add_alerts(api, gateway)
-    add_experiments(api, gateway.app)
+    add_experiments(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from watchkeeper.control import experiments
 from watchkeeper.experiments import Mode, State, basis_points
 
 if TYPE_CHECKING:
-    from watchkeeper.app import App
+    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["add_experiments"]
 
@@ -54,8 +55,9 @@ class Why(_Body):
     """Why, for the history."""
 
 
-def add_experiments(api: FastAPI, app: "App") -> None:
+def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
     """Add the ways to act on experiments and to read them."""
+    app = gateway.app
 
     @api.get("/v1/experiments", tags=["experiments"])
     def list_experiments(model: str | None = None, state: State | None = None) -> dict[str, Any]:
@@ -92,16 +94,24 @@ def add_experiments(api: FastAPI, app: "App") -> None:
         return Response(found.to_json(), media_type="application/json")
 
     @api.post("/v1/experiments/{name}/start", tags=["experiments"])
-    def start_experiment(name: str, body: Why) -> dict[str, Any]:
-        """Let an experiment take traffic."""
-        return experiments.start(
-            app.experiments, name, at=app.clock(), actor=_ACTOR, reason=body.reason
-        ).to_dict()
+    async def start_experiment(name: str, body: Why) -> dict[str, Any]:
+        """Let an experiment take traffic; this server follows before it answers."""
+        found = await run_in_threadpool(
+            experiments.start,
+            app.experiments,
+            name,
+            at=app.clock(),
+            actor=_ACTOR,
+            reason=body.reason,
+        )
+        await gateway.follow()
+        return found.to_dict()
 
     @api.post("/v1/experiments/{name}/weights", tags=["experiments"])
-    def weigh_experiment(name: str, body: NewWeights) -> dict[str, Any]:
-        """Begin another phase, with other weights."""
-        return experiments.change_weights(
+    async def weigh_experiment(name: str, body: NewWeights) -> dict[str, Any]:
+        """Begin another phase, with other weights; this server follows before it answers."""
+        found = await run_in_threadpool(
+            experiments.change_weights,
             app.experiments,
             name,
             weights={arm: basis_points(each) for arm, each in body.weights.items()},
@@ -109,20 +119,28 @@ def add_experiments(api: FastAPI, app: "App") -> None:
             at=app.clock(),
             actor=_ACTOR,
             reason=body.reason,
-        ).to_dict()
+        )
+        await gateway.follow()
+        return found.to_dict()
 
     @api.post("/v1/experiments/{name}/stop", tags=["experiments"])
-    def stop_experiment(name: str, body: Why) -> Response:
+    async def stop_experiment(name: str, body: Why) -> Response:
         """End an experiment and keep its verdict with its evidence."""
-        policy = app.settings.policy(app.experiments.get(name).model)
-        _, found = experiments.stop(
-            app.experiments,
-            app.events,
-            name,
-            at=app.clock(),
-            task=policy.task,
-            positive=policy.positive,
-            actor=_ACTOR,
-            reason=body.reason,
-        )
-        return Response(found.to_json(), media_type="application/json")
+
+        def stopped() -> str:
+            policy = app.settings.policy(app.experiments.get(name).model)
+            _, found = experiments.stop(
+                app.experiments,
+                app.events,
+                name,
+                at=app.clock(),
+                task=policy.task,
+                positive=policy.positive,
+                actor=_ACTOR,
+                reason=body.reason,
+            )
+            return found.to_json()
+
+        found = await run_in_threadpool(stopped)
+        await gateway.follow()
+        return Response(found, media_type="application/json")

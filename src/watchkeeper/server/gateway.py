@@ -132,7 +132,9 @@ class Gateway:
         found = self.app.recorder.journal.waiting()
         self.system.waits(found.size, found.sealed, found.oldest)
         self._publish()
-        return exposition(self.metrics_registry, local=[self.metrics.metadata])
+        return exposition(
+            self.metrics_registry, local=[self.metrics.metadata, self.metrics.experiment_traffic]
+        )
 
     def saw(self, at: Any) -> None:
         """Move the clock of a replay to the event time `at`."""
@@ -275,28 +277,33 @@ class Gateway:
             )
 
     def _show_production(self) -> None:
-        """Show what is in production."""
+        """Show what is in production, and what experiments take of it."""
         self.metrics.metadata.show(
             {model: _about(live.runtime) for model, live in self.router.production.items()}
         )
+        self.metrics.experiment_traffic.show(self.router.shares())
 
     def _publish(self) -> None:
         for live in self.router.live():
             live.metrics.publish()
 
+    async def follow(self) -> None:
+        """Let the next request see what has changed; what goes wrong is logged, and tried again."""
+        try:
+            if await self.router.refresh():
+                self._show_production()
+            await asyncio.to_thread(self._publish)
+        except Exception:
+            self.system.ended("registry", well=False)
+            log.exception("the registry could not be read; what is loaded goes on answering")
+        else:
+            faults = self.router.faults or self.router.experiment_faults
+            self.system.ended("registry", well=not faults)
+
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_FOLLOW)
-            try:
-                if await self.router.refresh():
-                    self._show_production()
-                await asyncio.to_thread(self._publish)
-            except Exception:
-                self.system.ended("registry", well=False)
-                log.exception("the registry could not be read; what is loaded goes on answering")
-            else:
-                faults = self.router.faults or self.router.experiment_faults
-                self.system.ended("registry", well=not faults)
+            await self.follow()
 
     async def _watch(self) -> None:
         while True:

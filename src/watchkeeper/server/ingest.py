@@ -6,6 +6,7 @@ counted once however often they are sent.
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from watchkeeper.events import (
     Outcome,
     Prediction,
     Recorder,
+    check_name,
     event_day,
     new_prediction_id,
 )
@@ -159,8 +161,21 @@ def _event(record: Any, number: int, event: EventKind, model: str, now: datetime
             timestamp=moment or now,
             arrived_at=now,
             actual=record["actual"],
+            metric=_metric(record, number),
         )
     return _prediction(record, number, own, model, _agreed(own, moment, number) or now, now)
+
+
+def _metric(record: Mapping[str, Any], number: int) -> str | None:
+    metric = record.get("metric")
+    if metric is None:
+        return None
+    value = record["actual"]
+    if not isinstance(value, bool | int | float) or not isfinite(value):
+        raise InvalidValueError(
+            f"records[{number}].actual", value, "a finite number, since it is the value of a metric"
+        )
+    return check_name(metric, f"records[{number}].metric")
 
 
 def _prediction(
@@ -306,10 +321,33 @@ def _checked(rows: pa.Table, event: EventKind, now: datetime, before: int) -> pa
     for name in ("score", "latency_ms"):
         if name in columns:
             columns[name] = columns[name].cast(pa.float64())
-    for name in (*_TEXTS, "status"):
+    for name in (*_TEXTS, "status", "metric"):
         if name in columns:
             columns[name] = columns[name].cast(pa.string())
+    if "metric" in columns:
+        _require_values(columns["metric"], columns["actual"], before)
     return pa.table(columns)
+
+
+def _require_values(metrics: pa.ChunkedArray, values: pa.ChunkedArray, before: int) -> None:
+    """Require that each posted value is a finite number of a metric that can be named."""
+    posted = metrics.is_valid()
+    for name in pc.drop_null(metrics.unique()).to_pylist():
+        at = pc.index(metrics, name).as_py()
+        check_name(name, f"records[{before + at}].metric")
+    kind = values.type
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        return
+    wrong = posted
+    if pa.types.is_floating(kind):
+        wrong = pc.and_(posted, pc.invert(pc.is_finite(values)))
+    if pc.any(wrong).as_py():
+        at = pc.index(wrong, True).as_py()
+        raise InvalidValueError(
+            f"records[{before + at}].actual",
+            values[at].as_py(),
+            "a finite number, since it is the value of a metric",
+        )
 
 
 def _as_times(times: pa.ChunkedArray) -> pa.ChunkedArray:

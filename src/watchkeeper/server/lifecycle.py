@@ -186,6 +186,7 @@ async def _answer(app: App, listening: socket.socket, parent: int | None) -> Non
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=75,  # load balancers keep a connection for 60, and close first
             timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
         )
     )

@@ -109,6 +109,10 @@ _OUTCOMES = {
             "prediction_id": {"type": "string", "minLength": 1},
             "actual": {"type": ["number", "string", "boolean"]},
             "timestamp": {"type": "string", "format": "date-time"},
+            "metric": {
+                "type": "string",
+                "description": "What else came of it: `actual` is its value.",
+            },
         },
         "additionalProperties": False,
     },

@@ -135,6 +135,15 @@ class Router:
         running = [each for of in self._table.experiments.values() for each in of]
         return [*self._experiment_faults.values(), *(each.fault for each in running if each.fault)]
 
+    def shares(self) -> dict[tuple[str, str, str], float]:
+        """Return what percent of its model's units each arm of an experiment is given."""
+        return {
+            (model, each.allocation.experiment, arm): share
+            for model, experiments in self._table.experiments.items()
+            for each in experiments
+            for arm, share in each.allocation.percentages().items()
+        }
+
     def live(self) -> list[LiveVersion]:
         """Return every loaded version."""
         return [*self._table.live(), *self._pinned.values()]

@@ -47,12 +47,13 @@ from watchkeeper.stats.group_sequential_power import (
     group_sequential_power,
 )
 from watchkeeper.stats.hellinger import hellinger_distance, hellinger_test
-from watchkeeper.stats.intervals import wilson
+from watchkeeper.stats.intervals import clopper_pearson, wilson
 from watchkeeper.stats.jensen_shannon import jensen_shannon_distance, jensen_shannon_test
 from watchkeeper.stats.ks import ks_two_sample
 from watchkeeper.stats.mann_whitney import MannWhitneyTest, mann_whitney_test
 from watchkeeper.stats.means import MeanSummary, MeanTest, mean_test
 from watchkeeper.stats.multiplicity import adjusted
+from watchkeeper.stats.non_inferiority import NonInferiorityTest, non_inferiority_test
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
 from watchkeeper.stats.power import (
     days_needed,
@@ -62,14 +63,15 @@ from watchkeeper.stats.power import (
     sample_size_of_means,
     total_sample_size,
 )
-from watchkeeper.stats.proportions import (
-    PooledTest,
+from watchkeeper.stats.proportion_intervals import (
+    agresti_caffo,
     miettinen_nurminen,
     newcombe,
-    pooled_test,
     relative_interval,
     risk_ratio_interval,
+    wald,
 )
+from watchkeeper.stats.proportions import PooledTest, pooled_test
 from watchkeeper.stats.psi import population_stability_index, psi_test
 from watchkeeper.stats.quantiles import QuantileTest, quantile_test
 from watchkeeper.stats.resampling import BootstrapTest, bootstrap_test
@@ -97,6 +99,7 @@ __all__ = [
     "MannWhitneyTest",
     "MeanSummary",
     "MeanTest",
+    "NonInferiorityTest",
     "PooledTest",
     "QuantileTest",
     "RateDropDetector",
@@ -105,12 +108,14 @@ __all__ = [
     "SequentialSampleRatio",
     "TwoSampleTest",
     "adjusted",
+    "agresti_caffo",
     "anderson_darling",
     "anytime_means",
     "anytime_proportions",
     "bayesian_report",
     "bootstrap_test",
     "chi_squared",
+    "clopper_pearson",
     "comparison_information",
     "conditional_test",
     "confidence_sequence",
@@ -136,6 +141,7 @@ __all__ = [
     "minimum_detectable_effect",
     "mixture_e_value",
     "newcombe",
+    "non_inferiority_test",
     "pooled_test",
     "population_stability_index",
     "power_of_proportions",
@@ -155,6 +161,7 @@ __all__ = [
     "total_sample_size",
     "total_variation",
     "total_variation_test",
+    "wald",
     "wasserstein_distance",
     "wasserstein_test",
     "wilson",

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 from watchkeeper.errors import InvalidValueError
 
-__all__ = ["normal_quantile", "wilson"]
+__all__ = ["clopper_pearson", "normal_quantile", "wilson"]
 
 
 def normal_quantile(confidence: float) -> float:
@@ -16,9 +16,29 @@ def normal_quantile(confidence: float) -> float:
     InvalidValueError
         If `confidence` is not strictly between 0 and 1.
     """
-    if not 0.0 < confidence < 1.0:
-        raise InvalidValueError("confidence", confidence, "a number strictly between 0 and 1")
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
+    return NormalDist().inv_cdf(0.5 + _confidence(confidence) / 2)
+
+
+def clopper_pearson(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a proportion, which is never too narrow and often too wide.
+
+    Raises
+    ------
+    InvalidValueError
+        As `wilson`.
+
+    References
+    ----------
+    Clopper and Pearson (1934), Biometrika 26(4), 404-413.
+    """
+    from scipy.special import betaincinv
+
+    _require_part(successes, total)
+    tail = (1 - _confidence(confidence)) / 2
+    left = total - successes
+    low = 0.0 if not successes else float(betaincinv(successes, left + 1, tail))
+    high = 1.0 if not left else float(betaincinv(successes + 1, left, 1 - tail))
+    return low, high
 
 
 def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -33,10 +53,7 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float,
     ----------
     Wilson (1927), J. Am. Statist. Assoc. 22(158), 209-212.
     """
-    if total < 1 or not 0 <= successes <= total:
-        raise InvalidValueError(
-            "successes", f"{successes} of {total}", "between 0 and the total, which is at least 1"
-        )
+    _require_part(successes, total)
     z = normal_quantile(confidence)
     share = successes / total
     scale = 1 + z * z / total
@@ -45,3 +62,16 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float,
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == total else min(1.0, centre + half)
     return low, high
+
+
+def _confidence(given: float) -> float:
+    if not 0.0 < given < 1.0:
+        raise InvalidValueError("confidence", given, "a number strictly between 0 and 1")
+    return given
+
+
+def _require_part(successes: int, total: int) -> None:
+    if total < 1 or not 0 <= successes <= total:
+        raise InvalidValueError(
+            "successes", f"{successes} of {total}", "between 0 and the total, which is at least 1"
+        )

@@ -9,7 +9,7 @@ from watchkeeper.errors import InvalidValueError
 
 __all__ = ["Correction", "adjusted"]
 
-Correction = Literal["fdr_bh", "fdr_by", "bonferroni", "none"]
+Correction = Literal["fdr_bh", "fdr_by", "holm", "bonferroni", "none"]
 
 
 def adjusted(
@@ -20,8 +20,9 @@ def adjusted(
     Parameters
     ----------
     p_values : sequence of float or None
-    correction : {"fdr_bh", "fdr_by", "bonferroni", "none"}
-        Benjamini-Hochberg, Benjamini-Yekutieli (under any dependence), Bonferroni, or none.
+    correction : {"fdr_bh", "fdr_by", "holm", "bonferroni", "none"}
+        Of the share of false findings: Benjamini-Hochberg, Benjamini-Yekutieli (under any
+        dependence). Of any false finding: Holm, Bonferroni. Or none.
 
     Raises
     ------
@@ -31,7 +32,7 @@ def adjusted(
     References
     ----------
     Benjamini and Hochberg (1995), J. R. Statist. Soc. B 57(1), 289-300, as computed by
-    `scipy.stats.false_discovery_control`.
+    `scipy.stats.false_discovery_control`. Holm (1979), Scand. J. Statist. 6(2), 65-70.
     """
     if correction not in get_args(Correction):
         raise InvalidValueError(
@@ -44,6 +45,11 @@ def adjusted(
         values = known
     elif correction == "bonferroni":
         values = np.minimum(known * known.size, 1.0)
+    elif correction == "holm":
+        order = np.argsort(known)
+        steps = known[order] * np.arange(known.size, 0, -1)
+        values = np.empty_like(known)
+        values[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     else:
         from scipy.stats import false_discovery_control
 

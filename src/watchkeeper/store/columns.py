@@ -70,6 +70,8 @@ _FIXED: dict[EventKind, dict[str, pa.DataType]] = {
         "prediction_id": pa.string(),
         "timestamp": _TIME,
         "arrived_at": _TIME,
+        "metric": _WORD,
+        "value": pa.float64(),
         "as_text": _MAP,
         "day": pa.date32(),
     },
@@ -137,7 +139,11 @@ def outcome_rows(events: Sequence[Outcome], kinds: Mapping[str, Kind]) -> pa.Tab
         name: pa.array([getattr(event, name) for event in events], _FIXED["outcome"][name])
         for name in ("prediction_id", "timestamp", "arrived_at")
     }
-    _add(columns, "actual", [event.actual for event in events], kinds.get("actual"), texts)
+    truths = [event.actual if event.metric is None else _UNSET for event in events]
+    values = [None if event.metric is None else float(event.actual) for event in events]
+    columns["metric"] = pa.array([event.metric for event in events], pa.string())
+    columns["value"] = pa.array(values, pa.float64())
+    _add(columns, "actual", truths, kinds.get("actual"), texts)
     return _finished("outcome", columns, _as_text(texts, len(events)))
 
 
@@ -154,12 +160,23 @@ def outcome_rows_of_table(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table
 def _rows_of_table(event: EventKind, rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
     texts: _Texts = {}
     columns: dict[str, pa.Array] = {}
+    if event == "outcome" and "metric" in rows.schema.names:
+        posted = rows["metric"].is_valid().combine_chunks()
+        columns["value"] = pc.if_else(posted, rows["actual"].cast(pa.float64()), None)
+        rows = rows.set_column(
+            rows.schema.get_field_index("actual"),
+            "actual",
+            pc.if_else(posted, pa.scalar(None, rows["actual"].type), rows["actual"]),
+        )
     for name in rows.schema.names:
         column = rows[name].combine_chunks()
         if name in _FIXED[event]:
             columns[name] = column.cast(_FIXED[event][name]) if name != "day" else column
         elif name.startswith(FEATURE) or name in _LABELS:
             _add_array(columns, name, column, kinds.get(name), texts)
+    if "value" in columns:
+        for row in np.flatnonzero(posted.to_numpy(zero_copy_only=False)).tolist():
+            texts.pop(row, None)  # it has no truth because it is of a metric
     for name, default in _DEFAULTS.items():
         if name in columns:
             columns[name] = pc.fill_null(columns[name], default)

@@ -155,11 +155,14 @@ class _Pair:
     def merge(self) -> int:
         """Leave one file a day, without repetitions; return how many rows those were."""
         left_out = 0
-        for table, unique in ((self.predictions, first_arrived), (self.outcomes, latest)):
+        for table, unique, key in (
+            (self.predictions, first_arrived, "timestamp"),
+            (self.outcomes, latest, "prediction_id"),  # in the order of the predictions
+        ):
             for day in sorted(day for day in self.days() if _files(table, {day}) > 1):
                 rows = _rows(table, {day})
                 kept = unique(rows)
-                kept = kept.take(pc.sort_indices(kept, [("timestamp", "ascending")]))
+                kept = kept.take(pc.sort_indices(kept, [(key, "ascending")]))
                 table.replace(kept, f"day = '{day}'")
                 left_out += rows.num_rows - kept.num_rows
         return left_out

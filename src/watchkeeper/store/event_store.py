@@ -5,6 +5,7 @@ left out. So a reader sees every event that was acknowledged before it began, on
 write. One UTC day at a time is held in memory.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -16,7 +17,15 @@ import pyarrow.compute as pc
 
 from watchkeeper.clock import system_clock
 from watchkeeper.errors import NotFoundError
-from watchkeeper.events import EventCounts, EventKind, EventWindow, Window, check_name
+from watchkeeper.events import (
+    METRIC,
+    METRIC_TIMESTAMP,
+    EventCounts,
+    EventKind,
+    EventWindow,
+    Window,
+    check_name,
+)
 from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
 from watchkeeper.store.landing import no_types, rows_of_model, tables_of
 from watchkeeper.store.rows import (
@@ -26,6 +35,7 @@ from watchkeeper.store.rows import (
     in_order,
     joined,
     latest,
+    truths,
 )
 from watchkeeper.store.segments import Segment, SegmentContents, list_segments, read_segment
 from watchkeeper.store.tables import EventTable, event_tables
@@ -37,7 +47,7 @@ __all__ = ["EventStore"]
 
 _ALL = Window()
 _NEEDED = ("prediction_id", "timestamp", "arrived_at")
-_OUTCOME_NEEDED = (*_NEEDED, "actual", "as_text")
+_OUTCOME_NEEDED = (*_NEEDED, "actual", "metric", "value", "as_text")
 _OF_OUTCOMES = frozenset({*OUTCOME_COLUMNS.values(), "as_text"})
 
 
@@ -211,14 +221,16 @@ class _View:
                 yield joined(made, self._known_of(day, made, columns), columns)
 
     def counts(self) -> EventCounts:
-        predictions = outcomes = labelled = as_text = 0
+        predictions = outcomes = labelled = values = as_text = 0
         oldest: datetime | None = None
         newest: datetime | None = None
         wanted = [*_NEEDED, "as_text"]
         days = self._predictions.all_days() | self._outcomes.all_days()
         for day in sorted(day for day in days if day is not None):
             made = self._made_on(day, _ALL, wanted)
-            known = self._known_of(day, made, ["as_text"])
+            outcomes_of_day = self._known_of(day, made, ["as_text"])
+            known = truths(outcomes_of_day)
+            values += outcomes_of_day.num_rows - known.num_rows
             predictions += made.num_rows
             outcomes += known.num_rows
             labelled += pc.sum(pc.is_in(made["prediction_id"], known["prediction_id"])).as_py() or 0
@@ -227,7 +239,8 @@ class _View:
                 times = pc.min_max(made["timestamp"]).as_py()
                 oldest = times["min"] if oldest is None else min(oldest, times["min"])
                 newest = times["max"] if newest is None else max(newest, times["max"])
-        unknown = self._loose.left_over()
+        left_over = self._loose.left_over()
+        unknown = truths(left_over)
         return EventCounts(
             predictions=predictions,
             outcomes=outcomes + unknown.num_rows,
@@ -235,6 +248,7 @@ class _View:
             oldest=oldest,
             newest=newest,
             kept_as_text=as_text + count_texts(unknown["as_text"]),
+            metric_values=values + left_over.num_rows - unknown.num_rows,
         )
 
     def _made_on(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table:
@@ -250,7 +264,7 @@ class _View:
 
     def _known_of(self, day: date, made: pa.Table, columns: Sequence[str] | None) -> pa.Table:
         """Return the outcomes filed under a day, or belonging to `made`, one row an id."""
-        if columns is not None and not _OF_OUTCOMES.intersection(columns):
+        if columns is not None and not any(_of_outcomes(name) for name in columns):
             return empty_table("outcome", self._outcomes.kinds)
         filed = self._outcomes.of_days({day}, _OUTCOME_NEEDED)
         loose = self._loose.of(made["prediction_id"])
@@ -266,15 +280,16 @@ class _Loose:
 
     def __init__(self, rows: pa.Table) -> None:
         self._rows = latest(rows).combine_chunks()
-        ids = self._rows["prediction_id"].to_pylist()
-        self._row_of: dict[str, int] = {own: row for row, own in enumerate(ids)}
+        self._rows_of: dict[str, list[int]] = defaultdict(list)  # one a metric
+        for row, own in enumerate(self._rows["prediction_id"].to_pylist()):
+            self._rows_of[own].append(row)
         self._found: set[int] = set()
 
     def of(self, ids: pa.ChunkedArray) -> pa.Table:
         """Return those of the predictions `ids`."""
-        if not self._row_of:
+        if not self._rows_of:
             return self._rows
-        found = [self._row_of[own] for own in ids.to_pylist() if own in self._row_of]
+        found = [row for own in ids.to_pylist() for row in self._rows_of.get(own, ())]
         self._found.update(found)
         return self._rows.take(pa.array(found, pa.int64()))
 
@@ -282,6 +297,10 @@ class _Loose:
         """Return those of predictions that were not asked for so far."""
         left = [row for row in range(self._rows.num_rows) if row not in self._found]
         return self._rows.take(pa.array(left, pa.int64()))
+
+
+def _of_outcomes(column: str) -> bool:
+    return column in _OF_OUTCOMES or column.startswith((METRIC, METRIC_TIMESTAMP))
 
 
 def _moment(at: datetime) -> pa.Scalar:

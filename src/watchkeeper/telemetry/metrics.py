@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from watchkeeper.errors import ConflictError, InvalidValueError
@@ -142,6 +142,7 @@ class ModelMetrics:
                 "model_drift_timestamp_seconds", "When drift was last checked", ("model",)
             )
             self.metadata = Metadata(registry)
+            self.experiment_traffic = ExperimentTraffic(registry)
         except ValueError as error:
             raise ConflictError(
                 f"the registry of metrics has one of these names already: {error}",
@@ -300,6 +301,29 @@ class Metadata(Collector):
         family = Metric("model_metadata", "What is in production", "info")
         for model, about in sorted(self._known.items()):
             family.add_sample("model_metadata_info", {"model": model, **about}, 1.0)
+        yield family
+
+
+class ExperimentTraffic(Collector):
+    """What share of a model's units each arm of a running experiment gets."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._shares: Mapping[tuple[str, str, str], float] = {}
+        registry.register(self)
+
+    def show(self, shares: Mapping[tuple[str, str, str], float]) -> None:
+        """Show these percentages by model, experiment and arm, and no others."""
+        self._shares = dict(shares)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the family."""
+        family = GaugeMetricFamily(
+            "model_experiment_traffic_percentage",
+            "Percent of a model's units that an arm of a running experiment is given",
+            labels=("model", "experiment", "variant"),
+        )
+        for labels, share in sorted(self._shares.items()):
+            family.add_metric(labels, share)
         yield family
 
 

@@ -17,7 +17,7 @@ from watchkeeper.events import (
 )
 from watchkeeper.store.columns import outcome_rows, prediction_rows
 from watchkeeper.store.recorder import events_of_table
-from watchkeeper.store.rows import count_texts, first_arrived, in_order, joined, latest
+from watchkeeper.store.rows import count_texts, first_arrived, in_order, joined, latest, truths
 
 __all__ = ["InMemoryEvents"]
 
@@ -45,7 +45,8 @@ class InMemoryEvents:
 
     def counts(self, model: str) -> EventCounts:
         """Return how much is kept of `model`."""
-        made, known = self._rows_of(model)
+        made, outcomes = self._rows_of(model)
+        known = truths(outcomes)
         ids, named = set(made["prediction_id"].to_pylist()), set(known["prediction_id"].to_pylist())
         times: list[datetime] = made["timestamp"].to_pylist()
         return EventCounts(
@@ -55,6 +56,7 @@ class InMemoryEvents:
             oldest=min(times, default=None),
             newest=max(times, default=None),
             kept_as_text=count_texts(made["as_text"]) + count_texts(known["as_text"]),
+            metric_values=outcomes.num_rows - known.num_rows,
         )
 
     def read(

@@ -1,0 +1,91 @@
+"""The experiment of the demo: in August, a version that learned on more meets January's.
+
+Its data are what the server has recorded from February to July. Aircraft draw lots: every other one
+is answered by the new version for the whole of August.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from watchkeeper.app import App
+from watchkeeper.demo.http import Connection
+from watchkeeper.demo.model import MODEL, VERSION, recorded, train
+from watchkeeper.demo.process import HOST, Server
+from watchkeeper.experiments import State
+
+__all__ = ["BEGINS", "ENDS", "NAME", "Trial"]
+
+NAME, CHALLENGER = "august", "1.1.0"
+LEARNS = (datetime(2013, 2, 1, 5, tzinfo=UTC), datetime(2013, 7, 15, 4, tzinfo=UTC))
+BEGINS, ENDS = datetime(2013, 8, 1, 4, tzinfo=UTC), datetime(2013, 9, 1, 4, tzinfo=UTC)
+_WEEK = 7 * 86_400.0
+
+
+class Stage(Protocol):
+    """Who is told what begins."""
+
+    def stage(self, told: str) -> None:
+        """Be told what begins."""
+        ...
+
+
+class Trial:
+    """Begins and ends the experiment when the time has come.
+
+    Parameters
+    ----------
+    app : App
+        Over the data directory of the server.
+    server : Server
+    planned_units : int
+        Aircraft, both arms together.
+    spectator : Stage
+    """
+
+    def __init__(self, app: App, server: Server, planned_units: int, spectator: Stage) -> None:
+        self._app, self._server = app, server
+        self._planned, self._spectator = planned_units, spectator
+        self._state = State.DRAFT
+
+    async def at(self, now: datetime) -> None:
+        """Do what is due by `now`, which is the time of the replay."""
+        if self._state is State.DRAFT and BEGINS <= now < ENDS:
+            self._state = State.RUNNING
+            self._spectator.stage("Training on February to July; August decides which is better")
+            self._register()
+            await self._post("", self._described())
+            await self._post(f"/{NAME}/start", {})
+        elif self._state is State.RUNNING and now >= ENDS:
+            self._state = State.STOPPED
+            await self._post(f"/{NAME}/stop", {"reason": "August is over"})
+            self._spectator.stage("The experiment has ended; replaying the rest of the year")
+
+    def _register(self) -> None:
+        events = self._app.events
+        learned = train(recorded(events, *LEARNS), recorded(events, LEARNS[1], BEGINS))
+        self._app.registry.register_model(
+            learned.estimator,
+            MODEL,
+            CHALLENGER,
+            learned.metrics,
+            "Learned on what was recorded from February to July.",
+            training_data=learned.data,
+        )
+
+    def _described(self) -> dict[str, Any]:
+        return {
+            "name": NAME,
+            "model": MODEL,
+            "arms": {"january": VERSION, "summer": CHALLENGER},
+            "metric": "brier-score",
+            "guardrails": {"accuracy": 0.06, "error-rate": 0.01},
+            "maturity": _WEEK,
+            "planned_units": self._planned,
+            "hypothesis": "who has seen the summer knows better how likely a late arrival is",
+        }
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        async with await Connection.open(HOST, self._server.port) as connection:
+            await connection.send(f"/v1/experiments{path}", msgspec.json.encode(body))
