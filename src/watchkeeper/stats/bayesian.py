@@ -18,6 +18,7 @@ from watchkeeper.results import Result
 __all__ = ["ArmBelief", "BayesianReport", "bayesian_report"]
 
 _LEVELS = np.arange(-8.0, 8.5)  # standard normal quantiles at which the axis is cut
+_GRID = np.arange(-40.0, 42.0, 2.0)  # log-odds at which it is cut as well, where arms reach there
 _ORDER = 16  # nodes between two cuts
 _NEAR = 1e-10  # of its range: where an end of an interval is found
 _LEAST_PRIOR = 0.1  # below, most of a distribution can lie nearer to 0 than floats reach
@@ -228,6 +229,8 @@ class _Nodes:
 
         places, weights = _legendre()
         ends = np.unique(np.concatenate([*cuts]))
+        # Between arms that lie far apart the axis itself bends.
+        ends = np.union1d(ends, _GRID[(_GRID > ends[0]) & (_GRID < ends[-1])])
         half = np.diff(ends)[:, None] / 2
         log_odds = (ends[:-1, None] + half * (1 + places)).ravel()
         return cls(log_odds, expit(log_odds), expit(-log_odds), (half * weights).ravel())
