@@ -1,5 +1,6 @@
 """What an experiment says of its cells: contrasts, looks, guardrails, the verdict."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,9 @@ from watchkeeper.experiments import (
     Verdict,
     analyse,
 )
+from watchkeeper.experiments.analysis import standing
 from watchkeeper.experiments.contrast import contrast
+from watchkeeper.stats import bayesian_report
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -240,6 +243,36 @@ def test_given_a_secondary_metric_when_analysed_then_it_never_decides() -> None:
     assert report.secondary[0].adjusted_p_value == pytest.approx(0.0, abs=1e-12)
 
 
+def test_given_shares_of_one_phase_when_analysed_then_the_report_has_the_bayesian_figures() -> None:
+    own = experiment(metric=Metric.named("error-rate"), alpha=0.1).started(START)
+
+    report = analyse(own, seen(days(8, 6), "error-rate"))
+
+    expected = bayesian_report(
+        {"control": (40, 5_000), "new": (30, 5_000)}, credibility=0.9, higher_is_better=False
+    )
+    assert report.bayesian == expected
+    assert expected.arms["new"].probability_best > 0.5
+    assert f"<td>{expected.arms['new'].probability_best:.1%}</td>" in report._repr_html_()
+    assert report.to_dict()["bayesian"]["arms"]["new"]["events"] == 30
+
+
+@pytest.mark.parametrize("case", ["means", "two phases", "one arm", "nothing"])
+def test_given_what_has_no_simple_posterior_when_analysed_then_there_is_none(case: str) -> None:
+    some = seen(days(800, 870))
+    cells = {
+        "means": tuple(replace(each, sums=Sums(9, 4.0, 3.5, 9, 9, 4.0)) for each in some.cells),
+        "two phases": (*some.cells[:-1], replace(some.cells[-1], phase=2)),
+        "one arm": some.cells[:1],
+        "nothing": (),
+    }[case]
+
+    report = analyse(experiment().started(START), replace(some, cells=cells))
+
+    assert report.bayesian is None
+    assert "Bayesian" not in report._repr_html_()
+
+
 def test_given_unknown_outcomes_when_arms_differ_then_the_report_warns() -> None:
     some = seen(days(800, 870))
     unknown = {"accuracy": {"control": 0.1, "new": 0.3}}
@@ -268,8 +301,8 @@ def test_given_the_null_when_looked_at_every_day_then_it_seldom_decides() -> Non
             }
             for _ in range(20)
         ]
-        looked = [analyse(own, seen(drawn[:upto], "error-rate")) for upto in (4, 12, 20)]
-        return any(each.arms[0].standing.value in {"better", "worse"} for each in looked)
+        looked = [standing(own, seen(drawn[:upto], "error-rate"), "new") for upto in (4, 12, 20)]
+        return any(each.standing.value in {"better", "worse"} for each in looked)
 
     wrong = sum(decides() for _ in range(100))
 

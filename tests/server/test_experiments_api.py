@@ -65,6 +65,8 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
     given = []
     for number in range(140):
         if number == 70:
+            assert main(["experiments", "report", "smarter", "--data-dir", str(tmp_path)]) == 0
+            assert "best with probability" in capsys.readouterr().out
             ask(server, "/v1/experiments/smarter/weights", {"weights": {"control": 20, "new": 80}})
         at = START + timedelta(minutes=number + 1)
         prediction_id, variant = predicted(server, number, at)
@@ -82,6 +84,7 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
     assert report["arms"][0]["comparison"]["contrast"]["treatment"] == 1.0
     assert sum(report["units"].values()) == 141
     assert report["multi_exposed"] == 0
+    assert report["bayesian"] is None  # the weights have changed
 
     ended = ask(server, "/v1/experiments/smarter/stop", {"reason": "shipped"})
     assert ended["decision"]["verdict"] == "ship"

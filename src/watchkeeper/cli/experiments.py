@@ -274,7 +274,21 @@ def _shown(found: ExperimentReport) -> list[Any]:
         f"{found.decision.verdict.value.replace('_', ' ')}: {found.decision.reason}",
         f"units: {units}; in two arms: {found.multi_exposed:,}",
         table(columns, rows),
+        *_believed(found),
         *(f"warning: {each}" for each in found.warnings),
+    ]
+
+
+def _believed(found: ExperimentReport) -> list[Any]:
+    if found.bayesian is None:
+        return []
+    rows = [
+        (arm, f"{each.probability_best:.1%}", each.expected_loss)
+        for arm, each in found.bayesian.arms.items()
+    ]
+    return [
+        "for information (Bayesian; it decides nothing, and looking often makes it wrong):",
+        table(["arm", "best with probability", "expected loss"], rows),
     ]
 
 

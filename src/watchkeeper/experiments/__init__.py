@@ -33,6 +33,7 @@ from watchkeeper.experiments.decision import Decision, Verdict
 from watchkeeper.experiments.experiment import Experiment, Mode, Phase, State
 from watchkeeper.experiments.hashing import unit_hash
 from watchkeeper.experiments.metrics import METRICS, Guardrail, Metric
+from watchkeeper.experiments.ratios import RatioTest, ratio_sums, ratio_test
 from watchkeeper.experiments.report import ExperimentReport, analyse
 from watchkeeper.experiments.router import ABTestRouter, ModelVariant, RoutedPrediction
 from watchkeeper.experiments.targeting import Equals, In, Not, Range, Targeting
@@ -65,6 +66,7 @@ __all__ = [
     "Phase",
     "ProportionTest",
     "Range",
+    "RatioTest",
     "Reason",
     "RoutedPrediction",
     "State",
@@ -74,5 +76,7 @@ __all__ = [
     "analyse",
     "basis_points",
     "observe",
+    "ratio_sums",
+    "ratio_test",
     "unit_hash",
 ]

@@ -1,11 +1,19 @@
-"""`ABTestAnalyzer`: one look at two proportions, and how many units it takes."""
+"""`ABTestAnalyzer`: one look at two arms, and how many units it takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.experiments.ratios import RatioTest, ratio_sums, ratio_test
 from watchkeeper.results import Result
+from watchkeeper.stats.bayesian import BayesianReport, bayesian_report
+from watchkeeper.stats.cuped import CovariateSums, CupedTest, cuped_test
+from watchkeeper.stats.mann_whitney import MannWhitneyTest, mann_whitney_test
+from watchkeeper.stats.means import MeanSummary, MeanTest, mean_test
 from watchkeeper.stats.multiplicity import Correction, adjusted
 from watchkeeper.stats.non_inferiority import NonInferiorityTest, non_inferiority_test
 from watchkeeper.stats.power import sample_size_calculator
@@ -16,6 +24,8 @@ from watchkeeper.stats.proportion_intervals import (
     wald,
 )
 from watchkeeper.stats.proportions import pooled_test
+from watchkeeper.stats.quantiles import QuantileTest, quantile_test
+from watchkeeper.stats.resampling import BootstrapTest, Statistic, bootstrap_test
 
 __all__ = ["ABTestAnalyzer", "AdjustedProportionTest", "Interval", "ProportionTest"]
 
@@ -202,4 +212,96 @@ class ABTestAnalyzer:
             margin,
             higher_is_better=higher_is_better,
             alpha=alpha,
+        )
+
+    def mean_test(
+        self,
+        control: npt.ArrayLike | MeanSummary,
+        treatment: npt.ArrayLike | MeanSummary,
+        alpha: float = 0.05,
+    ) -> MeanTest:
+        """Return whether two means differ; see `watchkeeper.stats.mean_test`."""
+        return mean_test(control, treatment, alpha)
+
+    def mann_whitney_test(
+        self, control: npt.ArrayLike, treatment: npt.ArrayLike, alpha: float = 0.05
+    ) -> MannWhitneyTest:
+        """Return whether one arm has larger values; see `watchkeeper.stats.mann_whitney_test`."""
+        return mann_whitney_test(control, treatment, alpha)
+
+    def ratio_test(
+        self,
+        control_numerators: npt.ArrayLike,
+        control_denominators: npt.ArrayLike,
+        treatment_numerators: npt.ArrayLike,
+        treatment_denominators: npt.ArrayLike,
+        alpha: float = 0.05,
+    ) -> RatioTest:
+        """Return whether two ratios of sums differ, from what each unit has of both sums.
+
+        Raises
+        ------
+        InvalidValueError
+            As `watchkeeper.experiments.ratio_sums` and `ratio_test`.
+        """
+        return ratio_test(
+            ratio_sums(control_numerators, control_denominators, "control"),
+            ratio_sums(treatment_numerators, treatment_denominators, "treatment"),
+            alpha,
+        )
+
+    def quantile_test(
+        self, control: npt.ArrayLike, treatment: npt.ArrayLike, q: float = 0.5, alpha: float = 0.05
+    ) -> QuantileTest:
+        """Return whether a quantile differs; see `watchkeeper.stats.quantile_test`."""
+        return quantile_test(control, treatment, q, alpha)
+
+    def bootstrap_test(
+        self,
+        control: npt.ArrayLike,
+        treatment: npt.ArrayLike,
+        statistic: Statistic = np.mean,
+        alpha: float = 0.05,
+        *,
+        resamples: int = 9_999,
+        seed: int = 0,
+    ) -> BootstrapTest:
+        """Return whether any statistic differs; see `watchkeeper.stats.bootstrap_test`."""
+        return bootstrap_test(control, treatment, statistic, alpha, resamples=resamples, seed=seed)
+
+    def cuped_test(
+        self,
+        control: npt.ArrayLike,
+        control_covariate: npt.ArrayLike,
+        treatment: npt.ArrayLike,
+        treatment_covariate: npt.ArrayLike,
+        alpha: float = 0.05,
+    ) -> CupedTest:
+        """Return whether two means differ, adjusted by what was known before the exposure.
+
+        Raises
+        ------
+        InvalidValueError
+            As `watchkeeper.stats.CovariateSums.of` and `cuped_test`.
+        """
+        return cuped_test(
+            CovariateSums.of(control, control_covariate),
+            CovariateSums.of(treatment, treatment_covariate),
+            alpha,
+        )
+
+    def bayesian_report(
+        self,
+        arms: Mapping[str, tuple[int, int]],
+        *,
+        prior: tuple[float, float] = (1.0, 1.0),
+        credibility: float = 0.95,
+        higher_is_better: bool = True,
+    ) -> BayesianReport:
+        """Return which arm is likely best and what choosing each costs.
+
+        No test: see `watchkeeper.stats.bayesian_report` for what a probability of 95 % is worth.
+        """
+        return bayesian_report(
+            arms, prior=prior, credibility=credibility, higher_is_better=higher_is_better
         )

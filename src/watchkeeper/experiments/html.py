@@ -53,6 +53,7 @@ def summary(report: "ExperimentReport") -> str:
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         + (f"<ul>{warned}</ul>" if warned else "")
         + f"<h2>Units</h2><table><tbody>{units}</tbody></table>"
+        + _believed(report)
     )
 
 
@@ -98,6 +99,23 @@ def interval_chart(own: "ArmResult", metric: str) -> dict[str, Any]:
     drawn = alt.layer(band, line, rule).properties(width=_WIDTH, height=_HEIGHT)
     spec: dict[str, Any] = drawn.to_dict()
     return spec
+
+
+def _believed(report: "ExperimentReport") -> str:
+    if report.bayesian is None:
+        return ""
+    rows = "".join(
+        f"<tr><td>{html.escape(arm)}</td><td>{each.probability_best:.1%}</td>"
+        f"<td>{each.expected_loss:.4g}</td></tr>"
+        for arm, each in report.bayesian.arms.items()
+    )
+    return (
+        "<h2>Bayesian, for information</h2>"
+        "<p>It decides nothing: a probability above 95 % is not an error rate of 5 %, and looking "
+        "often makes it worse.</p>"
+        "<table><thead><tr><th>arm</th><th>best with probability</th><th>expected loss</th></tr>"
+        f"</thead><tbody>{rows}</tbody></table>"
+    )
 
 
 def _row(role: str, each: "Comparison") -> str:

@@ -1,7 +1,7 @@
 """The report of an experiment: every figure, the verdict, and what it was computed from."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,7 +17,13 @@ from watchkeeper.experiments.cells import Observations
 from watchkeeper.experiments.decision import Decision, decided
 from watchkeeper.experiments.experiment import Experiment
 from watchkeeper.results import Result
-from watchkeeper.stats import SequentialSampleRatio, adjusted, sequential_sample_ratio
+from watchkeeper.stats import (
+    BayesianReport,
+    SequentialSampleRatio,
+    adjusted,
+    bayesian_report,
+    sequential_sample_ratio,
+)
 
 __all__ = ["ExperimentReport", "analyse"]
 
@@ -46,6 +52,10 @@ class ExperimentReport(Result):
         The treatments by the metric that decides.
     guardrails : tuple of GuardrailResult
     secondary : tuple of Comparison
+    bayesian : BayesianReport or None
+        The probability of each arm to be best by the metric that decides, and what choosing it is
+        expected to cost. It decides nothing. None unless every unit counts as 0 or 1, in each arm,
+        and all of them in one phase: posteriors of pooled phases would know nothing of the weights.
     unknown : dict of str to dict of str to float
         By metric and arm, the share of predictions whose outcome was not known in time.
     warnings : tuple of str
@@ -65,6 +75,7 @@ class ExperimentReport(Result):
     arms: tuple[ArmResult, ...]
     guardrails: tuple[GuardrailResult, ...]
     secondary: tuple[Comparison, ...]
+    bayesian: BayesianReport | None
     unknown: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     table_versions: dict[str, int]
@@ -120,6 +131,7 @@ def analyse(
         arms=arms,
         guardrails=guardrails,
         secondary=_secondary(experiment, seen),
+        bayesian=_bayesian(experiment, seen, arms),
         unknown=seen.unknown,
         warnings=tuple(_warnings(experiment, seen)),
         table_versions=dict(table_versions or {}),
@@ -135,6 +147,25 @@ def _secondary(experiment: Experiment, seen: Observations) -> tuple[Comparison, 
     p_values = adjusted([each.p_value for each in found])
     return tuple(
         replace(each, adjusted_p_value=own) for each, own in zip(found, p_values, strict=True)
+    )
+
+
+def _bayesian(
+    experiment: Experiment, seen: Observations, arms: Sequence[ArmResult]
+) -> BayesianReport | None:
+    found = [own.comparison.contrast for own in arms]
+    phases = {cell.phase for cell in seen.cells if cell.metric == experiment.metric.name}
+    # An arm without units has no contrast, and that of no units counts none for the control.
+    if len(phases) != 1 or not all(each.shares and each.units_control for each in found):
+        return None
+    counts = {experiment.control: (found[0].events_control, found[0].units_control)} | {
+        own.arm: (each.events_treatment, each.units_treatment)
+        for own, each in zip(arms, found, strict=True)
+    }
+    return bayesian_report(
+        {arm: (round(events), units) for arm, (events, units) in counts.items()},
+        credibility=1 - experiment.alpha,
+        higher_is_better=experiment.metric.higher_is_better,
     )
 
 

@@ -15,6 +15,7 @@ from watchkeeper.stats.anytime import (
     comparison_information,
 )
 from watchkeeper.stats.auc import RocAuc, roc_auc
+from watchkeeper.stats.bayesian import ArmBelief, BayesianReport, bayesian_report
 from watchkeeper.stats.chi_squared import chi_squared
 from watchkeeper.stats.conditional import (
     ConditionalTest,
@@ -31,6 +32,8 @@ from watchkeeper.stats.confidence_sequences import (
 )
 from watchkeeper.stats.counts import total_variation
 from watchkeeper.stats.cramer_von_mises import cramer_von_mises
+from watchkeeper.stats.cuped import CovariateSums, CupedTest, cuped_test
+from watchkeeper.stats.difference import DifferenceTest
 from watchkeeper.stats.g_test import g_test
 from watchkeeper.stats.group_sequential import (
     GroupSequentialTest,
@@ -47,6 +50,8 @@ from watchkeeper.stats.hellinger import hellinger_distance, hellinger_test
 from watchkeeper.stats.intervals import clopper_pearson, wilson
 from watchkeeper.stats.jensen_shannon import jensen_shannon_distance, jensen_shannon_test
 from watchkeeper.stats.ks import ks_two_sample
+from watchkeeper.stats.mann_whitney import MannWhitneyTest, mann_whitney_test
+from watchkeeper.stats.means import MeanSummary, MeanTest, mean_test
 from watchkeeper.stats.multiplicity import adjusted
 from watchkeeper.stats.non_inferiority import NonInferiorityTest, non_inferiority_test
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
@@ -68,6 +73,8 @@ from watchkeeper.stats.proportion_intervals import (
 )
 from watchkeeper.stats.proportions import PooledTest, pooled_test
 from watchkeeper.stats.psi import population_stability_index, psi_test
+from watchkeeper.stats.quantiles import QuantileTest, quantile_test
+from watchkeeper.stats.resampling import BootstrapTest, bootstrap_test
 from watchkeeper.stats.sample_ratio import (
     SampleRatioTest,
     SequentialSampleRatio,
@@ -80,11 +87,21 @@ from watchkeeper.stats.wasserstein import wasserstein_distance, wasserstein_test
 
 __all__ = [
     "AnytimeTest",
+    "ArmBelief",
+    "BayesianReport",
+    "BootstrapTest",
     "ConditionalTest",
+    "CovariateSums",
+    "CupedTest",
+    "DifferenceTest",
     "ExactSequentialTest",
     "GroupSequentialTest",
+    "MannWhitneyTest",
+    "MeanSummary",
+    "MeanTest",
     "NonInferiorityTest",
     "PooledTest",
+    "QuantileTest",
     "RateDropDetector",
     "RocAuc",
     "SampleRatioTest",
@@ -95,12 +112,15 @@ __all__ = [
     "anderson_darling",
     "anytime_means",
     "anytime_proportions",
+    "bayesian_report",
+    "bootstrap_test",
     "chi_squared",
     "clopper_pearson",
     "comparison_information",
     "conditional_test",
     "confidence_sequence",
     "cramer_von_mises",
+    "cuped_test",
     "days_needed",
     "exact_group_sequential_test",
     "exact_repeated_p_value",
@@ -115,6 +135,8 @@ __all__ = [
     "jensen_shannon_distance",
     "jensen_shannon_test",
     "ks_two_sample",
+    "mann_whitney_test",
+    "mean_test",
     "miettinen_nurminen",
     "minimum_detectable_effect",
     "mixture_e_value",
@@ -124,6 +146,7 @@ __all__ = [
     "population_stability_index",
     "power_of_proportions",
     "psi_test",
+    "quantile_test",
     "rate_sequence",
     "relative_interval",
     "repeated_interval",
