@@ -21,13 +21,13 @@ from watchkeeper.profiles import Profile
 from watchkeeper.profiles.columns import frame_of
 from watchkeeper.profiles.engines import duckdb_table
 from watchkeeper.quality import (
-    Calibrator,
     Estimate,
     ModelPerformanceMonitor,
     PerformanceDrift,
     Segment,
     binary_metrics,
     estimate_binary,
+    fit_calibrator,
     multiclass_metrics,
     regression_metrics,
     worst_segments,
@@ -281,7 +281,7 @@ def _estimated(
     truth = labels_of(known["actual"], "binary", positive)
     calibrator = None
     if len(truth) >= min_samples and truth.any() and not truth.all():
-        calibrator = Calibrator.fit(_scores(known["score"]), truth)
+        calibrator = fit_calibrator(_scores(known["score"]), truth)
     called = labels_of(open_ones["prediction"], "binary", positive)
     return estimate_binary(_scores(open_ones["score"]), called, calibrator)
 

@@ -10,11 +10,18 @@
 """
 
 from watchkeeper.quality.calibration import ReliabilityBin, calibration_error, reliability
-from watchkeeper.quality.estimates import (
+from watchkeeper.quality.calibrators import (
     Calibrator,
+    IsotonicCalibrator,
+    MulticlassCalibrator,
+    PlattCalibrator,
+    fit_calibrator,
+)
+from watchkeeper.quality.estimates import (
     Estimate,
     EstimateScore,
     estimate_binary,
+    estimate_multiclass,
     score_estimate,
 )
 from watchkeeper.quality.losses import LossEstimate, LossEstimator
@@ -28,15 +35,20 @@ __all__ = [
     "Calibrator",
     "Estimate",
     "EstimateScore",
+    "IsotonicCalibrator",
     "LossEstimate",
     "LossEstimator",
     "ModelPerformanceMonitor",
+    "MulticlassCalibrator",
     "PerformanceDrift",
+    "PlattCalibrator",
     "ReliabilityBin",
     "Segment",
     "binary_metrics",
     "calibration_error",
     "estimate_binary",
+    "estimate_multiclass",
+    "fit_calibrator",
     "multiclass_metrics",
     "regression_metrics",
     "reliability",

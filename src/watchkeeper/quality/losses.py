@@ -81,6 +81,7 @@ class LossEstimator:
         """
         from sklearn.ensemble import HistGradientBoostingRegressor
         from sklearn.model_selection import KFold, cross_val_predict
+        from threadpoolctl import threadpool_limits
 
         given = _matrix(features)
         losses = np.abs(np.asarray(predicted, np.float64) - np.asarray(actual, np.float64))
@@ -92,10 +93,11 @@ class LossEstimator:
             max_iter=100, max_leaf_nodes=8, min_samples_leaf=30, random_state=self._seed
         )
         folds = KFold(_FOLDS, shuffle=True, random_state=self._seed)
-        held_out = cross_val_predict(learner, given, losses, cv=folds)
+        with threadpool_limits(1, "openmp"):  # threads that wait for a busy core make it far slower
+            held_out = cross_val_predict(learner, given, losses, cv=folds)
+            self._learner = learner.fit(given, losses)
         self._spread = float(np.std(losses - held_out, ddof=1))
         self._labelled = float(len(given))
-        self._learner = learner.fit(given, losses)
         return self
 
     def estimate(self, features: npt.ArrayLike, *, confidence: float = 0.95) -> LossEstimate:
@@ -113,12 +115,15 @@ class LossEstimator:
         InvalidValueError
             If there are no rows.
         """
+        from threadpoolctl import threadpool_limits
+
         if self._learner is None:
             raise ConflictError("the estimator has learned nothing", "Call fit first.")
         given = _matrix(features)
         if not len(given):
             raise InvalidValueError("features", "no rows", "at least one")
-        mae = float(np.mean(self._learner.predict(given)))
+        with threadpool_limits(1, "openmp"):
+            mae = float(np.mean(self._learner.predict(given)))
         error = self._spread * sqrt(1 / len(given) + 1 / self._labelled)
         half = normal_quantile(confidence) * error
         return LossEstimate(max(0.0, mae), (max(0.0, mae - half), mae + half), len(given))
