@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from sklearn.linear_model import LogisticRegression
 
 from watchkeeper.control import measurements
@@ -18,6 +19,7 @@ from watchkeeper.drift import DataDriftDetector, DriftReport
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.findings import FindingRepository
+from watchkeeper.quality import Estimate, LossEstimate
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.store import ControlDatabase
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
@@ -305,8 +307,79 @@ def test_given_predictions_without_outcome_when_measured_then_what_scores_promis
     assert found.estimate.rows == found.predictions - found.labelled
     low, high = found.estimate.interval
     assert low < 0.8 < high  # four of five are right, whatever the scores of 0.7 claim
-    every = quality_of_window(recorded(3), registry, "flights", Window())
-    assert every.estimate is None
+    assert found.estimate["auc_interval"] is not None
+    assert found.estimate_scores["accuracy"].inside
+    assert set(found.estimate_scores) == {"accuracy", "auc"}
+    every = quality_of_window(recorded(1), registry, "flights", Window())
+    assert (every.estimate, every.estimate_scores) == (None, {})
+
+
+def test_given_labels_that_flipped_when_the_estimate_is_scored_then_it_was_wrong(
+    registry: ModelRegistry,
+) -> None:
+    events = recorded(4, right=0.9)
+    for event in recorded(4, right=0.2).recorded:  # the same hours, after the others
+        later = {"prediction_id": f"later {event.prediction_id}",
+                 "timestamp": event.timestamp + timedelta(days=30)}  # fmt: skip
+        events.record([structs.replace(event, **later)])
+
+    found = quality_of_window(events, registry, "flights", Window())
+
+    assert found.estimate_scores["accuracy"].estimated == pytest.approx(0.9, abs=0.05)
+    assert found.estimate_scores["accuracy"].realised == pytest.approx(0.2, abs=0.05)
+    assert not found.estimate_scores["accuracy"].inside
+
+
+def test_given_several_classes_without_outcomes_when_measured_then_the_accuracy_is_estimated(
+    registry: ModelRegistry,
+) -> None:
+    events, rng = InMemoryEvents(), np.random.default_rng(8)
+    for number in range(900):
+        own, score = str(number), float(rng.uniform(0.4, 1.0))
+        at = START + timedelta(minutes=number)
+        actual = "AA" if rng.random() < score**2 else "DL"  # the scores say too much
+        events.record([a_prediction(own, timestamp=at, prediction="AA", score=score)])
+        if number < 600:
+            events.record([an_outcome(own, actual=actual, timestamp=at)])
+    events.record([a_prediction("no probability", timestamp=START, prediction="AA", score=7.0)])
+
+    found = quality_of_window(events, registry, "flights", Window(), task="multiclass")
+
+    assert isinstance(found.estimate, Estimate)
+    assert found.estimate.rows == 300
+    assert found.estimate.accuracy == pytest.approx(0.52, abs=0.05)  # the mean of score squared
+    assert found.estimate.auc is None
+    assert set(found.estimate_scores) == {"accuracy"}
+    assert found.estimate_scores["accuracy"].inside
+
+
+def test_given_numbers_without_outcomes_when_measured_then_the_error_is_estimated_from_inputs(
+    registry: ModelRegistry,
+) -> None:
+    events, rng = InMemoryEvents(), np.random.default_rng(8)
+    for number in range(900):
+        own, at = str(number), START + timedelta(minutes=number)
+        carrier = str(rng.choice(["AA", "UA"])) if number < 600 else "UA"
+        error = float(rng.normal(0, 5.0 if carrier == "UA" else 1.0))
+        features = {"carrier": carrier, "distance": float(rng.normal(700, 9)), "heavy": True}
+        made = {"timestamp": at, "prediction": 9.0, "score": None, "features": features}
+        events.record([a_prediction(own, **made)])
+        if number < 600:
+            events.record([an_outcome(own, actual=9.0 + error, timestamp=at)])
+
+    found = quality_of_window(events, registry, "flights", Window(), task="regression")
+
+    assert isinstance(found.estimate, LossEstimate)
+    assert found.estimate.rows == 300
+    low, high = found.estimate.interval
+    assert low < 5.0 * np.sqrt(2 / np.pi) < high  # harder rows alone are left
+    assert found.metrics["mae"] < 3.0 < low
+    assert set(found.estimate_scores) == {"mae"}
+    assert found.estimate_scores["mae"].inside
+    few = quality_of_window(
+        events, registry, "flights", Window(START + timedelta(minutes=550)), task="regression"
+    )
+    assert (few.estimate, few.estimate_scores) == (None, {})
 
 
 def test_given_a_feature_when_measured_by_segments_then_each_of_its_values_is_one(

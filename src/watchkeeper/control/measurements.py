@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from watchkeeper.control.promises import promised, scored
+from watchkeeper.control.recorded import labels_of, scores_of
 from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
@@ -22,12 +24,12 @@ from watchkeeper.profiles.columns import frame_of
 from watchkeeper.profiles.engines import duckdb_table
 from watchkeeper.quality import (
     Estimate,
+    EstimateScore,
+    LossEstimate,
     ModelPerformanceMonitor,
     PerformanceDrift,
     Segment,
     binary_metrics,
-    estimate_binary,
-    fit_calibrator,
     multiclass_metrics,
     regression_metrics,
     worst_segments,
@@ -103,9 +105,13 @@ class WindowQuality(Result):
         `multiclass_metrics` and `regression_metrics`. Empty without any.
     drop : PerformanceDrift
         Against the version's registered accuracy and AUC.
-    estimate : Estimate or None
-        Of the predictions without an outcome, what their scores promise; None without any, and for
-        other tasks than binary ones. Calibrated by the labelled ones where there are enough.
+    estimate : Estimate, LossEstimate or None
+        What the predictions without an outcome promise: by their scores, calibrated by the labelled
+        ones where there are enough; for regression by their inputs, as the labelled ones teach.
+        None without any, without scores, or with too few labels to learn errors from.
+    estimate_scores : dict of str to EstimateScore
+        How such an estimate fares, by metric: of the later half of the labelled predictions, by
+        what the earlier half taught, against what came true. Empty with too few.
     segments : tuple of Segment
         Of the features that were asked for, those that are worse than the rest first.
     start, end, table_versions
@@ -123,7 +129,8 @@ class WindowQuality(Result):
     start: datetime | None
     end: datetime | None
     table_versions: dict[str, int]
-    estimate: Estimate | None = None
+    estimate: Estimate | LossEstimate | None = None
+    estimate_scores: dict[str, EstimateScore] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
 
 
@@ -236,8 +243,8 @@ def quality_of_window(
     NotFoundError
         If nothing is recorded of the model, or of one of these features.
     """
-    wanted = [FEATURE + name for name in segments]
-    read = events.read(model, window, columns=["timestamp", *_LABELLED, *wanted])
+    columns = ["timestamp", *_LABELLED, *(FEATURE + name for name in segments)]
+    read = events.read(model, window, columns=None if task == "regression" else columns)
     for name in segments:
         if FEATURE + name not in read.rows.schema.names:
             raise NotFoundError("recorded feature", name, f"Of {model} in this window.")
@@ -251,7 +258,7 @@ def quality_of_window(
     predicted, actual = (
         labels_of(labelled[each], task, positive) for each in ("prediction", "actual")
     )
-    scores = _scores(labelled["score"]) if task == "binary" else None
+    scores = scores_of(labelled["score"]) if task == "binary" else None
     monitor.add_batch(predicted, actual, scores=scores)
     return WindowQuality(
         model=model,
@@ -265,25 +272,10 @@ def quality_of_window(
         start=window.start,
         end=window.end,
         table_versions=read.versions,
-        estimate=_estimated(rows, labelled, positive, min_samples) if task == "binary" else None,
+        estimate=promised(rows, task, positive, min_samples),
+        estimate_scores=scored(labelled, task, positive, min_samples),
         segments=_segments(labelled, segments, predicted, actual) if task != "regression" else (),
     )
-
-
-def _estimated(
-    rows: pa.Table, labelled: pa.Table, positive: object, min_samples: int
-) -> Estimate | None:
-    """Return what the scores of the predictions without an outcome promise."""
-    open_ones = rows.filter(pc.and_(rows["actual"].is_null(), rows["score"].is_valid()))
-    if not open_ones.num_rows:
-        return None
-    known = labelled.filter(labelled["score"].is_valid())
-    truth = labels_of(known["actual"], "binary", positive)
-    calibrator = None
-    if len(truth) >= min_samples and truth.any() and not truth.all():
-        calibrator = fit_calibrator(_scores(known["score"]), truth)
-    called = labels_of(open_ones["prediction"], "binary", positive)
-    return estimate_binary(_scores(open_ones["score"]), called, calibrator)
 
 
 def _segments(
@@ -440,38 +432,6 @@ def _metrics(
     if scores is None:
         return multiclass_metrics(predicted, actual)
     return binary_metrics(predicted, actual, scores)
-
-
-def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
-    """Return labels as the metrics of a task take them."""
-    if task == "binary":
-        return _positive(column, positive)
-    if task == "regression":
-        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    made = np.empty(len(column), dtype=object)
-    made[:] = column.to_pylist()
-    return made
-
-
-def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_]:
-    """Return which labels are the positive class; numbers and truth values compare by value."""
-    if pa.types.is_dictionary(labels.type) or pa.types.is_string(labels.type):
-        found = pc.equal(labels.cast(pa.string()), str(positive))
-    else:
-        found = pc.equal(labels.cast(pa.float64()), _number(positive))
-    return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
-
-
-def _number(positive: object) -> float:
-    """Return the label as a number: from the environment it comes as text. NaN equals no label."""
-    try:
-        return float(positive)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return float("nan")
-
-
-def _scores(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
 def _median_delay(labelled: pa.Table) -> float | None:
