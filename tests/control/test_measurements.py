@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from watchkeeper.control import measurements
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
+    LearnedAnswers,
+    answers_to_training,
     drift_of_window,
     latest_accuracy,
     quality_of_window,
@@ -414,8 +416,15 @@ def test_given_answers_when_compared_with_those_to_the_training_data_then_a_move
                                         features=dict(zip(names, row.tolist(), strict=True)),
                                         score=right if score is None else score)])  # fmt: skip
 
-        found = drift_of_window(events, own, "flights", Window(), with_answers=True)
+        found = drift_of_window(
+            events, own, "flights", Window(), answers=lambda: answers_to_training(own, "flights:1")
+        )
 
+    told = f"the answers {'have' if moved else 'have not'} moved"
+    with closing(ControlDatabase(f"sqlite:///{tmp_path / 'findings.db'}")) as database:
+        kept = keep_drift(FindingRepository(database), found, at=START)
+    assert kept.summary.endswith(told)
+    assert kept.evidence["answers"]["drift_detected"] is moved
     assert not found.report.drift_detected
     assert found.answers is not None
     assert found.answers.drift_detected is moved
@@ -425,8 +434,12 @@ def test_given_answers_when_compared_with_those_to_the_training_data_then_a_move
 def test_given_a_model_that_fails_on_its_training_data_when_compared_then_that_is_told(
     registry: ModelRegistry,
 ) -> None:
-    found = drift_of_window(recorded(1), registry, "flights", Window(), with_answers=True)
+    def learned() -> LearnedAnswers | None:
+        return answers_to_training(registry, "flights:1.0.0")
+
+    found = drift_of_window(recorded(1), registry, "flights", Window(), answers=learned)
 
     assert found.answers is not None
     assert found.answers.error is not None
     assert found.answers.error.startswith("flights:1.0.0 does not answer to its training data")
+    assert answers_to_training(registry, None) is None

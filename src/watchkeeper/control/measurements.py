@@ -1,6 +1,6 @@
 """Measurements of recorded windows: read, let the pure parts compute, say what it was of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,8 +38,10 @@ from watchkeeper.registry import Answers, ModelRegistry, Runtime
 from watchkeeper.results import Result
 
 __all__ = [
+    "LearnedAnswers",
     "WindowDrift",
     "WindowQuality",
+    "answers_to_training",
     "drift_of_window",
     "latest_accuracy",
     "quality_of_window",
@@ -55,6 +57,22 @@ IN_MEMORY = 200_000_000
 
 _LOOK_BACK = timedelta(days=30)
 _LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedAnswers:
+    """What a version answers to the rows that are kept of its training data.
+
+    Attributes
+    ----------
+    predictions, scores : numpy.ndarray, shape (n,), or None
+    error : str or None
+        Why there are none.
+    """
+
+    predictions: npt.NDArray[Any] | None = None
+    scores: npt.NDArray[np.float64] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +164,7 @@ def drift_of_window(
     features: Sequence[str] | None = None,
     methods: str = "auto",
     checks: int = 1,
-    with_answers: bool = False,
+    answers: Callable[[], LearnedAnswers | None] | None = None,
 ) -> WindowDrift:
     """Compare the inputs of a window with a reference.
 
@@ -163,8 +181,9 @@ def drift_of_window(
         For all features; see `watchkeeper.drift.METHODS`.
     checks : int
         How many checks `threshold` holds for together.
-    with_answers : bool
-        Whether to compare what the model answered as well, which loads it.
+    answers : callable, optional
+        Asked for what those of the window are to be compared with, once their inputs have been; see
+        `answers_to_training`.
 
     Raises
     ------
@@ -188,29 +207,39 @@ def drift_of_window(
     with ExitStack() as stack:
         rows, versions = _inputs(events, model, window, stack)
         report = detector.detect(rows)
-    answers = None
-    if with_answers:
-        answers = _answers_drift(events, registry, model, window, threshold / checks)
-    return WindowDrift(model, named, window.start, window.end, versions, report, answers)
+    learned = None if answers is None else answers()
+    moved = None
+    if learned is not None:
+        moved = _answers_drift(events, model, window, learned, threshold / checks)
+    return WindowDrift(model, named, window.start, window.end, versions, report, moved)
 
 
-def _answers_drift(
-    events: EventLog, registry: ModelRegistry, model: str, window: Window, threshold: float
-) -> FeatureDrift | None:
-    """Return whether the answers of a window differ from those to the rows that were learned."""
-    model_id = registry.get_production_model(model)
+def answers_to_training(registry: ModelRegistry, model_id: str | None) -> LearnedAnswers | None:
+    """Return what a version answers to the rows that are kept of its training data.
+
+    It loads the version. None without a version, or where no rows are kept.
+    """
     kept = None if model_id is None else registry.reference(model_id)
     if model_id is None or kept is None:
         return None
     try:
-        before = _answers_to(registry.open_runtime(model_id), kept)
+        found = _answers_to(registry.open_runtime(model_id), kept)
     except Exception as error:  # noqa: BLE001 - whatever a model raises is told
         told = f"{model_id} does not answer to its training data: {type(error).__name__}: {error}"
-        return FeatureDrift(None, None, None, None, None, None, error=told)
+        return LearnedAnswers(error=told)
+    return LearnedAnswers(found.predictions, found.scores)
+
+
+def _answers_drift(
+    events: EventLog, model: str, window: Window, learned: LearnedAnswers, threshold: float
+) -> FeatureDrift:
+    """Return whether the answers of a window differ from those to the rows that were learned."""
+    if learned.error is not None:
+        return FeatureDrift(None, None, None, None, None, None, error=learned.error)
     rows = _answered(events.read(model, window, columns=["timestamp", *_LABELLED]).rows, None)
-    scored = before.scores is not None and rows["score"].null_count < rows.num_rows
+    scored = learned.scores is not None and rows["score"].null_count < rows.num_rows
     name = "score" if scored else "prediction"
-    known = before.scores if scored else before.predictions
+    known = learned.scores if scored else learned.predictions
     detector = DataDriftDetector({name: np.asarray(known)}, threshold)
     return detector.detect({name: rows[name].combine_chunks()}).features[name]
 
