@@ -394,8 +394,53 @@ def test_given_a_feature_when_measured_by_segments_then_each_of_its_values_is_on
     carriers = [each for each in found.segments if each.column == "carrier"]
     assert {each.value for each in carriers} == {"AA", "UA"}
     assert sum(each.rows for each in carriers) == 300
-    with pytest.raises(NotFoundError, match="there is no recorded feature 'wage'"):
-        quality_of_window(recorded(1), registry, "flights", Window(), segments=["wage"])
+    for unknown in ("wage", "tag.wage"):
+        with pytest.raises(NotFoundError, match=f"there is no recorded feature '{unknown}'"):
+            quality_of_window(recorded(1), registry, "flights", Window(), segments=[unknown])
+
+
+def test_given_a_tag_when_measured_by_segments_then_the_one_that_is_worse_comes_first(
+    registry: ModelRegistry,
+) -> None:
+    events = InMemoryEvents()
+    for number in range(300):
+        own, region = str(number), ["north", "south", None][number % 3]
+        wrong = region == "south" and number % 2
+        tags = None if region is None else {"region": region}
+        events.record([a_prediction(own, timestamp=START, tags=tags)])
+        events.record([an_outcome(own, actual=0 if wrong else 1)])
+
+    found = quality_of_window(events, registry, "flights", Window(), segments=["tag.region"])
+
+    assert [(each.value, each.worse) for each in found.segments] == [
+        ("south", True), ("missing", False), ("north", False)
+    ]  # fmt: skip
+    assert found.segments[0].column == "tag.region"
+
+
+def test_given_outcomes_late_twice_unknown_or_never_when_measured_again_then_the_window_is_right(
+    registry: ModelRegistry,
+) -> None:
+    events, window = recorded(2, right=1.0, labelled=0.0), Window(START, START + timedelta(days=1))
+    assert quality_of_window(events, registry, "flights", window).coverage == 0.0
+
+    said = {each.prediction_id: each.prediction for each in events.recorded}  # type: ignore[union-attr]
+    events.record([an_outcome("nobody", actual=1, timestamp=START)])
+    for number in range(99, 49, -1):  # out of order, weeks later, and the last of 100 never
+        own, at = str(number), START + timedelta(days=20, minutes=number)
+        wrong = 1 - int(said[own])
+        events.record([an_outcome(own, actual=said[own], timestamp=at + timedelta(days=1))])
+        events.record([an_outcome(own, actual=wrong, timestamp=at)])  # older than what is known
+
+    found = quality_of_window(events, registry, "flights", window, min_samples=50)
+
+    assert (found.predictions, found.labelled, found.coverage) == (100, 50, 0.5)
+    assert found.metrics["accuracy"] == 1.0
+    assert found.label_delay_median == 21 * 86_400
+    corrected = [an_outcome("50", actual=1 - int(said["50"]), timestamp=START + timedelta(days=90))]
+    events.record(corrected)
+    again = quality_of_window(events, registry, "flights", window, min_samples=50)
+    assert again.metrics["accuracy"] == pytest.approx(0.98)
 
 
 @pytest.mark.parametrize(("score", "moved"), [(0.2, True), (None, False)])

@@ -36,7 +36,7 @@ def quality(
         str | None, typer.Option(help="Only predictions of this version, and its baseline.")
     ] = None,
     segments: Annotated[
-        str | None, typer.Option(help="Features to look at apart, with commas between.")
+        str | None, typer.Option(help="Features, and tags as tag.NAME, to look at apart: A,B.")
     ] = None,
 ) -> int:
     """Compare the predictions of a model with what came true, and with its baseline."""

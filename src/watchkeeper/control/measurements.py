@@ -56,6 +56,8 @@ IN_MEMORY = 200_000_000
 """Values of a window up to which it is held in memory: beyond, DuckDB compares it on disk."""
 
 _LOOK_BACK = timedelta(days=30)
+_SEGMENT = "segment."  # prefix of the columns by whose values predictions are looked at apart
+_TAG = "tag."  # prefix of a tag where a feature is named
 _LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
 
 
@@ -131,7 +133,7 @@ class WindowQuality(Result):
         How such an estimate fares, by metric: of the later half of the labelled predictions, by
         what the earlier half taught, against what came true. Empty with too few.
     segments : tuple of Segment
-        Of the features that were asked for, those that are worse than the rest first.
+        Of the features and tags that were asked for, those that are worse than the rest first.
     start, end, table_versions
         As in `WindowDrift`.
     """
@@ -265,19 +267,19 @@ def quality_of_window(
     Parameters
     ----------
     segments : sequence of str
-        Features by whose values the predictions are looked at apart.
+        Features, and tags as ``tag.NAME``, by whose values the predictions are looked at apart.
 
     Raises
     ------
     NotFoundError
-        If nothing is recorded of the model, or of one of these features.
+        If nothing is recorded of the model, or of one of these features or tags.
     """
-    columns = ["timestamp", *_LABELLED, *(FEATURE + name for name in segments)]
+    columns = ["timestamp", "tags", *_LABELLED, *(FEATURE + name for name in segments)]
     read = events.read(model, window, columns=None if task == "regression" else columns)
+    every = read.rows
     for name in segments:
-        if FEATURE + name not in read.rows.schema.names:
-            raise NotFoundError("recorded feature", name, f"Of {model} in this window.")
-    rows = _answered(read.rows, version)
+        every = every.append_column(_SEGMENT + name, _segment_of(read.rows, name, model))
+    rows = _answered(every, version)
     labelled = rows.filter(rows["actual"].is_valid())
     monitor = ModelPerformanceMonitor(
         max(labelled.num_rows, min_samples), alert_threshold, min_samples=min_samples, task=task
@@ -315,8 +317,21 @@ def _segments(
 ) -> tuple[Segment, ...]:
     if not names or not labelled.num_rows:
         return ()
-    columns = {name: labelled[FEATURE + name].to_numpy() for name in names}
+    columns = {name: labelled[_SEGMENT + name].to_numpy() for name in names}
     return tuple(worst_segments(columns, predicted == actual))
+
+
+def _segment_of(rows: pa.Table, name: str, model: str) -> pa.ChunkedArray:
+    """Return the values of a feature, or of a tag, by which rows are told apart."""
+    if FEATURE + name in rows.schema.names:
+        return rows[FEATURE + name]
+    if name.startswith(_TAG):
+        values = pc.map_lookup(rows["tags"], pa.scalar(name.removeprefix(_TAG)), "first")
+        if values.null_count < len(values):
+            return values
+    raise NotFoundError(
+        "recorded feature", name, f"Of {model} in this window. A tag is called {_TAG}NAME."
+    )
 
 
 def latest_accuracy(
