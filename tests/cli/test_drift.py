@@ -103,10 +103,11 @@ def test_given_a_regression_when_quality_is_asked_then_the_error_of_the_open_one
     record(440)
     Path("watchkeeper.toml").write_text('[models.flights]\ntask = "regression"\n')
 
-    main(["quality", "--model", "flights", "--data-dir", str(data_dir)])
+    main(["quality", "--model", "flights", "--data-dir", str(data_dir), "--segments", "distance"])
 
     told = " ".join(capsys.readouterr().out.split())
     assert "Of the 220 without an outcome the inputs promise a mean absolute error of 0.000" in told
+    assert "segment predictions mae others" in told
     assert "of the mae of the later half with outcomes: 0.000; it was 0.000, within" in told
 
 

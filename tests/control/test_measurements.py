@@ -369,8 +369,11 @@ def test_given_numbers_without_outcomes_when_measured_then_the_error_is_estimate
         if number < 600:
             events.record([an_outcome(own, actual=9.0 + error, timestamp=at)])
 
-    found = quality_of_window(events, registry, "flights", Window(), task="regression")
+    found = quality_of_window(
+        events, registry, "flights", Window(), task="regression", segments=["carrier"]
+    )
 
+    assert [(each.value, each.worse) for each in found.segments] == [("UA", True), ("AA", False)]
     assert isinstance(found.estimate, LossEstimate)
     assert found.estimate.rows == 300
     low, high = found.estimate.interval

@@ -8,7 +8,7 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.events import Window
-from watchkeeper.quality import Estimate, EstimateScore, LossEstimate, Segment
+from watchkeeper.quality import ErrorSegment, Estimate, EstimateScore, LossEstimate, Segment
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -84,16 +84,17 @@ def quality(
     return BAD if drop.drift_detected else 0
 
 
-def _apart(segments: Sequence[Segment]) -> Iterator["RenderableType"]:
+def _apart(segments: Sequence[Segment | ErrorSegment]) -> Iterator["RenderableType"]:
     if segments:
+        figure = "mae" if isinstance(segments[0], ErrorSegment) else "accuracy"
         yield table(
-            ["segment", "", "predictions", "accuracy", "others", "adjusted p", ""],
+            ["segment", "", "predictions", figure, "others", "adjusted p", ""],
             [
                 (
                     each.column,
                     each.value,
                     each.rows,
-                    each.accuracy,
+                    each[figure],
                     each.others,
                     each.adjusted_p_value,
                     "worse" if each.worse else "",

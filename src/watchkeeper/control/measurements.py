@@ -23,6 +23,7 @@ from watchkeeper.profiles import Profile
 from watchkeeper.profiles.columns import frame_of
 from watchkeeper.profiles.engines import duckdb_table
 from watchkeeper.quality import (
+    ErrorSegment,
     Estimate,
     EstimateScore,
     LossEstimate,
@@ -33,6 +34,7 @@ from watchkeeper.quality import (
     multiclass_metrics,
     regression_metrics,
     worst_segments,
+    worst_segments_by_error,
 )
 from watchkeeper.registry import Answers, ModelRegistry, Runtime
 from watchkeeper.results import Result
@@ -132,7 +134,7 @@ class WindowQuality(Result):
     estimate_scores : dict of str to EstimateScore
         How such an estimate fares, by metric: of the later half of the labelled predictions, by
         what the earlier half taught, against what came true. Empty with too few.
-    segments : tuple of Segment
+    segments : tuple of Segment, or of ErrorSegment for regression
         Of the features and tags that were asked for, those that are worse than the rest first.
     start, end, table_versions
         As in `WindowDrift`.
@@ -151,7 +153,7 @@ class WindowQuality(Result):
     table_versions: dict[str, int]
     estimate: Estimate | LossEstimate | None = None
     estimate_scores: dict[str, EstimateScore] = field(default_factory=dict)
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[Segment, ...] | tuple[ErrorSegment, ...] = ()
 
 
 def drift_of_window(
@@ -305,19 +307,22 @@ def quality_of_window(
         table_versions=read.versions,
         estimate=promised(rows, task, positive, min_samples),
         estimate_scores=scored(labelled, task, positive, min_samples),
-        segments=_segments(labelled, segments, predicted, actual) if task != "regression" else (),
+        segments=_segments(labelled, segments, task, predicted, actual),
     )
 
 
 def _segments(
     labelled: pa.Table,
     names: Sequence[str],
+    task: str,
     predicted: npt.NDArray[Any],
     actual: npt.NDArray[Any],
-) -> tuple[Segment, ...]:
+) -> tuple[Segment, ...] | tuple[ErrorSegment, ...]:
     if not names or not labelled.num_rows:
         return ()
     columns = {name: labelled[_SEGMENT + name].to_numpy() for name in names}
+    if task == "regression":
+        return tuple(worst_segments_by_error(columns, predicted - actual))
     return tuple(worst_segments(columns, predicted == actual))
 
 

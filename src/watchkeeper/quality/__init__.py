@@ -29,10 +29,16 @@ from watchkeeper.quality.metrics import binary_metrics
 from watchkeeper.quality.monitor import ModelPerformanceMonitor, PerformanceDrift
 from watchkeeper.quality.multiclass import multiclass_metrics
 from watchkeeper.quality.regression import regression_metrics
-from watchkeeper.quality.segments import Segment, worst_segments
+from watchkeeper.quality.segments import (
+    ErrorSegment,
+    Segment,
+    worst_segments,
+    worst_segments_by_error,
+)
 
 __all__ = [
     "Calibrator",
+    "ErrorSegment",
     "Estimate",
     "EstimateScore",
     "IsotonicCalibrator",
@@ -54,4 +60,5 @@ __all__ = [
     "reliability",
     "score_estimate",
     "worst_segments",
+    "worst_segments_by_error",
 ]
