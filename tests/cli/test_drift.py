@@ -97,6 +97,20 @@ def test_given_recorded_outcomes_when_quality_is_asked_then_it_is_shown_with_its
     assert main(["quality", "--model", "none", "--data-dir", str(data_dir)]) == 2
 
 
+def test_given_a_method_and_a_threshold_when_compared_then_they_are_used(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, table in (("before", BEFORE), ("after", AFTER)):
+        pa.parquet.write_table(table, f"{name}.parquet")
+    compare = ["drift", "before.parquet", "after.parquet", "--json"]
+
+    assert main([*compare, "--method", "PSI"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert {each["method"] for each in report["features"].values()} == {"PSI"}
+    assert main([*compare, "--threshold", "1e-30"]) == 0
+    assert json.loads(capsys.readouterr().out)["threshold"] == 1e-30
+
+
 def test_given_a_regression_when_quality_is_asked_then_the_error_of_the_open_ones_is_promised(
     data_dir: Path, record: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
