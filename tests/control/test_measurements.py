@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec import structs
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from watchkeeper.control import measurements
+from watchkeeper.control.answers import LearnedAnswers, answers_to_training
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
-    LearnedAnswers,
-    answers_to_training,
     drift_of_window,
     latest_accuracy,
     quality_of_window,
@@ -491,3 +490,24 @@ def test_given_a_model_that_fails_on_its_training_data_when_compared_then_that_i
     assert found.answers.error is not None
     assert found.answers.error.startswith("flights:1.0.0 does not answer to its training data")
     assert answers_to_training(registry, None) is None
+
+
+def test_given_no_answers_or_several_a_row_when_compared_then_that_is_told_and_inputs_are_compared(
+    registry: ModelRegistry,
+) -> None:
+    several = LinearRegression().fit(np.eye(2), np.eye(2))
+    registry.register_model(several, "flights", "2", {}, training_data=np.eye(2))
+    learned = answers_to_training(registry, "flights:2")
+    failed = InMemoryEvents()
+    made = {"timestamp": START, "prediction": None, "score": None, "status": "error"}
+    failed.record([a_prediction("a", **made)])
+
+    unknown = LearnedAnswers(np.arange(9.0))
+    nothing = drift_of_window(failed, registry, "flights", Window(), answers=lambda: unknown)
+
+    assert learned is not None
+    assert learned.error == "flights:2 answers a row with several values"
+    assert nothing.answers is not None
+    assert nothing.answers.drift_detected is None
+    assert "no values" in str(nothing.answers.error)
+    assert set(nothing.report.features) == {"distance", "carrier"}

@@ -92,12 +92,9 @@ def drift(
         return BAD if report.drift_detected or joint.drift_detected else 0
     if reference is not None:
         raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
+    from watchkeeper.control.answers import LearnedAnswers, answers_to_training
     from watchkeeper.control.findings import keep_drift
-    from watchkeeper.control.measurements import (
-        LearnedAnswers,
-        answers_to_training,
-        drift_of_window,
-    )
+    from watchkeeper.control.measurements import drift_of_window
 
     between = None
     if reference_start or reference_end:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from watchkeeper.control.measurements import WindowDrift, WindowQuality
 from watchkeeper.findings import Finding
+from watchkeeper.quality import LossEstimate
 from watchkeeper.results import plain
 
 __all__ = ["Findings", "keep_drift", "keep_quality"]
@@ -59,6 +60,13 @@ def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> F
     ]
     told = ", ".join(worse) or (drop.reason or "no metric is worse than the baseline")
     labelled = f"{found.labelled:,} of {found.predictions:,} labelled"
+    if found.estimate is not None:
+        name = "mae" if isinstance(found.estimate, LossEstimate) else "accuracy"
+        low, high = found.estimate.interval
+        labelled += (
+            f"; {name} of {found.estimate.rows:,} without an outcome estimated at "
+            f"{found.estimate[name]:.3f} ({low:.3f} to {high:.3f})"
+        )
     return findings.add(
         Finding(
             model=found.model,

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from watchkeeper.control.answers import LearnedAnswers, answers_drift
 from watchkeeper.control.promises import promised, scored
-from watchkeeper.control.recorded import labels_of, scores_of
+from watchkeeper.control.recorded import LABELLED, answered, labels_of, scores_of, segment_of
 from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
@@ -36,14 +37,12 @@ from watchkeeper.quality import (
     worst_segments,
     worst_segments_by_error,
 )
-from watchkeeper.registry import Answers, ModelRegistry, Runtime
+from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 
 __all__ = [
-    "LearnedAnswers",
     "WindowDrift",
     "WindowQuality",
-    "answers_to_training",
     "drift_of_window",
     "latest_accuracy",
     "quality_of_window",
@@ -59,24 +58,6 @@ IN_MEMORY = 200_000_000
 
 _LOOK_BACK = timedelta(days=30)
 _SEGMENT = "segment."  # prefix of the columns by whose values predictions are looked at apart
-_TAG = "tag."  # prefix of a tag where a feature is named
-_LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedAnswers:
-    """What a version answers to the rows that are kept of its training data.
-
-    Attributes
-    ----------
-    predictions, scores : numpy.ndarray, shape (n,), or None
-    error : str or None
-        Why there are none.
-    """
-
-    predictions: npt.NDArray[Any] | None = None
-    scores: npt.NDArray[np.float64] | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +168,7 @@ def drift_of_window(
         How many checks `threshold` holds for together.
     answers : callable, optional
         Asked for what those of the window are to be compared with, once their inputs have been; see
-        `answers_to_training`.
+        `watchkeeper.control.answers.answers_to_training`.
 
     Raises
     ------
@@ -214,38 +195,8 @@ def drift_of_window(
     learned = None if answers is None else answers()
     moved = None
     if learned is not None:
-        moved = _answers_drift(events, model, window, learned, threshold / checks)
+        moved = answers_drift(events, model, window, learned, threshold / checks)
     return WindowDrift(model, named, window.start, window.end, versions, report, moved)
-
-
-def answers_to_training(registry: ModelRegistry, model_id: str | None) -> LearnedAnswers | None:
-    """Return what a version answers to the rows that are kept of its training data.
-
-    It loads the version. None without a version, or where no rows are kept.
-    """
-    kept = None if model_id is None else registry.reference(model_id)
-    if model_id is None or kept is None:
-        return None
-    try:
-        found = _answers_to(registry.open_runtime(model_id), kept)
-    except Exception as error:  # noqa: BLE001 - whatever a model raises is told
-        told = f"{model_id} does not answer to its training data: {type(error).__name__}: {error}"
-        return LearnedAnswers(error=told)
-    return LearnedAnswers(found.predictions, found.scores)
-
-
-def _answers_drift(
-    events: EventLog, model: str, window: Window, learned: LearnedAnswers, threshold: float
-) -> FeatureDrift:
-    """Return whether the answers of a window differ from those to the rows that were learned."""
-    if learned.error is not None:
-        return FeatureDrift(None, None, None, None, None, None, error=learned.error)
-    rows = _answered(events.read(model, window, columns=["timestamp", *_LABELLED]).rows, None)
-    scored = learned.scores is not None and rows["score"].null_count < rows.num_rows
-    name = "score" if scored else "prediction"
-    known = learned.scores if scored else learned.predictions
-    detector = DataDriftDetector({name: np.asarray(known)}, threshold)
-    return detector.detect({name: rows[name].combine_chunks()}).features[name]
 
 
 def quality_of_window(
@@ -276,12 +227,12 @@ def quality_of_window(
     NotFoundError
         If nothing is recorded of the model, or of one of these features or tags.
     """
-    columns = ["timestamp", "tags", *_LABELLED, *(FEATURE + name for name in segments)]
+    columns = ["timestamp", "tags", *LABELLED, *(FEATURE + name for name in segments)]
     read = events.read(model, window, columns=None if task == "regression" else columns)
     every = read.rows
     for name in segments:
-        every = every.append_column(_SEGMENT + name, _segment_of(read.rows, name, model))
-    rows = _answered(every, version)
+        every = every.append_column(_SEGMENT + name, segment_of(read.rows, name, model))
+    rows = answered(every, version)
     labelled = rows.filter(rows["actual"].is_valid())
     monitor = ModelPerformanceMonitor(
         max(labelled.num_rows, min_samples), alert_threshold, min_samples=min_samples, task=task
@@ -326,19 +277,6 @@ def _segments(
     return tuple(worst_segments(columns, predicted == actual))
 
 
-def _segment_of(rows: pa.Table, name: str, model: str) -> pa.ChunkedArray:
-    """Return the values of a feature, or of a tag, by which rows are told apart."""
-    if FEATURE + name in rows.schema.names:
-        return rows[FEATURE + name]
-    if name.startswith(_TAG):
-        values = pc.map_lookup(rows["tags"], pa.scalar(name.removeprefix(_TAG)), "first")
-        if values.null_count < len(values):
-            return values
-    raise NotFoundError(
-        "recorded feature", name, f"Of {model} in this window. A tag is called {_TAG}NAME."
-    )
-
-
 def latest_accuracy(
     events: EventLog,
     model: str,
@@ -367,8 +305,8 @@ def latest_accuracy(
     end = newest + timedelta(microseconds=1)
     while count < window_size and newest - end < _LOOK_BACK:
         start = end - timedelta(days=1)
-        read = events.read(model, Window(start, end), columns=["timestamp", *_LABELLED])
-        rows = _answered(read.rows, version)
+        read = events.read(model, Window(start, end), columns=["timestamp", *LABELLED])
+        rows = answered(read.rows, version)
         rows = rows.filter(rows["actual"].is_valid())
         rows = rows.slice(max(0, rows.num_rows - (window_size - count)))
         agreed = labels_of(rows["prediction"], task, positive) == labels_of(
@@ -376,15 +314,6 @@ def latest_accuracy(
         )
         right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
     return right / count if count >= min_samples else None
-
-
-def _answers_to(runtime: Runtime, kept: pa.Table) -> Answers:
-    columns = {name: kept[name].to_pylist() for name in kept.column_names}
-    if not runtime.wants_matrix:
-        return runtime.predict(columns)
-    return runtime.predict(
-        np.column_stack([np.asarray(each, dtype=np.float64) for each in columns.values()])
-    )
 
 
 def _inputs(
@@ -459,15 +388,6 @@ def _baseline(registry: ModelRegistry, model: str, version: str | None) -> dict[
         return {} if found is None else found.metrics
     model_id = registry.get_production_model(model)
     return {} if model_id is None else registry.get(model_id).metrics
-
-
-def _answered(rows: pa.Table, version: str | None) -> pa.Table:
-    kept = pc.and_(
-        pc.equal(rows["status"].cast(pa.string()), "success"), rows["prediction"].is_valid()
-    )
-    if version is not None:
-        kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
-    return rows.filter(kept)
 
 
 def _metrics(

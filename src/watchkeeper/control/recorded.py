@@ -7,7 +7,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["labels_of", "scores_of"]
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import FEATURE
+
+__all__ = ["LABELLED", "answered", "labels_of", "scores_of", "segment_of"]
+
+LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
+"""What is read of predictions to hold them against their outcomes, beside the time."""
+
+_TAG = "tag."  # prefix of a tag where a feature is named
+
+
+def answered(rows: pa.Table, version: str | None) -> pa.Table:
+    """Return the predictions that were answered, of one version if one is named."""
+    kept = pc.and_(
+        pc.equal(rows["status"].cast(pa.string()), "success"), rows["prediction"].is_valid()
+    )
+    if version is not None:
+        kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
+    return rows.filter(kept)
 
 
 def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
@@ -41,3 +59,16 @@ def _number(positive: object) -> float:
 def scores_of(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """Return scores as floats, NaN where there is none."""
     return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def segment_of(rows: pa.Table, name: str, model: str) -> pa.ChunkedArray:
+    """Return the values of a feature, or of a tag, by which rows are told apart."""
+    if FEATURE + name in rows.schema.names:
+        return rows[FEATURE + name]
+    if name.startswith(_TAG):
+        values = pc.map_lookup(rows["tags"], pa.scalar(name.removeprefix(_TAG)), "first")
+        if values.null_count < len(values):
+            return values
+    raise NotFoundError(
+        "recorded feature", name, f"Of {model} in this window. A tag is called {_TAG}NAME."
+    )

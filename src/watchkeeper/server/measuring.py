@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from watchkeeper.app import App
+from watchkeeper.control.answers import LearnedAnswers, answers_to_training
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
-    LearnedAnswers,
-    answers_to_training,
     drift_of_window,
     latest_accuracy,
     quality_of_window,
@@ -110,7 +109,7 @@ class Measuring:
             )
         except NotFoundError:  # nothing was predicted
             return
-        if found.labelled:
+        if found.labelled or found.estimate is not None:
             keep_quality(self._app.findings, found, at=now)
 
     def _drift(self, live: LiveVersion) -> None:
