@@ -93,7 +93,36 @@ def test_given_recorded_outcomes_when_quality_is_asked_then_it_is_shown_with_its
     told = capsys.readouterr().out
     assert "20 predictions, 10 labelled (50.0%)" in told
     assert "too few labelled predictions" in told
+    assert "Of the 10 without an outcome the scores promise an accuracy of" in told
     assert main(["quality", "--model", "none", "--data-dir", str(data_dir)]) == 2
+
+
+def test_given_a_method_and_a_threshold_when_compared_then_they_are_used(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, table in (("before", BEFORE), ("after", AFTER)):
+        pa.parquet.write_table(table, f"{name}.parquet")
+    compare = ["drift", "before.parquet", "after.parquet", "--json"]
+
+    assert main([*compare, "--method", "PSI"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert {each["method"] for each in report["features"].values()} == {"PSI"}
+    assert main([*compare, "--threshold", "1e-30"]) == 0
+    assert json.loads(capsys.readouterr().out)["threshold"] == 1e-30
+
+
+def test_given_a_regression_when_quality_is_asked_then_the_error_of_the_open_ones_is_promised(
+    data_dir: Path, record: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(440)
+    Path("watchkeeper.toml").write_text('[models.flights]\ntask = "regression"\n')
+
+    main(["quality", "--model", "flights", "--data-dir", str(data_dir), "--segments", "distance"])
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Of the 220 without an outcome the inputs promise a mean absolute error of 0.000" in told
+    assert "segment predictions mae others" in told
+    assert "of the mae of the later half with outcomes: 0.000; it was 0.000, within" in told
 
 
 def test_given_a_correlation_that_turned_when_tested_together_then_a_line_and_the_json_tell_it(

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from msgspec import structs
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from watchkeeper.control import measurements
+from watchkeeper.control.answers import LearnedAnswers, answers_to_training
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
     drift_of_window,
@@ -18,6 +20,7 @@ from watchkeeper.drift import DataDriftDetector, DriftReport
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.findings import FindingRepository
+from watchkeeper.quality import Estimate, LossEstimate
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.store import ControlDatabase
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
@@ -305,8 +308,82 @@ def test_given_predictions_without_outcome_when_measured_then_what_scores_promis
     assert found.estimate.rows == found.predictions - found.labelled
     low, high = found.estimate.interval
     assert low < 0.8 < high  # four of five are right, whatever the scores of 0.7 claim
-    every = quality_of_window(recorded(3), registry, "flights", Window())
-    assert every.estimate is None
+    assert found.estimate["auc_interval"] is not None
+    assert found.estimate_scores["accuracy"].inside
+    assert set(found.estimate_scores) == {"accuracy", "auc"}
+    every = quality_of_window(recorded(1), registry, "flights", Window())
+    assert (every.estimate, every.estimate_scores) == (None, {})
+
+
+def test_given_labels_that_flipped_when_the_estimate_is_scored_then_it_was_wrong(
+    registry: ModelRegistry,
+) -> None:
+    events = recorded(4, right=0.9)
+    for event in recorded(4, right=0.2).recorded:  # the same hours, after the others
+        later = {"prediction_id": f"later {event.prediction_id}",
+                 "timestamp": event.timestamp + timedelta(days=30)}  # fmt: skip
+        events.record([structs.replace(event, **later)])
+
+    found = quality_of_window(events, registry, "flights", Window())
+
+    assert found.estimate_scores["accuracy"].estimated == pytest.approx(0.9, abs=0.05)
+    assert found.estimate_scores["accuracy"].realised == pytest.approx(0.2, abs=0.05)
+    assert not found.estimate_scores["accuracy"].inside
+
+
+def test_given_several_classes_without_outcomes_when_measured_then_the_accuracy_is_estimated(
+    registry: ModelRegistry,
+) -> None:
+    events, rng = InMemoryEvents(), np.random.default_rng(8)
+    for number in range(900):
+        own, score = str(number), float(rng.uniform(0.4, 1.0))
+        at = START + timedelta(minutes=number)
+        actual = "AA" if rng.random() < score**2 else "DL"  # the scores say too much
+        events.record([a_prediction(own, timestamp=at, prediction="AA", score=score)])
+        if number < 600:
+            events.record([an_outcome(own, actual=actual, timestamp=at)])
+    events.record([a_prediction("no probability", timestamp=START, prediction="AA", score=7.0)])
+
+    found = quality_of_window(events, registry, "flights", Window(), task="multiclass")
+
+    assert isinstance(found.estimate, Estimate)
+    assert found.estimate.rows == 300
+    assert found.estimate.accuracy == pytest.approx(0.52, abs=0.05)  # the mean of score squared
+    assert found.estimate.auc is None
+    assert set(found.estimate_scores) == {"accuracy"}
+    assert found.estimate_scores["accuracy"].inside
+
+
+def test_given_numbers_without_outcomes_when_measured_then_the_error_is_estimated_from_inputs(
+    registry: ModelRegistry,
+) -> None:
+    events, rng = InMemoryEvents(), np.random.default_rng(8)
+    for number in range(900):
+        own, at = str(number), START + timedelta(minutes=number)
+        carrier = str(rng.choice(["AA", "UA"])) if number < 600 else "UA"
+        error = float(rng.normal(0, 5.0 if carrier == "UA" else 1.0))
+        features = {"carrier": carrier, "distance": float(rng.normal(700, 9)), "heavy": True}
+        made = {"timestamp": at, "prediction": 9.0, "score": None, "features": features}
+        events.record([a_prediction(own, **made)])
+        if number < 600:
+            events.record([an_outcome(own, actual=9.0 + error, timestamp=at)])
+
+    found = quality_of_window(
+        events, registry, "flights", Window(), task="regression", segments=["carrier"]
+    )
+
+    assert [(each.value, each.worse) for each in found.segments] == [("UA", True), ("AA", False)]
+    assert isinstance(found.estimate, LossEstimate)
+    assert found.estimate.rows == 300
+    low, high = found.estimate.interval
+    assert low < 5.0 * np.sqrt(2 / np.pi) < high  # harder rows alone are left
+    assert found.metrics["mae"] < 3.0 < low
+    assert set(found.estimate_scores) == {"mae"}
+    assert found.estimate_scores["mae"].inside
+    few = quality_of_window(
+        events, registry, "flights", Window(START + timedelta(minutes=550)), task="regression"
+    )
+    assert (few.estimate, few.estimate_scores) == (None, {})
 
 
 def test_given_a_feature_when_measured_by_segments_then_each_of_its_values_is_one(
@@ -319,8 +396,53 @@ def test_given_a_feature_when_measured_by_segments_then_each_of_its_values_is_on
     carriers = [each for each in found.segments if each.column == "carrier"]
     assert {each.value for each in carriers} == {"AA", "UA"}
     assert sum(each.rows for each in carriers) == 300
-    with pytest.raises(NotFoundError, match="there is no recorded feature 'wage'"):
-        quality_of_window(recorded(1), registry, "flights", Window(), segments=["wage"])
+    for unknown in ("wage", "tag.wage"):
+        with pytest.raises(NotFoundError, match=f"there is no recorded feature '{unknown}'"):
+            quality_of_window(recorded(1), registry, "flights", Window(), segments=[unknown])
+
+
+def test_given_a_tag_when_measured_by_segments_then_the_one_that_is_worse_comes_first(
+    registry: ModelRegistry,
+) -> None:
+    events = InMemoryEvents()
+    for number in range(300):
+        own, region = str(number), ["north", "south", None][number % 3]
+        wrong = region == "south" and number % 2
+        tags = None if region is None else {"region": region}
+        events.record([a_prediction(own, timestamp=START, tags=tags)])
+        events.record([an_outcome(own, actual=0 if wrong else 1)])
+
+    found = quality_of_window(events, registry, "flights", Window(), segments=["tag.region"])
+
+    assert [(each.value, each.worse) for each in found.segments] == [
+        ("south", True), ("missing", False), ("north", False)
+    ]  # fmt: skip
+    assert found.segments[0].column == "tag.region"
+
+
+def test_given_outcomes_late_twice_unknown_or_never_when_measured_again_then_the_window_is_right(
+    registry: ModelRegistry,
+) -> None:
+    events, window = recorded(2, right=1.0, labelled=0.0), Window(START, START + timedelta(days=1))
+    assert quality_of_window(events, registry, "flights", window).coverage == 0.0
+
+    said = {each.prediction_id: each.prediction for each in events.recorded}  # type: ignore[union-attr]
+    events.record([an_outcome("nobody", actual=1, timestamp=START)])
+    for number in range(99, 49, -1):  # out of order, weeks later, and the last of 100 never
+        own, at = str(number), START + timedelta(days=20, minutes=number)
+        wrong = 1 - int(said[own])
+        events.record([an_outcome(own, actual=said[own], timestamp=at + timedelta(days=1))])
+        events.record([an_outcome(own, actual=wrong, timestamp=at)])  # older than what is known
+
+    found = quality_of_window(events, registry, "flights", window, min_samples=50)
+
+    assert (found.predictions, found.labelled, found.coverage) == (100, 50, 0.5)
+    assert found.metrics["accuracy"] == 1.0
+    assert found.label_delay_median == 21 * 86_400
+    corrected = [an_outcome("50", actual=1 - int(said["50"]), timestamp=START + timedelta(days=90))]
+    events.record(corrected)
+    again = quality_of_window(events, registry, "flights", window, min_samples=50)
+    assert again.metrics["accuracy"] == pytest.approx(0.98)
 
 
 @pytest.mark.parametrize(("score", "moved"), [(0.2, True), (None, False)])
@@ -341,8 +463,15 @@ def test_given_answers_when_compared_with_those_to_the_training_data_then_a_move
                                         features=dict(zip(names, row.tolist(), strict=True)),
                                         score=right if score is None else score)])  # fmt: skip
 
-        found = drift_of_window(events, own, "flights", Window(), with_answers=True)
+        found = drift_of_window(
+            events, own, "flights", Window(), answers=lambda: answers_to_training(own, "flights:1")
+        )
 
+    told = f"the answers {'have' if moved else 'have not'} moved"
+    with closing(ControlDatabase(f"sqlite:///{tmp_path / 'findings.db'}")) as database:
+        kept = keep_drift(FindingRepository(database), found, at=START)
+    assert kept.summary.endswith(told)
+    assert kept.evidence["answers"]["drift_detected"] is moved
     assert not found.report.drift_detected
     assert found.answers is not None
     assert found.answers.drift_detected is moved
@@ -352,8 +481,33 @@ def test_given_answers_when_compared_with_those_to_the_training_data_then_a_move
 def test_given_a_model_that_fails_on_its_training_data_when_compared_then_that_is_told(
     registry: ModelRegistry,
 ) -> None:
-    found = drift_of_window(recorded(1), registry, "flights", Window(), with_answers=True)
+    def learned() -> LearnedAnswers | None:
+        return answers_to_training(registry, "flights:1.0.0")
+
+    found = drift_of_window(recorded(1), registry, "flights", Window(), answers=learned)
 
     assert found.answers is not None
     assert found.answers.error is not None
     assert found.answers.error.startswith("flights:1.0.0 does not answer to its training data")
+    assert answers_to_training(registry, None) is None
+
+
+def test_given_no_answers_or_several_a_row_when_compared_then_that_is_told_and_inputs_are_compared(
+    registry: ModelRegistry,
+) -> None:
+    several = LinearRegression().fit(np.eye(2), np.eye(2))
+    registry.register_model(several, "flights", "2", {}, training_data=np.eye(2))
+    learned = answers_to_training(registry, "flights:2")
+    failed = InMemoryEvents()
+    made = {"timestamp": START, "prediction": None, "score": None, "status": "error"}
+    failed.record([a_prediction("a", **made)])
+
+    unknown = LearnedAnswers(np.arange(9.0))
+    nothing = drift_of_window(failed, registry, "flights", Window(), answers=lambda: unknown)
+
+    assert learned is not None
+    assert learned.error == "flights:2 answers a row with several values"
+    assert nothing.answers is not None
+    assert nothing.answers.drift_detected is None
+    assert "no values" in str(nothing.answers.error)
+    assert set(nothing.report.features) == {"distance", "carrier"}

@@ -1,4 +1,6 @@
+import re
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -171,16 +173,56 @@ def test_given_a_large_sample_when_the_shift_is_too_small_to_matter_then_it_is_n
     assert one(before, after, min_effect=0.0).drift_detected
 
 
-def test_given_fifty_columns_without_drift_when_checked_often_then_few_checks_alarm() -> None:
+@pytest.mark.parametrize(("rows", "windows"), [(20, 40), (150, 120), (3_000, 15)])
+def test_given_fifty_columns_without_drift_when_checked_often_then_few_checks_alarm(
+    rows: int, windows: int
+) -> None:
     rng = np.random.default_rng(42)
     alarms = 0
-    for _ in range(200):
+    for _ in range(windows):
         names = [f"f{n}" for n in range(50)]
-        before = dict(zip(names, rng.normal(size=(50, 150)), strict=True))
-        after = dict(zip(names, rng.normal(size=(50, 150)), strict=True))
+        before = dict(zip(names, rng.normal(size=(50, rows)), strict=True))
+        after = dict(zip(names, rng.normal(size=(50, rows)), strict=True))
         alarms += DataDriftDetector(before).detect(after).drift_detected
 
-    assert alarms / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    assert alarms / windows <= 0.05 + 3 * (0.05 * 0.95 / windows) ** 0.5
+
+
+def test_given_runs_of_checks_without_drift_when_one_reference_serves_then_few_alarm() -> None:
+    rng, alarmed = np.random.default_rng(43), 0
+    for _ in range(50):
+        detector = DataDriftDetector({"x": rng.normal(size=200), "y": rng.normal(size=200)},
+                                     checks=24)  # fmt: skip
+        alarmed += any(
+            detector.detect({"x": rng.normal(size=200), "y": rng.normal(size=200)}).drift_detected
+            for _ in range(24)
+        )
+
+    assert alarmed / 50 <= 0.05 + 3 * (0.05 * 0.95 / 50) ** 0.5
+
+
+def test_given_the_names_that_are_promised_when_used_then_they_are_there() -> None:
+    detector = DataDriftDetector(columns(), 0.05, correction="fdr_bh", methods="auto")
+
+    told, p_value = detector.detect_drift_numerical(columns(seed=2), "amount")
+    assert (type(told), type(p_value)) == (bool, float)
+    told, p_value = detector.detect_drift_categorical(columns(seed=2), "plan")
+    assert (type(told), type(p_value)) == (bool, float)
+    features = detector.detect_all_features(columns(seed=2))
+    assert list(features) == ["amount", "plan", "active"]
+    names = "drift_detected p_value adjusted_p_value method statistic effect_size error"
+    assert set(names.split()) <= set(features["amount"])
+    report = detector.detect(columns(seed=2))
+    assert report.features == dict(features)
+    assert {"drift_detected", "drift_share", "schema_changes", "missing_values"} <= set(report)
+    assert {"reference_size", "current_size", "unseen_categories"} <= set(report)
+
+
+def test_given_several_that_moved_when_detected_then_the_strongest_comes_first() -> None:
+    before = {f"x{n}": RNG.normal(size=500) for n in range(3)}
+    after = {f"x{n}": RNG.normal(shift, 1, 500) for n, shift in enumerate((0.5, 2.0, 1.0))}
+
+    assert DataDriftDetector(before).detect(after).drifted == ["x1", "x2", "x0"]
 
 
 @pytest.mark.parametrize(
@@ -274,3 +316,13 @@ def test_given_a_method_when_columns_are_odd_then_each_is_told_and_none_hides_an
 def test_given_an_unknown_method_when_made_then_the_error_names_those_there_are() -> None:
     with pytest.raises(InvalidValueError, match="Anderson-Darling"):
         DataDriftDetector({"x": [1.0]}, methods="KS")  # type: ignore[arg-type]
+
+
+def test_given_the_methods_when_their_page_is_read_then_each_states_where_its_p_value_is_from() -> (
+    None
+):
+    page = (Path(__file__).parents[2] / "docs" / "drift.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE))
+
+    assert [name for name in stated if name != "classifier_two_sample_test"] == list(METHODS)
+    assert all(len(null) > 3 for null in stated.values())

@@ -49,6 +49,31 @@ def test_given_missing_values_when_estimated_then_they_are_taken() -> None:
     assert LossEstimator().fit(features, predicted, actual).estimate(features).rows == 500
 
 
+def test_given_a_data_frame_when_words_say_how_hard_a_row_is_then_they_are_learned() -> None:
+    rng = np.random.default_rng(7)
+    carrier = np.array(["AA", "UA", None], dtype=object)[rng.integers(0, 3, 1_000)]
+    at = np.datetime64("2013-01-01") + rng.integers(0, 300, 1_000)
+    frame = {"carrier": carrier, "at": at, "never": [None] * 1_000, "odd": ["once"] + ["b"] * 999}
+    losses = LossEstimator().fit(
+        frame, predicted=np.where(carrier == "UA", 4.0, 1.0), actual=np.zeros(1_000)
+    )
+
+    def later(word: str | None) -> float:
+        return losses.estimate(
+            {"odd": ["new"] * 9, "at": at[:9], "never": [1.0] * 9, "carrier": [word] * 9}
+        ).mae
+
+    assert later("UA") == pytest.approx(4.0, abs=0.1)
+    assert later("AA") == pytest.approx(1.0, abs=0.1)
+    assert later(None) == pytest.approx(1.0, abs=0.1)
+    with pytest.raises(InvalidValueError, match="a column 'at' too"):
+        losses.estimate({"carrier": ["AA"]})
+    with pytest.raises(InvalidValueError, match="values of the type learned from"):
+        losses.estimate({**frame, "carrier": np.ones(1_000)})
+    with pytest.raises(InvalidValueError, match="truth values or times"):
+        LossEstimator().fit({"nested": [[1]] * 200}, np.zeros(200), np.zeros(200))
+
+
 def test_given_too_little_when_used_then_the_error_says_what_to_do() -> None:
     with pytest.raises(ConflictError, match="Call fit first"):
         LossEstimator().estimate(np.zeros((1, 2)))

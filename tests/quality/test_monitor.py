@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -144,3 +145,34 @@ def test_given_bad_values_when_added_then_nothing_is_added() -> None:
             wrong()
 
     assert own.get_current_metrics()["sample_count"] == 0
+
+
+def test_given_a_full_window_when_more_is_added_then_the_monitor_does_not_grow() -> None:
+    own = monitor(window_size=50)
+    own.set_baseline(accuracy=0.9)
+    sizes = []
+    for number in range(500):
+        own.add_prediction(number % 2, 1, score=0.5)
+        sizes.append(len(pickle.dumps(own)))
+
+    assert max(sizes) - min(sizes) < 20  # the counter's digits
+    assert own.get_current_metrics()["sample_count"] == 50
+
+
+def test_given_the_names_that_are_promised_when_used_then_they_are_there() -> None:
+    own = ModelPerformanceMonitor(1000, 0.05, min_samples=100, task="binary", clock=FixedClock())
+    own.set_baseline(0.9, 0.95, f1=0.8)
+    own.add_prediction(1, 1, None, score=0.75)
+    assert own.get_current_metrics()["status"] == "insufficient_data"
+    own.add_batch([1, 0] * 60, [1, 1] * 60, None, scores=[0.75] * 120)
+
+    found = own.get_current_metrics()
+    assert {"status", "accuracy", "auc", "sample_count", "precision", "recall", "f1"} <= set(found)
+    assert found["auc"] is None  # one class
+    drop = own.detect_performance_drift()
+    assert {
+        "drift_detected", "reason", "threshold_percentage",
+        "baseline_accuracy", "current_accuracy", "accuracy_drop", "accuracy_drop_percentage",
+        "baseline_auc", "current_auc", "auc_drop", "auc_drop_percentage",
+        "accuracy_drop_interval", "auc_drop_interval",
+    } <= set(drop)  # fmt: skip

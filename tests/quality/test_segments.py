@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from scipy.stats import fisher_exact
+from scipy.stats import fisher_exact, ttest_ind
 
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.quality import worst_segments
+from watchkeeper.quality import worst_segments, worst_segments_by_error
 
 
 def test_given_one_bad_segment_when_looked_for_then_it_comes_first_with_its_figures() -> None:
@@ -40,3 +40,30 @@ def test_given_missing_values_and_small_segments_when_looked_for_then_they_are_t
     assert {each.value for each in found} == {"a", "missing"}
     with pytest.raises(InvalidValueError, match="tag is '305 rows'"):
         worst_segments({"tag": values}, [True] * 10)
+
+
+def test_given_a_regression_when_errors_are_larger_somewhere_then_it_comes_first() -> None:
+    rng = np.random.default_rng(5)
+    carrier, noise = rng.choice(["AA", "DL", "UA"], 2_000), rng.integers(0, 9, 2_000)
+    errors = rng.normal(size=2_000) * np.where(carrier == "DL", 1.5, 1.0)
+    inside, sizes = carrier == "DL", np.abs(errors)
+
+    worst, *others = worst_segments_by_error({"carrier": carrier, "noise": noise}, errors)
+
+    assert (worst.column, worst.value, worst.worse) == ("carrier", "DL", True)
+    assert not any(each.worse for each in others)
+    assert worst.mae == pytest.approx(sizes[inside].mean())
+    assert worst.others == pytest.approx(sizes[~inside].mean())
+    assert worst.interval[0] < worst.mae < worst.interval[1]
+    expected = ttest_ind(sizes[inside], sizes[~inside], equal_var=False).pvalue
+    assert worst.p_value == pytest.approx(expected)
+
+
+def test_given_errors_that_do_not_vary_when_looked_at_then_equal_ones_are_equal() -> None:
+    halves = {"half": ["a"] * 60 + ["b"] * 60}
+
+    same = worst_segments_by_error(halves, np.ones(120))
+    differ = worst_segments_by_error(halves, np.repeat([1.0, 2.0], 60))
+
+    assert [each.p_value for each in same] == [1.0, 1.0]
+    assert [(each.value, each.worse) for each in differ] == [("b", True), ("a", False)]

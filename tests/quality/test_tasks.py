@@ -181,6 +181,23 @@ def test_given_a_window_by_event_time_when_late_ones_come_then_those_near_the_ne
         assert found["complete"] is (not lost)
 
 
+@given(order=st.permutations(range(12)))
+def test_given_labels_out_of_order_when_windowed_then_event_time_undoes_it_and_a_count_does_not(
+    order: list[int],
+) -> None:
+    by_time = monitor(window=timedelta(hours=5))
+    by_count = monitor(window_size=6)
+    for hour in order:
+        for own in (by_time, by_count):
+            own.add_prediction(hour % 3 == 0, 1, START + timedelta(hours=hour))
+
+    newest = [hour % 3 == 0 for hour in range(6, 12)]
+    arrived = [hour % 3 == 0 for hour in order[-6:]]
+    assert by_time.get_current_metrics()["accuracy"] == pytest.approx(np.mean(newest))
+    assert by_time.get_current_metrics()["complete"] is True
+    assert by_count.get_current_metrics()["accuracy"] == pytest.approx(np.mean(arrived))
+
+
 def test_given_a_sequential_monitor_when_the_accuracy_falls_then_it_alarms_before_the_window() -> (
     None
 ):

@@ -92,15 +92,23 @@ def drift(
         return BAD if report.drift_detected or joint.drift_detected else 0
     if reference is not None:
         raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
+    from watchkeeper.control.answers import LearnedAnswers, answers_to_training
     from watchkeeper.control.findings import keep_drift
     from watchkeeper.control.measurements import drift_of_window
 
     between = None
     if reference_start or reference_end:
         between = _window("--reference-", reference_start, reference_end)
+    registry = cli.app.registry
+
+    def learned() -> LearnedAnswers | None:
+        if reference_file is not None or between is not None:
+            return None
+        return answers_to_training(registry, registry.get_production_model(model))
+
     found = drift_of_window(
         cli.app.events,
-        cli.app.registry,
+        registry,
         model,
         _window("--", start, end),
         reference=None if reference_file is None else read_table(reference_file),
@@ -109,7 +117,7 @@ def drift(
         features=None if features is None else features.split(","),
         methods=method,
         checks=checks,
-        with_answers=reference_file is None and between is None,
+        answers=learned,
     )
     keep_drift(cli.app.findings, found, at=cli.app.clock())
     _write(page, found.report, f"{model} against {found.reference}")

@@ -1,6 +1,6 @@
 """``watchkeeper quality``: are the answers still right? Exit code 1 when quality has dropped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +8,7 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.events import Window
-from watchkeeper.quality import Estimate, Segment
+from watchkeeper.quality import ErrorSegment, Estimate, EstimateScore, LossEstimate, Segment
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,7 +36,7 @@ def quality(
         str | None, typer.Option(help="Only predictions of this version, and its baseline.")
     ] = None,
     segments: Annotated[
-        str | None, typer.Option(help="Features to look at apart, with commas between.")
+        str | None, typer.Option(help="Features, and tags as tag.NAME, to look at apart: A,B.")
     ] = None,
 ) -> int:
     """Compare the predictions of a model with what came true, and with its baseline."""
@@ -78,21 +78,23 @@ def quality(
         table(["metric", "current", "worse than the baseline by %"], rows),
         *_apart(found.segments),
         *_promised(found.estimate),
+        *_kept(found.estimate_scores),
         _REASONS[drop.reason] if drop.reason else verdict,
     )
     return BAD if drop.drift_detected else 0
 
 
-def _apart(segments: Sequence[Segment]) -> Iterator["RenderableType"]:
+def _apart(segments: Sequence[Segment | ErrorSegment]) -> Iterator["RenderableType"]:
     if segments:
+        figure = "mae" if isinstance(segments[0], ErrorSegment) else "accuracy"
         yield table(
-            ["segment", "", "predictions", "accuracy", "others", "adjusted p", ""],
+            ["segment", "", "predictions", figure, "others", "adjusted p", ""],
             [
                 (
                     each.column,
                     each.value,
                     each.rows,
-                    each.accuracy,
+                    each[figure],
                     each.others,
                     each.adjusted_p_value,
                     "worse" if each.worse else "",
@@ -103,11 +105,31 @@ def _apart(segments: Sequence[Segment]) -> Iterator["RenderableType"]:
         )
 
 
-def _promised(estimate: Estimate | None) -> Iterator[str]:
-    if estimate is not None:
-        low, high = estimate.interval
+def _promised(estimate: Estimate | LossEstimate | None) -> Iterator[str]:
+    if isinstance(estimate, LossEstimate):
+        what = f"inputs promise a mean absolute error of {_figure(estimate.mae, estimate.interval)}"
+    elif estimate is not None:
+        what = f"scores promise an accuracy of {_figure(estimate.accuracy, estimate.interval)}"
+        if estimate.auc is not None and estimate.auc_interval is not None:
+            what += f" and an AUC of {_figure(estimate.auc, estimate.auc_interval)}"
+    else:
+        return
+    yield (
+        f"\nOf the {estimate.rows:,} without an outcome the {what}: an estimate, which cannot see "
+        "that the same inputs now lead to other outcomes."
+    )
+
+
+def _kept(scores: Mapping[str, EstimateScore]) -> Iterator[str]:
+    """Say how the same estimate fared where outcomes are known."""
+    for name, each in scores.items():
         yield (
-            f"\nOf the {estimate.rows:,} without an outcome the scores promise an accuracy of "
-            f"{estimate.accuracy:.3f} ({low:.3f} to {high:.3f}): an estimate, which cannot see "
-            "that the same inputs now lead to other outcomes."
+            f"Such an estimate of the {name} of the later half with outcomes: "
+            f"{each.estimated:.3f}; it was {each.realised:.3f}, "
+            f"{'within' if each.inside else 'outside'} the interval."
         )
+
+
+def _figure(value: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"

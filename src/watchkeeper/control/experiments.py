@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.control.measurements import labels_of
+from watchkeeper.control.recorded import labels_of
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import METRIC, METRIC_TIMESTAMP, EventLog, EventWindow, Window
 from watchkeeper.experiments import (

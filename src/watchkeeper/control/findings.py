@@ -6,6 +6,8 @@ from typing import Protocol
 
 from watchkeeper.control.measurements import WindowDrift, WindowQuality
 from watchkeeper.findings import Finding
+from watchkeeper.quality import LossEstimate
+from watchkeeper.results import plain
 
 __all__ = ["Findings", "keep_drift", "keep_quality"]
 
@@ -25,18 +27,25 @@ def keep_drift(findings: Findings, found: WindowDrift, *, at: datetime) -> Findi
     told = f"drift in {len(drifted)} of {len(report.features)} features"
     if drifted:
         told += f": {', '.join(drifted[:5])}{', …' if len(drifted) > 5 else ''}"
+    told += f", against {found.reference}"
+    answers = None if found.answers is None else replace(found.answers, distribution=None)
+    if answers is not None and answers.drift_detected is not None:
+        told += f"; the answers {'have' if answers.drift_detected else 'have not'} moved"
     features = {name: replace(each, distribution=None) for name, each in report.features.items()}
     return findings.add(
         Finding(
             model=found.model,
             kind="drift",
             bad=report.drift_detected,
-            summary=f"{told}, against {found.reference}",
+            summary=told,
             at=at,
             start=found.start,
             end=found.end,
             table_versions=found.table_versions,
-            evidence=replace(report, features=features).to_dict(),
+            evidence={
+                **replace(report, features=features).to_dict(),
+                "answers": plain(answers),
+            },
         )
     )
 
@@ -51,6 +60,13 @@ def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> F
     ]
     told = ", ".join(worse) or (drop.reason or "no metric is worse than the baseline")
     labelled = f"{found.labelled:,} of {found.predictions:,} labelled"
+    if found.estimate is not None:
+        name = "mae" if isinstance(found.estimate, LossEstimate) else "accuracy"
+        low, high = found.estimate.interval
+        labelled += (
+            f"; {name} of {found.estimate.rows:,} without an outcome estimated at "
+            f"{found.estimate[name]:.3f} ({low:.3f} to {high:.3f})"
+        )
     return findings.add(
         Finding(
             model=found.model,

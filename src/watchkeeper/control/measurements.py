@@ -1,8 +1,8 @@
 """Measurements of recorded windows: read, let the pure parts compute, say what it was of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from watchkeeper.control.answers import LearnedAnswers, answers_drift
+from watchkeeper.control.promises import promised, scored
+from watchkeeper.control.recorded import LABELLED, answered, labels_of, scores_of, segment_of
 from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
@@ -21,18 +24,20 @@ from watchkeeper.profiles import Profile
 from watchkeeper.profiles.columns import frame_of
 from watchkeeper.profiles.engines import duckdb_table
 from watchkeeper.quality import (
-    Calibrator,
+    ErrorSegment,
     Estimate,
+    EstimateScore,
+    LossEstimate,
     ModelPerformanceMonitor,
     PerformanceDrift,
     Segment,
     binary_metrics,
-    estimate_binary,
     multiclass_metrics,
     regression_metrics,
     worst_segments,
+    worst_segments_by_error,
 )
-from watchkeeper.registry import Answers, ModelRegistry, Runtime
+from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 
 __all__ = [
@@ -52,7 +57,7 @@ IN_MEMORY = 200_000_000
 """Values of a window up to which it is held in memory: beyond, DuckDB compares it on disk."""
 
 _LOOK_BACK = timedelta(days=30)
-_LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
+_SEGMENT = "segment."  # prefix of the columns by whose values predictions are looked at apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +108,15 @@ class WindowQuality(Result):
         `multiclass_metrics` and `regression_metrics`. Empty without any.
     drop : PerformanceDrift
         Against the version's registered accuracy and AUC.
-    estimate : Estimate or None
-        Of the predictions without an outcome, what their scores promise; None without any, and for
-        other tasks than binary ones. Calibrated by the labelled ones where there are enough.
-    segments : tuple of Segment
-        Of the features that were asked for, those that are worse than the rest first.
+    estimate : Estimate, LossEstimate or None
+        What the predictions without an outcome promise: by their scores, calibrated by the labelled
+        ones where there are enough; for regression by their inputs, as the labelled ones teach.
+        None without any, without scores, or with too few labels to learn errors from.
+    estimate_scores : dict of str to EstimateScore
+        How such an estimate fares, by metric: of the later half of the labelled predictions, by
+        what the earlier half taught, against what came true. Empty with too few.
+    segments : tuple of Segment, or of ErrorSegment for regression
+        Of the features and tags that were asked for, those that are worse than the rest first.
     start, end, table_versions
         As in `WindowDrift`.
     """
@@ -123,8 +132,9 @@ class WindowQuality(Result):
     start: datetime | None
     end: datetime | None
     table_versions: dict[str, int]
-    estimate: Estimate | None = None
-    segments: tuple[Segment, ...] = ()
+    estimate: Estimate | LossEstimate | None = None
+    estimate_scores: dict[str, EstimateScore] = field(default_factory=dict)
+    segments: tuple[Segment, ...] | tuple[ErrorSegment, ...] = ()
 
 
 def drift_of_window(
@@ -139,7 +149,7 @@ def drift_of_window(
     features: Sequence[str] | None = None,
     methods: str = "auto",
     checks: int = 1,
-    with_answers: bool = False,
+    answers: Callable[[], LearnedAnswers | None] | None = None,
 ) -> WindowDrift:
     """Compare the inputs of a window with a reference.
 
@@ -156,8 +166,9 @@ def drift_of_window(
         For all features; see `watchkeeper.drift.METHODS`.
     checks : int
         How many checks `threshold` holds for together.
-    with_answers : bool
-        Whether to compare what the model answered as well, which loads it.
+    answers : callable, optional
+        Asked for what those of the window are to be compared with, once their inputs have been; see
+        `watchkeeper.control.answers.answers_to_training`.
 
     Raises
     ------
@@ -181,31 +192,11 @@ def drift_of_window(
     with ExitStack() as stack:
         rows, versions = _inputs(events, model, window, stack)
         report = detector.detect(rows)
-    answers = None
-    if with_answers:
-        answers = _answers_drift(events, registry, model, window, threshold / checks)
-    return WindowDrift(model, named, window.start, window.end, versions, report, answers)
-
-
-def _answers_drift(
-    events: EventLog, registry: ModelRegistry, model: str, window: Window, threshold: float
-) -> FeatureDrift | None:
-    """Return whether the answers of a window differ from those to the rows that were learned."""
-    model_id = registry.get_production_model(model)
-    kept = None if model_id is None else registry.reference(model_id)
-    if model_id is None or kept is None:
-        return None
-    try:
-        before = _answers_to(registry.open_runtime(model_id), kept)
-    except Exception as error:  # noqa: BLE001 - whatever a model raises is told
-        told = f"{model_id} does not answer to its training data: {type(error).__name__}: {error}"
-        return FeatureDrift(None, None, None, None, None, None, error=told)
-    rows = _answered(events.read(model, window, columns=["timestamp", *_LABELLED]).rows, None)
-    scored = before.scores is not None and rows["score"].null_count < rows.num_rows
-    name = "score" if scored else "prediction"
-    known = before.scores if scored else before.predictions
-    detector = DataDriftDetector({name: np.asarray(known)}, threshold)
-    return detector.detect({name: rows[name].combine_chunks()}).features[name]
+    learned = None if answers is None else answers()
+    moved = None
+    if learned is not None:
+        moved = answers_drift(events, model, window, learned, threshold / checks)
+    return WindowDrift(model, named, window.start, window.end, versions, report, moved)
 
 
 def quality_of_window(
@@ -229,19 +220,19 @@ def quality_of_window(
     Parameters
     ----------
     segments : sequence of str
-        Features by whose values the predictions are looked at apart.
+        Features, and tags as ``tag.NAME``, by whose values the predictions are looked at apart.
 
     Raises
     ------
     NotFoundError
-        If nothing is recorded of the model, or of one of these features.
+        If nothing is recorded of the model, or of one of these features or tags.
     """
-    wanted = [FEATURE + name for name in segments]
-    read = events.read(model, window, columns=["timestamp", *_LABELLED, *wanted])
+    columns = ["timestamp", "tags", *LABELLED, *(FEATURE + name for name in segments)]
+    read = events.read(model, window, columns=None if task == "regression" else columns)
+    every = read.rows
     for name in segments:
-        if FEATURE + name not in read.rows.schema.names:
-            raise NotFoundError("recorded feature", name, f"Of {model} in this window.")
-    rows = _answered(read.rows, version)
+        every = every.append_column(_SEGMENT + name, segment_of(read.rows, name, model))
+    rows = answered(every, version)
     labelled = rows.filter(rows["actual"].is_valid())
     monitor = ModelPerformanceMonitor(
         max(labelled.num_rows, min_samples), alert_threshold, min_samples=min_samples, task=task
@@ -251,7 +242,7 @@ def quality_of_window(
     predicted, actual = (
         labels_of(labelled[each], task, positive) for each in ("prediction", "actual")
     )
-    scores = _scores(labelled["score"]) if task == "binary" else None
+    scores = scores_of(labelled["score"]) if task == "binary" else None
     monitor.add_batch(predicted, actual, scores=scores)
     return WindowQuality(
         model=model,
@@ -265,36 +256,24 @@ def quality_of_window(
         start=window.start,
         end=window.end,
         table_versions=read.versions,
-        estimate=_estimated(rows, labelled, positive, min_samples) if task == "binary" else None,
-        segments=_segments(labelled, segments, predicted, actual) if task != "regression" else (),
+        estimate=promised(rows, task, positive, min_samples),
+        estimate_scores=scored(labelled, task, positive, min_samples),
+        segments=_segments(labelled, segments, task, predicted, actual),
     )
-
-
-def _estimated(
-    rows: pa.Table, labelled: pa.Table, positive: object, min_samples: int
-) -> Estimate | None:
-    """Return what the scores of the predictions without an outcome promise."""
-    open_ones = rows.filter(pc.and_(rows["actual"].is_null(), rows["score"].is_valid()))
-    if not open_ones.num_rows:
-        return None
-    known = labelled.filter(labelled["score"].is_valid())
-    truth = labels_of(known["actual"], "binary", positive)
-    calibrator = None
-    if len(truth) >= min_samples and truth.any() and not truth.all():
-        calibrator = Calibrator.fit(_scores(known["score"]), truth)
-    called = labels_of(open_ones["prediction"], "binary", positive)
-    return estimate_binary(_scores(open_ones["score"]), called, calibrator)
 
 
 def _segments(
     labelled: pa.Table,
     names: Sequence[str],
+    task: str,
     predicted: npt.NDArray[Any],
     actual: npt.NDArray[Any],
-) -> tuple[Segment, ...]:
+) -> tuple[Segment, ...] | tuple[ErrorSegment, ...]:
     if not names or not labelled.num_rows:
         return ()
-    columns = {name: labelled[FEATURE + name].to_numpy() for name in names}
+    columns = {name: labelled[_SEGMENT + name].to_numpy() for name in names}
+    if task == "regression":
+        return tuple(worst_segments_by_error(columns, predicted - actual))
     return tuple(worst_segments(columns, predicted == actual))
 
 
@@ -326,8 +305,8 @@ def latest_accuracy(
     end = newest + timedelta(microseconds=1)
     while count < window_size and newest - end < _LOOK_BACK:
         start = end - timedelta(days=1)
-        read = events.read(model, Window(start, end), columns=["timestamp", *_LABELLED])
-        rows = _answered(read.rows, version)
+        read = events.read(model, Window(start, end), columns=["timestamp", *LABELLED])
+        rows = answered(read.rows, version)
         rows = rows.filter(rows["actual"].is_valid())
         rows = rows.slice(max(0, rows.num_rows - (window_size - count)))
         agreed = labels_of(rows["prediction"], task, positive) == labels_of(
@@ -335,15 +314,6 @@ def latest_accuracy(
         )
         right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
     return right / count if count >= min_samples else None
-
-
-def _answers_to(runtime: Runtime, kept: pa.Table) -> Answers:
-    columns = {name: kept[name].to_pylist() for name in kept.column_names}
-    if not runtime.wants_matrix:
-        return runtime.predict(columns)
-    return runtime.predict(
-        np.column_stack([np.asarray(each, dtype=np.float64) for each in columns.values()])
-    )
 
 
 def _inputs(
@@ -420,15 +390,6 @@ def _baseline(registry: ModelRegistry, model: str, version: str | None) -> dict[
     return {} if model_id is None else registry.get(model_id).metrics
 
 
-def _answered(rows: pa.Table, version: str | None) -> pa.Table:
-    kept = pc.and_(
-        pc.equal(rows["status"].cast(pa.string()), "success"), rows["prediction"].is_valid()
-    )
-    if version is not None:
-        kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
-    return rows.filter(kept)
-
-
 def _metrics(
     task: str,
     predicted: npt.NDArray[Any],
@@ -440,38 +401,6 @@ def _metrics(
     if scores is None:
         return multiclass_metrics(predicted, actual)
     return binary_metrics(predicted, actual, scores)
-
-
-def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
-    """Return labels as the metrics of a task take them."""
-    if task == "binary":
-        return _positive(column, positive)
-    if task == "regression":
-        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    made = np.empty(len(column), dtype=object)
-    made[:] = column.to_pylist()
-    return made
-
-
-def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_]:
-    """Return which labels are the positive class; numbers and truth values compare by value."""
-    if pa.types.is_dictionary(labels.type) or pa.types.is_string(labels.type):
-        found = pc.equal(labels.cast(pa.string()), str(positive))
-    else:
-        found = pc.equal(labels.cast(pa.float64()), _number(positive))
-    return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
-
-
-def _number(positive: object) -> float:
-    """Return the label as a number: from the environment it comes as text. NaN equals no label."""
-    try:
-        return float(positive)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return float("nan")
-
-
-def _scores(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
 def _median_delay(labelled: pa.Table) -> float | None:

@@ -10,11 +10,18 @@
 """
 
 from watchkeeper.quality.calibration import ReliabilityBin, calibration_error, reliability
-from watchkeeper.quality.estimates import (
+from watchkeeper.quality.calibrators import (
     Calibrator,
+    IsotonicCalibrator,
+    MulticlassCalibrator,
+    PlattCalibrator,
+    fit_calibrator,
+)
+from watchkeeper.quality.estimates import (
     Estimate,
     EstimateScore,
     estimate_binary,
+    estimate_multiclass,
     score_estimate,
 )
 from watchkeeper.quality.losses import LossEstimate, LossEstimator
@@ -22,24 +29,36 @@ from watchkeeper.quality.metrics import binary_metrics
 from watchkeeper.quality.monitor import ModelPerformanceMonitor, PerformanceDrift
 from watchkeeper.quality.multiclass import multiclass_metrics
 from watchkeeper.quality.regression import regression_metrics
-from watchkeeper.quality.segments import Segment, worst_segments
+from watchkeeper.quality.segments import (
+    ErrorSegment,
+    Segment,
+    worst_segments,
+    worst_segments_by_error,
+)
 
 __all__ = [
     "Calibrator",
+    "ErrorSegment",
     "Estimate",
     "EstimateScore",
+    "IsotonicCalibrator",
     "LossEstimate",
     "LossEstimator",
     "ModelPerformanceMonitor",
+    "MulticlassCalibrator",
     "PerformanceDrift",
+    "PlattCalibrator",
     "ReliabilityBin",
     "Segment",
     "binary_metrics",
     "calibration_error",
     "estimate_binary",
+    "estimate_multiclass",
+    "fit_calibrator",
     "multiclass_metrics",
     "regression_metrics",
     "reliability",
     "score_estimate",
     "worst_segments",
+    "worst_segments_by_error",
 ]

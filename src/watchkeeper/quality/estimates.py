@@ -4,18 +4,33 @@ It sees that inputs have become harder. It cannot see that the world has changed
 them: when labels flip, scores stay as sure as they were. Show it beside the realised figure.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Self
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.quality.calibrators import (
+    Calibrator,
+    MulticlassCalibrator,
+    checked_scores,
+    class_codes,
+)
+from watchkeeper.quality.losses import LossEstimate
+from watchkeeper.quality.multiclass import checked_probabilities
 from watchkeeper.results import Result
 from watchkeeper.stats.intervals import normal_quantile
 
-__all__ = ["Calibrator", "Estimate", "EstimateScore", "estimate_binary", "score_estimate"]
+__all__ = [
+    "Estimate",
+    "EstimateScore",
+    "estimate_binary",
+    "estimate_multiclass",
+    "score_estimate",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,75 +43,40 @@ class Estimate(Result):
     ----------
     accuracy : float
     interval : tuple of float
-        In which the realised accuracy of these rows lies with the given confidence, if the scores
-        are calibrated.
+        In which the realised accuracy of these rows lies with the given confidence: it covers the
+        chance in the labels, and what a calibrator could not know from its labelled rows. Without
+        one, the scores are taken as calibrated.
     auc : float or None
-        None when all rows are surely of one class.
+        None when all rows are surely of one class, or only the class predicted has a score.
     rows : int
+    auc_interval : tuple of float or None
+        The same of the realised AUC.
     """
 
     accuracy: float
     interval: tuple[float, float]
     auc: float | None
     rows: int
+    auc_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateScore(Result):
-    """How an estimate fared once the labels came: ``error`` is realised minus estimated."""
+    """How an estimate fared once the labels came.
+
+    Attributes
+    ----------
+    estimated, realised : float
+    error : float
+        Realised minus estimated.
+    inside : bool
+        Whether the realised figure lies in the interval of the estimate.
+    """
 
     estimated: float
     realised: float
     error: float
     inside: bool
-
-
-class Calibrator:
-    """Platt's calibration of the scores of a binary classifier.
-
-    References
-    ----------
-    Platt (1999), Advances in Large Margin Classifiers, 61-74, with his smoothed targets.
-    """
-
-    def __init__(self, slope: float, offset: float) -> None:
-        self.slope, self.offset = slope, offset
-
-    @classmethod
-    def fit(cls, scores: npt.ArrayLike, actual: npt.ArrayLike) -> Self:
-        """Return the calibrator of labelled rows.
-
-        Parameters
-        ----------
-        scores : array_like of float, shape (n,)
-            Between 0 and 1.
-        actual : array_like of bool, shape (n,)
-
-        Raises
-        ------
-        InvalidValueError
-            If one of the classes is missing.
-        """
-        from scipy.optimize import minimize
-
-        logits, truth = _logits(_scores(scores)), np.asarray(actual, dtype=bool)
-        positives, negatives = int(truth.sum()), int((~truth).sum())
-        if not positives or not negatives:
-            raise InvalidValueError("actual", f"{positives} of {len(truth)}", "both classes")
-        target = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-
-        def loss(parameters: Floats) -> float:
-            margin = parameters[0] * logits + parameters[1]
-            return float(np.sum(np.logaddexp(0.0, margin) - target * margin))
-
-        found = minimize(loss, np.array([1.0, 0.0]), method="BFGS")
-        return cls(float(found.x[0]), float(found.x[1]))
-
-    def __call__(self, scores: npt.ArrayLike) -> Floats:
-        """Return calibrated scores."""
-        margin = self.slope * _logits(_scores(scores)) + self.offset
-        calibrated: Floats = 1.0 / (1.0 + np.exp(-margin))
-        return calibrated
 
 
 def estimate_binary(
@@ -115,13 +95,19 @@ def estimate_binary(
     predicted : array_like of bool, shape (n,)
         Whether the positive class was predicted.
     calibrator : Calibrator, optional
-        Fitted on labelled rows; without one the scores are taken as calibrated.
+        Fitted on labelled rows, see `fit_calibrator`; without one the scores are taken as
+        calibrated.
     confidence : float
 
     Raises
     ------
     InvalidValueError
         If there are no rows, or a score is not between 0 and 1.
+
+    Notes
+    -----
+    Labels are independent given the scores. The variance of the AUC is that of its first-order
+    expansion in the labels.
 
     References
     ----------
@@ -132,54 +118,145 @@ def estimate_binary(
     >>> round(estimate_binary([0.9, 0.2, 0.6, 0.1], [True, False, True, False]).accuracy, 4)
     0.8
     """
-    given = _scores(scores)
+    given = checked_scores(scores)
     called = np.asarray(predicted, dtype=bool)
-    if not len(given) or len(given) != len(called):
-        raise InvalidValueError("predicted", f"{len(called)} rows", f"{max(1, len(given))}")
+    _require_as_many(called, given)
     sure = given if calibrator is None else calibrator(given)
-    right = np.where(called, sure, 1.0 - sure)
-    accuracy = float(right.mean())
-    half = normal_quantile(confidence) * sqrt(float(np.sum(right * (1.0 - right)))) / len(right)
+    spread = sure * (1.0 - sure)
+
+    def variance(gradient: Floats) -> float:
+        learned = 0.0 if calibrator is None else calibrator.variance(given, gradient)
+        return float(np.sum(gradient**2 * spread)) + learned
+
+    accuracy = float(np.where(called, sure, 1.0 - sure).mean())
+    area = _expected_auc(given, sure)
     return Estimate(
         accuracy=accuracy,
-        interval=(max(0.0, accuracy - half), min(1.0, accuracy + half)),
-        auc=_expected_auc(given, sure),
+        interval=_within(accuracy, variance(np.where(called, 1.0, -1.0) / len(given)), confidence),
+        auc=None if area is None else area[0],
         rows=len(given),
+        auc_interval=None if area is None else _within(area[0], variance(area[1]), confidence),
     )
 
 
-def score_estimate(estimate: Estimate, realised: float) -> EstimateScore:
-    """Return how far the estimated accuracy was from the realised one."""
-    low, high = estimate.interval
-    return EstimateScore(
-        estimate.accuracy, realised, realised - estimate.accuracy, low <= realised <= high
-    )
+def estimate_multiclass(
+    probabilities: npt.ArrayLike,
+    predicted: Sequence[Hashable] | npt.NDArray[Any],
+    classes: Sequence[Hashable],
+    calibrator: MulticlassCalibrator | None = None,
+    *,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate accuracy and AUC of several classes from their probabilities alone.
+
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (n, k)
+        Of each class, a row adding up to 1.
+    predicted : sequence of labels, shape (n,)
+    classes : sequence of labels, shape (k,)
+        In the order of the columns.
+    calibrator : MulticlassCalibrator, optional
+        Fitted on labelled rows; without one the probabilities are taken as calibrated.
+    confidence : float
+
+    Returns
+    -------
+    Estimate
+        The AUC is the macro average of one class against the rest, as in `multiclass_metrics`.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are no rows, a row is not a distribution, or a label is none of the classes.
+
+    Examples
+    --------
+    >>> chances = [[0.8, 0.1, 0.1], [0.2, 0.6, 0.2]]
+    >>> round(estimate_multiclass(chances, ["a", "b"], ["a", "b", "c"]).accuracy, 4)
+    0.7
+    """
+    called = class_codes(predicted, classes, "predicted")
+    given = checked_probabilities(probabilities, len(called), len(classes))
+    _require_as_many(called, given)
+    wrong = np.flatnonzero(np.isnan(given).any(axis=1))
+    if wrong.size:
+        raise InvalidValueError(f"probabilities[{wrong[0]}]", "NaN", "a probability of each class")
+    sure = given if calibrator is None else calibrator(given)
+
+    def variance(gradient: Floats) -> float:
+        """Return that of the labels, one class a row, and of what was learned."""
+        mean = np.sum(gradient * sure, axis=1)
+        learned = 0.0 if calibrator is None else calibrator.variance(given, gradient)
+        return float(np.sum(gradient**2 * sure) - np.sum(mean**2)) + learned
+
+    rows, k = given.shape
+    chosen = np.zeros((rows, k))
+    chosen[np.arange(rows), called] = 1.0 / rows
+    accuracy = float(np.sum(chosen * sure))
+    areas = [_expected_auc(given[:, each], sure[:, each]) for each in range(k)]
+    known = [area for area in areas if area is not None]
+    auc, interval = None, None
+    if len(known) == k:
+        auc = float(np.mean([area for area, _ in known]))
+        gradient = np.column_stack([each for _, each in known]) / k
+        interval = _within(auc, variance(gradient), confidence)
+    return Estimate(accuracy, _within(accuracy, variance(chosen), confidence), auc, rows, interval)
 
 
-def _expected_auc(scores: Floats, sure: Floats) -> float | None:
-    """Return the AUC with every row positive by its probability and negative by the rest."""
+def score_estimate(
+    estimate: Estimate | LossEstimate,
+    realised: float,
+    metric: Literal["accuracy", "auc", "mae"] = "accuracy",
+) -> EstimateScore:
+    """Return how far an estimated figure was from the realised one.
+
+    Raises
+    ------
+    InvalidValueError
+        If the estimate does not have the metric.
+
+    Examples
+    --------
+    >>> promised = estimate_binary([0.9, 0.2, 0.6, 0.1], [True, False, True, False])
+    >>> score_estimate(promised, 0.75).inside
+    True
+    """
+    value = estimate.get(metric)
+    interval = estimate["auc_interval" if metric == "auc" else "interval"]
+    if value is None or interval is None:
+        raise InvalidValueError("metric", metric, "one that was estimated")
+    low, high = interval
+    return EstimateScore(value, realised, realised - value, low <= realised <= high)
+
+
+def _require_as_many(called: npt.NDArray[Any], given: Floats) -> None:
+    if not len(given) or len(given) != len(called):
+        raise InvalidValueError("predicted", f"{len(called)} rows", f"{max(1, len(given))}")
+
+
+def _within(value: float, variance: float, confidence: float) -> tuple[float, float]:
+    half = normal_quantile(confidence) * sqrt(max(0.0, variance))
+    return max(0.0, value - half), min(1.0, value + half)
+
+
+def _expected_auc(scores: Floats, sure: Floats) -> tuple[float, Floats] | None:
+    """Return the AUC with every row positive by its probability and negative by the rest.
+
+    How it changes with each row's label comes second. A row is not compared with itself.
+    """
     values, place = np.unique(scores, return_inverse=True)
+    unsure = 1.0 - sure
     positive = np.bincount(place, weights=sure, minlength=len(values))
-    negative = np.bincount(place, weights=1.0 - sure, minlength=len(values))
-    below = np.cumsum(negative) - negative
-    pairs = float(positive.sum() * negative.sum() - np.sum(sure * (1.0 - sure)))
+    negative = np.bincount(place, weights=unsure, minlength=len(values))
+    own = float(np.sum(sure * unsure))
+    positives, negatives = float(positive.sum()), float(negative.sum())
+    pairs = positives * negatives - own
     if pairs <= 0.0:
         return None
-    won = float(np.sum(positive * (below + negative / 2))) - float(np.sum(sure * (1.0 - sure))) / 2
-    return won / pairs
-
-
-def _scores(scores: npt.ArrayLike) -> Floats:
-    given = np.asarray(scores, dtype=np.float64)
-    wrong = np.flatnonzero(~((given >= 0.0) & (given <= 1.0)))
-    if wrong.size:
-        raise InvalidValueError(
-            f"scores[{wrong[0]}]", float(given[wrong[0]]), "a probability of the positive class"
-        )
-    return given
-
-
-def _logits(scores: Floats) -> Floats:
-    clipped = np.clip(scores, 1e-12, 1.0 - 1e-12)
-    logits: Floats = np.log(clipped / (1.0 - clipped))
-    return logits
+    below = np.cumsum(negative) - negative / 2
+    above = positives - np.cumsum(positive) + positive / 2
+    area = (float(np.sum(positive * below)) - own / 2) / pairs
+    won = (below[place] - unsure / 2) - (above[place] - sure / 2)
+    gradient: Floats = (won - area * (negatives - unsure - (positives - sure))) / pairs
+    return area, gradient

@@ -19,14 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.quality.encoding import Encoding, feature_frame
 from watchkeeper.results import Result
 from watchkeeper.stats.intervals import normal_quantile
 
-__all__ = ["LossEstimate", "LossEstimator"]
+__all__ = ["FEWEST", "LossEstimate", "LossEstimator"]
 
-Floats = npt.NDArray[np.float64]
+FEWEST = 100
+"""Labelled rows from which errors can be learned."""
 
-_FEWEST = 100  # labelled rows from which errors can be learned
 _FOLDS = 5
 
 
@@ -63,15 +64,17 @@ class LossEstimator:
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
         self._learner: Any = None
+        self._encoding: Encoding | None = None
         self._spread = self._labelled = 0.0
 
-    def fit(self, features: npt.ArrayLike, predicted: npt.ArrayLike, actual: npt.ArrayLike) -> Self:
+    def fit(self, features: object, predicted: npt.ArrayLike, actual: npt.ArrayLike) -> Self:
         """Learn from labelled rows.
 
         Parameters
         ----------
-        features : array_like of float, shape (n, k)
-            NaN where missing.
+        features : array of float, shape (n, k), or data frame
+            NaN where missing; columns of a data frame may hold words, truth values and times. The
+            predictions may be one of them.
         predicted, actual : array_like of float, shape (n,)
 
         Raises
@@ -81,29 +84,39 @@ class LossEstimator:
         """
         from sklearn.ensemble import HistGradientBoostingRegressor
         from sklearn.model_selection import KFold, cross_val_predict
+        from threadpoolctl import threadpool_limits
 
-        given = _matrix(features)
+        frame = feature_frame(features)
         losses = np.abs(np.asarray(predicted, np.float64) - np.asarray(actual, np.float64))
-        if len(given) < _FEWEST or losses.shape != (len(given),):
+        if len(frame) < FEWEST or losses.shape != (len(frame),):
             raise InvalidValueError(
-                "actual", f"{losses.shape} of {len(given)} rows", f"one a row, of {_FEWEST} or more"
+                "actual", f"{losses.shape} of {len(frame)} rows", f"one a row, of {FEWEST} or more"
             )
+        encoding = Encoding(frame)
+        given = encoding(frame)
+        given[:, np.isnan(given).all(axis=0)] = 0.0  # scikit-learn needs a value to learn from
         learner = HistGradientBoostingRegressor(
-            max_iter=100, max_leaf_nodes=8, min_samples_leaf=30, random_state=self._seed
+            max_iter=100,
+            max_leaf_nodes=8,
+            min_samples_leaf=30,
+            categorical_features=encoding.categorical,
+            random_state=self._seed,
         )
         folds = KFold(_FOLDS, shuffle=True, random_state=self._seed)
-        held_out = cross_val_predict(learner, given, losses, cv=folds)
+        with threadpool_limits(1, "openmp"):  # threads that wait for a busy core make it far slower
+            held_out = cross_val_predict(learner, given, losses, cv=folds)
+            self._learner = learner.fit(given, losses)
         self._spread = float(np.std(losses - held_out, ddof=1))
-        self._labelled = float(len(given))
-        self._learner = learner.fit(given, losses)
+        self._labelled, self._encoding = float(len(given)), encoding
         return self
 
-    def estimate(self, features: npt.ArrayLike, *, confidence: float = 0.95) -> LossEstimate:
+    def estimate(self, features: object, *, confidence: float = 0.95) -> LossEstimate:
         """Return what the mean absolute error of rows without labels probably is.
 
         Parameters
         ----------
-        features : array_like of float, shape (m, k)
+        features : array of float, shape (m, k), or data frame
+            With the columns that were learned from.
         confidence : float
 
         Raises
@@ -111,21 +124,18 @@ class LossEstimator:
         ConflictError
             If nothing was learned yet.
         InvalidValueError
-            If there are no rows.
+            If there are no rows, or a column is missing or of another type.
         """
-        if self._learner is None:
+        from threadpoolctl import threadpool_limits
+
+        if self._encoding is None:
             raise ConflictError("the estimator has learned nothing", "Call fit first.")
-        given = _matrix(features)
-        if not len(given):
+        frame = feature_frame(features)
+        if not len(frame):
             raise InvalidValueError("features", "no rows", "at least one")
-        mae = float(np.mean(self._learner.predict(given)))
+        given = self._encoding(frame)
+        with threadpool_limits(1, "openmp"):
+            mae = float(np.mean(self._learner.predict(given)))
         error = self._spread * sqrt(1 / len(given) + 1 / self._labelled)
         half = normal_quantile(confidence) * error
         return LossEstimate(max(0.0, mae), (max(0.0, mae - half), mae + half), len(given))
-
-
-def _matrix(features: npt.ArrayLike) -> Floats:
-    given = np.asarray(features, dtype=np.float64)
-    if given.ndim != 2:
-        raise InvalidValueError("features", f"shape {given.shape}", "rows and columns")
-    return given

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from watchkeeper.app import App
+from watchkeeper.control.answers import LearnedAnswers, answers_to_training
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
     drift_of_window,
@@ -43,6 +44,7 @@ class Measuring:
         self._app, self._metrics, self._system = app, metrics, system
         self.labelled: set[str] = set()
         self._measured: dict[tuple[str, str], datetime] = {}
+        self._learned: dict[str, tuple[str, LearnedAnswers | None]] = {}
 
     async def look(self, versions: Iterable[LiveVersion]) -> None:
         """Measure what is due of `versions`, one after the other."""
@@ -107,7 +109,7 @@ class Measuring:
             )
         except NotFoundError:  # nothing was predicted
             return
-        if found.labelled:
+        if found.labelled or found.estimate is not None:
             keep_quality(self._app.findings, found, at=now)
 
     def _drift(self, live: LiveVersion) -> None:
@@ -123,6 +125,7 @@ class Measuring:
                 window,
                 threshold=policy.threshold,
                 checks=max(1, round(_YEAR / policy.interval)),
+                answers=lambda: self._answers(live),
             )
         except NotFoundError:  # nothing was predicted, or there is nothing to compare it with
             return
@@ -135,4 +138,21 @@ class Measuring:
             ],
             share=found.report.drift_share,
             detected=found.report.drift_detected,
+            answers=(
+                (None, None)
+                if found.answers is None
+                else (found.answers.effect_size, found.answers.drift_detected)
+            ),
         )
+
+    def _answers(self, live: LiveVersion) -> LearnedAnswers | None:
+        """Return what the version answers to its training data, asked once a version.
+
+        A copy of the model is asked: nobody promises that one may be asked from two threads.
+        """
+        model, model_id = live.runtime.model_name, live.runtime.model_id
+        known = self._learned.get(model)
+        if known is None or known[0] != model_id:
+            known = model_id, answers_to_training(self._app.registry, model_id)
+            self._learned[model] = known
+        return known[1]

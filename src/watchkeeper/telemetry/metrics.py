@@ -138,6 +138,16 @@ class ModelMetrics:
                 "Share of the features that drifted in the last check",
                 ("model",),
             )
+            self.answers_drift_score = newest(
+                "model_answers_drift_score",
+                "Effect size of the drift of what the model answers in the last check",
+                ("model",),
+            )
+            self.answers_drift_detected = newest(
+                "model_answers_drift_detected",
+                "1 if what the model answers drifted in the last check, else 0",
+                ("model",),
+            )
             self.drift_at = newest(
                 "model_drift_timestamp_seconds", "When drift was last checked", ("model",)
             )
@@ -191,6 +201,7 @@ class ModelMetrics:
         *,
         share: float,
         detected: bool,
+        answers: tuple[float | None, bool | None] = (None, None),
     ) -> None:
         """Show a drift check of `model`, in place of the one before.
 
@@ -202,6 +213,8 @@ class ModelMetrics:
         share : float
         detected : bool
             Whether the inputs as a whole drifted.
+        answers : (effect size, whether they drifted)
+            Of what the model answered; None takes them away until they are known.
         """
         shown: set[tuple[str, str]] = set()
         for name, method, score, drifted in features:
@@ -217,6 +230,9 @@ class ModelMetrics:
         self._drift_shown[model] = shown
         self.drift_share.labels(model).set(share)
         self.dataset_drift.labels(model).set(detected)
+        score, drifted = answers
+        self.answers_drift_score.labels(model).set(_UNKNOWN if score is None else score)
+        self.answers_drift_detected.labels(model).set(_UNKNOWN if drifted is None else drifted)
         self.drift_at.labels(model).set(self._now())
 
     def show_accuracy(self, model: str, version: str, accuracy: float | None) -> None:

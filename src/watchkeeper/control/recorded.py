@@ -1,0 +1,74 @@
+"""Columns of recorded events, as what measures takes them."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import FEATURE
+
+__all__ = ["LABELLED", "answered", "labels_of", "scores_of", "segment_of"]
+
+LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
+"""What is read of predictions to hold them against their outcomes, beside the time."""
+
+_TAG = "tag."  # prefix of a tag where a feature is named
+
+
+def answered(rows: pa.Table, version: str | None) -> pa.Table:
+    """Return the predictions that were answered, of one version if one is named."""
+    kept = pc.and_(
+        pc.equal(rows["status"].cast(pa.string()), "success"), rows["prediction"].is_valid()
+    )
+    if version is not None:
+        kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
+    return rows.filter(kept)
+
+
+def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
+    """Return labels as the metrics of a task take them."""
+    if task == "binary":
+        return _positive(column, positive)
+    if task == "regression":
+        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    made = np.empty(len(column), dtype=object)
+    made[:] = column.to_pylist()
+    return made
+
+
+def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_]:
+    """Return which labels are the positive class; numbers and truth values compare by value."""
+    if pa.types.is_dictionary(labels.type) or pa.types.is_string(labels.type):
+        found = pc.equal(labels.cast(pa.string()), str(positive))
+    else:
+        found = pc.equal(labels.cast(pa.float64()), _number(positive))
+    return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
+
+
+def _number(positive: object) -> float:
+    """Return the label as a number: from the environment it comes as text. NaN equals no label."""
+    try:
+        return float(positive)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def scores_of(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return scores as floats, NaN where there is none."""
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def segment_of(rows: pa.Table, name: str, model: str) -> pa.ChunkedArray:
+    """Return the values of a feature, or of a tag, by which rows are told apart."""
+    if FEATURE + name in rows.schema.names:
+        return rows[FEATURE + name]
+    if name.startswith(_TAG):
+        values = pc.map_lookup(rows["tags"], pa.scalar(name.removeprefix(_TAG)), "first")
+        if values.null_count < len(values):
+            return values
+    raise NotFoundError(
+        "recorded feature", name, f"Of {model} in this window. A tag is called {_TAG}NAME."
+    )
