@@ -25,10 +25,10 @@ def test_given_any_values_when_tested_then_p_and_the_interval_agree(
     )
     assert low <= test.absolute_difference <= high
     assert test.is_significant == (low > 0 or high < 0)
-    if 1e-9 < test.p_value < 1:
+    if 1e-9 < test.p_value < 0.99:  # nearer to 1 the quantiles differ by rounding only
         beside = quantile_test(control, treatment, q, alpha=test.p_value * 0.999)
         assert beside.confidence_interval[0] <= 0 <= beside.confidence_interval[1]
-        beyond = quantile_test(control, treatment, q, alpha=min(0.9999, test.p_value * 1.001))
+        beyond = quantile_test(control, treatment, q, alpha=test.p_value * 1.001)
         assert beyond.is_significant
     other = quantile_test(treatment, control, q)
     assert other.p_value == pytest.approx(test.p_value)

@@ -230,8 +230,7 @@ class _Nodes:
         places, weights = _legendre()
         ends = np.unique(np.concatenate([*cuts]))
         # Between arms that lie far apart the axis itself bends.
-        first, last = np.searchsorted(_GRID, [ends[0], ends[-1]])
-        ends = np.union1d(ends, _GRID[first:last])
+        ends = np.union1d(ends, np.clip(_GRID, ends[0], ends[-1]))
         half = np.diff(ends)[:, None] / 2
         log_odds = (ends[:-1, None] + half * (1 + places)).ravel()
         return cls(log_odds, expit(log_odds), expit(-log_odds), (half * weights).ravel())
