@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments import ABTestAnalyzer, ratio_sums, ratio_test
 from watchkeeper.stats import (
     CovariateSums,
@@ -58,3 +59,25 @@ def test_given_an_effect_when_asked_in_every_way_then_all_find_it() -> None:
         assert test["is_significant"]
         assert test["p_value"] < 0.05
         assert test["confidence_level"] == pytest.approx(95.0)
+
+
+def test_given_several_arms_without_effect_when_compared_often_then_1_of_20_finds_any() -> None:
+    rng, own = np.random.default_rng(3), ABTestAnalyzer()
+    runs = rng.binomial(400, 0.3, (1_000, 4)).tolist()
+
+    found = [
+        any(
+            test.is_significant
+            for test in own.proportion_tests(
+                (control, 400), {str(n): (each, 400) for n, each in enumerate(arms)}
+            ).values()
+        )
+        for control, *arms in runs
+    ]
+
+    assert 0.02 < np.mean(found) < 0.065
+
+
+def test_given_no_treatment_when_compared_then_the_error_says_so() -> None:
+    with pytest.raises(InvalidValueError, match="at least one arm with successes and total"):
+        ABTestAnalyzer().proportion_tests((200, 1_000), {})

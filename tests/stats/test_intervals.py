@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.stats import wilson
+from watchkeeper.stats import clopper_pearson, wilson
 
 
 @given(total=st.integers(1, 5_000), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
@@ -16,6 +16,9 @@ def test_given_any_proportion_when_asked_then_the_interval_is_scipys(
 
     assert wilson(successes, total, confidence) == pytest.approx(tuple(expected), abs=1e-9)
 
+    exact = binomtest(successes, total).proportion_ci(confidence, method="exact")
+    assert clopper_pearson(successes, total, confidence) == pytest.approx(tuple(exact), abs=1e-9)
+
 
 def test_given_the_reference_figures_when_asked_then_the_digits_agree() -> None:
     assert wilson(2000, 10_000) == pytest.approx((0.192276002471, 0.207954396551), abs=1e-12)
@@ -24,7 +27,8 @@ def test_given_the_reference_figures_when_asked_then_the_digits_agree() -> None:
 
 @pytest.mark.parametrize(("successes", "total"), [(0, 0), (-1, 5), (6, 5)])
 def test_given_impossible_counts_when_asked_then_it_is_an_error(successes: int, total: int) -> None:
-    with pytest.raises(InvalidValueError):
-        wilson(successes, total)
-    with pytest.raises(InvalidValueError):
-        wilson(1, 2, confidence=1.0)
+    for interval in (wilson, clopper_pearson):
+        with pytest.raises(InvalidValueError):
+            interval(successes, total)
+        with pytest.raises(InvalidValueError, match="confidence is 1"):
+            interval(1, 2, confidence=1.0)

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ def test_given_ten_p_values_when_adjusted_then_they_are_the_published_ones() -> 
     assert adjusted(TEN) == pytest.approx(
         [0.01, 0.04, 0.084, 0.084, 0.084, 0.1, 0.105714, 0.216, 0.216, 0.216], abs=1e-6
     )
+    assert adjusted(TEN, "holm") == pytest.approx(multipletests(TEN, method="holm")[1].tolist())
     assert adjusted(TEN, "bonferroni") == pytest.approx(
         [0.01, 0.08, 0.39, 0.41, 0.42, 0.6, 0.74, 1, 1, 1]
     )
@@ -30,8 +33,31 @@ def test_given_any_p_values_when_adjusted_then_they_are_statsmodels(
     assert adjusted(p_values, correction) == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-12)
 
 
+@given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=5))
+def test_given_any_p_values_when_adjusted_by_holm_then_all_subsets_are_tested(
+    p_values: list[float],
+) -> None:
+    # Closed testing: a hypothesis falls if Bonferroni rejects every intersection it is part of.
+    subsets = [
+        chosen
+        for size in range(1, len(p_values) + 1)
+        for chosen in combinations(range(len(p_values)), size)
+    ]
+    expected = [
+        max(
+            min(1.0, len(chosen) * min(p_values[other] for other in chosen))
+            for chosen in subsets
+            if each in chosen
+        )
+        for each in range(len(p_values))
+    ]
+
+    assert adjusted(p_values, "holm") == pytest.approx(expected, rel=1e-12)
+
+
 def test_given_unknown_p_values_when_adjusted_then_they_do_not_count() -> None:
     assert adjusted([None, 0.02, None, 0.5]) == [None, 0.04, None, 0.5]
+    assert adjusted([0.02, None, 0.5], "holm") == [0.04, None, 0.5]
     assert adjusted([0.3], "none") == [0.3]
 
 

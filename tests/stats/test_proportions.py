@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 from statsmodels.stats import proportion as peer
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments import ABTestAnalyzer
 from watchkeeper.stats import (
+    agresti_caffo,
     days_needed,
+    exact_power_of_proportions,
     miettinen_nurminen,
     minimum_detectable_effect,
     newcombe,
@@ -20,8 +23,10 @@ from watchkeeper.stats import (
     sample_size_calculator,
     sample_size_of_means,
     total_sample_size,
+    wald,
     wilson,
 )
+from watchkeeper.stats.power import units_needed
 
 CASE = (2_000, 10_000, 220, 1_000)
 
@@ -56,6 +61,9 @@ def test_given_any_counts_when_compared_then_statsmodels_agrees(
     theirs = peer.confint_proportions_2indep(b, n, a, m, method="newcomb", compare="diff")
     assert low_high == pytest.approx(theirs, abs=1e-9)
     assert low_high[0] - 1e-12 <= b / n - a / m <= low_high[1] + 1e-12
+    for ours, method in ((wald, "wald"), (agresti_caffo, "agresti-caffo")):
+        theirs = peer.confint_proportions_2indep(b, n, a, m, method=method, compare="diff")
+        assert ours(*table) == pytest.approx(np.clip(theirs, -1, 1), abs=1e-9)
     if 0 < a + b < m + n:
         statistic, p_value = peer.proportions_ztest([b, a], [n, m])
         assert test.z == pytest.approx(statistic, abs=1e-9)
@@ -182,3 +190,37 @@ def test_given_a_wrong_design_when_planned_then_the_error_says_what(
 ) -> None:
     with pytest.raises(InvalidValueError, match=told):
         sample_size_calculator(*arguments)
+
+
+@pytest.mark.parametrize(("rate", "effect", "m", "n"), [(0.3, 0.5, 12, 9), (0.05, 0.0, 30, 7)])
+def test_given_small_arms_when_power_is_counted_then_it_is_the_sum_over_all_tables(
+    rate: float, effect: float, m: int, n: int
+) -> None:
+    other = rate * (1 + effect)
+    total = sum(
+        binom.pmf(a, m, rate) * binom.pmf(b, n, other)
+        for a in range(m + 1)
+        for b in range(n + 1)
+        if pooled_test(a, m, b, n).p_value < 0.05
+    )
+
+    assert exact_power_of_proportions(rate, effect, m, n) == pytest.approx(total, abs=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 4.0])
+def test_given_a_planned_size_when_power_is_counted_then_it_is_the_planned_power(
+    ratio: float,
+) -> None:
+    units = units_needed(0.1, 0.3, 0.05, 0.9, "fleiss", ratio)
+    found = exact_power_of_proportions(0.1, 0.3, round(ratio * units), round(units))
+
+    assert found == pytest.approx(0.9, abs=0.01)
+
+
+def test_given_unknown_methods_when_asked_then_the_error_names_those_there_are() -> None:
+    with pytest.raises(InvalidValueError, match="one of pooled, unpooled, fleiss"):
+        sample_size_calculator(0.2, 0.1, method="exact")  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="ratio is 0"):
+        units_needed(0.2, 0.1, ratio=0)
+    with pytest.raises(InvalidValueError, match="control_total is 0"):
+        exact_power_of_proportions(0.2, 0.1, 0, 10)

@@ -8,7 +8,6 @@ and wrong stays visible.
 from math import ceil, exp, log, sqrt
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import stats
 from statsmodels.stats import power as peer_power
@@ -23,6 +22,7 @@ from watchkeeper.stats import (
     agresti_caffo,
     clopper_pearson,
     confidence_sequence,
+    exact_power_of_proportions,
     miettinen_nurminen,
     non_inferiority_test,
     pooled_test,
@@ -35,6 +35,7 @@ from watchkeeper.stats import (
     total_sample_size,
     wald,
 )
+from watchkeeper.stats.power import units_needed
 
 CASE = (2_000, 10_000, 220, 1_000)
 A, M, B, N = CASE
@@ -102,6 +103,8 @@ def test_given_the_case_when_intervals_are_made_then_each_has_its_ends() -> None
     # Wrong: the pooled error assumes what the interval is there to question.
     wrong = (0.02 - Z * POOLED, 0.02 + Z * POOLED)
     assert wrong == pytest.approx((-0.006090084977, 0.046090084977), abs=1e-12)
+    low, high = wald(*CASE)
+    assert (wrong[1] - wrong[0]) / (high - low) == pytest.approx(1 - 0.028, abs=5e-4)
 
 
 def test_given_the_case_when_the_lift_has_intervals_then_each_has_its_ends() -> None:
@@ -110,6 +113,8 @@ def test_given_the_case_when_the_lift_has_intervals_then_each_has_its_ends() -> 
     error = (high - low) / 2 / Z
     assert error == pytest.approx(0.069094138680, abs=1e-12)
     assert 2 * stats.norm.sf(0.1 / error) == pytest.approx(0.147812704037, abs=1e-12)
+    # A peer's chance to win, the normal approximation of a belief. Ours is exact: test_bayesian.py.
+    assert stats.norm.cdf(0.1 / error) == pytest.approx(0.926094, abs=1e-6)
     score = risk_ratio_interval(*CASE, method="score")
     assert score == pytest.approx((0.971062442284, 1.241826671104), abs=1e-9)
     # Wrong: the interval of the difference over the control's rate takes that rate for known.
@@ -195,20 +200,18 @@ def test_given_a_harmful_rate_when_non_inferiority_is_tested_then_its_mirror_say
 
 
 def sizes(alpha: float = 0.05, power: float = 0.8) -> dict[str, float]:
-    """Return what the formulas of textbooks ask for, per arm, for 20 % against 22 %."""
+    """Return what formulas ask for, per arm, for 20 % against 22 %; wrong ones are written out."""
     p, q, d = 0.2, 0.22, 0.02
     z_a, z_b = stats.norm.isf(alpha / 2), stats.norm.ppf(power)
     mean = (p + q) / 2
-    own = p * (1 - p) + q * (1 - q)
-    fleiss = (z_a * sqrt(2 * mean * (1 - mean)) + z_b * sqrt(own)) ** 2 / d**2
     effect = peer.proportion_effectsize(q, p)
     return {
-        "pooled": 2 * mean * (1 - mean) * (z_a + z_b) ** 2 / d**2,
-        "unpooled": own * (z_a + z_b) ** 2 / d**2,
-        "Fleiss": fleiss,
-        "Fleiss, continuity": fleiss / 4 * (1 + sqrt(1 + 4 / (fleiss * d))) ** 2,
+        "pooled": units_needed(p, 0.1, alpha, power),
+        "unpooled": units_needed(p, 0.1, alpha, power, "unpooled"),
+        "Fleiss": units_needed(p, 0.1, alpha, power, "fleiss"),
+        "Fleiss, continuity": units_needed(p, 0.1, alpha, power, "fleiss-corrected"),
         "Cohen's h": peer_power.NormalIndPower().solve_power(effect, alpha=alpha, power=power),
-        "arcsine": 2 * ((z_a + z_b) / effect) ** 2,
+        "arcsine": units_needed(p, 0.1, alpha, power, "arcsine"),
         "t": peer_power.TTestIndPower().solve_power(
             d / sqrt(mean * (1 - mean)), alpha=alpha, power=power
         ),
@@ -239,36 +242,27 @@ def test_given_a_design_when_planned_then_sizes_are_those_of_the_formulas() -> N
     assert total_sample_size(0.2, 0.1) == ceil(2 * sizes()["Fleiss"])
     theirs = peer.samplesize_proportions_2indep_onetail(0.02, 0.2, 0.8, ratio=1, alpha=0.05)
     assert theirs == pytest.approx(sizes()["Fleiss"], rel=1e-6)
+    for ratio, canary, total in ((9, 3574.42, 35_744), (19, 3381.11, 67_622)):
+        units = units_needed(0.2, 0.1, method="fleiss", ratio=ratio)
+        assert units == pytest.approx(canary, abs=0.005)
+        assert round(units * (1 + ratio)) == total
     for share, canary in ((0.1, 3574.42), (0.05, 3381.11)):
         assert total_sample_size(0.2, 0.1, treatment_share=share) * share == pytest.approx(
             canary, abs=0.1
         )
 
 
-def exact_power(units: int, p: float, q: float) -> float:
-    """Return how often the pooled test rejects, by the binomial distribution."""
-    counts: list[npt.NDArray[np.int64]] = []
-    for rate in (p, q):
-        some = np.arange(units + 1)
-        counts.append(some[stats.binom.pmf(some, units, rate) > 1e-17])
-    x, y = np.meshgrid(*counts, indexing="ij")
-    pooled = (x + y) / (2 * units)
-    z = (y - x) / units / np.sqrt(pooled * (1 - pooled) * 2 / units)
-    weights = np.outer(stats.binom.pmf(counts[0], units, p), stats.binom.pmf(counts[1], units, q))
-    return float(weights[np.abs(z) > Z].sum())
-
-
 @pytest.mark.parametrize(
-    ("units", "q", "power"),
-    [(6507, 0.22, 0.8000242348), (6510, 0.22, 0.8001094775), (6510, 0.2, 0.0499975776)],
+    ("units", "effect", "power"),
+    [(6507, 0.1, 0.8000242348), (6510, 0.1, 0.8001094775), (6510, 0.0, 0.0499975776)],
 )
 def test_given_the_planned_size_when_counted_exactly_then_the_power_is_the_promised_one(
-    units: int, q: float, power: float
+    units: int, effect: float, power: float
 ) -> None:
-    exact = exact_power(units, 0.2, q)
+    exact = exact_power_of_proportions(0.2, effect, units, units)
 
     assert exact == pytest.approx(power, abs=1e-10)
-    if q > 0.2:
+    if effect:
         assert power_of_proportions(0.2, 0.1, units, units) == pytest.approx(exact, abs=3e-4)
 
 

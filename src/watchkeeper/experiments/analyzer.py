@@ -167,7 +167,7 @@ class ABTestAnalyzer:
         Raises
         ------
         InvalidValueError
-            As `proportion_test`, or if the correction is unknown.
+            As `proportion_test`, if there is no treatment, or if the correction is unknown.
 
         Examples
         --------
@@ -176,6 +176,8 @@ class ABTestAnalyzer:
         >>> {name: round(test.adjusted_p_value, 4) for name, test in tests.items()}
         {'a': 0.0467, 'b': 0.1024, 'c': 0.5797}
         """
+        if not treatments:
+            raise InvalidValueError("treatments", {}, "at least one arm with successes and total")
         tests = {
             name: self.proportion_test(*control, *counts, alpha, interval=interval)
             for name, counts in treatments.items()

@@ -57,6 +57,7 @@ from watchkeeper.stats.non_inferiority import NonInferiorityTest, non_inferiorit
 from watchkeeper.stats.permutation import fisher_exact, total_variation_test
 from watchkeeper.stats.power import (
     days_needed,
+    exact_power_of_proportions,
     minimum_detectable_effect,
     power_of_proportions,
     sample_size_calculator,
@@ -123,6 +124,7 @@ __all__ = [
     "cuped_test",
     "days_needed",
     "exact_group_sequential_test",
+    "exact_power_of_proportions",
     "exact_repeated_p_value",
     "fisher_exact",
     "g_test",

@@ -5,13 +5,15 @@ that.
 """
 
 from math import copysign, exp, inf, log, sqrt
-from typing import Literal
+from typing import Literal, get_args
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats.intervals import normal_quantile, wilson
 from watchkeeper.stats.proportions import counted
 
 __all__ = [
+    "RelativeMethod",
+    "RiskRatioMethod",
     "agresti_caffo",
     "miettinen_nurminen",
     "newcombe",
@@ -20,6 +22,9 @@ __all__ = [
     "score",
     "wald",
 ]
+
+RelativeMethod = Literal["fieller", "delta"]
+RiskRatioMethod = Literal["log", "score"]
 
 
 def newcombe(
@@ -114,8 +119,7 @@ def agresti_caffo(
     (-0.006344, 0.047342)
     """
     a, m, b, n = counted(control_events, control_total, treatment_events, treatment_total)
-    low, high = _wald(a + 1, m + 2, b + 1, n + 2, confidence)
-    return max(-1.0, low), min(1.0, high)
+    return _wald(a + 1, m + 2, b + 1, n + 2, confidence)
 
 
 def miettinen_nurminen(
@@ -172,7 +176,7 @@ def relative_interval(
     treatment_total: int,
     confidence: float = 0.95,
     *,
-    method: Literal["fieller", "delta"] = "fieller",
+    method: RelativeMethod = "fieller",
 ) -> tuple[float, float]:
     """Return an interval of the relative difference.
 
@@ -189,7 +193,8 @@ def relative_interval(
     Raises
     ------
     InvalidValueError
-        As `newcombe`, or if the control's proportion cannot be told from 0.
+        As `newcombe`, if the control's proportion cannot be told from 0, or if the method is
+        unknown.
 
     References
     ----------
@@ -201,6 +206,7 @@ def relative_interval(
     >>> round(low, 6), round(high, 6)
     (-0.033844, 0.23723)
     """
+    _require_method(method, get_args(RelativeMethod))
     a, m, b, n = counted(control_events, control_total, treatment_events, treatment_total)
     squared = normal_quantile(confidence) ** 2
     p, q = a / m, b / n
@@ -224,7 +230,7 @@ def risk_ratio_interval(
     treatment_total: int,
     confidence: float = 0.95,
     *,
-    method: Literal["log", "score"] = "log",
+    method: RiskRatioMethod = "log",
 ) -> tuple[float, float]:
     """Return an interval of the ratio of the proportions, treatment over control.
 
@@ -239,7 +245,7 @@ def risk_ratio_interval(
     Raises
     ------
     InvalidValueError
-        As `newcombe`, or if an arm has no event, or neither.
+        As `newcombe`, if an arm has no event, or neither, or if the method is unknown.
 
     References
     ----------
@@ -252,6 +258,7 @@ def risk_ratio_interval(
     >>> round(low, 6), round(high, 6)
     (0.972582, 1.244111)
     """
+    _require_method(method, get_args(RiskRatioMethod))
     a, m, b, n = counted(control_events, control_total, treatment_events, treatment_total)
     if method == "score" and (a or b):
         return _score_of_ratio(a, m, b, n, normal_quantile(confidence))
@@ -265,7 +272,7 @@ def risk_ratio_interval(
 def _wald(a: float, m: float, b: float, n: float, confidence: float) -> tuple[float, float]:
     p, q = a / m, b / n
     half = normal_quantile(confidence) * sqrt(p * (1 - p) / m + q * (1 - q) / n)
-    return q - p - half, q - p + half
+    return max(-1.0, q - p - half), min(1.0, q - p + half)
 
 
 def score(a: float, m: float, b: float, n: float, delta: float) -> float:
@@ -280,6 +287,11 @@ def score(a: float, m: float, b: float, n: float, delta: float) -> float:
     if variance <= 0:
         return copysign(1e9, apart) if apart else 0.0
     return apart / sqrt(variance)
+
+
+def _require_method(method: str, known: tuple[str, ...]) -> None:
+    if method not in known:
+        raise InvalidValueError("method", method, f"one of {', '.join(known)}")
 
 
 def _score_of_ratio(a: float, m: float, b: float, n: float, quantile: float) -> tuple[float, float]:
