@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,8 @@ from scipy.stats import ks_2samp, kstwo
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats import ks_two_sample
-from watchkeeper.stats.ks import _one_sided
+from watchkeeper.stats.ks import _one_sided, ks_of_sample
+from watchkeeper.stats.sample import Sample
 
 tied = st.integers(-3, 3).map(float)
 samples = arrays(np.float64, st.integers(1, 60), elements=tied | st.floats(allow_nan=False))
@@ -97,3 +99,33 @@ def test_given_a_hundred_thousand_values_when_tested_then_it_is_scipys_test(kind
 
     assert test.statistic == expected.statistic
     assert test.p_value == pytest.approx(expected.pvalue, rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05])
+@pytest.mark.parametrize(
+    "kind", ["normal", "heavy", "ties", "spike", "far apart", "infinite", "one"]
+)
+def test_given_a_sample_that_is_not_sorted_when_counted_then_the_distance_is_scipys(
+    kind: str, shift: float
+) -> None:
+    rng = np.random.default_rng(7)
+
+    def drawn(size: int) -> npt.NDArray[np.float64]:
+        normal, coin = rng.normal(size=size), rng.random(size) < 0.3
+        return {
+            "normal": normal,
+            "heavy": rng.standard_cauchy(size),
+            "ties": np.round(normal, 1),
+            "spike": np.where(coin, 0.0, normal),
+            "far apart": np.where(coin, 1e-9 * normal, 1e9 + normal),
+            "infinite": np.where(coin, np.inf, normal),
+            "one": np.full(size, 2.0),
+        }[kind]
+
+    first, second = np.sort(drawn(90_000)), drawn(70_000) + shift
+
+    test = ks_of_sample(first, Sample(second))
+
+    theirs = ks_2samp(first, second, method="asymp")
+    assert test.statistic == pytest.approx(theirs.statistic, abs=1e-12)
+    assert test.p_value == pytest.approx(theirs.pvalue, rel=1e-9)

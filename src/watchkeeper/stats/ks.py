@@ -15,6 +15,7 @@ __all__ = [
     "asymptotic_p_value",
     "asymptotic_p_values",
     "distance_of_sorted",
+    "distance_to_sample",
     "ks_of_sample",
     "ks_of_sorted",
     "ks_two_sample",
@@ -68,8 +69,7 @@ def ks_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
             warnings.simplefilter("ignore", RuntimeWarning)
             test = ks_2samp(first, second)
         return TwoSampleTest(float(test.statistic), float(test.pvalue), float(test.statistic))
-    distance = distance_of_sorted(first, second)
-    return TwoSampleTest(distance, asymptotic_p_value(distance, len(first), len(second)), distance)
+    return _by_counting(first, Sample.of_sorted(second))
 
 
 def ks_of_sample(first: npt.NDArray[np.float64], second: Sample) -> TwoSampleTest:
@@ -78,13 +78,20 @@ def ks_of_sample(first: npt.NDArray[np.float64], second: Sample) -> TwoSampleTes
     Of a sample that is not at hand no more is asked than its ranks at the values of the first: the
     distribution function of the first changes there only, so the distance lies at one of them.
     """
-    if second.at_hand or max(len(first), len(second)) <= _EXACT_UP_TO:
+    if max(len(first), len(second)) <= _EXACT_UP_TO:
         return ks_of_sorted(first, second.values)
+    if second.at_hand:
+        return _by_counting(first, second)
     points, starts = np.unique(first, return_index=True)
     below = starts / len(first)
     upto = np.append(below[1:], 1.0)
     their_below, their_upto = (ranks / len(second) for ranks in second.ranks(points))
     distance = max(float(np.abs(upto - their_upto).max()), float(np.abs(below - their_below).max()))
+    return TwoSampleTest(distance, asymptotic_p_value(distance, len(first), len(second)), distance)
+
+
+def _by_counting(first: npt.NDArray[np.float64], second: Sample) -> TwoSampleTest:
+    distance = distance_to_sample(first, second)
     return TwoSampleTest(distance, asymptotic_p_value(distance, len(first), len(second)), distance)
 
 
@@ -146,25 +153,35 @@ def _stirling(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def distance_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    """Return the largest distance between the distribution functions of two sorted samples.
+    """Return the largest distance between the distribution functions of two sorted samples."""
+    return distance_to_sample(first, Sample.of_sorted(second))
+
+
+def distance_to_sample(first: npt.NDArray[np.float64], second: Sample) -> float:
+    """Return the largest distance between the distribution functions of two samples, one sorted.
 
     It lies at a value of one of them. The functions are compared at quantiles of the first; between
     two of these each can only grow, which bounds their distance there, and the few stretches whose
-    bound is above what was found are compared value by value. So it is exact, and costs little more
-    than sorting did.
+    bound is above what was found are compared value by value. So it is exact, and the second sample
+    is counted at the quantiles and sorted in these stretches only.
     """
     m, n = len(first), len(second)
     places = np.linspace(0, m - 1, min(m, _EDGES)).astype(np.intp)
     edges = np.unique(first[places])
     upto_m, below_m = (np.searchsorted(first, edges, side=side) for side in _SIDES)
-    upto_n, below_n = (np.searchsorted(second, edges, side=side) for side in _SIDES)
+    below_n, upto_n = second.ranks(edges)
     largest = max(float(np.abs(upto_m / m - upto_n / n).max()), float(below_n[0] / n))
     bounds = np.maximum(below_m[1:] / m - upto_n[:-1] / n, below_n[1:] / n - upto_m[:-1] / m)
-    for k in np.argsort(-bounds):
+    open_ones = np.flatnonzero(bounds > largest)
+    if not len(open_ones):
+        return largest
+    inside = second.covering(edges[open_ones], edges[open_ones + 1])
+    for k in open_ones[np.argsort(-bounds[open_ones])]:
         if bounds[k] <= largest:
             break
         ours = first[upto_m[k] : below_m[k + 1]]
-        theirs = second[upto_n[k] : below_n[k + 1]]
+        start = np.searchsorted(inside, edges[k], side="right")
+        theirs = inside[start : np.searchsorted(inside, edges[k + 1], side="left")]
         values = np.concatenate((ours, theirs))
         if values.size:
             of_m = (upto_m[k] + np.searchsorted(ours, values, side="right")) / m

@@ -77,6 +77,16 @@ class Sample:
             )
         return self._laid(points).ranks(points)
 
+    def covering(self, low: Floats, high: Floats) -> Floats:
+        """Return values, sorted, among them all that lie between a `low` and its `high`.
+
+        Parameters
+        ----------
+        low, high : numpy.ndarray of float, shape (k,)
+            Ends of stretches that do not overlap; points of which `ranks` has been asked.
+        """
+        return self.values if self._grid is None else self._grid.covering(low, high)
+
     def _laid(self, points: Floats) -> "_Grid":
         if self._grid is None:
             self._grid = _Grid.linear(self._given, points) or _Grid.floating(
@@ -173,6 +183,13 @@ class _Grid:
             left[alone] = self.below[cells] + np.where(value < points[alone], count, 0)
             right[alone] = self.below[cells] + np.where(value <= points[alone], count, 0)
         return left, right
+
+    def covering(self, low: Floats, high: Floats) -> Floats:
+        """Return, sorted, the values of all cells from those of `low` to those of `high`."""
+        opened = np.bincount(self.of(low), minlength=self.number + 1)
+        opened[1:] -= np.bincount(self.of(high), minlength=self.number)
+        looked_at = np.cumsum(opened)[:-1] > 0
+        return np.sort(self.values[np.flatnonzero(looked_at[self.cells])])
 
     @cached_property
     def _contents(self) -> tuple[Floats, npt.NDArray[np.bool_]]:
