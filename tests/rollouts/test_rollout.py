@@ -73,7 +73,7 @@ def test_given_any_events_when_they_happen_then_the_rollout_stays_one_of_its_pla
     for number, event in enumerate(events):
         before = rollout
         try:
-            rollout = rollout.moved(event, START + number * WINDOW)
+            rollout = rollout.moved(event, START + number * WINDOW, Hold.NO_DATA)
         except ConflictError:
             assert rollout is before
             continue
@@ -146,7 +146,8 @@ def test_given_too_little_when_decided_then_it_holds_and_never_passes_and_ends_a
     held = rollout.moved(Event.HOLD, START + WINDOW, Hold.NO_DATA)
     assert decided(held, counts, START + 2 * WINDOW).event is None
     late = decided(held, counts, START + timedelta(days=1))
-    assert late.event is Event.BREACH
+    assert late.event is Event.EXPIRE
+    assert held.moved(Event.EXPIRE, START + timedelta(days=1)).weight == 0.0
     assert late.reason.endswith("the deadline has passed")
     # Traffic comes back: the same window goes on and may pass.
     assert decided(held, seen((150, 1)), START + 3 * WINDOW).event is Event.STEP
@@ -186,7 +187,15 @@ def test_given_a_pause_when_it_is_resumed_then_the_window_begins_again() -> None
 
     assert decided(paused, seen((500, 3)), START + 5 * WINDOW).reason == "it is paused"
     assert decided(resumed, seen((500, 3)), START + 10 * WINDOW).event is None
+    away = paused.moved(Event.RESUME, START + timedelta(days=2))
+    due = START + timedelta(days=2) + WINDOW
+    assert decided(away, seen((60, 0)), due).hold is Hold.NO_DATA  # the deadline begins again
     assert paused.weight == 5.0
+
+
+def test_given_a_hold_without_a_cause_when_it_happens_then_it_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="why: one of no_data, inconclusive, approval"):
+        running().moved(Event.HOLD, START)
 
 
 def test_given_counts_when_judged_then_equality_is_well_and_figures_are_told() -> None:

@@ -73,6 +73,7 @@ class Rollout(Result):
     extensions : int
         Windows that the present step was given again.
     step_entered_at, window_started_at : datetime or None
+        After a pause, when it was resumed.
     ended_at : datetime or None
         When it was completed, rolled back or cancelled.
     number : int
@@ -117,6 +118,8 @@ class Rollout(Result):
         ------
         ConflictError
             If the event cannot happen in its state, or no step is left, or it is watched no more.
+        InvalidValueError
+            If it is held without a cause.
         """
         at = as_utc(at)
         state = after(self.state, event)
@@ -134,11 +137,14 @@ class Rollout(Result):
             changes |= {"step": self.step + 1, "extensions": 0}
             changes |= {"step_entered_at": at, "window_started_at": at}
         elif event is Event.HOLD:
+            if hold is None:
+                raise InvalidValueError("hold", hold, f"why: one of {', '.join(Hold)}")
             changes["hold"] = hold
             if hold is Hold.INCONCLUSIVE:
                 changes |= {"extensions": self.extensions + 1, "window_started_at": at}
         elif event is Event.RESUME:
-            changes["window_started_at"] = at  # what nobody watched does not count as healthy
+            # What nobody watched does not count as healthy, nor as waiting.
+            changes |= {"step_entered_at": at, "window_started_at": at}
         if state in {State.COMPLETED, State.ROLLED_BACK, State.CANCELLED}:
             changes["ended_at"] = at
         return replace(self, **changes)
@@ -206,7 +212,7 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
             f"only {seen.covered:,.0f} s of a window of {plan.window:,.0f} s had traffic"
         )
         if _since(rollout.step_entered_at, now) >= plan.deadline:
-            return found(Event.BREACH, f"{told}, and the deadline has passed")
+            return found(Event.EXPIRE, f"{told}, and the deadline has passed")
         return found(_anew(rollout, Hold.NO_DATA), told, Hold.NO_DATA)
     over = _of(judgements, Standing.OVER)
     if over and rollout.extensions < plan.extensions:

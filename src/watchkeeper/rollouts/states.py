@@ -48,6 +48,7 @@ class Event(StrEnum):
     PROMOTE = "promote"
     PROMOTED = "promoted"
     BREACH = "breach"
+    EXPIRE = "expire"
     ABORT = "abort"
     ROLLED_BACK = "rolled_back"
 
@@ -74,6 +75,7 @@ def _moves() -> dict[tuple[State, Event], State]:
     }
     for state in (at.RUNNING, at.HOLDING):
         moves[state, Event.PAUSE] = at.PAUSED
+        moves[state, Event.EXPIRE] = at.ROLLING_BACK
     for state in (at.RUNNING, at.HOLDING, at.PAUSED):
         moves[state, Event.PROMOTE] = at.PROMOTING
     for state in (at.RUNNING, at.HOLDING, at.PAUSED, at.PROMOTING):
