@@ -1,13 +1,15 @@
 """``watchkeeper quality``: are the answers still right? Exit code 1 when quality has dropped."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.events import Window
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import EventWindow, Window
 from watchkeeper.quality import ErrorSegment, Estimate, EstimateScore, LossEstimate, Segment
 
 if TYPE_CHECKING:
@@ -28,8 +30,13 @@ _REASONS = {
 @command(commands)
 def quality(
     cli: Invocation,
+    file: Annotated[
+        Path | None, typer.Argument(help="Predictions and outcomes: CSV, Parquet, Arrow, NDJSON.")
+    ] = None,
     *,
-    model: Annotated[str, typer.Option(help="Name of the model.")],
+    model: Annotated[
+        str | None, typer.Option(help="Name of the model; with FILE, for its baseline.")
+    ] = None,
     start: Annotated[str | None, typer.Option(help="First event time of the window.")] = None,
     end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
     model_version: Annotated[
@@ -38,28 +45,52 @@ def quality(
     segments: Annotated[
         str | None, typer.Option(help="Features, and tags as tag.NAME, to look at apart: A,B.")
     ] = None,
+    prediction: Annotated[str, typer.Option(help="Of FILE: the column of answers.")] = "prediction",
+    actual: Annotated[str, typer.Option(help="Of FILE: the column of outcomes.")] = "actual",
+    score: Annotated[
+        str | None, typer.Option(help="Of FILE: the column of probabilities, if there is one.")
+    ] = None,
+    task: Annotated[
+        Literal["binary", "multiclass", "regression"] | None,
+        typer.Option(help="In place of the task in the settings."),
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The positive class, in place of that in the settings.")
+    ] = None,
 ) -> int:
-    """Compare the predictions of a model with what came true, and with its baseline."""
+    """Compare predictions, a model's recorded ones or those in FILE, with what came true."""
+    from watchkeeper.cli.files import read_table
     from watchkeeper.control.findings import keep_quality
-    from watchkeeper.control.measurements import quality_of_window
+    from watchkeeper.control.measurements import baseline_of, quality_of_rows, quality_of_window
+    from watchkeeper.control.recorded import rows_of
 
-    policy = cli.app.settings.policy(model)
-    found = quality_of_window(
-        cli.app.events,
-        cli.app.registry,
-        model,
-        Window(
+    policy = cli.app.settings.policy(model or "")
+    how: dict[str, Any] = {
+        "task": task or policy.task,
+        "positive": policy.positive if positive is None else positive,
+        "alert_threshold": policy.quality.alert_threshold,
+        "min_samples": policy.quality.min_samples,
+        "segments": segments.split(",") if segments else (),
+    }
+    if file is not None:
+        if start or end or model_version:
+            raise InvalidValueError("--start, --end and --model-version", str(file), "no FILE")
+        given = rows_of(read_table(file), prediction=prediction, actual=actual, score=score)
+        baseline = {} if model is None else baseline_of(cli.app.registry, model)
+        read = EventWindow(model or file.name, Window(), given, {})
+        found = quality_of_rows(read, baseline, **how)
+    elif model is None:
+        raise InvalidValueError("FILE", None, "a file, or --model NAME for recorded predictions")
+    else:
+        window = Window(
             None if start is None else parse_timestamp(start, "--start"),
             None if end is None else parse_timestamp(end, "--end"),
-        ),
-        version=model_version,
-        task=policy.task,
-        positive=policy.positive,
-        alert_threshold=policy.quality.alert_threshold,
-        min_samples=policy.quality.min_samples,
-        segments=segments.split(",") if segments else (),
-    )
-    keep_quality(cli.app.findings, found, at=cli.app.clock())
+        )
+        app = cli.app
+        found = quality_of_window(
+            app.events, app.registry, model, window, version=model_version, **how
+        )
+        keep_quality(app.findings, found, at=app.clock())
     drop = found.drop
     held = {name: each for name, each in drop.drops.items() if each is not None}
     rows: list[tuple[object, ...]] = [
@@ -73,7 +104,7 @@ def quality(
     verdict = "quality has dropped" if drop.drift_detected else "no drop beyond the threshold"
     cli.show(
         found,
-        f"{model}: {found.predictions:,} predictions, {found.labelled:,} labelled "
+        f"{found.model}: {found.predictions:,} predictions, {found.labelled:,} labelled "
         f"({found.coverage:.1%})",
         table(["metric", "current", "worse than the baseline by %"], rows),
         *_apart(found.segments),

@@ -1,6 +1,6 @@
 """Measurements of recorded windows: read, let the pure parts compute, say what it was of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,8 +43,10 @@ from watchkeeper.results import Result
 __all__ = [
     "WindowDrift",
     "WindowQuality",
+    "baseline_of",
     "drift_of_window",
     "latest_accuracy",
+    "quality_of_rows",
     "quality_of_window",
 ]
 
@@ -228,8 +230,31 @@ def quality_of_window(
         If nothing is recorded of the model, or of one of these features or tags.
     """
     columns = ["timestamp", "tags", *LABELLED, *(FEATURE + name for name in segments)]
-    read = events.read(model, window, columns=None if task == "regression" else columns)
-    every = read.rows
+    return quality_of_rows(
+        events.read(model, window, columns=None if task == "regression" else columns),
+        baseline_of(registry, model, version),
+        version=version,
+        task=task,
+        positive=positive,
+        alert_threshold=alert_threshold,
+        min_samples=min_samples,
+        segments=segments,
+    )
+
+
+def quality_of_rows(
+    read: EventWindow,
+    baseline: Mapping[str, float],
+    *,
+    version: str | None = None,
+    task: str = "binary",
+    positive: object = 1,
+    alert_threshold: float = 0.05,
+    min_samples: int = 100,
+    segments: Sequence[str] = (),
+) -> WindowQuality:
+    """Return `quality_of_window` of rows that were read, with the metrics they are held against."""
+    model, window, every = read.model, read.window, read.rows
     for name in segments:
         every = every.append_column(_SEGMENT + name, segment_of(read.rows, name, model))
     rows = answered(every, version)
@@ -237,7 +262,6 @@ def quality_of_window(
     monitor = ModelPerformanceMonitor(
         max(labelled.num_rows, min_samples), alert_threshold, min_samples=min_samples, task=task
     )
-    baseline = _baseline(registry, model, version)
     monitor.set_baseline(**{name: baseline[name] for name in _HELD[task] if name in baseline})
     predicted, actual = (
         labels_of(labelled[each], task, positive) for each in ("prediction", "actual")
@@ -382,7 +406,10 @@ def _kept_reference(
     return kept, f"the training data of {model_id}"
 
 
-def _baseline(registry: ModelRegistry, model: str, version: str | None) -> dict[str, float]:
+def baseline_of(
+    registry: ModelRegistry, model: str, version: str | None = None
+) -> dict[str, float]:
+    """Return the metrics registered with a version, by default with that in production."""
     if version is not None:
         found = registry.find(model, version)
         return {} if found is None else found.metrics
@@ -406,6 +433,6 @@ def _metrics(
 def _median_delay(labelled: pa.Table) -> float | None:
     if not labelled.num_rows:
         return None
-    waited = pc.subtract(labelled["actual_timestamp"], labelled["timestamp"])
+    waited = pc.drop_null(pc.subtract(labelled["actual_timestamp"], labelled["timestamp"]))
     seconds = waited.cast(pa.int64()).to_numpy() / 1e6
-    return float(np.median(seconds))
+    return float(np.median(seconds)) if len(seconds) else None

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE
 
-__all__ = ["LABELLED", "answered", "labels_of", "scores_of", "segment_of"]
+__all__ = ["LABELLED", "answered", "labels_of", "rows_of", "scores_of", "segment_of"]
 
 LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
 """What is read of predictions to hold them against their outcomes, beside the time."""
@@ -26,6 +26,44 @@ def answered(rows: pa.Table, version: str | None) -> pa.Table:
     if version is not None:
         kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
     return rows.filter(kept)
+
+
+def rows_of(table: pa.Table, *, prediction: str, actual: str, score: str | None) -> pa.Table:
+    """Return a table of predictions and outcomes as rows of events; other columns are features.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    prediction, actual : str
+        Names of columns; null where an outcome is not known.
+    score : str or None
+        Probabilities of the positive class; None without any.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such column.
+    """
+    count = table.num_rows
+    named = {"prediction": prediction, "actual": actual}
+    if score is not None:
+        named["score"] = score
+    for column in named.values():
+        if column not in table.column_names:
+            raise NotFoundError("column", column, f"There are {', '.join(table.column_names)}.")
+    times = pa.nulls(count, pa.timestamp("us", "UTC"))
+    fixed = {
+        "model_version": pa.nulls(count, pa.string()),
+        "status": pa.array(["success"] * count),
+        "score": pa.nulls(count, pa.float64()),
+        "timestamp": times,
+        "actual_timestamp": times,
+        "tags": pa.nulls(count, pa.map_(pa.string(), pa.string())),
+    }
+    features = {
+        FEATURE + name: table[name] for name in table.column_names if name not in named.values()
+    }
+    return pa.table(fixed | {name: table[column] for name, column in named.items()} | features)
 
 
 def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
