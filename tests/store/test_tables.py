@@ -150,6 +150,45 @@ def test_given_a_damaged_log_when_opened_then_it_is_named_and_never_taken_for_an
     assert "backup" in caught.value.hint
 
 
+@pytest.mark.parametrize("log_is_there", [True, False])
+def test_given_a_first_commit_that_died_before_it_was_one_when_opened_then_the_table_is_empty(
+    tmp_path: Path, log_is_there: bool
+) -> None:
+    table = opened(tmp_path / "m")
+    table.append(rows("a"), {"j": 1})
+    (file,) = table.files
+    orphan = Path(file.path).read_bytes()
+    shutil.rmtree(table.path)
+    left = table.path / "day=2013-01-31" / "part.parquet"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(orphan)
+    if log_is_there:
+        (table.path / "_delta_log").mkdir()
+
+    again = opened(tmp_path / "m")
+    assert (again.version, again.files) == (-1, [])
+    again.append(rows("b"), {"j": 1})
+
+    assert ids(opened(tmp_path / "m")) == ["b"]
+
+
+def test_given_a_commit_between_two_looks_at_a_table_when_opened_then_it_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(tmp_path / "m").append(rows("a"), {"j": 1})
+    real = EventTable._entry
+
+    def committed_meanwhile(self: EventTable, version: int) -> Path:
+        monkeypatch.undo()  # once, after the log was read
+        opened(tmp_path / "m").append(rows("b"), {"j": 2})
+        return real(self, version)
+
+    monkeypatch.setattr(EventTable, "_entry", committed_meanwhile)
+
+    assert ids(opened(tmp_path / "m")) == ["a"]
+    assert ids(opened(tmp_path / "m")) == ["a", "b"]
+
+
 def entry(log: Path, version: int) -> Path:
     return log / f"{version:020d}.json"
 

@@ -59,10 +59,11 @@ def demo(
         url = run.server.url if serve else None
         tried = None if shown.tried is None else shown.tried.experiment
         where = _where_next(place, shown.months[-1].begins, url, tried)
-        cli.show(shown, *_told(shown, place), *where)
-        if serve:
-            with contextlib.suppress(KeyboardInterrupt):  # which is how it is meant to end
-                sys.stdout.flush()  # only now is it told that it is up, and may be interrupted
+        # A demo that serves is meant to end by an interrupt, from where it says that it is up.
+        with contextlib.suppress(*([KeyboardInterrupt] if serve else [])):
+            cli.show(shown, *_told(shown, place), *where)
+            sys.stdout.flush()
+            if serve:
                 run.server.process.wait()
                 run.server.require_alive()
 

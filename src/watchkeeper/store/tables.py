@@ -67,10 +67,11 @@ class EventTable:
         self._delta = self._open()
 
     def _open(self) -> DeltaTable | None:
-        if not (self.path / "_delta_log").is_dir():
-            if self.path.is_dir() and any(self.path.iterdir()):
+        committed = self._last_version()  # before the log, which others go on writing
+        if not any((self.path / "_delta_log").glob("*.json")):
+            if committed >= 0:
                 raise self._damaged("its log is missing while there are files in it")
-            return None
+            return None  # files without a log are of a first commit that is not there yet
         try:
             delta = DeltaTable(self.path)
         except (DeltaError, OSError, ValueError) as error:
@@ -80,10 +81,9 @@ class EventTable:
             entry = self._entry(number)
             if entry.exists() and not entry.stat().st_size:  # for Delta, a commit of nothing
                 raise self._damaged(f"its log entry {entry.name} is empty")
-        if version < self._last_version():
+        if version < committed:
             raise self._damaged(
-                f"its log ends at version {version} and version {self._last_version()} "
-                "was committed"
+                f"its log ends at version {version} and version {committed} was committed"
             )
         return delta
 
