@@ -5,7 +5,8 @@
 Each rollout is played with the default plan (eleven steps, windows of 30 minutes, a look every five
 minutes, at least 100 requests a step) and one limit of 5 %. Beside it the rule of thumb: a window
 passes when its own rate is within the limit, and the canary is taken back when it is not. At 200
-requests a window a step is extended up to 20 times, elsewhere twice. About four minutes.
+requests a window a step is extended up to 20 times, elsewhere twice. Then canaries beside a version
+in production whose rates drift with theirs. About ten minutes.
 """
 
 import sys
@@ -13,7 +14,17 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from watchkeeper.rollouts import Counts, Event, Limit, Plan, Rollout, Seen, decided
+from watchkeeper.rollouts import (
+    Counts,
+    Event,
+    Limit,
+    Plan,
+    Rollout,
+    Seen,
+    Standing,
+    decided,
+    judged,
+)
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 TICK, TICKS = timedelta(minutes=5), 6  # six looks a window
@@ -55,6 +66,33 @@ def by_thumb(plan: Plan, rate: float, traffic: int, rng: np.random.Generator) ->
     return True
 
 
+def blamed(plan: Plan, worse: float, traffic: int, rng: np.random.Generator) -> bool:
+    """Return whether evidence takes back a canary whose every rate is production's and `worse`.
+
+    The rate of both triples over the rollout, while the canary's share grows. Limits are judged at
+    each look; windows are passed whatever their own rate, so that only evidence can end it.
+    """
+    names = [limit.name for limit in plan.limits]
+    nothing = Counts(0, dict.fromkeys(names, 0))
+
+    def counted(requests: int, rate: float) -> Counts:
+        return Counts(requests, {name: int(rng.binomial(requests, rate)) for name in names})
+
+    own: list[Counts] = []
+    theirs: list[Counts] = []
+    for percent, rate in zip(plan.steps, np.linspace(0.01, 0.03, len(plan.steps)), strict=True):
+        own.append(nothing)
+        theirs.append(nothing)
+        for _ in range(TICKS):
+            given = int(rng.binomial(traffic // TICKS, percent / 100))
+            own[-1] += counted(given, rate + worse)
+            theirs[-1] += counted(traffic // TICKS - given, rate)
+            judgements = [judged(plan, limit, own, theirs) for limit in plan.limits]
+            if any(each.standing is Standing.BREACH for each in judgements):
+                return True
+    return False
+
+
 def main(rollouts: int) -> None:
     print(f"share of {rollouts:,} rollouts that complete: rule of thumb / Watchkeeper")
     print("rate   " + "".join(f"{traffic:>9,} a window" for traffic in TRAFFIC))
@@ -80,6 +118,21 @@ def main(rollouts: int) -> None:
             f"back, after {np.mean(taken):.2f} windows and {requests:.0f} requests on average, "
             f"{within:.1%} within two windows"
         )
+    for margin in (0.0, 0.01):
+        compared = tuple(
+            Limit(name=name, share=0.05, margin=margin) for name in ("errors", "latency")
+        )
+        for worse in (0.0, 0.02):
+            shares = []
+            for traffic in TRAFFIC:
+                rng = np.random.default_rng([traffic, round(worse * 100)])
+                plan = Plan(limits=compared)
+                taken_back = [blamed(plan, worse, traffic, rng) for _ in range(rollouts)]
+                shares.append(f"{np.mean(taken_back):.1%} at {traffic:,}")
+            print(
+                f"two limits with a margin of {margin:.0%}, canary {worse:.0%} worse than "
+                f"production: taken back by evidence {', '.join(shares)} requests a window"
+            )
 
 
 if __name__ == "__main__":

@@ -210,6 +210,89 @@ def test_given_counts_when_judged_then_equality_is_well_and_figures_are_told() -
     assert steps[0] + steps[0] == Counts(400, {"errors": 20, "latency": 22})
 
 
+COMPARED = Plan(limits=(Limit(name="errors", share=0.05, margin=0.01),))
+
+
+def test_given_a_canary_within_its_limit_when_worse_than_production_then_it_is_taken_back() -> None:
+    rollout = Rollout(name="june", model="flights", version="2", plan=COMPARED)
+    rollout = rollout.moved(Event.START, START)
+    canary, production = Counts(2_000, {"errors": 90}), Counts(38_000, {"errors": 190})
+
+    alone = decided(rollout, Seen((canary,), 300.0), START + WINDOW / 6)
+    beside = decided(rollout, Seen((canary,), 300.0, (production,)), START + WINDOW / 6)
+
+    assert alone.event is None
+    assert beside.event is Event.BREACH
+    assert beside.reason.startswith("errors: 4.50% (90 of 2,000), limit 5.00%; at least ")
+    assert beside.reason.endswith(
+        "more than of production at the same time, and 1.00% more are allowed"
+    )
+    (own,) = beside.judgements
+    assert own.comparison is not None
+    assert own.comparison.estimate == pytest.approx(0.04)
+    assert 0.01 < own.comparison.low < 0.04
+
+
+def test_given_a_rate_that_rises_for_both_when_the_share_grows_then_the_canary_is_not_blamed() -> (
+    None
+):
+    # Sums over both steps would say 3.82 % against 2.69 %: Simpson's paradox.
+    canary = (Counts(1_000, {"errors": 20}), Counts(10_000, {"errors": 400}))
+    production = (Counts(19_000, {"errors": 380}), Counts(10_000, {"errors": 400}))
+    (limit,) = COMPARED.limits
+
+    found = judged(COMPARED, limit, canary, production)
+
+    assert found.standing is Standing.WITHIN
+    assert found.comparison is not None
+    assert found.comparison.estimate == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "production", [(), (Counts(0, {"errors": 0}),)], ids=["unknown", "without requests"]
+)
+def test_given_no_production_to_compare_with_when_judged_then_the_limit_alone_counts(
+    production: tuple[Counts, ...],
+) -> None:
+    found = judged(COMPARED, COMPARED.limits[0], [Counts(200, {"errors": 8})], production)
+
+    assert (found.standing, found.comparison) == (Standing.WITHIN, None)
+    whole = Plan(steps=(100.0,), limits=COMPARED.limits)
+    both = [Counts(200, {"errors": 8})]
+    assert judged(whole, whole.limits[0], both, both).comparison is None
+
+
+def test_given_limits_with_margins_when_planned_then_they_share_the_error_rate() -> None:
+    assert Plan(limits=ERRORS).alpha_each == 0.05
+    assert COMPARED.alpha_each == 0.025
+    assert Plan().alpha_each == 0.0125
+
+
+def test_given_a_canary_like_production_when_played_then_it_is_hardly_ever_taken_back() -> None:
+    # Without any margin, which is the hardest; 100 rollouts with a look at every sixth of a window.
+    rng, wrong = np.random.default_rng(11), 0
+    limit = Limit(name="errors", share=0.05, margin=0.0)
+    plan = Plan(limits=(limit,))
+    for _ in range(100):
+        own: list[Counts] = []
+        theirs: list[Counts] = []
+        for percent, rate in zip(plan.steps, np.linspace(0.01, 0.04, 11), strict=True):
+            own.append(Counts(0, {"errors": 0}))
+            theirs.append(Counts(0, {"errors": 0}))
+            for _ in range(6):
+                n = int(rng.binomial(1_000, percent / 100))
+                own[-1] += Counts(n, {"errors": int(rng.binomial(n, rate))})
+                theirs[-1] += Counts(1_000 - n, {"errors": int(rng.binomial(1_000 - n, rate))})
+                found = judged(plan, limit, own, theirs)
+                if found.standing is Standing.BREACH:
+                    break
+            else:
+                continue
+            wrong += 1
+            break
+    assert wrong <= 5
+
+
 def test_given_wrong_counts_when_judged_then_the_error_says_what() -> None:
     plan = Plan(limits=ERRORS)
 
@@ -217,6 +300,10 @@ def test_given_wrong_counts_when_judged_then_the_error_says_what() -> None:
         Counts(2, {"errors": 3})
     with pytest.raises(InvalidValueError, match="also those of errors"):
         judged(plan, plan.limits[0], [Counts(2, {"slow": 1})])
+    with pytest.raises(InvalidValueError, match="production is 2; expected 1: one a step"):
+        judged(plan, plan.limits[0], [Counts(1, {"errors": 0})], [Counts(1, {"errors": 0})] * 2)
+    with pytest.raises(InvalidValueError, match="margin of limit errors is 1"):
+        Limit(name="errors", share=0.05, margin=1.0)
     with pytest.raises(InvalidValueError, match="counts of at least"):
         judged(plan, plan.limits[0], [])
     with pytest.raises(InvalidValueError, match="1: one a step"):

@@ -8,6 +8,7 @@ from typing import Self
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
 from watchkeeper.rollouts.plan import Limit, Plan
+from watchkeeper.stats import AnytimeTest, anytime_proportions
 from watchkeeper.stats.rate_limits import evidence_of_steps
 
 __all__ = ["Counts", "Judgement", "Standing", "judged"]
@@ -23,7 +24,7 @@ class Standing(StrEnum):
     """More is bad than it allows, which may be chance."""
 
     BREACH = "breach"
-    """More is bad than it allows, and that is no chance."""
+    """More is bad than it allows, or than of production and its margin, and that is no chance."""
 
     TOO_FEW = "too_few"
     """There are not enough requests to tell."""
@@ -31,7 +32,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts(Result):
-    """Requests that the canary was given in one step, and how many were bad, by limit.
+    """Requests that a version was given in one step, and how many were bad, by limit.
 
     Raises
     ------
@@ -67,6 +68,9 @@ class Judgement(Result):
     rate : float or None
     evidence : float
         Over all steps, against the rate being within the limit: an e-value.
+    comparison : AnytimeTest or None
+        With the version in production over the same time, step by step; None where the limit has no
+        margin or the two did not answer at the same time yet.
     standing : Standing
     reason : str
         A sentence with the figures.
@@ -77,38 +81,89 @@ class Judgement(Result):
     bad: int
     rate: float | None
     evidence: float
+    comparison: AnytimeTest | None
     standing: Standing
     reason: str
 
 
-def judged(plan: Plan, limit: Limit, steps: Sequence[Counts]) -> Judgement:
+def judged(
+    plan: Plan, limit: Limit, steps: Sequence[Counts], production: Sequence[Counts] = ()
+) -> Judgement:
     """Return what the counts of the steps so far say of a limit; the last one is the present one.
 
-    The error rate of the plan is shared by its limits (Bonferroni), and holds over all looks at all
-    steps together.
+    The error rate of the plan is shared by its limits and their comparisons with production
+    (Bonferroni), and holds over all looks at all steps together.
+
+    Parameters
+    ----------
+    plan : Plan
+    limit : Limit
+        One of the plan.
+    steps : sequence of Counts
+        Of the canary.
+    production : sequence of Counts
+        Of the version in production over the same time, one a step; without any, nothing is
+        compared.
 
     Raises
     ------
     InvalidValueError
-        If there is no step, or more than planned, or one does not count what the limit is of.
+        If there is no step, or more than planned, or one does not count what the limit is of; or
+        production was counted over another number of steps.
     """
     if not steps:
         raise InvalidValueError("steps", 0, "the counts of at least the present step")
-    for step in steps:
+    if production and len(production) != len(steps):
+        raise InvalidValueError("production", len(production), f"{len(steps)}: one a step")
+    for step in (*steps, *production):
         if limit.name not in step.bad:
             raise InvalidValueError("counts", sorted(step.bad), f"also those of {limit.name}")
     pairs = [(step.bad[limit.name], step.requests - step.bad[limit.name]) for step in steps]
     evidence = evidence_of_steps(pairs, len(plan.steps), limit.share)
+    comparison = _compared(plan, limit, steps, production)
+    beyond = evidence >= 1 / plan.alpha_each
+    worse = comparison is not None and comparison.low > (limit.margin or 0.0)
     bad, requests = steps[-1].bad[limit.name], steps[-1].requests
     rate = bad / requests if requests else None
-    enough = 1 / (plan.alpha / len(plan.limits))
     standing = Standing.TOO_FEW
-    if evidence >= enough:
+    if beyond or worse:
         standing = Standing.BREACH
     elif requests >= plan.min_samples:
         standing = Standing.WITHIN if bad <= limit.share * requests + 1e-9 else Standing.OVER
     reason = _reason(plan, limit, requests, bad, standing)
-    return Judgement(limit, requests, bad, rate, evidence, standing, reason)
+    if beyond:
+        reason += "; over all steps chance does not explain it"
+    if comparison is not None and worse:
+        reason += (
+            f"; at least {comparison.low:.2%} more than of production at the same time, and "
+            f"{limit.margin:.2%} more are allowed"
+        )
+    return Judgement(limit, requests, bad, rate, evidence, comparison, standing, reason)
+
+
+def _compared(
+    plan: Plan, limit: Limit, steps: Sequence[Counts], production: Sequence[Counts]
+) -> AnytimeTest | None:
+    """Return how the canary differs from production; steps that only one of them saw say nothing.
+
+    Steps are strata: the rate of both drifts over a rollout while the shares change, so that sums
+    over all steps would differ without any difference.
+    """
+    both = [
+        (theirs, own)
+        for percent, own, theirs in zip(plan.steps, steps, production, strict=False)
+        if percent < 100.0 and own.requests and theirs.requests
+    ]
+    if limit.margin is None or not both:
+        return None
+    return anytime_proportions(
+        [theirs.bad[limit.name] for theirs, _ in both],
+        [theirs.requests for theirs, _ in both],
+        [own.bad[limit.name] for _, own in both],
+        [own.requests for _, own in both],
+        plan.planned_information,
+        2 * plan.alpha_each,  # of the two sides only one is asked about
+    )
 
 
 def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: Standing) -> str:
@@ -120,6 +175,4 @@ def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: Standin
     figures = f"{what}: {bad / requests:.2%} ({bad:,} of {requests:,}), limit {limit.share:.2%}"
     if standing is Standing.TOO_FEW:
         return f"{figures}; at least {plan.min_samples:,} requests are needed"
-    if standing is Standing.BREACH:
-        return f"{figures}; over all steps chance does not explain it"
     return figures

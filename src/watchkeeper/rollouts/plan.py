@@ -26,16 +26,21 @@ class Limit(Result):
     share : float
     slower_than_ms : float or None
         Of a limit on latency: what counts as bad.
+    margin : float or None
+        How much larger the canary's share may be than that of the version in production over the
+        same time, as a difference of shares; None does not compare the two.
 
     Raises
     ------
     InvalidValueError
-        If the share is not between 0 and 1, or the milliseconds are not above 0.
+        If the share is not between 0 and 1, the milliseconds are not above 0, or the margin is not
+        from 0 to 1.
     """
 
     name: str
     share: float
     slower_than_ms: float | None = None
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "limit.name")
@@ -47,11 +52,15 @@ class Limit(Result):
             raise InvalidValueError(
                 f"the milliseconds of limit {self.name}", self.slower_than_ms, "a number above 0"
             )
+        if self.margin is not None and not 0.0 <= self.margin < 1.0:
+            raise InvalidValueError(
+                f"the margin of limit {self.name}", self.margin, "0 or more, and below 1"
+            )
 
 
 LIMITS = (
-    Limit(name="errors", share=0.05),
-    Limit(name="latency", share=0.05, slower_than_ms=2_000.0),
+    Limit(name="errors", share=0.05, margin=0.01),
+    Limit(name="latency", share=0.05, slower_than_ms=2_000.0, margin=0.01),
 )
 
 
@@ -136,6 +145,20 @@ class Plan(Result):
             seconds = getattr(self, name)
             if not (isfinite(seconds) and seconds >= least):
                 raise InvalidValueError(name, seconds, f"at least {least:g} seconds")
+
+    @property
+    def alpha_each(self) -> float:
+        """The part of `alpha` that each limit, and each comparison with production, has."""
+        return self.alpha / sum(1 if limit.margin is None else 2 for limit in self.limits)
+
+    @property
+    def planned_information(self) -> float:
+        """What steps of `min_samples` tell of the difference to production, at the least.
+
+        In the unit of `watchkeeper.stats.comparison_information`. The intervals of a comparison are
+        narrowest there; they hold at any other amount.
+        """
+        return self.min_samples * sum(1 - percent / 100 for percent in self.steps)
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Self:

@@ -28,10 +28,13 @@ class Seen(Result):
         Of each step so far, the present one last.
     covered : float
         Seconds of the present window in which there was traffic.
+    production : tuple of Counts
+        Of the version in production over the same time, one a step; empty where that is not known.
     """
 
     steps: tuple[Counts, ...]
     covered: float
+    production: tuple[Counts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,9 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     Evidence of a breach takes it back at once. A step is passed when its window is over, four
     fifths of it had traffic, there were enough requests, and no more was bad than each limit
     allows. More than that without evidence gives the step another window, and takes the rollout
-    back when no extension is left. Nothing counted holds it, and takes it back at the deadline; it
-    never passes.
+    back when no extension is left. A limit with a margin is also held against production over the
+    same time, where only evidence acts. Nothing counted holds it, and takes it back at the
+    deadline; it never passes.
 
     Parameters
     ----------
@@ -191,7 +195,7 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     plan = rollout.plan
     if len(seen.steps) != rollout.step + 1:
         raise InvalidValueError("seen.steps", len(seen.steps), f"{rollout.step + 1}: one a step")
-    judgements = tuple(judged(plan, limit, seen.steps) for limit in plan.limits)
+    judgements = tuple(judged(plan, limit, seen.steps, seen.production) for limit in plan.limits)
 
     def found(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
         return Decision(event, hold, reason, judgements)
