@@ -194,7 +194,7 @@ def test_given_a_pause_when_it_is_resumed_then_the_window_begins_again() -> None
 
 
 def test_given_a_hold_without_a_cause_when_it_happens_then_it_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="why: one of no_data, inconclusive, approval"):
+    with pytest.raises(InvalidValueError, match="why: one of no_data, inconclusive, srm, approval"):
         running().moved(Event.HOLD, START)
 
 
@@ -208,6 +208,37 @@ def test_given_counts_when_judged_then_equality_is_well_and_figures_are_told() -
     assert over.standing is Standing.OVER
     assert over.reason == "latency above 2000 ms: 5.50% (11 of 200), limit 5.00%"
     assert steps[0] + steps[0] == Counts(400, {"errors": 20, "latency": 22})
+
+
+def test_given_shares_that_are_not_the_plans_when_decided_then_it_holds_until_they_are() -> None:
+    rollout, due = running(), START + WINDOW
+    astray = Seen((Counts(900, {"errors": 9}),), 1_800.0, units=((900, 9_100),))
+
+    found = decided(rollout, astray, START + WINDOW / 2)
+    assert (found.event, found.hold) == (Event.HOLD, Hold.SRM)
+    assert found.reason.startswith("the canary has 900 of 10,000 units and was to have 500; ")
+    held = rollout.moved(Event.HOLD, due, found.hold)
+    assert decided(held, astray, due).event is None
+    right = Seen((Counts(500, {"errors": 5}),), 1_800.0, units=((500, 9_500),))
+    assert decided(held, right, due).event is Event.STEP
+    bad = Seen((Counts(900, {"errors": 300}),), 1_800.0, units=((900, 9_100),))
+    assert decided(held, bad, due).event is Event.BREACH  # which needs no comparison
+    with pytest.raises(InvalidValueError, match=r"seen.units is 2; expected 1: one a step"):
+        decided(rollout, Seen(right.steps, 1_800.0, units=((1, 9), (1, 9))), due)
+    whole = running(steps=(100.0,))
+    stray = Seen((Counts(500, {"errors": 5}),), 1_800.0, units=((500, 3),))  # still on their way
+    assert decided(whole, stray, due).event is Event.PROMOTE
+
+
+def test_given_a_plan_that_ends_below_all_traffic_when_it_is_well_then_a_person_promotes() -> None:
+    rollout = running(steps=(50.0,))
+
+    found = decided(rollout, seen((500, 3)), START + WINDOW)
+    assert (found.event, found.hold) == (Event.HOLD, Hold.APPROVAL)
+    assert found.reason.endswith("it waits for approval")
+    held = rollout.moved(Event.HOLD, START + WINDOW, found.hold)
+    assert decided(held, seen((900, 3)), START + 2 * WINDOW).event is None
+    assert held.moved(Event.PROMOTE, START + 2 * WINDOW).weight == 100.0
 
 
 COMPARED = Plan(limits=(Limit(name="errors", share=0.05, margin=0.01),))

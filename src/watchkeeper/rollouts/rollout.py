@@ -12,6 +12,7 @@ from watchkeeper.results import Result
 from watchkeeper.rollouts.judgement import Counts, Judgement, Standing, judged
 from watchkeeper.rollouts.plan import Plan
 from watchkeeper.rollouts.states import Event, Hold, State, after
+from watchkeeper.stats import sequential_sample_ratio
 
 __all__ = ["Decision", "Rollout", "Seen", "decided"]
 
@@ -30,11 +31,15 @@ class Seen(Result):
         Seconds of the present window in which there was traffic.
     production : tuple of Counts
         Of the version in production over the same time, one a step; empty where that is not known.
+    units : tuple of (int, int)
+        Units first seen in each step, of the canary and of production: by these the shares are
+        checked; empty where that is not known.
     """
 
     steps: tuple[Counts, ...]
     covered: float
     production: tuple[Counts, ...] = ()
+    units: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +182,9 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     fifths of it had traffic, there were enough requests, and no more was bad than each limit
     allows. More than that without evidence gives the step another window, and takes the rollout
     back when no extension is left. A limit with a margin is also held against production over the
-    same time, where only evidence acts. Nothing counted holds it, and takes it back at the
-    deadline; it never passes.
+    same time, where only evidence acts. Shares of units that are not those of the plan hold it: the
+    two versions are asked by different people then. Nothing counted holds it, and takes it back at
+    the deadline; it never passes. A plan that ends below 100 % waits for a person in the end.
 
     Parameters
     ----------
@@ -193,6 +199,8 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         If the counts are of another number of steps.
     """
     plan = rollout.plan
+    if seen.units and len(seen.units) != rollout.step + 1:
+        raise InvalidValueError("seen.units", len(seen.units), f"{rollout.step + 1}: one a step")
     if len(seen.steps) != rollout.step + 1:
         raise InvalidValueError("seen.steps", len(seen.steps), f"{rollout.step + 1}: one a step")
     judgements = tuple(judged(plan, limit, seen.steps, seen.production) for limit in plan.limits)
@@ -207,6 +215,9 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         return found(Event.BREACH, _told(breaches))
     if rollout.state not in {State.RUNNING, State.HOLDING}:
         return found(None, f"it is {rollout.state.value.replace('_', ' ')}")
+    strayed = _strayed(plan, seen.units)
+    if strayed:
+        return found(_anew(rollout, Hold.SRM), strayed, Hold.SRM)
     elapsed = _since(rollout.window_started_at, now)
     if elapsed < plan.window:
         return found(None, f"the window ends in {timedelta(seconds=round(plan.window - elapsed))}")
@@ -223,12 +234,29 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         return found(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
     if over:
         return found(Event.BREACH, f"{_told(over)}, after {plan.extensions} more windows")
-    if plan.approval and rollout.hold is not Hold.APPROVAL:
-        return found(Event.HOLD, f"{_told(judgements)}; it waits for approval", Hold.APPROVAL)
-    if plan.approval:
-        return found(None, "it waits for approval", Hold.APPROVAL)
     last = rollout.step + 1 == len(plan.steps)
+    if plan.approval or (last and plan.steps[-1] < 100.0):
+        told = f"{_told(judgements)}; it waits for approval"
+        return found(_anew(rollout, Hold.APPROVAL), told, Hold.APPROVAL)
     return found(Event.PROMOTE if last else Event.STEP, _told(judgements))
+
+
+def _strayed(plan: Plan, units: Sequence[tuple[int, int]]) -> str:
+    """Return what is wrong with the shares of the two versions; nothing if chance explains it."""
+    shared = [
+        (own, (percent, 100.0 - percent))
+        for percent, own in zip(plan.steps, units, strict=False)
+        if percent < 100.0
+    ]
+    if not shared:
+        return ""
+    check = sequential_sample_ratio([own for own, _ in shared], [share for _, share in shared])
+    if not check.mismatch:
+        return ""
+    return (
+        f"the canary has {check.observed[0]:,.0f} of {sum(check.observed):,.0f} units and was to "
+        f"have {check.expected[0]:,.0f}; chance does not explain it, so the two cannot be compared"
+    )
 
 
 def _anew(rollout: Rollout, hold: Hold) -> Event | None:

@@ -33,6 +33,8 @@ class Hold(StrEnum):
 
     NO_DATA = "no_data"
     INCONCLUSIVE = "inconclusive"
+    SRM = "srm"
+    """The two versions do not have the shares of units that they were given."""
     APPROVAL = "approval"
 
 
