@@ -53,7 +53,11 @@ def test_given_a_file_when_registered_promoted_and_taken_back_then_the_registry_
     assert models("register", "model.skops", "--name", "risk", "--version", "2")[0] == 0
     assert models("promote", "risk:1", "--reason", "first")[1] == "risk:1 is in production\n"
     assert models.json("promote", "risk:2")["status"] == "production"
+    assert models("rollback", "risk", "--dry-run")[1] == (
+        "risk:1 would take the place of risk:2; its files are as registered\n"
+    )
     assert models.json("rollback", "risk", "--reason", "worse")["model_id"] == "risk:1"
+    assert "is the first that was promoted" in models("rollback", "risk", "--dry-run")[2]
     assert models("archive", "risk:2")[0] == 0
 
     listed = models.json("list", "--name", "risk")["models"]

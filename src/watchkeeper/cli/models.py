@@ -105,8 +105,23 @@ def promote(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
 
 
 @command(commands)
-def rollback(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
+def rollback(
+    cli: Invocation,
+    name: Name,
+    *,
+    reason: Reason = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell which version it would be.")
+    ] = False,
+) -> None:
     """Put back what was in production before."""
+    if dry_run:
+        registry = cli.app.registry
+        earlier = registry.get(registry.check_rollback(name))
+        current = registry.get_production_model(name)
+        told = f"{earlier.model_id} would take the place of {current}; its files are as registered"
+        cli.show(earlier, told)
+        return
     restored = models.rollback(cli.app.registry, name, reason=reason, actor=actor())
     cli.show(restored, f"{restored.model_id} is in production again")
 

@@ -249,6 +249,18 @@ class ModelRegistry:
             model_name, self._verify, at=self._clock(), actor=actor, reason=reason
         ).model_id
 
+    def check_rollback(self, model_name: str) -> str:
+        """Return the model id that `rollback` would put back, and change nothing.
+
+        Raises
+        ------
+        NotFoundError, IntegrityError
+            Where `rollback` would.
+        """
+        earlier = self._repository.earlier(model_name)
+        self._verify(earlier)
+        return earlier.model_id
+
     def archive(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
         """Put a version aside; the one in production is refused with `ConflictError`."""
         self._repository.archive(model_id, at=self._clock(), actor=actor, reason=reason)

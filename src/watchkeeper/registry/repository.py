@@ -132,18 +132,7 @@ class Repository:
         Promotions form a stack: rolling back twice goes back two, and never forward.
         """
         with self._database.write() as connection:
-            current = self._current(connection, model_name)
-            if current is None:
-                raise NotFoundError("production version of model", model_name)
-            if current.former is None:
-                raise NotFoundError(
-                    "earlier production version of model",
-                    model_name,
-                    f"{current.model_id} is the first that was promoted. Promote another one.",
-                )
-            earlier = connection.execute(
-                sa.select(promotions).where(promotions.c.id == current.former)
-            ).one()
+            current, earlier = self._last_two(connection, model_name)
             version = self._get(connection, earlier.model_id)
             check(version)
             self._put_in_production(connection, version, current, at)
@@ -156,6 +145,12 @@ class Repository:
                 {"from": current.model_id},
             )  # fmt: skip
             return self._get(connection, version.model_id)
+
+    def earlier(self, model_name: str) -> ModelVersion:
+        """Return the version that `roll_back` would put in production."""
+        with self._database.read() as connection:
+            _, earlier = self._last_two(connection, model_name)
+            return self._get(connection, earlier.model_id)
 
     def archive(self, model_id: str, *, at: datetime, actor: str, reason: str) -> None:
         with self._database.write() as connection:
@@ -191,6 +186,20 @@ class Repository:
             promotions.c.model_name == model_name, promotions.c.current
         )
         return connection.execute(query).one_or_none()
+
+    def _last_two(self, connection: Connection, model_name: str) -> tuple[Row[Any], Row[Any]]:
+        """Return the promotion that holds and the one before it."""
+        current = self._current(connection, model_name)
+        if current is None:
+            raise NotFoundError("production version of model", model_name)
+        if current.former is None:
+            raise NotFoundError(
+                "earlier production version of model",
+                model_name,
+                f"{current.model_id} is the first that was promoted. Promote another one.",
+            )
+        query = sa.select(promotions).where(promotions.c.id == current.former)
+        return current, connection.execute(query).one()
 
     def _put_in_production(
         self, connection: Connection, version: ModelVersion, former: Row[Any] | None, at: datetime
