@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository
     from watchkeeper.registry import ModelRegistry
+    from watchkeeper.rollouts.repository import RolloutRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
 
 __all__ = ["App", "DataDirError"]
@@ -65,7 +66,7 @@ class App:
     clock : Clock
     registry : ModelRegistry
     control_database : ControlDatabase
-        The one that alerts, experiments and findings share.
+        The one that alerts, experiments, findings and rollouts share.
     events : EventStore
         Where events are read; an `EventLog` that can also compact.
     recorder : JournalRecorder
@@ -74,6 +75,7 @@ class App:
     alerts : AlertRepository
     experiments : ExperimentRepository
     findings : FindingRepository
+    rollouts : RolloutRepository
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -112,6 +114,12 @@ class App:
         from watchkeeper.findings import FindingRepository
 
         return FindingRepository(self.control_database)
+
+    @cached_property
+    def rollouts(self) -> "RolloutRepository":
+        from watchkeeper.rollouts.repository import RolloutRepository
+
+        return RolloutRepository(self.control_database)
 
     @cached_property
     def events(self) -> "EventStore":

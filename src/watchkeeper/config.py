@@ -137,6 +137,7 @@ class ServerSettings(_Section):
     predict_timeout: Positive = 30.0
     drain_delay: Seconds = 0.0
     drain_timeout: Seconds = 30.0
+    rollout_interval: Positive = 5.0
     clock: Literal["system", "events"] = "system"
 
 

@@ -194,7 +194,9 @@ def test_given_a_pause_when_it_is_resumed_then_the_window_begins_again() -> None
 
 
 def test_given_a_hold_without_a_cause_when_it_happens_then_it_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="why: one of no_data, inconclusive, srm, approval"):
+    with pytest.raises(
+        InvalidValueError, match="why: one of no_data, inconclusive, srm, analysis_error, approval"
+    ):
         running().moved(Event.HOLD, START)
 
 

@@ -1,14 +1,103 @@
-"""Rollouts: how long one takes, by its plan and the traffic that was recorded."""
+"""Rollouts: started, looked at, acted on by people, ended; each change with its reason."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 
-from watchkeeper.errors import ConflictError
+import pyarrow as pa
+
+from watchkeeper.errors import ConflictError, IntegrityError, NotFoundError
 from watchkeeper.events import EventLog, Window
+from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.registry import ModelRegistry, Status
 from watchkeeper.results import Result
-from watchkeeper.rollouts import Plan
+from watchkeeper.rollouts import Decision, Event, Hold, Plan, Rollout, Seen, State, decided
+from watchkeeper.rollouts.counting import COLUMNS, seen_of
 
-__all__ = ["Expected", "expected", "requests_an_hour"]
+__all__ = [
+    "Expected",
+    "Looked",
+    "Rollouts",
+    "act",
+    "blind",
+    "expected",
+    "look",
+    "requests_an_hour",
+    "start",
+    "view",
+]
+
+_ACTOR = "watchkeeper"
+_LEASE = 2  # windows for which a share holds without another look
+
+
+class Rollouts(Protocol):
+    """Where rollouts are kept."""
+
+    def add(self, document: Rollout, *, at: datetime, actor: str, reason: str) -> None:
+        """Keep a new one."""
+        ...
+
+    def get(self, name: str) -> Rollout:
+        """Return one."""
+        ...
+
+    def find(self, model: str | None = None, state: str | None = None) -> list[Rollout]:
+        """Return several, the newest first."""
+        ...
+
+    def save(
+        self,
+        before: Rollout,
+        after: Rollout,
+        *,
+        action: str,
+        at: datetime,
+        actor: str,
+        reason: str,
+        evidence: Mapping[str, Any],
+    ) -> None:
+        """Keep a change of one, or nothing if it is no longer as it was before."""
+        ...
+
+    def renew(self, name: str, until: datetime) -> None:
+        """Say until when one has been looked at."""
+        ...
+
+    def watched_until(self, name: str) -> datetime | None:
+        """Return until when one has been looked at."""
+        ...
+
+
+class Experiments(Protocol):
+    """What a rollout has to know of experiments."""
+
+    def find(self, model: str | None = None, state: str | None = None) -> list[Any]:
+        """Return those of a model in a state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(Result):
+    """What a look at a rollout has found.
+
+    Attributes
+    ----------
+    rollout : Rollout
+        As it is now.
+    decision : Decision or None
+        None where a change that was decided before was carried out.
+    seen : Seen or None
+        What it was decided by.
+    changed : bool
+        Whether it is another than before.
+    """
+
+    rollout: Rollout
+    decision: Decision | None
+    seen: Seen | None
+    changed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +149,233 @@ def requests_an_hour(events: EventLog, model: str, at: datetime, over: timedelta
             "Say what you expect with --requests-per-hour.",
         )
     return float(read.rows.num_rows / (over.total_seconds() / 3600))
+
+
+def start(
+    rollouts: Rollouts,
+    registry: ModelRegistry,
+    experiments: Experiments,
+    name: str,
+    model: str,
+    version: str,
+    plan: Plan,
+    *,
+    at: datetime,
+    actor: str = "",
+    reason: str = "",
+) -> Rollout:
+    """Give a version the first step of its traffic.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such version, it is archived, or nothing of the model is in production.
+    IntegrityError
+        If its files are not what was registered.
+    ConflictError
+        If it is in production already, another rollout or an experiment has the traffic of the
+        model, or there is a rollout of this name.
+    """
+    found = registry.find(model, version)
+    if found is None or found.status is Status.ARCHIVED:
+        known = ", ".join(each.version for each in registry.list_models(model_name=model))
+        raise NotFoundError(
+            "model version", f"{model}:{version}", f"It has {known or 'no versions'}."
+        )
+    production = registry.get_production_model(model)
+    if production is None:
+        raise NotFoundError(
+            "model in production", model, "A rollout needs one to compare with: promote it."
+        )
+    if production == found.model_id:
+        raise ConflictError(f"{production} is in production already", "Choose another version.")
+    for each in experiments.find(model, ExperimentState.RUNNING):
+        raise ConflictError(
+            f"the experiment {each.name} takes the traffic of {model}",
+            "Stop it first: of two changes at once nobody could tell which one did it.",
+        )
+    registry.verify(found.model_id)
+    former = [each for each in rollouts.find(model) if each.version == version]
+    draft = Rollout(
+        name=name,
+        model=model,
+        version=version,
+        plan=plan,
+        stable=registry.get(production).version,
+        retries=former[0].name if former else None,
+    )
+    begun = draft.moved(Event.START, at)
+    rollouts.add(begun, at=at, actor=actor, reason=reason)
+    rollouts.renew(name, at + _lease(plan))
+    return begun
+
+
+def act(
+    rollouts: Rollouts,
+    name: str,
+    event: Event,
+    *,
+    at: datetime,
+    actor: str = "",
+    reason: str = "",
+) -> Rollout:
+    """Let a person pause, resume, step on, promote or abort a rollout.
+
+    Raises
+    ------
+    ConflictError
+        If that cannot happen in its state.
+    """
+    before = rollouts.get(name)
+    after = before.moved(event, at)
+    rollouts.save(
+        before, after, action=event.value, at=at, actor=actor, reason=reason, evidence=after
+    )
+    return after
+
+
+def view(rollouts: Rollouts, events: EventLog, name: str, *, at: datetime) -> Looked:
+    """Return what the next look would decide, and change nothing."""
+    rollout = rollouts.get(name)
+    if rollout.started_at is None or not (rollout.active or rollout.watched(at)):
+        return Looked(rollout, None, None, changed=False)
+    seen = seen_of(rollout, _rows(events, rollout), at)
+    return Looked(rollout, decided(rollout, seen, at), seen, changed=False)
+
+
+def look(
+    rollouts: Rollouts,
+    events: EventLog,
+    registry: ModelRegistry,
+    name: str,
+    *,
+    at: datetime,
+    fault: str = "",
+) -> Looked:
+    """Decide what a rollout does next, keep it with its evidence, or carry out what was decided.
+
+    One change a look, so that the router hears of each before the next. A look that was cut off
+    anywhere is made again by the next one: what it decides is a function of what is stored.
+
+    Parameters
+    ----------
+    at : datetime
+    fault : str
+        Why its version cannot answer, where it cannot.
+
+    Raises
+    ------
+    ConflictError
+        If somebody else changed it meanwhile: nothing was changed then.
+    """
+    before = rollouts.get(name)
+    if before.state in {State.PROMOTING, State.ROLLING_BACK}:
+        return Looked(_carried_out(rollouts, registry, before, at), None, None, changed=True)
+    if not (before.active or before.watched(at)):
+        return Looked(before, None, None, changed=False)
+    seen: Seen | None = None
+    astray = _displaced(registry, before) or fault
+    if astray:
+        found = Decision(Event.BREACH, None, astray)
+    else:
+        seen = seen_of(before, _rows(events, before), at)
+        found = decided(before, seen, at)
+    _renew(rollouts, before, at)
+    if found.event is None:
+        return Looked(before, found, seen, changed=False)
+    after = before.moved(found.event, at, found.hold)
+    _save(rollouts, before, after, found.event, at, found.reason, {"decision": found, "seen": seen})
+    return Looked(after, found, seen, changed=True)
+
+
+def blind(rollouts: Rollouts, name: str, error: str, *, at: datetime) -> Rollout:
+    """Hold a rollout of which nothing can be read; that is neither passed nor failed."""
+    before = rollouts.get(name)
+    if before.state not in {State.RUNNING, State.HOLDING} or before.hold is Hold.ANALYSIS_ERROR:
+        return before
+    after = before.moved(Event.HOLD, at, Hold.ANALYSIS_ERROR)
+    _save(rollouts, before, after, Event.HOLD, at, error, {"error": error})
+    return after
+
+
+def _rows(events: EventLog, rollout: Rollout) -> Iterator[pa.Table]:
+    """Yield what was recorded of its model since it began, by what the predictions say."""
+    if rollout.started_at is None:
+        return
+    begin = rollout.started_at - timedelta(seconds=rollout.plan.window)  # callers' clocks differ
+    try:
+        for day in events.days(rollout.model, Window(begin, None), columns=COLUMNS):
+            yield day.rows
+    except NotFoundError:  # nobody has asked the model anything yet
+        return
+
+
+def _renew(rollouts: Rollouts, rollout: Rollout, at: datetime) -> None:
+    """Let the share hold for two windows more; not at every look, since each is a write."""
+    until = rollouts.watched_until(rollout.name)
+    lease = _lease(rollout.plan)
+    if until is None or not at + lease * 0.75 < until <= at + lease:
+        rollouts.renew(rollout.name, at + lease)
+
+
+def _lease(plan: Plan) -> timedelta:
+    return timedelta(seconds=_LEASE * plan.window)
+
+
+def _displaced(registry: ModelRegistry, rollout: Rollout) -> str:
+    """Return what is in production in place of the version that the rollout stands on."""
+    production = registry.get_production_model(rollout.model)
+    expected = rollout.version if rollout.state is State.COMPLETED else rollout.stable
+    if production == f"{rollout.model}:{expected}":
+        return ""
+    return f"{production or 'nothing'} is in production, which the rollout did not put there"
+
+
+def _carried_out(
+    rollouts: Rollouts, registry: ModelRegistry, before: Rollout, at: datetime
+) -> Rollout:
+    """Let the registry follow what was decided, as often as it takes."""
+    canary, stable = (f"{before.model}:{each}" for each in (before.version, before.stable))
+    production = registry.get_production_model(before.model)
+    event, reason = Event.ROLLED_BACK, f"{stable} answers everything"
+    why = f"rollout {before.name}"
+    if before.state is State.PROMOTING:
+        event, reason = Event.PROMOTED, f"{canary} is in production"
+        if production == stable:
+            try:
+                registry.promote_to_production(canary, reason=why, actor=_ACTOR)
+            except (IntegrityError, NotFoundError, ConflictError) as error:
+                event, reason = Event.BREACH, str(error)
+        elif production != canary:
+            event = Event.BREACH
+            reason = f"{production or 'nothing'} is in production, which the rollout did not do"
+    elif production == canary:
+        if registry.check_rollback(before.model) == stable:
+            registry.rollback(before.model, reason=why, actor=_ACTOR)
+        else:
+            registry.promote_to_production(stable, reason=why, actor=_ACTOR)
+    elif production != stable:
+        reason = f"{production or 'nothing'} is in production and stays there"
+    after = before.moved(event, at)
+    _save(rollouts, before, after, event, at, reason, {"production": production})
+    return after
+
+
+def _save(
+    rollouts: Rollouts,
+    before: Rollout,
+    after: Rollout,
+    event: Event,
+    at: datetime,
+    reason: str,
+    evidence: Mapping[str, Any],
+) -> None:
+    rollouts.save(
+        before,
+        after,
+        action=event.value,
+        at=at,
+        actor=_ACTOR,
+        reason=reason,
+        evidence={"rollout": after, **evidence},
+    )

@@ -111,6 +111,11 @@ class Plan(Result):
         Whether a person has to say yes before each step.
     watch : float
         Seconds for which the version is watched after it was promoted.
+    failover : bool
+        Whether production answers where the canary fails or hangs; it counts against the canary.
+    keep : bool
+        Whether the canary keeps its share when nobody has looked at it for two windows; otherwise
+        production answers until somebody does.
 
     Raises
     ------
@@ -127,6 +132,8 @@ class Plan(Result):
     deadline: float = 86_400.0
     approval: bool = False
     watch: float = 86_400.0
+    failover: bool = False
+    keep: bool = False
 
     def __post_init__(self) -> None:
         rising = all(a < b for a, b in pairwise(self.steps))

@@ -11,10 +11,13 @@ from watchkeeper.events import check_name
 from watchkeeper.results import Result
 from watchkeeper.rollouts.judgement import Counts, Judgement, Standing, judged
 from watchkeeper.rollouts.plan import Plan
-from watchkeeper.rollouts.states import Event, Hold, State, after
+from watchkeeper.rollouts.states import TERMINAL, Event, Hold, State, after
 from watchkeeper.stats import sequential_sample_ratio
 
-__all__ = ["Decision", "Rollout", "Seen", "decided"]
+__all__ = ["LABEL", "Decision", "Rollout", "Seen", "decided"]
+
+LABEL = "rollout:"
+"""What the labels of rollouts begin with; no experiment's name can."""
 
 _COVERED = 0.8  # of a window that has to have traffic
 
@@ -73,6 +76,10 @@ class Rollout(Result):
     name, model, version : str
         The version is the canary.
     plan : Plan
+    stable : str or None
+        The version in production that it is compared with, and that answers when it is taken back.
+    retries : str or None
+        The earlier rollout of this version that was taken back, whose evidence it does not inherit.
     state : State
     hold : Hold or None
         Why it holds.
@@ -82,6 +89,7 @@ class Rollout(Result):
         Windows that the present step was given again.
     step_entered_at, window_started_at : datetime or None
         After a pause, when it was resumed.
+    started_at : datetime or None
     ended_at : datetime or None
         When it was completed, rolled back or cancelled.
     number : int
@@ -97,12 +105,15 @@ class Rollout(Result):
     model: str
     version: str
     plan: Plan
+    stable: str | None = None
+    retries: str | None = None
     state: State = State.DRAFT
     hold: Hold | None = None
     step: int = 0
     extensions: int = 0
     step_entered_at: datetime | None = None
     window_started_at: datetime | None = None
+    started_at: datetime | None = None
     ended_at: datetime | None = None
     number: int = 0
 
@@ -119,6 +130,20 @@ class Rollout(Result):
             return self.plan.steps[self.step]
         return 100.0 if self.state in {State.PROMOTING, State.COMPLETED} else 0.0
 
+    @property
+    def active(self) -> bool:
+        """Whether it is under way: it begins, answers, or is being taken back."""
+        return self.state not in {State.DRAFT, State.SCHEDULED, State.COMPLETED} | TERMINAL
+
+    @property
+    def label(self) -> str:
+        """What the predictions of both versions are recorded with in the present step."""
+        return f"{LABEL}{self.name}/{self.step + 1}"
+
+    def watched(self, at: datetime) -> bool:
+        """Return whether it was promoted and can still be taken back."""
+        return self.state is State.COMPLETED and _since(self.ended_at, at) <= self.plan.watch
+
     def moved(self, event: Event, at: datetime, hold: Hold | None = None) -> Self:
         """Return it as it is after an event.
 
@@ -131,14 +156,14 @@ class Rollout(Result):
         """
         at = as_utc(at)
         state = after(self.state, event)
-        if self.state is State.COMPLETED and _since(self.ended_at, at) > self.plan.watch:
+        if self.state is State.COMPLETED and not self.watched(at):
             raise ConflictError(
                 f"the rollout {self.name} is over, and its watch as well",
                 "Roll the model back in the registry.",
             )
         changes: dict[str, Any] = {"state": state, "number": self.number + 1, "hold": None}
         if event is Event.START:
-            changes |= {"step_entered_at": at, "window_started_at": at}
+            changes |= {"step_entered_at": at, "window_started_at": at, "started_at": at}
         elif event is Event.STEP:
             if self.step + 1 == len(self.plan.steps):
                 raise ConflictError(f"the rollout {self.name} is at its last step", "Promote it.")
@@ -162,7 +187,7 @@ class Rollout(Result):
         """Return the rollout that `to_dict` described."""
         moments = {
             name: None if stored[name] is None else datetime.fromisoformat(stored[name])
-            for name in ("step_entered_at", "window_started_at", "ended_at")
+            for name in ("step_entered_at", "window_started_at", "started_at", "ended_at")
         }
         return cls(
             **{
@@ -208,10 +233,9 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     def found(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
         return Decision(event, hold, reason, judgements)
 
-    watched = rollout.state is State.COMPLETED and _since(rollout.ended_at, now) <= plan.watch
     breaches = _of(judgements, Standing.BREACH)
     alive = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING}
-    if breaches and (watched or rollout.state in alive):
+    if breaches and (rollout.watched(now) or rollout.state in alive):
         return found(Event.BREACH, _told(breaches))
     if rollout.state not in {State.RUNNING, State.HOLDING}:
         return found(None, f"it is {rollout.state.value.replace('_', ' ')}")

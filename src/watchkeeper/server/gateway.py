@@ -20,13 +20,22 @@ from watchkeeper import __version__
 from watchkeeper.app import App
 from watchkeeper.clock import ReplayClock
 from watchkeeper.errors import UnavailableError, WatchkeeperError
-from watchkeeper.registry import Runtime
+from watchkeeper.registry import ModelOutputError, Runtime
 from watchkeeper.server import mlflow, v2
-from watchkeeper.server.answers import Answer, UnauthorizedError, error_answer, status_of
+from watchkeeper.server.answers import (
+    Answer,
+    ModelFailedError,
+    ModelRefusedInputError,
+    ModelTimedOutError,
+    UnauthorizedError,
+    error_answer,
+    status_of,
+)
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
 from watchkeeper.server.measuring import Measuring
-from watchkeeper.server.predicting import Call, LiveVersion
-from watchkeeper.server.routing import PINNED, PRODUCTION, Router, RunningExperiments
+from watchkeeper.server.predicting import Answered, Call, LiveVersion
+from watchkeeper.server.rolling import Rolling
+from watchkeeper.server.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.exposition import shared_between_workers
 from watchkeeper.telemetry.tracing import RequestSpan, tracing_to
@@ -47,10 +56,13 @@ _OPEN = frozenset(
     }
 )  # fmt: skip
 
+_Taken = tuple[LiveVersion, Call]
+_CANNOT = (ModelFailedError, ModelTimedOutError, ModelRefusedInputError, ModelOutputError)
 _FOLLOW = 1.0  # seconds between two looks at the registry
+_REWEIGH = 0.25  # seconds between two looks at how rollouts share the traffic
 _WATCH = 0.1  # seconds between two looks for computations that hang
 _MEASURE = 1.0  # seconds between two looks at what is due to be measured
-_JOBS = ("registry", "landing", "accuracy", "drift")
+_JOBS = ("registry", "landing", "accuracy", "drift", "rollouts")
 
 
 class Gateway:
@@ -86,11 +98,18 @@ class Gateway:
         )
         self.draining = False
         self.landing_failures: tuple[str, ...] = ()
-        self.router = Router(app.registry, self._make_live, experiments or app.experiments)
+        self.router = Router(
+            app.registry,
+            self._make_live,
+            experiments or app.experiments,
+            app.rollouts,
+            app.clock,
+        )
         self._settings = app.settings.server
         self._keys = [_digest(key) for key in self._settings.api_keys]
         self._in_flight = 0
         self.measuring = Measuring(app, self.metrics, self.system)
+        self.rolling = Rolling(app, self.router, self.system, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
         from watchkeeper.server.api import make_api
@@ -103,7 +122,9 @@ class Gateway:
         self.app.recorder.on_dropped = self.system.dropped.inc
         await self.router.refresh()
         self._show_production()
-        for work in (self._follow, self._watch, self._land, self._measure):
+        for work in (
+            self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
+        ):  # fmt: skip
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
     async def stop(self) -> None:
@@ -133,7 +154,12 @@ class Gateway:
         self.system.waits(found.size, found.sealed, found.oldest)
         self._publish()
         return exposition(
-            self.metrics_registry, local=[self.metrics.metadata, self.metrics.experiment_traffic]
+            self.metrics_registry,
+            local=[
+                self.metrics.metadata,
+                self.metrics.experiment_traffic,
+                self.metrics.rollout_traffic,
+            ],
         )
 
     def saw(self, at: Any) -> None:
@@ -182,8 +208,10 @@ class Gateway:
                 )
                 call = call_of(live)
                 if version is None:
-                    live, call = self._routed(live, call, call_of)
-                answered = await self._predict(live, call, span)
+                    routed = self._routed(live, call, call_of)
+                    live, call, answered = await self._answered(*routed, span)
+                else:
+                    answered = await self._predict(live, call, span)
                 return v2.infer_answer(request, call, answered, live)
             except Exception as error:  # noqa: BLE001 - every caller gets an answer
                 return self._refuse(error, span, protocol=True)
@@ -203,8 +231,9 @@ class Gateway:
                     arrived=arrived,
                     max_rows=self._settings.max_rows,
                 )
-                live, call = self._routed(live, call_of(live), call_of)
-                return mlflow.scoring_answer(call, await self._predict(live, call, span))
+                routed = self._routed(live, call_of(live), call_of)
+                _, call, answered = await self._answered(*routed, span)
+                return mlflow.scoring_answer(call, answered)
             except Exception as error:  # noqa: BLE001 - every caller gets an answer
                 return self._refuse(error, span)
 
@@ -222,14 +251,33 @@ class Gateway:
 
     def _routed(
         self, live: LiveVersion, call: Call, call_of: Callable[[LiveVersion], Call]
-    ) -> tuple[LiveVersion, Call]:
-        """Return who answers a call, and the call as that version takes it."""
+    ) -> tuple[_Taken, _Taken | None]:
+        """Return who answers a call with the call as it takes it, and who does if that one cannot.
+
+        What a canary fails at is recorded as its own, and what production answers in its place as
+        neither's.
+        """
         route = self.router.route(live, call)
-        if route.experiment is None:
-            return live, call
-        if not route.live.takes_what(live):
-            call = call_of(route.live)
-        return route.live, call.answered_by(route.variant, route.experiment)
+        if route.experiment is None and route.live is live:
+            return (live, call), None
+
+        def taken(by: LiveVersion, variant: str) -> _Taken:
+            own = call if by.takes_what(live) else call_of(by)
+            return by, own.answered_by(variant, route.experiment)
+
+        instead = None if route.failover is None else taken(route.failover, FAILOVER)
+        return taken(route.live, route.variant), instead
+
+    async def _answered(
+        self, taken: _Taken, instead: _Taken | None, span: RequestSpan
+    ) -> tuple[LiveVersion, Call, Answered]:
+        """Return who answered, the call, and the answer."""
+        try:
+            return *taken, await self._predict(*taken, span)
+        except _CANNOT:
+            if instead is None:
+                raise
+            return *instead, await self._predict(*instead, span)
 
     async def _predict(self, live: LiveVersion, call: Call, span: RequestSpan) -> Any:
         if self._in_flight >= self._settings.max_in_flight:
@@ -282,6 +330,7 @@ class Gateway:
             {model: _about(live.runtime) for model, live in self.router.production.items()}
         )
         self.metrics.experiment_traffic.show(self.router.shares())
+        self.metrics.rollout_traffic.show(self.router.splits())
 
     def _publish(self) -> None:
         for live in self.router.live():
@@ -304,6 +353,20 @@ class Gateway:
         while True:
             await asyncio.sleep(_FOLLOW)
             await self.follow()
+
+    async def _reweigh(self) -> None:
+        """Let a canary that is taken back lose its traffic at once, whatever is being loaded."""
+        well = True
+        while True:
+            await asyncio.sleep(_REWEIGH)
+            try:
+                if await self.router.reweigh():
+                    self._show_production()
+                well = True
+            except Exception:
+                if well:  # four times a second is too often to say it again
+                    log.exception("the rollouts could not be read; shares hold until they expire")
+                well = False
 
     async def _watch(self) -> None:
         while True:
@@ -340,6 +403,12 @@ class Gateway:
             await asyncio.sleep(_MEASURE)
             if self._landing:  # of several processes the one that lands also measures
                 await self.measuring.look(self.router.production.values())
+
+    async def _roll(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.rollout_interval)
+            if self._landing:  # of several processes the one that lands also decides
+                await self.rolling.look()
 
 
 def _about(runtime: Runtime) -> dict[str, Any]:

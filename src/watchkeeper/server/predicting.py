@@ -53,8 +53,8 @@ class Call:
     forced_variant: str | None = None
     experiment: str | None = None
 
-    def answered_by(self, variant: str, experiment: str) -> "Call":
-        """Return the call as an arm of an experiment answers it."""
+    def answered_by(self, variant: str, experiment: str | None) -> "Call":
+        """Return the call as an arm of an experiment, or a side of a rollout, answers it."""
         return Call(
             self.rows,
             self.request_id,

@@ -1,9 +1,12 @@
 """Routing: which loaded version answers a request.
 
-The table of versions in production and of the arms of running experiments is built from the
-registry and the experiments and swapped whole, so that a request sees either the old table or the
-new one. A version is loaded and verified before it takes traffic; an experiment with an arm that
-cannot be loaded takes none, and the version in production answers.
+The table of versions in production, of the arms of running experiments and of canaries is built
+from the registry, the experiments and the rollouts and swapped whole, so that a request sees either
+the old table or the new one. A version is loaded and verified before it takes traffic; an
+experiment or a canary that cannot be loaded takes none, and the version in production answers.
+
+How a rollout shares the traffic is followed apart from that and waits for nothing that is loaded:
+taking a canary back has to reach the traffic at once.
 """
 
 import asyncio
@@ -11,9 +14,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import (
     ConflictError,
     InvalidValueError,
@@ -23,13 +28,14 @@ from watchkeeper.errors import (
 )
 from watchkeeper.experiments import Allocation
 from watchkeeper.registry import ModelRegistry, Runtime, Status
+from watchkeeper.rollouts.split import CANARY, Split
 from watchkeeper.server.predicting import Call, LiveVersion
 
-__all__ = ["PINNED", "PRODUCTION", "Router", "RunningExperiments"]
+__all__ = ["FAILOVER", "PINNED", "PRODUCTION", "Route", "Router", "RunningExperiments", "Splits"]
 
 log = logging.getLogger(__name__)
 
-PRODUCTION, PINNED = "production", "pinned"
+PRODUCTION, PINNED, FAILOVER = "production", "pinned", "failover"
 _UNLOADABLE = (WatchkeeperError, OSError, ImportError)
 _MOST_PINNED = 8  # versions outside production that stay loaded
 
@@ -46,6 +52,14 @@ class RunningExperiments(Protocol):
 
         The first that has an arm for a unit answers it; namespaces keep experiments apart.
         """
+        ...
+
+
+class Splits(Protocol):
+    """How rollouts share the traffic; the router asks again and again."""
+
+    def splits(self, at: datetime) -> Mapping[str, Split]:
+        """Return the split of each model that has one."""
         ...
 
 
@@ -71,6 +85,7 @@ class _Table:
 
     production: Mapping[str, LiveVersion]
     experiments: Mapping[str, tuple[_Experiment, ...]]
+    rolling: Mapping[str, LiveVersion]  # by model id, both versions of each rollout
 
     def live(self) -> list[LiveVersion]:
         """Return each loaded version once."""
@@ -80,16 +95,28 @@ class _Table:
             for experiment in experiments
             for live in experiment.arms.values()
         ]
-        return list({id(live): live for live in [*self.production.values(), *arms]}.values())
+        several = [*self.production.values(), *arms, *self.rolling.values()]
+        return list({id(live): live for live in several}.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who answers a call: `experiment` is None where none has an arm for its unit."""
+    """Who answers a call.
+
+    Attributes
+    ----------
+    live : LiveVersion
+    variant : str
+    experiment : str or None
+        What the call is recorded with; None where no experiment or rollout has its unit.
+    failover : LiveVersion or None
+        Who answers if `live` cannot.
+    """
 
     live: LiveVersion
     variant: str
     experiment: str | None
+    failover: LiveVersion | None = None
 
 
 class Router:
@@ -101,6 +128,8 @@ class Router:
     make_live : callable
         A loaded version to one that takes calls.
     experiments : RunningExperiments, optional
+    rollouts : Splits, optional
+    clock : Clock, optional
     """
 
     def __init__(
@@ -108,13 +137,19 @@ class Router:
         registry: ModelRegistry,
         make_live: Callable[[Runtime], LiveVersion],
         experiments: RunningExperiments | None = None,
+        rollouts: Splits | None = None,
+        clock: Clock = system_clock,
     ) -> None:
         self._registry, self._make_live = registry, make_live
-        self._experiments = experiments
-        self._table = _Table(MappingProxyType({}), MappingProxyType({}))
+        self._experiments, self._rollouts, self._clock = experiments, rollouts, clock
+        self._table = _Table(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+        self._splits: Mapping[str, Split] = MappingProxyType({})
+        self._over: frozenset[str] = frozenset()  # models whose split ends at the next refresh
+        self._asked = self._answered = 0  # how often the rollouts were asked, and the last answer
         self._pinned: OrderedDict[str, LiveVersion] = OrderedDict()
         self._faults: dict[str, str] = {}
         self._experiment_faults: dict[str, str] = {}
+        self._rollout_faults: dict[str, str] = {}
         self._generation = (-1, -1)
         self._loading = asyncio.Lock()
 
@@ -134,6 +169,24 @@ class Router:
         """What keeps experiments from taking traffic, as sentences; production answers instead."""
         running = [each for of in self._table.experiments.values() for each in of]
         return [*self._experiment_faults.values(), *(each.fault for each in running if each.fault)]
+
+    def rollout_fault(self, model: str) -> str:
+        """Return what keeps the canary of a model from answering; empty when nothing does."""
+        split = self._splits.get(model)
+        if split is None:
+            return ""
+        live = self._table.rolling.get(f"{model}:{split.canary}")
+        return self._rollout_faults.get(model, "") if live is None else live.fault
+
+    def splits(self) -> dict[tuple[str, str, str], float]:
+        """Return what percent of its model's units each version of a rollout answers."""
+        found = {}
+        for model, split in self._splits.items():
+            share = split.percent if split.holds(self._clock()) else 0.0
+            rollout = split.label.partition(":")[2].rpartition("/")[0]
+            found[model, rollout, CANARY] = share
+            found[model, rollout, PRODUCTION] = 100.0 - share
+        return found
 
     def shares(self) -> dict[tuple[str, str, str], float]:
         """Return what percent of its model's units each arm of an experiment is given."""
@@ -204,7 +257,19 @@ class Router:
             arm = allocation.assign(call.unit_id, known).arm
             if arm is not None and not experiment.fault:
                 return Route(experiment.arms[arm], arm, allocation.label)
-        return Route(live, PRODUCTION, None)
+        split = self._splits.get(live.runtime.model_name)
+        return Route(live, PRODUCTION, None) if split is None else self._shared(split, live, call)
+
+    def _shared(self, split: Split, live: LiveVersion, call: Call) -> Route:
+        """Return which of the two versions of a rollout answers a call."""
+        rolling = self._table.rolling
+        canary = rolling.get(f"{split.model}:{split.canary}")
+        stable = rolling.get(f"{split.model}:{split.stable}", live)
+        if not split.percent or canary is None or canary.fault or not split.holds(self._clock()):
+            return Route(stable, PRODUCTION, None)  # there is nothing to compare with
+        if not split.takes(call.unit_id):
+            return Route(stable, PRODUCTION, split.label)
+        return Route(canary, CANARY, split.label, stable if split.failover else None)
 
     async def version(self, model: str, version: str) -> LiveVersion:
         """Return one version of a model, loading it when nothing else needs it.
@@ -227,11 +292,35 @@ class Router:
             self._pinned.move_to_end(model_id)
             return self._pinned[model_id]
 
+    async def reweigh(self) -> bool:
+        """Follow how rollouts share the traffic, waiting for nothing; return whether that changed.
+
+        A version that is not loaded takes its share after the next `refresh`. What is over ends
+        there too, where the version that was put in production meanwhile takes its place.
+        """
+        if self._rollouts is None:
+            return False
+        self._asked += 1
+        asked = self._asked
+        found = await asyncio.to_thread(self._rollouts.splits, self._clock())
+        if asked < self._answered:
+            return False  # a later question was answered before this one
+        self._answered = asked
+        over = frozenset(self._splits.keys() - found.keys())
+        self._over = over
+        splits = {**{model: self._splits[model] for model in over}, **found}
+        changed = splits != self._splits
+        self._splits = MappingProxyType(splits)
+        return changed
+
     async def refresh(self) -> bool:
-        """Follow the registry and the experiments; return whether anything changed."""
+        """Follow registry, experiments and rollouts; return whether anything changed."""
+        await self.reweigh()
         generation = await asyncio.to_thread(self._generations)
-        known_faults = {**self._faults, **self._experiment_faults}
-        if generation == self._generation and not known_faults:
+        known_faults = {**self._faults, **self._experiment_faults, **self._rollout_faults}
+        rolled = {each for split in self._splits.values() for each in _versions_of(split)}
+        settled = not self._over and rolled == self._table.rolling.keys()
+        if generation == self._generation and settled and not known_faults:
             return False
         async with self._loading:
             wanted = await asyncio.to_thread(self._registry.production)
@@ -240,12 +329,25 @@ class Router:
             loaded = {live.runtime.model_id: live for live in before.live()}
             production, faults = await self._production(wanted, loaded)
             experiments, unplaced = await self._arms(running, production, loaded)
+            over = self._over
+            going_on = {m: each for m, each in self._splits.items() if m not in over}
+            rolling, rollout_faults = await self._rolling(going_on, loaded)
             experiment_faults = {**unreadable, **unplaced}
-            for name, fault in {**faults, **experiment_faults}.items():
+            for name, fault in {**faults, **experiment_faults, **rollout_faults}.items():
                 if known_faults.get(name) != fault:
                     log.error("%s", fault)
-            self._table = _Table(MappingProxyType(production), MappingProxyType(experiments))
+            self._table = _Table(
+                MappingProxyType(production),
+                MappingProxyType(experiments),
+                MappingProxyType(rolling),
+            )
+            over &= self._over  # another rollout may have begun meanwhile
+            self._splits = MappingProxyType(
+                {m: each for m, each in self._splits.items() if m not in over}
+            )
+            self._over -= over
             self._faults, self._experiment_faults = faults, experiment_faults
+            self._rollout_faults = rollout_faults
             self._generation = generation
             for live in before.production.values():
                 if live not in production.values():
@@ -318,6 +420,24 @@ class Router:
                     experiments[model] = (*experiments.get(model, ()), experiment)
         return experiments, faults
 
+    async def _rolling(
+        self, splits: Mapping[str, Split], loaded: dict[str, LiveVersion]
+    ) -> tuple[dict[str, LiveVersion], dict[str, str]]:
+        """Return both versions of each rollout, and what keeps any of them out, by model."""
+        rolling: dict[str, LiveVersion] = {}
+        faults: dict[str, str] = {}
+        for model, split in splits.items():
+            for model_id in _versions_of(split):
+                try:
+                    if model_id not in loaded:
+                        version = model_id.partition(":")[2]
+                        runtime = await asyncio.to_thread(self._open, model, version)
+                        loaded[model_id] = self._make_live(runtime)
+                    rolling[model_id] = loaded[model_id]
+                except _UNLOADABLE as error:
+                    faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
+        return rolling, faults
+
     def close(self) -> None:
         """Let every version end after what waits."""
         for live in self.live():
@@ -333,6 +453,10 @@ class Router:
                 f"It has {', '.join(v.version for v in known) or 'no versions'}.",
             )
         return self._registry.open_runtime(found.model_id)
+
+
+def _versions_of(split: Split) -> tuple[str, str]:
+    return f"{split.model}:{split.canary}", f"{split.model}:{split.stable}"
 
 
 def _of_control(model: str, production: Mapping[str, LiveVersion]) -> LiveVersion:

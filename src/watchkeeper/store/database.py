@@ -30,9 +30,10 @@ __all__ = [
     "model_versions",
     "note",
     "promotions",
+    "rollouts",
 ]
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -155,6 +156,25 @@ experiments = sa.Table(
     sa.Column("model", sa.Text, nullable=False, index=True),
     sa.Column("state", sa.Text, nullable=False, index=True),
     sa.Column("document", sa.JSON, nullable=False),
+)
+
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("model", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("watched_until", _UtcTime, nullable=True),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+sa.Index(
+    "ix_one_active_rollout_a_model",
+    rollouts.c.model,
+    unique=True,
+    sqlite_where=sa.text("active"),
+    postgresql_where=sa.text("active"),
 )
 
 

@@ -152,7 +152,16 @@ class ModelMetrics:
                 "model_drift_timestamp_seconds", "When drift was last checked", ("model",)
             )
             self.metadata = Metadata(registry)
-            self.experiment_traffic = ExperimentTraffic(registry)
+            self.experiment_traffic = TrafficShares(
+                registry,
+                "experiment",
+                "Percent of a model's units that an arm of a running experiment is given",
+            )
+            self.rollout_traffic = TrafficShares(
+                registry,
+                "rollout",
+                "Percent of a model's units that a version in a rollout answers",
+            )
         except ValueError as error:
             raise ConflictError(
                 f"the registry of metrics has one of these names already: {error}",
@@ -320,23 +329,24 @@ class Metadata(Collector):
         yield family
 
 
-class ExperimentTraffic(Collector):
-    """What share of a model's units each arm of a running experiment gets."""
+class TrafficShares(Collector):
+    """What share of a model's units each variant gets: ``model_KIND_traffic_percentage``."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, kind: str, told: str) -> None:
+        self._kind, self._told = kind, told
         self._shares: Mapping[tuple[str, str, str], float] = {}
         registry.register(self)
 
     def show(self, shares: Mapping[tuple[str, str, str], float]) -> None:
-        """Show these percentages by model, experiment and arm, and no others."""
+        """Show these percentages by model, experiment or rollout, and variant, and no others."""
         self._shares = dict(shares)
 
     def collect(self) -> Iterable[Metric]:
         """Yield the family."""
         family = GaugeMetricFamily(
-            "model_experiment_traffic_percentage",
-            "Percent of a model's units that an arm of a running experiment is given",
-            labels=("model", "experiment", "variant"),
+            f"model_{self._kind}_traffic_percentage",
+            self._told,
+            labels=("model", self._kind, "variant"),
         )
         for labels, share in sorted(self._shares.items()):
             family.add_metric(labels, share)

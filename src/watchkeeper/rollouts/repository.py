@@ -1,0 +1,104 @@
+"""Rollouts in the control database: the only part of them that touches the store."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from watchkeeper.clock import as_utc
+from watchkeeper.errors import ConflictError
+from watchkeeper.rollouts.rollout import Rollout
+from watchkeeper.rollouts.split import Split, split_of
+from watchkeeper.rollouts.states import State
+from watchkeeper.store.database import ControlDatabase, model_versions, rollouts
+from watchkeeper.store.documents import Documents
+
+__all__ = ["RolloutRepository"]
+
+_columns = rollouts.c
+
+
+class RolloutRepository(Documents[Rollout]):
+    """The rollouts that were ever started.
+
+    Parameters
+    ----------
+    database : ControlDatabase
+        Whoever opened it closes it.
+    """
+
+    def __init__(self, database: ControlDatabase) -> None:
+        super().__init__(database, rollouts, "rollout", Rollout.from_dict)
+
+    def latest(self, at: datetime) -> list[Rollout]:
+        """Return the newest rollout of each model, of those under way or watched."""
+        return [each for each, _ in self._latest(at) if each.state is not State.ROLLED_BACK]
+
+    def splits(self, at: datetime) -> Mapping[str, Split]:
+        """Return how the requests of each model with a rollout are shared.
+
+        What a person puts in production beside a rollout holds at once: it shares nothing then.
+        """
+        latest = self._latest(at)
+        if not latest:
+            return {}
+        production = self._in_production()
+        found = (split_of(rollout, until) for rollout, until in latest)
+        return {
+            split.model: split
+            for split in found
+            if split is not None and production.get(split.model) in split.stands_on
+        }
+
+    def renew(self, name: str, until: datetime) -> None:
+        """Say until when a rollout has been looked at; this is no change of it."""
+        with self._database.write() as connection:
+            change = rollouts.update().where(_columns.name == name)
+            connection.execute(change.values(watched_until=until))
+
+    def watched_until(self, name: str) -> datetime | None:
+        """Return until when a rollout has been looked at."""
+        query = sa.select(_columns.watched_until).where(_columns.name == name)
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(query).scalar()
+        return found
+
+    def _latest(self, at: datetime) -> list[tuple[Rollout, datetime | None]]:
+        started = _columns.state.not_in([each.value for each in _NEVER_STARTED])
+        newest = sa.select(sa.func.max(_columns.id)).where(started).group_by(_columns.model)
+        query = sa.select(_columns.document, _columns.watched_until).where(_columns.id.in_(newest))
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        found = [(Rollout.from_dict(row.document), row.watched_until) for row in rows]
+        return [each for each in found if _matters(each[0], at)]
+
+    def _in_production(self) -> dict[str, str]:
+        """Return the version in production by model."""
+        known = model_versions.c
+        query = sa.select(known.model_name, known.version).where(known.status == "production")
+        with self._database.read() as connection:
+            return {row.model_name: row.version for row in connection.execute(query)}
+
+    def _stored(self, document: Rollout) -> dict[str, Any]:
+        return {**super()._stored(document), "active": document.active}
+
+    def _refused(self, document: Rollout) -> ConflictError:
+        under_way = [each for each in self.find(document.model) if each.active]
+        if under_way and under_way[0].name != document.name:
+            return ConflictError(
+                f"the rollout {under_way[0].name} of {document.model} is under way",
+                "Abort it first, or wait for its end.",
+            )
+        return super()._refused(document)
+
+
+def _matters(rollout: Rollout, at: datetime) -> bool:
+    """Return whether requests are answered by it: after its end until every router has heard."""
+    if rollout.state is State.ROLLED_BACK and rollout.ended_at is not None:
+        return as_utc(at) - rollout.ended_at < _HEARD
+    return rollout.active or rollout.watched(at)
+
+
+_HEARD = timedelta(minutes=1)
+_NEVER_STARTED = (State.DRAFT, State.SCHEDULED, State.CANCELLED)

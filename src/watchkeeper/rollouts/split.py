@@ -1,0 +1,97 @@
+"""Who is answered by the canary: a part of the units that only grows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from watchkeeper.experiments.hashing import hash_of, prefix_of
+from watchkeeper.results import Result
+from watchkeeper.rollouts.rollout import Rollout
+from watchkeeper.rollouts.states import State
+
+__all__ = ["CANARY", "Split", "split_of"]
+
+CANARY = "canary"
+"""The variant of predictions by the new version; those by the other one are of production."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Result):
+    """How the requests of a model are shared while a rollout has them.
+
+    Attributes
+    ----------
+    model, canary, stable : str
+        The model, and the two versions.
+    percent : float
+        Of the units that the canary answers. A unit keeps its side while this grows.
+    label : str
+        What the predictions of both are recorded with.
+    prefix : bytes
+        What is hashed before a unit.
+    until : datetime or None
+        When the share is over unless somebody looks at the rollout; None where it holds for good.
+    failover : bool
+        Whether the other version answers what the canary cannot.
+    stands_on : tuple of str
+        Versions of which one is in production, as long as nobody else puts another one there.
+
+    Examples
+    --------
+    >>> from watchkeeper.rollouts import Event, Plan
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2026, 3, 1, tzinfo=UTC)
+    >>> rollout = Rollout(name="june", model="late", version="2", stable="1", plan=Plan())
+    >>> split = split_of(rollout.moved(Event.START, at), None)
+    >>> split.label, sum(split.takes(f"user-{n}") for n in range(10_000))
+    ('rollout:june/1', 510)
+    """
+
+    model: str
+    canary: str
+    stable: str
+    percent: float
+    label: str
+    prefix: bytes
+    until: datetime | None
+    failover: bool
+    stands_on: tuple[str, ...]
+
+    def takes(self, unit: str) -> bool:
+        """Return whether the canary answers a unit."""
+        return hash_of(self.prefix, unit) < self.percent / 100 * 2**64
+
+    def holds(self, at: datetime) -> bool:
+        """Return whether the share holds at a time."""
+        return self.until is None or at < self.until
+
+
+def split_of(rollout: Rollout, until: datetime | None) -> Split | None:
+    """Return how a rollout shares the requests of its model; None where it has none of them.
+
+    Parameters
+    ----------
+    rollout : Rollout
+    until : datetime or None
+        When somebody has to have looked at it again.
+    """
+    sharing = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.COMPLETED}
+    ending = {State.ROLLING_BACK, State.ROLLED_BACK}
+    if rollout.stable is None or rollout.state not in sharing | ending:
+        return None
+    promoted = {
+        State.PROMOTING: (rollout.stable, rollout.version),
+        State.COMPLETED: (rollout.version,),
+        State.ROLLING_BACK: (rollout.stable, rollout.version),
+    }
+    waits = rollout.state in {State.RUNNING, State.HOLDING, State.PAUSED} and not rollout.plan.keep
+    return Split(
+        model=rollout.model,
+        canary=rollout.version,
+        stable=rollout.stable,
+        percent=rollout.weight,
+        label=rollout.label,
+        prefix=prefix_of(rollout.name, "rollout"),
+        until=until if waits else None,
+        failover=rollout.plan.failover,
+        stands_on=promoted.get(rollout.state, (rollout.stable,)),
+    )

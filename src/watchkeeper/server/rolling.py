@@ -1,0 +1,113 @@
+"""The control loop of rollouts: it looks, decides, and lets the traffic follow."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from watchkeeper.app import App
+from watchkeeper.control import rollouts
+from watchkeeper.errors import ConflictError
+from watchkeeper.rollouts import Rollout, State
+from watchkeeper.server.routing import Router
+from watchkeeper.telemetry import SystemMetrics
+
+__all__ = ["Rolling"]
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 4  # looks in a row that may fail before a rollout is held
+_REST = 10.0  # times as long as a look took, nobody looks again: it must not take a core
+_MOST_CHANGES = 3  # of one rollout at once: a promotion, or a breach, and what follows from it
+
+
+class Rolling:
+    """Looks at the rollouts that are under way.
+
+    Parameters
+    ----------
+    app : App
+    router : Router
+    system : SystemMetrics
+    follow : callable
+        Lets this server follow the registry.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        router: Router,
+        system: SystemMetrics,
+        follow: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._app, self._router, self._system, self._follow = app, router, system, follow
+        self._failures: dict[str, int] = {}
+        self._rests_until: dict[str, float] = {}
+
+    async def look(self) -> None:
+        """Look at each rollout, and let the traffic follow what was decided."""
+        try:
+            under_way = await asyncio.to_thread(self._app.rollouts.latest, self._app.clock())
+            for rollout in under_way:
+                await self._look_at(rollout)
+        except Exception:
+            self._system.ended("rollouts", well=False)
+            log.exception("the rollouts could not be looked at; shares hold until they expire")
+        else:
+            self._system.ended("rollouts", well=not self._failures)
+
+    async def _look_at(self, rollout: Rollout) -> None:
+        if time.monotonic() < self._rests_until.get(rollout.name, 0.0):
+            return
+        for _ in range(_MOST_CHANGES):
+            began = time.monotonic()
+            try:
+                found = await asyncio.to_thread(self._decide, rollout)
+            except ConflictError as error:  # a person, or another process, was faster
+                log.info("rollout %s: %s", rollout.name, error)
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing was decided
+                await self._failed(rollout, error)
+                return
+            finally:
+                took = time.monotonic() - began
+                self._rests_until[rollout.name] = time.monotonic() + _REST * took
+            self._failures.pop(rollout.name, None)
+            if not found.changed:
+                return
+            if found.decision is not None:
+                log.warning(
+                    "rollout %s: %s, %s",
+                    rollout.name,
+                    found.rollout.state.value.replace("_", " "),
+                    found.decision.reason,
+                )
+            await self._router.reweigh()  # the traffic first, the registry after it
+            if found.rollout.state not in {State.PROMOTING, State.ROLLING_BACK}:
+                await self._follow()
+                return
+
+    def _decide(self, rollout: Rollout) -> rollouts.Looked:
+        return rollouts.look(
+            self._app.rollouts,
+            self._app.events,
+            self._app.registry,
+            rollout.name,
+            at=self._app.clock(),
+            fault=self._router.rollout_fault(rollout.model),
+        )
+
+    async def _failed(self, rollout: Rollout, error: Exception) -> None:
+        """Try again later, each time later; hold the rollout after some failures in a row."""
+        failures = self._failures[rollout.name] = self._failures.get(rollout.name, 0) + 1
+        wait = self._app.settings.server.rollout_interval * 2 ** min(failures, 6)
+        self._rests_until[rollout.name] = time.monotonic() + wait
+        log.error("rollout %s cannot be looked at: %s", rollout.name, error, exc_info=error)
+        if failures > _PATIENCE:
+            await asyncio.to_thread(
+                rollouts.blind,
+                self._app.rollouts,
+                rollout.name,
+                f"{failures} looks in a row failed: {error}",
+                at=self._app.clock(),
+            )

@@ -1,0 +1,195 @@
+"""Documents in the control database: named things whose every change has its reason."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import sqlalchemy as sa
+
+from watchkeeper.errors import ConflictError, NotFoundError
+from watchkeeper.results import strict_json
+from watchkeeper.store.database import ControlDatabase, audit, note
+
+__all__ = ["Document", "Documents"]
+
+
+class Document(Protocol):
+    """What is kept: it describes itself, and is what it was when it is read from that."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which no other has."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model that it is of."""
+        ...
+
+    @property
+    def state(self) -> Any:
+        """Where it is; an enumeration of words."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `from_dict` reads."""
+        ...
+
+    @classmethod
+    def from_dict(cls, stored: Any, /) -> Self:
+        """Return what `to_dict` described."""
+        ...
+
+
+T = TypeVar("T", bound=Document)
+
+
+class Documents(Generic[T]):
+    """The documents of one kind that were ever added.
+
+    Parameters
+    ----------
+    database : ControlDatabase
+        Whoever opened it closes it.
+    table : sqlalchemy.Table
+        With ``id``, ``name``, ``model``, ``state`` and ``document``.
+    kind : str
+        What people call one.
+    read : callable
+        A stored document to one of these.
+    """
+
+    def __init__(
+        self, database: ControlDatabase, table: sa.Table, kind: str, read: Callable[[Any], T]
+    ) -> None:
+        self._database, self._table, self._kind, self._read = database, table, kind, read
+
+    def add(self, document: T, *, at: datetime, actor: str, reason: str) -> None:
+        """Keep a new one.
+
+        Raises
+        ------
+        ConflictError
+            If there is one of this name.
+        """
+        try:
+            with self._database.write() as connection:
+                connection.execute(self._table.insert().values(self._stored(document)))
+                self._note(connection, document, "create", at, actor, reason, document.to_dict())
+        except sa.exc.IntegrityError:
+            raise self._refused(document) from None
+
+    def get(self, name: str) -> T:
+        """Return one.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
+        query = sa.select(self._table.c.document).where(self._table.c.name == name)
+        with self._database.read() as connection:
+            found = connection.execute(query).scalar()
+        if found is None:
+            known = ", ".join(each.name for each in self.find()[:20]) or "none yet"
+            raise NotFoundError(self._kind, name, f"There are: {known}.")
+        return self._read(found)
+
+    def find(self, model: str | None = None, state: str | None = None) -> list[T]:
+        """Return several, the newest first."""
+        columns = self._table.c
+        query = sa.select(columns.document).order_by(columns.id.desc())
+        if model is not None:
+            query = query.where(columns.model == model)
+        if state is not None:
+            query = query.where(columns.state == str(state))
+        with self._database.read() as connection:
+            return [self._read(each) for each in connection.execute(query).scalars()]
+
+    def generation(self) -> int:
+        """Return a number that grows with every change."""
+        return self._database.generation()
+
+    def save(
+        self,
+        before: T,
+        after: T,
+        *,
+        action: str,
+        at: datetime,
+        actor: str,
+        reason: str,
+        evidence: Mapping[str, Any],
+    ) -> None:
+        """Keep a change, with its reason and its evidence, or nothing.
+
+        Raises
+        ------
+        ConflictError
+            If it is no longer as it was `before`, or another one is in its way.
+        """
+        own = self._table.c.name == before.name
+        try:
+            with self._database.write() as connection:
+                query = sa.select(self._table.c.document).where(own).with_for_update()
+                found = connection.execute(query).scalar_one()
+                if self._read(found) != before:
+                    raise ConflictError(
+                        f"the {self._kind} {before.name} was changed by somebody else meanwhile",
+                        "Look at it again.",
+                    )
+                connection.execute(self._table.update().where(own).values(self._stored(after)))
+                self._note(connection, after, action, at, actor, reason, evidence)
+        except sa.exc.IntegrityError:
+            raise self._refused(after) from None
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Return its audit trail, the oldest entry first: at, actor, action, reason, evidence."""
+        query = (
+            sa.select(audit)
+            .where(audit.c.subject == self._subject(self.get(name)))
+            .order_by(audit.c.id)
+        )
+        with self._database.read() as connection:
+            return [
+                {key: row[key] for key in ("at", "actor", "action", "reason", "evidence")}
+                for row in connection.execute(query).mappings()
+            ]
+
+    def _stored(self, document: T) -> dict[str, Any]:
+        return {
+            "name": document.name,
+            "model": document.model,
+            "state": str(document.state),
+            "document": json.loads(strict_json(document.to_dict())),
+        }
+
+    def _refused(self, document: T) -> ConflictError:
+        """Return why one cannot be added."""
+        return ConflictError(
+            f"there is {_an(self._kind)} {document.name!r} already, and {self._kind}s keep their "
+            "evidence",
+            "Choose another name.",
+        )
+
+    def _subject(self, document: T) -> str:
+        return f"{document.model}:{self._kind}s/{document.name}"
+
+    def _note(
+        self,
+        connection: sa.Connection,
+        document: T,
+        action: str,
+        at: datetime,
+        actor: str,
+        reason: str,
+        evidence: Mapping[str, Any],
+    ) -> None:
+        kept = json.loads(strict_json(evidence))
+        subject = self._subject(document)
+        note(connection, at, actor, f"{self._kind} {action}", subject, reason, kept)
+
+
+def _an(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
