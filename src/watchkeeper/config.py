@@ -16,7 +16,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
@@ -34,6 +34,9 @@ from watchkeeper.telemetry.export import Surroundings
 from watchkeeper.telemetry.logs import SECRETS
 from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
 from watchkeeper.telemetry.rules import Thresholds
+
+if TYPE_CHECKING:
+    from watchkeeper.rollouts import Plan
 
 __all__ = [
     "AlertSettings",
@@ -196,6 +199,65 @@ class QualityPolicy(_Section):
     min_samples: Count = 100
 
 
+class RolloutPolicy(_Section):
+    """``[models.NAME.rollout]``: how a new version gets its traffic, and what takes it back."""
+
+    steps: tuple[float, ...] | None = None
+    initial: float = 5.0
+    increment: float = 10.0
+    maximum: float = 100.0
+    window_minutes: Positive = 30.0
+    min_samples: Count = 100
+    max_error_rate: Share = 0.05
+    max_p95_ms: Positive = 2_000.0
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    alpha: Share = 0.05
+    extensions: Annotated[int, Field(ge=0)] = 2
+    deadline_hours: Positive = 24.0
+    watch_hours: Seconds = 24.0
+    approval: bool = False
+    failover: bool = False
+    keep: bool = False
+
+    def plan(self, **changes: object) -> "Plan":
+        """Return the plan of a rollout, with changes to these settings; None changes nothing.
+
+        Raises
+        ------
+        InvalidValueError
+            If a change is none, or makes a plan that cannot be.
+        """
+        from watchkeeper.rollouts import Limit, Plan
+        from watchkeeper.rollouts.plan import increments
+
+        given = {name: value for name, value in changes.items() if value is not None}
+        try:
+            own = type(self).model_validate({**self.model_dump(), **given})
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in fault["loc"])
+            expected = _expected(fault["type"], fault["msg"])
+            if fault["type"] == "extra_forbidden":
+                expected = f"one of {', '.join(type(self).model_fields)}"
+            raise InvalidValueError(name, fault["input"], expected) from None
+        return Plan(
+            steps=own.steps or increments(own.initial, own.increment, own.maximum),
+            window=60 * own.window_minutes,
+            min_samples=own.min_samples,
+            limits=(
+                Limit(name="errors", share=own.max_error_rate, margin=own.margin),
+                Limit(name="latency", share=0.05, slower_than_ms=own.max_p95_ms, margin=own.margin),
+            ),
+            alpha=own.alpha,
+            extensions=own.extensions,
+            deadline=3_600 * own.deadline_hours,
+            watch=3_600 * own.watch_hours,
+            approval=own.approval,
+            failover=own.failover,
+            keep=own.keep,
+        )
+
+
 class ModelPolicy(_Section):
     """``[models.NAME]``: what Watchkeeper should know about one model."""
 
@@ -203,6 +265,7 @@ class ModelPolicy(_Section):
     positive: bool | int | float | str = 1
     drift: DriftPolicy = DriftPolicy()
     quality: QualityPolicy = QualityPolicy()
+    rollout: RolloutPolicy = RolloutPolicy()
 
 
 class Settings(BaseSettings):

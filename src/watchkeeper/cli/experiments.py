@@ -124,8 +124,9 @@ def plan(
 @command(commands)
 def start(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Let an experiment take traffic."""
+    app = cli.app
     found = experiments.start(
-        cli.app.experiments, name, at=cli.app.clock(), actor=actor(), reason=reason
+        app.experiments, app.rollouts, name, at=app.clock(), actor=actor(), reason=reason
     )
     shares = ", ".join(
         f"{arm} {points / 100:g} %" for arm, points in found.allocation.weights.items()

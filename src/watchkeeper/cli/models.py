@@ -129,7 +129,8 @@ def rollback(
 @command(commands)
 def archive(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Put a version aside; the one in production is refused."""
-    archived = models.archive(cli.app.registry, model_id, reason=reason, actor=actor())
+    app = cli.app
+    archived = models.archive(app.registry, app.rollouts, model_id, reason=reason, actor=actor())
     cli.show(archived, f"{archived.model_id} is archived")
 
 

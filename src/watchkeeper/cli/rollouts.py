@@ -1,26 +1,30 @@
-"""``watchkeeper rollouts``: how long a new version takes to get all of the traffic."""
+"""``watchkeeper rollouts``: a new version gets its traffic in steps."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from watchkeeper.cli.command import Invocation, command
+from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.control import rollouts
-from watchkeeper.errors import InvalidValueError
-from watchkeeper.rollouts import Plan
-from watchkeeper.rollouts.plan import increments
+from watchkeeper.control.rollouts import Looked
+from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.rollouts import Event, Plan, Rollout, State
 
 __all__ = ["commands"]
 
-commands = typer.Typer(
-    help="Give a new version its traffic in steps.", no_args_is_help=True, add_completion=False
-)
+commands = typer.Typer(help="Give a new version its traffic in steps.", no_args_is_help=True)
 
-
-@commands.callback()
-def _group() -> None:
-    """Keep `plan` a command of its own, though it is the only one."""
+Name = Annotated[str, typer.Argument(help="Name of the rollout.")]
+Reason = Annotated[str, typer.Option(help="Kept in the history.")]
+Steps = Annotated[
+    str | None, typer.Option(help="Percent of each step, as 1,10,50,100; in place of the next 3.")
+]
+Initial = Annotated[float | None, typer.Option(help="Percent of the first step.")]
+Increment = Annotated[float | None, typer.Option(help="Percent that each step adds.")]
+Maximum = Annotated[float | None, typer.Option(help="Percent of the last step.")]
+WindowMinutes = Annotated[float | None, typer.Option(help="How long a step lasts at least.")]
+MinSamples = Annotated[int | None, typer.Option(help="Requests that a step has to see.")]
 
 
 @command(commands)
@@ -34,11 +38,12 @@ def plan(
         float | None, typer.Option(help="Go by this traffic instead.")
     ] = None,
     over_hours: Annotated[float, typer.Option(help="Hours of recorded traffic to go by.")] = 24.0,
-    initial: Annotated[float, typer.Option(help="Percent of the first step.")] = 5.0,
-    increment: Annotated[float, typer.Option(help="Percent that each step adds.")] = 10.0,
-    maximum: Annotated[float, typer.Option(help="Percent of the last step.")] = 100.0,
-    window_minutes: Annotated[float, typer.Option(help="How long a step lasts at least.")] = 30.0,
-    min_samples: Annotated[int, typer.Option(help="Requests that a step has to see.")] = 100,
+    steps: Steps = None,
+    initial: Initial = None,
+    increment: Increment = None,
+    maximum: Maximum = None,
+    window_minutes: WindowMinutes = None,
+    min_samples: MinSamples = None,
 ) -> None:
     """Tell how long a rollout takes at the traffic of a model, all going well."""
     if (model is None) == (requests_per_hour is None):
@@ -47,19 +52,219 @@ def plan(
         )
     if not 0.0 < over_hours <= 8_784.0:
         raise InvalidValueError("--over-hours", over_hours, "hours above 0, up to those of a year")
-    made = Plan(
-        steps=increments(initial, increment, maximum),
-        window=60 * window_minutes,
+    made = cli.settings.policy(model or "").rollout.plan(
+        steps=_percentages(steps),
+        initial=initial,
+        increment=increment,
+        maximum=maximum,
+        window_minutes=window_minutes,
         min_samples=min_samples,
-        deadline=max(86_400.0, 60 * window_minutes),
     )
     requests = requests_per_hour
     if requests is None and model is not None:
         app, over = cli.app, timedelta(hours=over_hours)
         requests = rollouts.requests_an_hour(app.events, model, app.clock(), over)
     found = rollouts.expected(made, requests or 0.0)
-    cli.show(
-        found,
-        f"{timedelta(seconds=found.seconds)} at {found.requests_an_hour:,.0f} requests an hour: "
-        f"{len(made.steps)} steps in {found.windows:,} windows of {window_minutes:g} minutes",
+    cli.show(found, _takes(found))
+
+
+@command(commands)
+def start(
+    cli: Invocation,
+    name: Name,
+    *,
+    model: Annotated[str, typer.Option(help="Name of the model.")],
+    version: Annotated[str, typer.Option(help="The version that is to get the traffic.")],
+    steps: Steps = None,
+    initial: Initial = None,
+    increment: Increment = None,
+    maximum: Maximum = None,
+    window_minutes: WindowMinutes = None,
+    min_samples: MinSamples = None,
+    max_error_rate: Annotated[
+        float | None, typer.Option(help="Share of its requests that may fail.")
+    ] = None,
+    max_p95_ms: Annotated[
+        float | None, typer.Option(help="95th percentile of latency, in milliseconds.")
+    ] = None,
+    approval: Annotated[
+        bool, typer.Option("--approval", help="Wait for a person before each step.")
+    ] = False,
+    failover: Annotated[
+        bool, typer.Option("--failover", help="Production answers where the canary cannot.")
+    ] = False,
+    reason: Reason = "",
+) -> None:
+    """Give a version the first step of its traffic; a running server does the rest."""
+    app = cli.app
+    made = app.settings.policy(model).rollout.plan(
+        steps=_percentages(steps),
+        initial=initial,
+        increment=increment,
+        maximum=maximum,
+        window_minutes=window_minutes,
+        min_samples=min_samples,
+        max_error_rate=max_error_rate,
+        max_p95_ms=max_p95_ms,
+        approval=approval or None,
+        failover=failover or None,
     )
+    begun = rollouts.start(
+        app.rollouts,
+        app.registry,
+        app.experiments,
+        name,
+        model,
+        version,
+        made,
+        at=app.clock(),
+        actor=actor(),
+        reason=reason,
+    )
+    cli.show(begun, f"{name}: {_state(begun)}", *_duration(cli, model, made))
+
+
+@command(commands)
+def status(cli: Invocation, name: Name) -> int:
+    """Show where a rollout is, what was counted, and why it does not go on; 1 if taken back."""
+    app = cli.app
+    found = rollouts.view(app.rollouts, app.events, name, at=app.clock())
+    rollout = found.rollout
+    facts: list[tuple[str, object]] = [
+        ("model", rollout.model),
+        ("canary", rollout.version),
+        ("production", rollout.stable),
+        ("state", _state(rollout)),
+        ("started", rollout.started_at),
+        ("ended", rollout.ended_at),
+        ("retries", rollout.retries),
+    ]
+    if found.decision is not None:
+        facts.append(("next", found.decision.event or "goes on as it is"))
+        facts.append(("reason", found.decision.reason))
+    cli.show(found, table(["", name], facts), *_counted(found))
+    return BAD if rollout.state in {State.ROLLING_BACK, State.ROLLED_BACK} else 0
+
+
+@command(commands)
+def pause(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
+    """Keep the share as it is until somebody resumes it; evidence of harm still takes it back."""
+    _act(cli, name, Event.PAUSE, reason)
+
+
+@command(commands)
+def resume(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
+    """Go on after a pause or a hold; the present step begins its window and its wait again."""
+    _act(cli, name, Event.RESUME, reason)
+
+
+@command(commands)
+def promote(
+    cli: Invocation,
+    name: Name,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, whatever was counted; kept in the history.")],
+    step: Annotated[
+        bool, typer.Option("--step", help="Only to the next step, not into production.")
+    ] = False,
+) -> None:
+    """Put the version in production now, or go to the next step, whatever was counted."""
+    _act(cli, name, Event.STEP if step else Event.PROMOTE, reason)
+
+
+@command(commands)
+def abort(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
+    """Take the version back: production answers everything again, within a second."""
+    _act(cli, name, Event.ABORT, reason)
+
+
+@command(commands)
+def history(cli: Invocation, name: Name) -> None:
+    """List what happened to a rollout, who did it, and why."""
+    found = cli.app.rollouts.history(name)
+    rows = [
+        (each["at"], each["action"].removeprefix("rollout "), each["actor"], each["reason"])
+        for each in found
+    ]
+    cli.show({"history": found}, table(["at", "what", "by", "why"], rows))
+
+
+@command(commands, "list")
+def list_(
+    cli: Invocation,
+    *,
+    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
+    state: Annotated[State | None, typer.Option(help="In one state only.")] = None,
+) -> None:
+    """List rollouts, the newest first."""
+    found = cli.app.rollouts.find(model, state)
+    rows = [
+        (each.name, each.model, each.version, _state(each), each.started_at, each.ended_at)
+        for each in found
+    ]
+    drawn = table(["rollout", "model", "version", "state", "started", "ended"], rows)
+    cli.show({"rollouts": [each.to_dict() for each in found]}, drawn if rows else "no rollouts yet")
+
+
+def _act(cli: Invocation, name: str, event: Event, reason: str) -> None:
+    app = cli.app
+    rollouts.act(app.rollouts, name, event, at=app.clock(), actor=actor(), reason=reason)
+    found = rollouts.settle(app.rollouts, app.registry, name, at=app.clock())
+    cli.show(found, f"{name}: {_state(found)}")
+
+
+def _state(rollout: Rollout) -> str:
+    told = rollout.state.value.replace("_", " ")
+    if rollout.hold is not None:
+        told += f" ({rollout.hold.value.replace('_', ' ')})"
+    if rollout.active:
+        told += f", {rollout.weight:g} %"
+    return told
+
+
+def _counted(found: Looked) -> list[Any]:
+    seen = found.seen
+    if seen is None:
+        return []
+    rows = [
+        (
+            f"{percent:g} %",
+            limit.name,
+            f"{own.bad[limit.name]:,} of {own.requests:,}",
+            f"{theirs.bad[limit.name]:,} of {theirs.requests:,}",
+            f"{limit.share:.1%}",
+        )
+        for percent, own, theirs in zip(
+            found.rollout.plan.steps, seen.steps, seen.production, strict=False
+        )
+        for limit in found.rollout.plan.limits
+    ]
+    drawn = table(["step", "bad", "canary", "production", "limit"], rows, title="\nCounted")
+    return [drawn]
+
+
+def _duration(cli: Invocation, model: str, plan: Plan) -> list[str]:
+    """Return how long it takes at the traffic of the last day, where there was any."""
+    app = cli.app
+    try:
+        requests = rollouts.requests_an_hour(app.events, model, app.clock(), timedelta(days=1))
+    except (NotFoundError, ConflictError):
+        return ["how long it takes depends on the traffic, of which none was recorded lately"]
+    return [_takes(rollouts.expected(plan, requests))]
+
+
+def _takes(found: rollouts.Expected) -> str:
+    return (
+        f"{timedelta(seconds=found.seconds)} at {found.requests_an_hour:,.0f} requests an hour: "
+        f"{len(found.plan.steps)} steps in {found.windows:,} windows of "
+        f"{found.plan.window / 60:g} minutes"
+    )
+
+
+def _percentages(steps: str | None) -> tuple[float, ...] | None:
+    if steps is None:
+        return None
+    try:
+        return tuple(float(each) for each in steps.split(","))
+    except ValueError:
+        raise InvalidValueError("--steps", steps, "numbers such as 1,10,50,100") from None

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.control.recorded import labels_of
+from watchkeeper.control.rollouts import Rollouts, require_none_under_way
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import METRIC, METRIC_TIMESTAMP, EventLog, EventWindow, Window
 from watchkeeper.experiments import (
@@ -265,17 +266,24 @@ def create(
 
 
 def start(
-    experiments: Experiments, name: str, *, at: datetime, actor: str = "", reason: str = ""
+    experiments: Experiments,
+    rollouts: Rollouts,
+    name: str,
+    *,
+    at: datetime,
+    actor: str = "",
+    reason: str = "",
 ) -> Experiment:
     """Let an experiment take traffic.
 
     Raises
     ------
     ConflictError
-        If it is not a draft, or another experiment takes the same traffic.
+        If it is not a draft, or another experiment or a rollout takes the same traffic.
     """
     before = experiments.get(name)
     after = before.started(at)
+    require_none_under_way(rollouts, before.model, "An experiment needs versions that stay.")
     for other in experiments.find(before.model, State.RUNNING):
         if not before.apart_from(other):
             raise ConflictError(

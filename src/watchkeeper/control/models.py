@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from watchkeeper.control.rollouts import Rollouts, require_none_under_way
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.registry import ModelRegistry, ModelVersion
 from watchkeeper.registry.formats import format_of_file, load
@@ -76,8 +77,16 @@ def rollback(
 
 
 def archive(
-    registry: ModelRegistry, model_id: str, *, reason: str = "", actor: str = ""
+    registry: ModelRegistry,
+    rollouts: Rollouts,
+    model_id: str,
+    *,
+    reason: str = "",
+    actor: str = "",
 ) -> ModelVersion:
-    """Put a version aside; the one in production is refused."""
+    """Put a version aside; the one in production, or in a rollout, is refused."""
+    found = registry.get(model_id)
+    why = "Both of its versions are needed."
+    require_none_under_way(rollouts, found.model_name, why, found.version)
     registry.archive(model_id, reason=reason, actor=actor)
     return registry.get(model_id)

@@ -24,6 +24,8 @@ __all__ = [
     "expected",
     "look",
     "requests_an_hour",
+    "require_none_under_way",
+    "settle",
     "start",
     "view",
 ]
@@ -286,6 +288,41 @@ def look(
     after = before.moved(found.event, at, found.hold)
     _save(rollouts, before, after, found.event, at, found.reason, {"decision": found, "seen": seen})
     return Looked(after, found, seen, changed=True)
+
+
+def require_none_under_way(
+    rollouts: Rollouts, model: str, why: str, version: str | None = None
+) -> None:
+    """Refuse what must not happen beside a rollout of a model, or of one of its versions.
+
+    Raises
+    ------
+    ConflictError
+        If one is under way.
+    """
+    for each in rollouts.find(model):
+        if each.active and version in {None, each.version, each.stable}:
+            raise ConflictError(
+                f"the rollout {each.name} of {model} is under way",
+                f"{why} Abort it first, or wait for its end.",
+            )
+
+
+def settle(rollouts: Rollouts, registry: ModelRegistry, name: str, *, at: datetime) -> Rollout:
+    """Carry out what was decided, if anything is left of it: the registry follows the traffic.
+
+    Raises
+    ------
+    IntegrityError
+        If the files of the version that is to be in production again are not what was registered.
+    """
+    rollout = rollouts.get(name)
+    while rollout.state in {State.PROMOTING, State.ROLLING_BACK}:
+        try:
+            rollout = _carried_out(rollouts, registry, rollout, at)
+        except ConflictError:  # the control loop was faster
+            rollout = rollouts.get(name)
+    return rollout
 
 
 def blind(rollouts: Rollouts, name: str, error: str, *, at: datetime) -> Rollout:

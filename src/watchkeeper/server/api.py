@@ -21,6 +21,7 @@ from watchkeeper.server.bodies import decode_json, headers_of, read_body, spool_
 from watchkeeper.server.experiments import add_experiments
 from watchkeeper.server.ingest import ingest
 from watchkeeper.server.openapi import describe
+from watchkeeper.server.rollouts import add_rollouts
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
 from watchkeeper.telemetry.runbook import page
 
@@ -44,6 +45,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_findings(api, gateway)
     _add_alerts(api, gateway)
     add_experiments(api, gateway)
+    add_rollouts(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -13,18 +13,20 @@ from watchkeeper.experiments import Mode, State, basis_points
 if TYPE_CHECKING:
     from watchkeeper.server.gateway import Gateway
 
-__all__ = ["add_experiments"]
+__all__ = ["ACTOR", "Body", "Why", "add_experiments"]
 
-_ACTOR = "api"
+ACTOR = "api"
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """The body of a request that changes something."""
+
     model_config = ConfigDict(extra="forbid")
 
     reason: str = ""
 
 
-class NewExperiment(_Body):
+class NewExperiment(Body):
     """What an experiment is; see the command ``watchkeeper experiments create``."""
 
     name: str
@@ -44,14 +46,14 @@ class NewExperiment(_Body):
     looks: int = 5
 
 
-class NewWeights(_Body):
+class NewWeights(Body):
     """Percent of the experiment's units by arm, and of all units that take part."""
 
     weights: dict[str, float] = {}
     share: float | None = None
 
 
-class Why(_Body):
+class Why(Body):
     """Why, for the history."""
 
 
@@ -73,7 +75,7 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
             app.registry,
             experiments.draft(**given),
             at=app.clock(),
-            actor=_ACTOR,
+            actor=ACTOR,
             reason=body.reason,
         )
         return made.to_dict()
@@ -99,9 +101,10 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
         found = await run_in_threadpool(
             experiments.start,
             app.experiments,
+            app.rollouts,
             name,
             at=app.clock(),
-            actor=_ACTOR,
+            actor=ACTOR,
             reason=body.reason,
         )
         await gateway.follow()
@@ -117,7 +120,7 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
             weights={arm: basis_points(each) for arm, each in body.weights.items()},
             included_bp=None if body.share is None else basis_points(body.share),
             at=app.clock(),
-            actor=_ACTOR,
+            actor=ACTOR,
             reason=body.reason,
         )
         await gateway.follow()
@@ -136,7 +139,7 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
                 at=app.clock(),
                 task=policy.task,
                 positive=policy.positive,
-                actor=_ACTOR,
+                actor=ACTOR,
                 reason=body.reason,
             )
             return found.to_json()

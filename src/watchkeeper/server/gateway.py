@@ -406,7 +406,7 @@ class Gateway:
 
     async def _roll(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.rollout_interval)
+            await asyncio.sleep(self.rolling.rest)
             if self._landing:  # of several processes the one that lands also decides
                 await self.rolling.look()
 

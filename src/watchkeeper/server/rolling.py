@@ -17,7 +17,7 @@ __all__ = ["Rolling"]
 log = logging.getLogger(__name__)
 
 _PATIENCE = 4  # looks in a row that may fail before a rollout is held
-_REST = 10.0  # times as long as a look took, nobody looks again: it must not take a core
+_REST = 10.0  # times as long as a look took nobody looks again: it must not take a core
 _MOST_CHANGES = 3  # of one rollout at once: a promotion, or a breach, and what follows from it
 
 
@@ -42,10 +42,18 @@ class Rolling:
     ) -> None:
         self._app, self._router, self._system, self._follow = app, router, system, follow
         self._failures: dict[str, int] = {}
-        self._rests_until: dict[str, float] = {}
+        self._took = 0.0
+
+    @property
+    def rest(self) -> float:
+        """Seconds until the next look: longer after one that took long, or that failed."""
+        failures = max(self._failures.values(), default=0)
+        interval = self._app.settings.server.rollout_interval * 2.0 ** min(failures, 6)
+        return max(interval, _REST * self._took)
 
     async def look(self) -> None:
         """Look at each rollout, and let the traffic follow what was decided."""
+        began = time.monotonic()
         try:
             under_way = await asyncio.to_thread(self._app.rollouts.latest, self._app.clock())
             for rollout in under_way:
@@ -54,13 +62,16 @@ class Rolling:
             self._system.ended("rollouts", well=False)
             log.exception("the rollouts could not be looked at; shares hold until they expire")
         else:
+            self._failures = {
+                each.name: self._failures[each.name]
+                for each in under_way
+                if each.name in self._failures
+            }
             self._system.ended("rollouts", well=not self._failures)
+        self._took = time.monotonic() - began
 
     async def _look_at(self, rollout: Rollout) -> None:
-        if time.monotonic() < self._rests_until.get(rollout.name, 0.0):
-            return
         for _ in range(_MOST_CHANGES):
-            began = time.monotonic()
             try:
                 found = await asyncio.to_thread(self._decide, rollout)
             except ConflictError as error:  # a person, or another process, was faster
@@ -69,9 +80,6 @@ class Rolling:
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing was decided
                 await self._failed(rollout, error)
                 return
-            finally:
-                took = time.monotonic() - began
-                self._rests_until[rollout.name] = time.monotonic() + _REST * took
             self._failures.pop(rollout.name, None)
             if not found.changed:
                 return
@@ -98,10 +106,8 @@ class Rolling:
         )
 
     async def _failed(self, rollout: Rollout, error: Exception) -> None:
-        """Try again later, each time later; hold the rollout after some failures in a row."""
+        """Try again later; hold the rollout after some failures in a row."""
         failures = self._failures[rollout.name] = self._failures.get(rollout.name, 0) + 1
-        wait = self._app.settings.server.rollout_interval * 2 ** min(failures, 6)
-        self._rests_until[rollout.name] = time.monotonic() + wait
         log.error("rollout %s cannot be looked at: %s", rollout.name, error, exc_info=error)
         if failures > _PATIENCE:
             await asyncio.to_thread(

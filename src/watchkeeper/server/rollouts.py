@@ -1,0 +1,95 @@
+"""Rollouts over HTTP: started, looked at, paused, stepped on, promoted, aborted."""
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from watchkeeper.control import rollouts
+from watchkeeper.results import plain
+from watchkeeper.rollouts import Event, State
+from watchkeeper.server.experiments import ACTOR, Body, Why
+
+if TYPE_CHECKING:
+    from watchkeeper.server.gateway import Gateway
+
+__all__ = ["add_rollouts"]
+
+
+class NewRollout(Body):
+    """Which version gets traffic, and changes to the plan that the settings of its model make."""
+
+    name: str
+    model: str
+    version: str
+    plan: dict[str, Any] = Field(default_factory=dict)
+
+
+def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
+    """Add the ways to act on rollouts and to read them."""
+    app = gateway.app
+
+    @api.get("/v1/rollouts", tags=["rollouts"])
+    def list_rollouts(model: str | None = None, state: State | None = None) -> dict[str, Any]:
+        """List rollouts, the newest first."""
+        return {"rollouts": [each.to_dict() for each in app.rollouts.find(model, state)]}
+
+    @api.post("/v1/rollouts", tags=["rollouts"], status_code=201)
+    async def start_rollout(body: NewRollout) -> dict[str, Any]:
+        """Give a version the first step of its traffic; this server follows before it answers."""
+
+        def started() -> dict[str, Any]:
+            return rollouts.start(
+                app.rollouts,
+                app.registry,
+                app.experiments,
+                body.name,
+                body.model,
+                body.version,
+                app.settings.policy(body.model).rollout.plan(**body.plan),
+                at=app.clock(),
+                actor=ACTOR,
+                reason=body.reason,
+            ).to_dict()
+
+        made = await run_in_threadpool(started)
+        await gateway.follow()
+        return made
+
+    @api.get("/v1/rollouts/{name}", tags=["rollouts"])
+    def one_rollout(name: str) -> dict[str, Any]:
+        """Tell what a rollout is, what was counted, and what the next look would decide."""
+        return rollouts.view(app.rollouts, app.events, name, at=app.clock()).to_dict()
+
+    @api.get("/v1/rollouts/{name}/history", tags=["rollouts"])
+    def history(name: str) -> dict[str, Any]:
+        """List what happened to a rollout, with who did it, why, and the evidence."""
+        return {"history": plain(app.rollouts.history(name))}
+
+    def add(path: str, event: Event, told: str) -> None:
+        async def act(name: str, body: Why) -> dict[str, Any]:
+            await run_in_threadpool(
+                rollouts.act,
+                app.rollouts,
+                name,
+                event,
+                at=app.clock(),
+                actor=ACTOR,
+                reason=body.reason,
+            )
+            await gateway.router.reweigh()  # the traffic first, the registry after it
+            found = await run_in_threadpool(
+                rollouts.settle, app.rollouts, app.registry, name, at=app.clock()
+            )
+            await gateway.follow()
+            return found.to_dict()
+
+        act.__doc__, act.__name__ = told, f"{path}_rollout"
+        api.post(f"/v1/rollouts/{{name}}/{path}", tags=["rollouts"])(act)
+
+    add("pause", Event.PAUSE, "Keep the share as it is until somebody resumes it.")
+    add("resume", Event.RESUME, "Go on; the present step begins its window and its wait again.")
+    add("step", Event.STEP, "Go to the next step now, whatever was counted.")
+    add("promote", Event.PROMOTE, "Put the version in production now, whatever was counted.")
+    add("abort", Event.ABORT, "Take the version back: production answers everything again.")
