@@ -2,21 +2,27 @@
 
 import json
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from sklearn.dummy import DummyClassifier
 from starlette.testclient import TestClient
 
+from watchkeeper.app import App
 from watchkeeper.cli import main
+from watchkeeper.config import Settings
+from watchkeeper.control import rollouts
 from watchkeeper.registry import ModelRegistry
+from watchkeeper.rollouts import Event
 
-from .conftest import LABELS, ROWS, tensor
+from .conftest import LABELS, ROWS, fill_registry, server_process, tensor
 from .odd_models import Raises
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -387,3 +393,50 @@ def test_given_the_command_line_when_it_acts_then_the_server_follows(
     assert [each for each in ("create", "pause", "resume", "step", "promoted", "abort")
             if each not in run("history", "june")] == []  # fmt: skip
     assert "rolled back" in run("list")
+
+
+@pytest.mark.parametrize(
+    ("acts", "left", "then"),
+    [
+        ((), "running", "running"),
+        ((Event.PAUSE,), "paused", "paused"),
+        ((Event.PROMOTE,), "promoting", "completed"),
+        ((Event.ABORT,), "rolling_back", "rolled_back"),
+    ],
+)
+def test_given_a_server_that_is_killed_in_a_state_when_it_starts_again_then_it_goes_on_from_there(
+    tmp_path: Path, acts: tuple[Event, ...], left: str, then: str
+) -> None:
+    fill_registry(tmp_path)
+    with App(Settings(data_dir=tmp_path)) as app:
+        model = DummyClassifier(strategy="constant", constant=1).fit(ROWS, LABELS)
+        app.registry.register_model(model, "lr", GOOD, {}, training_data=ROWS)
+        quick = {"WATCHKEEPER_STORE__LANDING_INTERVAL": "0.1",
+                 "WATCHKEEPER_SERVER__ROLLOUT_INTERVAL": "0.1"}  # fmt: skip
+        with server_process(tmp_path, **quick) as server:
+            body = {"name": "june", "model": "lr", "version": GOOD, "plan": {"steps": [50, 100]}}
+            assert httpx.post(f"{server.url}/v1/rollouts", json=body).status_code == 201
+            server.end(signal.SIGKILL)
+        for event in acts:  # what was written before the process died, and no more
+            rollouts.act(app.rollouts, "june", event, at=datetime.now(UTC))
+        assert app.rollouts.get("june").state == left
+
+        with server_process(tmp_path, **quick) as server:
+            answers = []
+            for number in range(20):
+                asked = {"inputs": [tensor([3.0, 0.0, 1.0, 0.0])],
+                         "parameters": {"unit_id": f"user-{number}"}}  # fmt: skip
+                answer = httpx.post(f"{server.url}/v2/models/lr/infer", json=asked)
+                answers.append(answer.json()["model_version"])
+            for _ in range(200):
+                if app.rollouts.get("june").state == then:
+                    break
+                httpx.get(f"{server.url}/v1/rollouts/june")
+            assert app.rollouts.get("june").state == then
+            assert server.end() == 0
+    if then in {"running", "paused"}:
+        assert set(answers) == {"1", GOOD}
+    elif then == "rolled_back":
+        assert set(answers) == {"1"}
+    else:
+        assert set(answers) == {GOOD}

@@ -1,0 +1,207 @@
+"""Rollouts in a real database and registry: killed between writes, two at once, read-only."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sklearn.dummy import DummyClassifier
+
+from watchkeeper.app import App
+from watchkeeper.config import Settings
+from watchkeeper.control import rollouts
+from watchkeeper.errors import ConflictError
+from watchkeeper.events import Prediction
+from watchkeeper.rollouts import Event, Plan, State
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
+
+
+class Killed(BaseException):
+    """Nothing that runs afterwards: neither handlers nor the rest of the function."""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with App(Settings(data_dir=tmp_path)) as app:
+        for version in ("1", "2"):
+            model = DummyClassifier(strategy="constant", constant=1).fit([[0.0]], [1])
+            model_id = app.registry.register_model(model, "late", version, {})
+            if version == "1":
+                app.registry.promote_to_production(model_id)
+        yield app
+
+
+def begin(app: App, name: str = "june") -> Any:
+    return rollouts.start(
+        app.rollouts, app.registry, app.experiments, name, "late", "2", PLAN, at=START
+    )
+
+
+def answered(app: App, step: int, since: datetime, *, failing: bool = False) -> None:
+    """Record 30 answers of each side in 12 minutes."""
+    events = []
+    for number in range(60):
+        at = since + timedelta(seconds=12 * number)
+        side = "production" if number % 2 and step == 1 else "canary"
+        failed = failing and side == "canary"
+        events.append(
+            Prediction(
+                prediction_id=f"{step}-{number}", model="late", model_version="2", variant=side,
+                experiment=f"rollout:june/{step}", timestamp=at, arrived_at=at, features={},
+                prediction=1, status="error" if failed else "success", unit_id=f"{step}-{number}",
+                latency_ms=3.0,
+            )
+        )  # fmt: skip
+    app.recorder.record(events)
+
+
+def look(app: App, at: datetime) -> rollouts.Looked:
+    return rollouts.look(app.rollouts, app.events, app.registry, "june", at=at)
+
+
+WRITES = [
+    ("rollouts", "save"),
+    ("rollouts", "renew"),
+    ("registry", "promote_to_production"),
+    ("registry", "rollback"),
+]
+
+
+@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("failing", [False, True])
+def test_given_a_kill_between_two_writes_when_looked_again_then_the_state_is_the_same_or_next(
+    app: App, monkeypatch: pytest.MonkeyPatch, number: int, when: str, failing: bool
+) -> None:
+    begin(app)
+    answered(app, 1, START, failing=failing)
+    answered(app, 2, START + timedelta(minutes=13))
+    way = [State.RUNNING, State.ROLLING_BACK, State.ROLLED_BACK]
+    if not failing:
+        way = [State.RUNNING, State.RUNNING, State.PROMOTING, State.COMPLETED]
+    left = number
+
+    def killing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*given: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == -1 and when == "before":
+                raise Killed
+            found = real(*given, **named)
+            if left == -1:
+                raise Killed
+            return found
+
+        return write
+
+    for part, name in WRITES:
+        owner = getattr(app, part)
+        monkeypatch.setattr(owner, name, killing(getattr(owner, name)))
+    seen = [(app.rollouts.get("june").state, app.rollouts.get("june").step)]
+    at = START + timedelta(minutes=13)
+    for _ in range(12):
+        with suppress(Killed):
+            look(app, at)
+        now = app.rollouts.get("june")
+        if (now.state, now.step) != seen[-1]:
+            seen.append((now.state, now.step))
+            at += timedelta(minutes=13)
+
+    assert [state for state, _ in seen] == way
+    expected = "late:1" if failing else "late:2"
+    assert app.registry.get_production_model("late") == expected
+    promotions = [each for each in app.registry.history("late") if each["action"] == "promote"]
+    assert len(promotions) == (1 if failing else 2)  # nothing is done twice
+
+
+def test_given_two_who_look_at_once_when_a_step_is_due_then_it_is_taken_once(app: App) -> None:
+    begin(app)
+    answered(app, 1, START)
+    at = START + timedelta(minutes=12)
+
+    def try_it(_: int) -> str:
+        try:
+            return "changed" if look(app, at).changed else "same"
+        except ConflictError:
+            return "refused"
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(try_it, range(4)))
+
+    assert found.count("changed") == 1
+    assert app.rollouts.get("june").step == 1
+    assert [each["action"] for each in app.rollouts.history("june")][1:] == ["rollout step"]
+
+
+def test_given_two_who_begin_at_once_when_both_found_nothing_under_way_then_one_is_refused(
+    app: App,
+) -> None:
+    def try_it(number: int) -> str:
+        try:
+            begin(app, f"r{number}")
+        except ConflictError as error:
+            return str(error)
+        return "begun"
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(try_it, range(4)))
+
+    assert found.count("begun") == 1
+    assert sum("is under way" in each for each in found) == 3
+
+
+def test_given_a_database_that_takes_no_writes_when_looked_at_then_nothing_is_half_done(
+    app: App, tmp_path: Path
+) -> None:
+    begin(app)
+    answered(app, 1, START)
+    before = app.rollouts.get("june")
+    engine = app.control_database._engine
+
+    def read_only(connection: Any, *_: Any) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    engine.dispose()
+    sa.event.listen(engine, "checkout", read_only)
+    with pytest.raises(sa.exc.OperationalError, match="readonly"):
+        look(app, START + timedelta(minutes=12))
+    sa.event.remove(engine, "checkout", read_only)
+    engine.dispose()
+
+    assert app.rollouts.get("june") == before
+    assert look(app, START + timedelta(minutes=12)).rollout.step == 1
+
+
+def test_given_a_clock_that_jumps_when_looked_at_then_no_window_is_passed_by_it(app: App) -> None:
+    begin(app)
+    answered(app, 1, START)
+
+    back = look(app, START - timedelta(days=1))
+    assert not back.changed
+    ahead = look(app, START + timedelta(hours=3))  # most of it without traffic
+    assert ahead.decision is not None
+    assert (ahead.rollout.step, ahead.decision.event) == (1, Event.STEP)  # twelve minutes had some
+    far = look(app, START + timedelta(hours=6))
+    assert far.rollout.hold == "no_data"
+
+
+def test_given_a_rollout_that_is_taken_back_when_watched_then_a_newer_one_is_not_disturbed(
+    app: App,
+) -> None:
+    begin(app)
+    rollouts.act(app.rollouts, "june", Event.PROMOTE, at=START)
+    assert rollouts.settle(app.rollouts, app.registry, "june", at=START).state is State.COMPLETED
+    model = DummyClassifier(strategy="constant", constant=0).fit([[0.0]], [0])
+    app.registry.register_model(model, "late", "3", {})
+    rollouts.start(app.rollouts, app.registry, app.experiments, "july", "late", "3", PLAN, at=START)
+
+    with pytest.raises(ConflictError, match="july of late is under way"):
+        rollouts.act(app.rollouts, "june", Event.ABORT, at=START + timedelta(hours=1))
+    assert [each.name for each in app.rollouts.latest(START)] == ["july"]
+    assert app.rollouts.splits(START)["late"].stable == "2"
