@@ -1,4 +1,6 @@
-"""Claims: what running experiments cost a request on the gateway.
+"""Claims: what running experiments and rollouts cost a request on the gateway.
+
+- A rollout costs at most 10 µs a request, whichever version answers.
 
 - Choosing who answers, and noting it on the call, takes at most 10 µs with one experiment that has
   targeting rules, a namespace, a holdout and an included share; each further one that does not
@@ -18,7 +20,9 @@ from sklearn.dummy import DummyClassifier
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
+from watchkeeper.control import rollouts
 from watchkeeper.experiments import Allocation, Arm, Equals, Holdout, Namespace, Targeting
+from watchkeeper.rollouts import Event, Plan
 from watchkeeper.server.gateway import Gateway
 from watchkeeper.server.predicting import Call
 from watchkeeper.server.rows import Rows
@@ -59,6 +63,15 @@ async def measure(app: App, requests: int) -> None:
         ("three with everything, the last answers", [everything(f"exp-{n}") for n in (0, 1, 2)]),
     ):
         experiments.run("m", *running)
+        await gateway.router.refresh()
+        print(f"{name:40} {least(gateway, requests):6.2f} µs a request")
+    experiments.run("m")
+    rollouts.start(
+        app.rollouts, app.registry, app.experiments, "june", "m", "2", Plan(), at=app.clock()
+    )
+    for name, act in (("a rollout, production answers", None), ("the canary", Event.PROMOTE)):
+        if act is not None:
+            rollouts.act(app.rollouts, "june", act, at=app.clock())
         await gateway.router.refresh()
         print(f"{name:40} {least(gateway, requests):6.2f} µs a request")
     gateway.router.close()

@@ -1,0 +1,147 @@
+"""Claims: an aborted rollout has lost all of its traffic within a second, and no request is lost.
+
+A server of its own answers 1,000 requests a second, half of them by the canary. Then another
+process aborts the rollout: once over HTTP, and once by the command line, of which the server hears
+by itself. Printed is how long after the decision was stored the canary still answered.
+
+    python benchmarks/rollback.py [--rate 1000] [--seconds 8]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import numpy as np
+from sklearn.dummy import DummyClassifier
+
+from watchkeeper.app import App
+from watchkeeper.config import Settings
+
+CONNECTIONS = 32
+BEGIN = {"name": "r", "model": "m", "version": "2", "plan": {"steps": [50, 100]}}
+BODY = {
+    "inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1.0, 2.0, 3.0, 4.0]}]
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=int, default=1_000)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    given = parser.parse_args()
+    for way in ("over HTTP", "by the command line"):
+        with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
+            fill(Path(folder))
+            with closing(Server(Path(folder))) as server:
+                httpx.post(f"{server.url}/v1/rollouts", json=BEGIN).raise_for_status()
+                asyncio.run(measure(server, way, given.rate, given.seconds))
+
+
+def fill(data_dir: Path) -> None:
+    rows = np.zeros((4, 4))
+    with App(Settings(data_dir=data_dir)) as app:
+        for version in ("1", "2"):
+            model = DummyClassifier().fit(rows, [0, 1, 0, 1])
+            app.registry.register_model(model, "m", version, {}, training_data=rows)
+        app.registry.promote_to_production("m:1")
+
+
+class Server:
+    """A ``watchkeeper serve`` of its own."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        command = [sys.executable, "-m", "watchkeeper", "serve", "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, "--data-dir", str(data_dir)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=dict(os.environ),
+        )
+        assert self.process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.process.stdout.readline())
+        assert found is not None
+        self.port = int(found[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.communicate()
+
+
+async def measure(server: Server, way: str, rate: int, seconds: float) -> None:
+    told: list[tuple[float, float, int, str]] = []  # asked, answered, status, version
+    start = time.perf_counter()
+    clients = [
+        asyncio.create_task(client(server.port, n, rate / CONNECTIONS, start, seconds, told))
+        for n in range(CONNECTIONS)
+    ]
+    await asyncio.sleep(seconds / 2)
+    if way == "over HTTP":
+        async with httpx.AsyncClient() as http:
+            aborting = time.perf_counter()
+            answer = await http.post(f"{server.url}/v1/rollouts/r/abort", json={}, timeout=30)
+            answer.raise_for_status()
+            stored = aborting  # it is stored before it is answered: at the earliest now
+    else:
+        with App(Settings(data_dir=server.data_dir)) as app:
+            from watchkeeper.control import rollouts
+            from watchkeeper.rollouts import Event
+
+            stored = time.perf_counter()
+            await asyncio.to_thread(rollouts.act, app.rollouts, "r", Event.ABORT, at=app.clock())
+            await asyncio.to_thread(
+                rollouts.settle, app.rollouts, app.registry, "r", at=app.clock()
+            )
+    await asyncio.gather(*clients)
+    statuses = Counter(status for _, _, status, _ in told)
+    last = max(asked for asked, _, _, version in told if version == "2")
+    asked_rate = len(told) / seconds
+    print(
+        f"{way:22} {len(told):,} requests ({asked_rate:,.0f}/s), statuses {dict(statuses)}: the "
+        f"canary answered what was asked up to {1e3 * (last - stored):.0f} ms after the abort"
+    )
+
+
+async def client(
+    port: int,
+    number: int,
+    rate: float,
+    start: float,
+    seconds: float,
+    told: list[tuple[float, float, int, str]],
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for turn in range(round(rate * seconds)):
+        due = start + turn / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        body = json.dumps({**BODY, "parameters": {"unit_id": f"{number}-{turn}"}}).encode()
+        asked = time.perf_counter()
+        writer.write(
+            b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            + f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        assert length is not None
+        answer = json.loads(await reader.readexactly(int(length[1])))
+        status = int(head.split()[1])
+        told.append((asked, time.perf_counter(), status, str(answer.get("model_version"))))
+    writer.close()
+    await writer.wait_closed()
+
+
+if __name__ == "__main__":
+    main()
