@@ -36,7 +36,7 @@ from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
 from watchkeeper.telemetry.rules import Thresholds
 
 if TYPE_CHECKING:
-    from watchkeeper.rollouts import Plan
+    from watchkeeper.rollouts import Limit, Plan
 
 __all__ = [
     "AlertSettings",
@@ -215,47 +215,13 @@ class RolloutPolicy(_Section):
     extensions: Annotated[int, Field(ge=0)] = 2
     deadline_hours: Positive = 24.0
     watch_hours: Seconds = 24.0
+    quality_margin: Annotated[float, Field(ge=0, lt=1)] | None = 0.05
+    outcome_hours: Seconds = 0.0
+    max_answer_shift: Share | None = 0.25
+    segments: tuple[str, ...] = ()
     approval: bool = False
     failover: bool = False
     keep: bool = False
-
-    def plan(self, **changes: object) -> "Plan":
-        """Return the plan of a rollout, with changes to these settings; None changes nothing.
-
-        Raises
-        ------
-        InvalidValueError
-            If a change is none, or makes a plan that cannot be.
-        """
-        from watchkeeper.rollouts import Limit, Plan
-        from watchkeeper.rollouts.plan import increments
-
-        given = {name: value for name, value in changes.items() if value is not None}
-        try:
-            own = type(self).model_validate({**self.model_dump(), **given})
-        except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            name = ".".join(str(part) for part in fault["loc"])
-            expected = _expected(fault["type"], fault["msg"])
-            if fault["type"] == "extra_forbidden":
-                expected = f"one of {', '.join(type(self).model_fields)}"
-            raise InvalidValueError(name, fault["input"], expected) from None
-        return Plan(
-            steps=own.steps or increments(own.initial, own.increment, own.maximum),
-            window=60 * own.window_minutes,
-            min_samples=own.min_samples,
-            limits=(
-                Limit(name="errors", share=own.max_error_rate, margin=own.margin),
-                Limit(name="latency", share=0.05, slower_than_ms=own.max_p95_ms, margin=own.margin),
-            ),
-            alpha=own.alpha,
-            extensions=own.extensions,
-            deadline=3_600 * own.deadline_hours,
-            watch=3_600 * own.watch_hours,
-            approval=own.approval,
-            failover=own.failover,
-            keep=own.keep,
-        )
 
 
 class ModelPolicy(_Section):
@@ -266,6 +232,72 @@ class ModelPolicy(_Section):
     drift: DriftPolicy = DriftPolicy()
     quality: QualityPolicy = QualityPolicy()
     rollout: RolloutPolicy = RolloutPolicy()
+
+    def rollout_plan(self, **changes: object) -> "Plan":
+        """Return the plan of a rollout, with changes to its settings.
+
+        Raises
+        ------
+        InvalidValueError
+            If a change is none, or makes a plan that cannot be.
+        """
+        from watchkeeper.rollouts import Plan
+        from watchkeeper.rollouts.plan import increments
+
+        try:
+            own = RolloutPolicy.model_validate({**self.rollout.model_dump(), **changes})
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in fault["loc"])
+            expected = _expected(fault["type"], fault["msg"])
+            if fault["type"] == "extra_forbidden":
+                expected = f"one of {', '.join(RolloutPolicy.model_fields)}"
+            raise InvalidValueError(name, fault["input"], expected) from None
+        return Plan(
+            steps=own.steps or increments(own.initial, own.increment, own.maximum),
+            window=60 * own.window_minutes,
+            min_samples=own.min_samples,
+            limits=tuple(self._limits(own)),
+            alpha=own.alpha,
+            extensions=own.extensions,
+            deadline=3_600 * own.deadline_hours,
+            watch=3_600 * own.watch_hours,
+            approval=own.approval,
+            max_answer_shift=own.max_answer_shift,
+            failover=own.failover,
+            keep=own.keep,
+        )
+
+    def _limits(self, own: RolloutPolicy) -> "Iterator[Limit]":
+        """Yield what is asked of all requests, and then of each segment."""
+        from watchkeeper.rollouts import Limit
+
+        quality = None if self.task == "regression" else own.quality_margin
+        yield Limit(name="errors", share=own.max_error_rate, margin=own.margin)
+        yield Limit(name="latency", share=0.05, slower_than_ms=own.max_p95_ms, margin=own.margin)
+        parts: list[tuple[str, tuple[str, str] | None]] = [("", None)]
+        for each in own.segments:
+            feature, found, value = each.partition("=")
+            if not (feature and found and value):
+                raise InvalidValueError("segments", each, "FEATURE=VALUE")
+            parts.append((re.sub(r"[^A-Za-z0-9._-]", "-", f".{feature}-{value}"), (feature, value)))
+        for suffix, segment in parts:
+            if segment is not None:
+                yield Limit(
+                    name=f"errors{suffix}",
+                    share=own.max_error_rate,
+                    margin=own.margin,
+                    segment=segment,
+                )
+            if quality is not None:
+                yield Limit(
+                    name=f"wrong{suffix}",
+                    share=None,
+                    wrong=True,
+                    maturity=3_600 * own.outcome_hours,
+                    margin=quality,
+                    segment=segment,
+                )
 
 
 class Settings(BaseSettings):

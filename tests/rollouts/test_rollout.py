@@ -26,6 +26,7 @@ from watchkeeper.rollouts import (
     judged,
 )
 from watchkeeper.rollouts.plan import increments
+from watchkeeper.rollouts.rollout import AnswerShift
 from watchkeeper.rollouts.states import MOVES, TERMINAL
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -195,7 +196,8 @@ def test_given_a_pause_when_it_is_resumed_then_the_window_begins_again() -> None
 
 def test_given_a_hold_without_a_cause_when_it_happens_then_it_is_refused() -> None:
     with pytest.raises(
-        InvalidValueError, match="why: one of no_data, inconclusive, srm, analysis_error, approval"
+        InvalidValueError,
+        match="why: one of no_data, inconclusive, srm, signal, analysis_error, approval",
     ):
         running().moved(Event.HOLD, START)
 
@@ -400,3 +402,64 @@ def test_given_canaries_when_played_then_the_good_complete_and_the_bad_do_not(
     assert least <= completed <= most
     if rate == 0.1:
         assert np.mean([windows for _, windows in ends]) <= 3.0
+
+
+def test_given_a_limit_that_is_to_hold_when_it_is_broken_then_a_person_decides() -> None:
+    limit = Limit(name="errors", share=0.05, on_breach="hold")
+    plan = Plan(limits=(limit,), steps=(50.0, 100.0))
+    rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
+
+    found = decided(rollout, seen((100, 40)), START + WINDOW / 6)
+
+    assert (found.event, found.hold) == (Event.HOLD, Hold.SIGNAL)
+    held = rollout.moved(Event.HOLD, START + WINDOW / 6, Hold.SIGNAL)
+    assert decided(held, seen((100, 40)), START + 2 * WINDOW).event is None
+    assert held.moved(Event.STEP, START + WINDOW).step == 1
+
+
+def test_given_outcomes_that_never_come_when_a_window_ends_then_no_step_waits_for_them() -> None:
+    wrong = Limit(name="wrong", share=None, wrong=True, margin=0.05)
+    plan = Plan(limits=(*ERRORS, wrong), steps=(50.0, 100.0))
+    rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
+    counts = Counts(500, {"errors": 5, "wrong": 0}, {"wrong": 0})
+
+    found = decided(rollout, Seen((counts,), 1_800.0, (counts,)), START + WINDOW)
+
+    assert found.event is Event.STEP
+    assert found.reason.endswith("wrong: no outcomes yet")
+
+
+def test_given_answers_that_lie_apart_when_looked_at_then_it_holds_once_that_is_no_chance() -> None:
+    plan = Plan(limits=ERRORS, max_answer_shift=0.25)
+    rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
+
+    def at(distance: float, canary: int) -> Decision:
+        counts = Counts(canary, {"errors": 0})
+        answers = AnswerShift(distance, canary, 20 * canary)
+        own = Seen((counts,), 300.0, answers=answers)
+        return decided(rollout, own, START + WINDOW / 6)
+
+    assert at(0.5, 50).event is None
+    assert at(0.5, 2_000).hold is Hold.SIGNAL
+    assert at(0.2, 200_000).event is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"share": None},
+        {"share": 1.0},
+        {"share": 0.1, "margin": 1.0},
+        {"share": 0.1, "slower_than_ms": 0.0},
+        {"share": 0.1, "maturity": -1.0},
+    ],
+)
+def test_given_a_limit_that_cannot_be_when_made_then_it_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidValueError):
+        Limit(name="x", **wrong)  # type: ignore[arg-type]
+
+
+def test_given_a_plan_with_segments_when_stored_and_read_then_it_is_the_same() -> None:
+    part = Limit(name="errors.UA", share=0.05, segment=("carrier", "UA"))
+    plan = Plan(limits=(*ERRORS, part), max_answer_shift=0.2)
+    assert Plan.from_dict(json.loads(plan.to_json())) == plan

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
 from starlette.testclient import TestClient
 
 from watchkeeper.app import App
@@ -27,7 +28,7 @@ from .odd_models import Raises
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLAN: dict[str, Any] = {"steps": [20, 50, 100], "window_minutes": 10, "min_samples": 20}
-GOOD, BAD = "2", "3"
+GOOD, BAD, OTHER = "2", "3", "4"
 
 
 class Served:
@@ -44,10 +45,20 @@ class Served:
 
     def ask(self, unit: str) -> str:
         """Ask the model once; return who answered, or ``error``."""
-        parameters = {"unit_id": unit, "timestamp": self.now.isoformat()}
+        return str(self._answer(unit).get("variant", "error"))
+
+    def asked(self, unit: str) -> str:
+        """Ask the model once; return the id of the prediction."""
+        return str(self._answer(unit)["prediction_id"])
+
+    def _answer(self, unit: str) -> dict[str, Any]:
+        parameters = {
+            "unit_id": unit, "timestamp": self.now.isoformat(), "tags": {"site": "web"},
+        }  # fmt: skip
         body = {"inputs": [tensor([3.0, 0.0, 1.0, 0.0])], "parameters": parameters}
         answer = self.client.post("/v2/models/lr/infer", json=body)
-        return str(answer.json()["parameters"]["variant"]) if answer.is_success else "error"
+        told: dict[str, Any] = answer.json().get("parameters", {})
+        return told
 
     def pass_minutes(self, minutes: int, requests: int = 12) -> Counter[str]:
         """Let time pass, with requests of new units in each minute."""
@@ -82,8 +93,10 @@ class Served:
 def served(tmp_path: Path, start: Callable[..., TestClient]) -> Served:
     client = start(server={"clock": "events", "rollout_interval": 3_600})
     with ModelRegistry(tmp_path / "registry") as registry:
-        good = DummyClassifier(strategy="constant", constant=1).fit(ROWS, LABELS)
+        good = LogisticRegression().fit(ROWS, LABELS)  # answers as the one in production does
         registry.register_model(good, "lr", GOOD, {}, training_data=ROWS)
+        other = DummyClassifier(strategy="constant", constant=0).fit(ROWS, LABELS)
+        registry.register_model(other, "lr", OTHER, {}, training_data=ROWS)
         registry.register_model(Raises(), "lr", BAD, {}, allow_unsafe=True)
     return Served(client, tmp_path)
 
@@ -140,6 +153,55 @@ def test_given_failover_when_the_canary_fails_then_production_answers_and_the_ca
 
     assert set(served.pass_minutes(3)) == {"production", "failover"}
     assert served.look()["state"] == "rolled_back"
+
+
+def test_given_a_version_that_answers_otherwise_when_rolled_out_then_a_person_has_to_look(
+    served: Served,
+) -> None:
+    served.begin(OTHER, quality_margin=None)
+    served.pass_minutes(11, requests=60)
+    held = served.look()
+    assert (held["state"], held["hold"], held["step"]) == ("holding", "signal", 0)
+    decision = served.client.get("/v1/rollouts/june").json()["decision"]
+    assert "the answers of the two versions lie at least" in decision["reason"]
+    stepped = served.post("/v1/rollouts/june/step", {"reason": "it is meant to"})
+    assert (stepped["state"], stepped["step"]) == ("running", 1)
+
+
+def test_given_outcomes_that_come_when_the_canary_is_wrong_then_it_is_taken_back(
+    served: Served,
+) -> None:
+    served.begin(OTHER, max_answer_shift=None, segments=["tag.site=web"], outcome_hours=0.05)
+    outcomes = []
+    for number in range(400):
+        served.now += timedelta(seconds=1)
+        ids, actual = served.asked(f"u{number}"), 1 if number % 5 else 0
+        outcomes.append(
+            {"prediction_id": ids, "actual": actual, "timestamp": served.now.isoformat()}
+        )
+    assert served.look()["state"] == "running"  # nothing is known yet
+    served.post("/v1/models/lr/outcomes", outcomes)
+
+    assert served.look()["state"] == "rolled_back"
+    entry = served.client.get("/v1/rollouts/june/history").json()["history"][1]
+    assert entry["reason"].startswith("wrong: ")
+    assert "of production at the same time" in entry["reason"]
+    counted = entry["evidence"]["seen"]["steps"][0]
+    assert counted["of"]["wrong"] < counted["requests"]  # the last three minutes are too young
+    assert counted["of"]["wrong.tag.site-web"] == counted["of"]["wrong"]
+
+
+def test_given_a_promoted_version_when_it_fails_while_watched_then_the_former_one_is_back(
+    served: Served,
+) -> None:
+    served.begin(BAD)
+    served.post("/v1/rollouts/june/promote", {"reason": "we are sure"})
+    assert served.production == "lr:3"
+    served.pass_minutes(3)
+
+    assert served.look()["state"] == "rolled_back"
+    assert served.production == "lr:1"
+    assert set(served.pass_minutes(1)) == {"production"}
 
 
 def test_given_units_that_come_again_when_the_share_grows_then_who_had_the_canary_keeps_it(

@@ -52,13 +52,15 @@ def plan(
         )
     if not 0.0 < over_hours <= 8_784.0:
         raise InvalidValueError("--over-hours", over_hours, "hours above 0, up to those of a year")
-    made = cli.settings.policy(model or "").rollout.plan(
-        steps=_percentages(steps),
-        initial=initial,
-        increment=increment,
-        maximum=maximum,
-        window_minutes=window_minutes,
-        min_samples=min_samples,
+    made = cli.settings.policy(model or "").rollout_plan(
+        **_given(
+            steps=_percentages(steps),
+            initial=initial,
+            increment=increment,
+            maximum=maximum,
+            window_minutes=window_minutes,
+            min_samples=min_samples,
+        )
     )
     requests = requests_per_hour
     if requests is None and model is not None:
@@ -97,17 +99,19 @@ def start(
 ) -> None:
     """Give a version the first step of its traffic; a running server does the rest."""
     app = cli.app
-    made = app.settings.policy(model).rollout.plan(
-        steps=_percentages(steps),
-        initial=initial,
-        increment=increment,
-        maximum=maximum,
-        window_minutes=window_minutes,
-        min_samples=min_samples,
-        max_error_rate=max_error_rate,
-        max_p95_ms=max_p95_ms,
-        approval=approval or None,
-        failover=failover or None,
+    made = app.settings.policy(model).rollout_plan(
+        **_given(
+            steps=_percentages(steps),
+            initial=initial,
+            increment=increment,
+            maximum=maximum,
+            window_minutes=window_minutes,
+            min_samples=min_samples,
+            max_error_rate=max_error_rate,
+            max_p95_ms=max_p95_ms,
+            approval=approval or None,
+            failover=failover or None,
+        )
     )
     begun = rollouts.start(
         app.rollouts,
@@ -128,7 +132,15 @@ def start(
 def status(cli: Invocation, name: Name) -> int:
     """Show where a rollout is, what was counted, and why it does not go on; 1 if taken back."""
     app = cli.app
-    found = rollouts.view(app.rollouts, app.events, name, at=app.clock())
+    policy = app.settings.policy(app.rollouts.get(name).model)
+    found = rollouts.view(
+        app.rollouts,
+        app.events,
+        name,
+        at=app.clock(),
+        task=policy.task,
+        positive=policy.positive,
+    )
     rollout = found.rollout
     facts: list[tuple[str, object]] = [
         ("model", rollout.model),
@@ -230,16 +242,19 @@ def _counted(found: Looked) -> list[Any]:
         (
             f"{percent:g} %",
             limit.name,
-            f"{own.bad[limit.name]:,} of {own.requests:,}",
-            f"{theirs.bad[limit.name]:,} of {theirs.requests:,}",
-            f"{limit.share:.1%}",
+            f"{own.bad[limit.name]:,} of {own.counted(limit.name):,}",
+            f"{theirs.bad[limit.name]:,} of {theirs.counted(limit.name):,}",
+            None if limit.share is None else f"{limit.share:.1%}",
+            None if limit.margin is None else f"{limit.margin:.1%}",
         )
         for percent, own, theirs in zip(
             found.rollout.plan.steps, seen.steps, seen.production, strict=False
         )
         for limit in found.rollout.plan.limits
     ]
-    drawn = table(["step", "bad", "canary", "production", "limit"], rows, title="\nCounted")
+    drawn = table(
+        ["step", "bad", "canary", "production", "limit", "margin"], rows, title="\nCounted"
+    )
     return [drawn]
 
 
@@ -259,6 +274,11 @@ def _takes(found: rollouts.Expected) -> str:
         f"{len(found.plan.steps)} steps in {found.windows:,} windows of "
         f"{found.plan.window / 60:g} minutes"
     )
+
+
+def _given(**options: object) -> dict[str, object]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _percentages(steps: str | None) -> tuple[float, ...] | None:

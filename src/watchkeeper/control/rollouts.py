@@ -1,19 +1,23 @@
 """Rollouts: started, looked at, acted on by people, ended; each change with its reason."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from watchkeeper.control.recorded import labels_of, scores_of, segment_of
 from watchkeeper.errors import ConflictError, IntegrityError, NotFoundError
-from watchkeeper.events import EventLog, Window
+from watchkeeper.events import FEATURE, EventLog, Window
 from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.registry import ModelRegistry, Status
 from watchkeeper.results import Result
 from watchkeeper.rollouts import Decision, Event, Hold, Plan, Rollout, Seen, State, decided
-from watchkeeper.rollouts.counting import COLUMNS, seen_of
+from watchkeeper.rollouts.counting import ANSWER, COLUMNS, SEGMENT, WRONG, seen_of
 
 __all__ = [
     "Expected",
@@ -236,12 +240,20 @@ def act(
     return after
 
 
-def view(rollouts: Rollouts, events: EventLog, name: str, *, at: datetime) -> Looked:
+def view(
+    rollouts: Rollouts,
+    events: EventLog,
+    name: str,
+    *,
+    at: datetime,
+    task: str = "binary",
+    positive: object = 1,
+) -> Looked:
     """Return what the next look would decide, and change nothing."""
     rollout = rollouts.get(name)
     if rollout.started_at is None or not (rollout.active or rollout.watched(at)):
         return Looked(rollout, None, None, changed=False)
-    seen = seen_of(rollout, _rows(events, rollout), at)
+    seen = seen_of(rollout, _rows(events, rollout, task, positive), at)
     return Looked(rollout, decided(rollout, seen, at), seen, changed=False)
 
 
@@ -252,6 +264,8 @@ def look(
     name: str,
     *,
     at: datetime,
+    task: str = "binary",
+    positive: object = 1,
     fault: str = "",
 ) -> Looked:
     """Decide what a rollout does next, keep it with its evidence, or carry out what was decided.
@@ -262,6 +276,8 @@ def look(
     Parameters
     ----------
     at : datetime
+    task, positive : str, object
+        What the model predicts, and the label of the positive class, for limits on wrong answers.
     fault : str
         Why its version cannot answer, where it cannot.
 
@@ -280,7 +296,7 @@ def look(
     if astray:
         found = Decision(Event.BREACH, None, astray)
     else:
-        seen = seen_of(before, _rows(events, before), at)
+        seen = seen_of(before, _rows(events, before, task, positive), at)
         found = decided(before, seen, at)
     _renew(rollouts, before, at)
     if found.event is None:
@@ -335,16 +351,52 @@ def blind(rollouts: Rollouts, name: str, error: str, *, at: datetime) -> Rollout
     return after
 
 
-def _rows(events: EventLog, rollout: Rollout) -> Iterator[pa.Table]:
+def _rows(events: EventLog, rollout: Rollout, task: str, positive: object) -> Iterator[pa.Table]:
     """Yield what was recorded of its model since it began, by what the predictions say."""
     if rollout.started_at is None:
         return
-    begin = rollout.started_at - timedelta(seconds=rollout.plan.window)  # callers' clocks differ
+    plan = rollout.plan
+    begin = rollout.started_at - timedelta(seconds=plan.window)  # callers' clocks differ
+    segments = sorted({limit.segment[0] for limit in plan.limits if limit.segment is not None})
+    judged = any(limit.wrong for limit in plan.limits)
+    columns = [*COLUMNS, *(FEATURE + name for name in segments)]
+    if segments:
+        columns.append("tags")
+    if judged or plan.max_answer_shift is not None:
+        columns += ["prediction", "score"]
+    if judged:
+        columns.append("actual")
     try:
-        for day in events.days(rollout.model, Window(begin, None), columns=COLUMNS):
-            yield day.rows
+        for day in events.days(rollout.model, Window(begin, None), columns=columns):
+            rows = day.rows
+            if plan.max_answer_shift is not None:
+                rows = rows.append_column(ANSWER, pa.array(_answers(rows)))
+            if judged:
+                rows = rows.append_column(WRONG, pa.array(_wrong(rows, task, positive)))
+            for name in segments:
+                with suppress(NotFoundError):  # nothing of this day has it
+                    found = segment_of(rows, name, rollout.model)
+                    rows = rows.append_column(SEGMENT + name, found.cast(pa.string()))
+            yield rows
     except NotFoundError:  # nobody has asked the model anything yet
         return
+
+
+def _answers(rows: pa.Table) -> npt.NDArray[np.float64]:
+    """Return scores, or answers where there are none, as numbers; NaN where neither is one."""
+    scores = scores_of(rows["score"])
+    answers = rows["prediction"]
+    plain = answers.type.value_type if pa.types.is_dictionary(answers.type) else answers.type
+    if pa.types.is_string(plain):
+        return scores
+    return np.where(np.isnan(scores), scores_of(answers), scores)
+
+
+def _wrong(rows: pa.Table, task: str, positive: object) -> npt.NDArray[np.float64]:
+    """Return 1 where an answer was wrong, 0 where it was right, NaN where that is not known."""
+    known = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
+    told, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
+    return np.where(known, np.asarray(told != came, dtype=np.float64), np.nan)
 
 
 def _renew(rollouts: Rollouts, rollout: Rollout, at: datetime) -> None:

@@ -12,14 +12,20 @@ import pyarrow.compute as pc
 from watchkeeper.clock import as_utc
 from watchkeeper.rollouts.judgement import Counts
 from watchkeeper.rollouts.plan import Limit, Plan
-from watchkeeper.rollouts.rollout import LABEL, Rollout, Seen
+from watchkeeper.rollouts.rollout import LABEL, AnswerShift, Rollout, Seen
 from watchkeeper.rollouts.split import CANARY
+from watchkeeper.stats.ks import distance_of_sorted
 
-__all__ = ["COLUMNS", "seen_of"]
+__all__ = ["ANSWER", "COLUMNS", "SEGMENT", "WRONG", "seen_of"]
 
 COLUMNS = ("unit_id", "experiment", "variant", "timestamp", "status", "latency_ms")
-"""What is read of a prediction."""
+"""What is read of each prediction."""
 
+WRONG, ANSWER, SEGMENT = "wrong", "answer", "segment."
+"""Further columns where a plan asks for them: 1 where an answer was wrong, 0 where it was right and
+NaN where that is not known; an answer as a number; the values of the segment of that name."""
+
+_Floats = npt.NDArray[np.float64]
 _GAP = 0.1  # of a window without any request is time in which there was no traffic
 _PRODUCTION = "production"
 
@@ -32,7 +38,8 @@ def seen_of(rollout: Rollout, rows: Iterable[pa.Table], now: datetime) -> Seen:
     rollout : Rollout
         It was started.
     rows : iterable of pyarrow.Table
-        Predictions of its model since then, with `COLUMNS`; those of others are left out.
+        Predictions of its model since then, with `COLUMNS` and what its plan asks for beside
+        them; those of others are left out.
     now : datetime
         The present window ends here.
 
@@ -47,18 +54,22 @@ def seen_of(rollout: Rollout, rows: Iterable[pa.Table], now: datetime) -> Seen:
     own, theirs = [none] * steps, [none] * steps
     times: list[npt.NDArray[np.int64]] = []
     units: list[pa.Table] = []
+    answers: tuple[list[_Floats], list[_Floats]] = ([], [])
     for table in rows:
-        found = _Labelled.of(table, rollout.name, steps)
+        found = _Labelled.of(table, rollout.name, steps, now)
         for step in range(steps):
             own[step] += found.counts(step, True, rollout.plan)
             theirs[step] += found.counts(step, False, rollout.plan)
         times.append(found.time)
         units.append(found.units())
+        for side in (False, True):
+            answers[side].append(found.answers(steps - 1, side))
     return Seen(
         steps=tuple(own),
         covered=_covered(rollout, np.concatenate([*times, np.empty(0, np.int64)]), now),
         production=tuple(theirs),
         units=_first_seen(units, steps),
+        answers=_apart(*(np.sort(np.concatenate([*side, np.empty(0)])) for side in answers)),
     )
 
 
@@ -72,9 +83,11 @@ class _Labelled:
     failed: npt.NDArray[np.bool_]
     latency: npt.NDArray[np.float64]
     unit: pa.ChunkedArray
+    rows: pa.Table
+    now: int
 
     @classmethod
-    def of(cls, table: pa.Table, name: str, steps: int) -> "_Labelled":
+    def of(cls, table: pa.Table, name: str, steps: int, now: datetime) -> "_Labelled":
         labels = [f"{LABEL}{name}/{step + 1}" for step in range(steps)]
         step = _places(table["experiment"], labels)
         variant = _places(table["variant"], [_PRODUCTION, CANARY])
@@ -88,12 +101,27 @@ class _Labelled:
             _places(rows["status"], ["error"]) == 0,
             rows["latency_ms"].cast(pa.float64()).to_numpy(),
             rows["unit_id"].cast(pa.string()),
+            rows,
+            _micros(now),
         )
 
     def counts(self, step: int, canary: bool, plan: Plan) -> Counts:
         mine = (self.step == step) & (self.canary == canary)
-        bad = {limit.name: int(np.sum(mine & self._bad(limit))) for limit in plan.limits}
-        return Counts(int(np.sum(mine)), bad)
+        bad, of = {}, {}
+        for limit in plan.limits:
+            taken = mine & self._counted(limit)
+            bad[limit.name] = int(np.sum(taken & self._bad(limit)))
+            if not limit.awaited:
+                of[limit.name] = int(np.sum(taken))
+        return Counts(int(np.sum(mine)), bad, of)
+
+    def answers(self, step: int, canary: bool) -> _Floats:
+        """Return the answers of one version in a step that are numbers."""
+        if ANSWER not in self.rows.column_names:
+            return np.empty(0)
+        values = self.rows[ANSWER].to_numpy()[(self.step == step) & (self.canary == canary)]
+        found: _Floats = values[~np.isnan(values)]
+        return found
 
     def units(self) -> pa.Table:
         """Return the units, with the step and the version that they met first."""
@@ -102,7 +130,23 @@ class _Labelled:
         )
         return _firsts(found)
 
+    def _counted(self, limit: Limit) -> npt.NDArray[np.bool_]:
+        """Return which requests a limit is of."""
+        found = np.ones(len(self.step), dtype=bool)
+        if limit.segment is not None:
+            name, value = limit.segment
+            if SEGMENT + name not in self.rows.column_names:
+                return ~found  # nothing of this day has it
+            found &= _places(self.rows[SEGMENT + name], [value]) == 0
+        if limit.wrong:
+            found &= ~np.isnan(self.rows[WRONG].to_numpy())
+            found &= self.time <= self.now - round(limit.maturity * 1e6)
+        return found
+
     def _bad(self, limit: Limit) -> npt.NDArray[np.bool_]:
+        if limit.wrong:
+            wrong: npt.NDArray[np.bool_] = self.rows[WRONG].to_numpy() > 0
+            return wrong
         if limit.slower_than_ms is None:
             return self.failed
         return self.latency > limit.slower_than_ms
@@ -137,10 +181,21 @@ def _covered(rollout: Rollout, times: npt.NDArray[np.int64], now: datetime) -> f
     """Return the seconds of the present window in which there was traffic."""
     if rollout.window_started_at is None:
         return 0.0
-    begin, end = (round(as_utc(at).timestamp() * 1e6) for at in (rollout.window_started_at, now))
+    begin, end = _micros(rollout.window_started_at), _micros(now)
     inside = np.sort(times[(times >= begin) & (times <= end)])
     if end <= begin or not len(inside):
         return 0.0
     gaps = np.diff(np.concatenate([[begin], inside, [end]]))
     longest = _GAP * rollout.plan.window * 1e6
     return float(np.sum(gaps[gaps <= longest]) / 1e6)
+
+
+def _apart(production: _Floats, canary: _Floats) -> AnswerShift | None:
+    """Return how far sorted answers lie apart."""
+    if not (len(production) and len(canary)):
+        return None
+    return AnswerShift(distance_of_sorted(production, canary), len(canary), len(production))
+
+
+def _micros(at: datetime) -> int:
+    return round(as_utc(at).timestamp() * 1e6)

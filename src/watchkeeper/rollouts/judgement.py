@@ -1,7 +1,7 @@
 """What the counts of a canary say of one limit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -34,6 +34,14 @@ class Standing(StrEnum):
 class Counts(Result):
     """Requests that a version was given in one step, and how many were bad, by limit.
 
+    Attributes
+    ----------
+    requests : int
+    bad : mapping of str to int
+        By limit.
+    of : mapping of str to int
+        Of how many requests those are, by limit, where not of all.
+
     Raises
     ------
     InvalidValueError
@@ -42,18 +50,25 @@ class Counts(Result):
 
     requests: int
     bad: Mapping[str, int]
+    of: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, count in self.bad.items():
-            if not 0 <= count <= self.requests:
+            if not 0 <= count <= self.counted(name) <= self.requests:
                 raise InvalidValueError(
-                    f"the bad requests of {name}", count, f"from 0 to all {self.requests}"
+                    f"the bad requests of {name}", count, f"from 0 to all {self.counted(name)}"
                 )
+
+    def counted(self, name: str) -> int:
+        """Return how many requests a limit is of."""
+        return self.of.get(name, self.requests)
 
     def __add__(self, other: Self) -> Self:
         names = self.bad.keys() | other.bad.keys()
         bad = {name: self.bad.get(name, 0) + other.bad.get(name, 0) for name in sorted(names)}
-        return type(self)(self.requests + other.requests, bad)
+        parts = self.of.keys() | other.of.keys()
+        of = {name: self.counted(name) + other.counted(name) for name in sorted(parts)}
+        return type(self)(self.requests + other.requests, bad, of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +133,22 @@ def judged(
     for step in (*steps, *production):
         if limit.name not in step.bad:
             raise InvalidValueError("counts", sorted(step.bad), f"also those of {limit.name}")
-    pairs = [(step.bad[limit.name], step.requests - step.bad[limit.name]) for step in steps]
-    evidence = evidence_of_steps(pairs, len(plan.steps), limit.share)
+    name = limit.name
+    pairs = [(step.bad[name], step.counted(name) - step.bad[name]) for step in steps]
+    evidence = 0.0
+    if limit.share is not None:
+        evidence = evidence_of_steps(pairs, len(plan.steps), limit.share)
     comparison = _compared(plan, limit, steps, production)
     beyond = evidence >= 1 / plan.alpha_each
     worse = comparison is not None and comparison.low > (limit.margin or 0.0)
-    bad, requests = steps[-1].bad[limit.name], steps[-1].requests
+    bad, requests = steps[-1].bad[name], steps[-1].counted(name)
     rate = bad / requests if requests else None
     standing = Standing.TOO_FEW
     if beyond or worse:
         standing = Standing.BREACH
     elif requests >= plan.min_samples:
-        standing = Standing.WITHIN if bad <= limit.share * requests + 1e-9 else Standing.OVER
+        allowed = requests if limit.share is None else limit.share * requests
+        standing = Standing.WITHIN if bad <= allowed + 1e-9 else Standing.OVER
     reason = _reason(plan, limit, requests, bad, standing)
     if beyond:
         reason += "; over all steps chance does not explain it"
@@ -149,18 +168,19 @@ def _compared(
     Steps are strata: the rate of both drifts over a rollout while the shares change, so that sums
     over all steps would differ without any difference.
     """
+    name = limit.name
     both = [
         (theirs, own)
         for percent, own, theirs in zip(plan.steps, steps, production, strict=False)
-        if percent < 100.0 and own.requests and theirs.requests
+        if percent < 100.0 and own.counted(name) and theirs.counted(name)
     ]
     if limit.margin is None or not both:
         return None
     return anytime_proportions(
-        [theirs.bad[limit.name] for theirs, _ in both],
-        [theirs.requests for theirs, _ in both],
-        [own.bad[limit.name] for _, own in both],
-        [own.requests for _, own in both],
+        [theirs.bad[name] for theirs, _ in both],
+        [theirs.counted(name) for theirs, _ in both],
+        [own.bad[name] for _, own in both],
+        [own.counted(name) for _, own in both],
         plan.planned_information,
         2 * plan.alpha_each,  # of the two sides only one is asked about
     )
@@ -171,8 +191,10 @@ def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: Standin
     if limit.slower_than_ms is not None:
         what = f"{limit.name} above {limit.slower_than_ms:g} ms"
     if not requests:
-        return f"{what}: no requests yet"
-    figures = f"{what}: {bad / requests:.2%} ({bad:,} of {requests:,}), limit {limit.share:.2%}"
-    if standing is Standing.TOO_FEW:
+        return f"{what}: no {'outcomes' if limit.wrong else 'requests'} yet"
+    figures = f"{what}: {bad / requests:.2%} ({bad:,} of {requests:,})"
+    if limit.share is not None:
+        figures += f", limit {limit.share:.2%}"
+    if standing is Standing.TOO_FEW and limit.awaited:
         return f"{figures}; at least {plan.min_samples:,} requests are needed"
     return figures

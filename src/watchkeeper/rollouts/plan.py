@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from math import ceil, isfinite
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import check_name
@@ -23,28 +23,44 @@ class Limit(Result):
     Attributes
     ----------
     name : str
-    share : float
+    share : float or None
+        None where only production says what is too much.
     slower_than_ms : float or None
         Of a limit on latency: what counts as bad.
+    wrong : bool
+        Whether bad means answered wrongly, among the requests whose outcome is known.
+    maturity : float
+        Seconds after which an outcome is expected: only older requests count as right or wrong, so
+        that outcomes which come early do not speak for all.
+    segment : tuple of (str, str) or None
+        A feature, or ``tag.NAME``, and its value: only these requests count.
     margin : float or None
         How much larger the canary's share may be than that of the version in production over the
         same time, as a difference of shares; None does not compare the two.
+    on_breach : {"rollback", "hold"}
+        Whether a breach takes the canary back, or holds it until a person decides.
 
     Raises
     ------
     InvalidValueError
-        If the share is not between 0 and 1, the milliseconds are not above 0, or the margin is not
-        from 0 to 1.
+        If the share is not between 0 and 1, the milliseconds are not above 0, the margin is not
+        from 0 to 1, or there is neither a share nor a margin.
     """
 
     name: str
-    share: float
+    share: float | None
     slower_than_ms: float | None = None
+    wrong: bool = False
+    maturity: float = 0.0
+    segment: tuple[str, str] | None = None
     margin: float | None = None
+    on_breach: Literal["rollback", "hold"] = "rollback"
 
     def __post_init__(self) -> None:
         check_name(self.name, "limit.name")
-        if not 0.0 < self.share < 1.0:
+        if self.share is None and self.margin is None:
+            raise InvalidValueError(f"the limit {self.name}", None, "a share, a margin, or both")
+        if self.share is not None and not 0.0 < self.share < 1.0:
             raise InvalidValueError(
                 f"the share of limit {self.name}", self.share, "between 0 and 1"
             )
@@ -56,6 +72,20 @@ class Limit(Result):
             raise InvalidValueError(
                 f"the margin of limit {self.name}", self.margin, "0 or more, and below 1"
             )
+        if not (isfinite(self.maturity) and self.maturity >= 0.0):
+            raise InvalidValueError(
+                f"the maturity of limit {self.name}", self.maturity, "0 seconds or more"
+            )
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a step waits for enough requests of it; outcomes and segments may never come."""
+        return not self.wrong and self.segment is None
+
+    @property
+    def tests(self) -> int:
+        """How many tests it stands for: of its share, and against production."""
+        return (self.share is not None) + (self.margin is not None)
 
 
 LIMITS = (
@@ -109,6 +139,10 @@ class Plan(Result):
         Seconds that a rollout waits for enough requests before it is taken back.
     approval : bool
         Whether a person has to say yes before each step.
+    max_answer_shift : float or None
+        How far the answers of the canary may lie from those of production over the same time, as
+        the distance of their distribution functions, before a person has to look; None does not
+        compare them.
     watch : float
         Seconds for which the version is watched after it was promoted.
     failover : bool
@@ -131,6 +165,7 @@ class Plan(Result):
     extensions: int = 2
     deadline: float = 86_400.0
     approval: bool = False
+    max_answer_shift: float | None = None
     watch: float = 86_400.0
     failover: bool = False
     keep: bool = False
@@ -148,6 +183,10 @@ class Plan(Result):
             raise InvalidValueError("min_samples", self.min_samples, "at least 1")
         if self.extensions < 0:
             raise InvalidValueError("extensions", self.extensions, "0 or more")
+        if self.max_answer_shift is not None and not 0.0 < self.max_answer_shift < 1.0:
+            raise InvalidValueError(
+                "max_answer_shift", self.max_answer_shift, "a distance between 0 and 1"
+            )
         for name, least in (("window", 1.0), ("deadline", self.window), ("watch", 0.0)):
             seconds = getattr(self, name)
             if not (isfinite(seconds) and seconds >= least):
@@ -156,7 +195,7 @@ class Plan(Result):
     @property
     def alpha_each(self) -> float:
         """The part of `alpha` that each limit, and each comparison with production, has."""
-        return self.alpha / sum(1 if limit.margin is None else 2 for limit in self.limits)
+        return self.alpha / sum(limit.tests for limit in self.limits)
 
     @property
     def planned_information(self) -> float:
@@ -170,7 +209,10 @@ class Plan(Result):
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Self:
         """Return the plan that `to_dict` described."""
-        limits = tuple(Limit(**each) for each in stored["limits"])
+        limits = tuple(
+            Limit(**{**each, "segment": each["segment"] and tuple(each["segment"])})
+            for each in stored["limits"]
+        )
         return cls(**{**stored, "steps": tuple(stored["steps"]), "limits": limits})
 
     def expected_duration(self, requests_an_hour: float) -> timedelta:

@@ -13,13 +13,31 @@ from watchkeeper.rollouts.judgement import Counts, Judgement, Standing, judged
 from watchkeeper.rollouts.plan import Plan
 from watchkeeper.rollouts.states import TERMINAL, Event, Hold, State, after
 from watchkeeper.stats import sequential_sample_ratio
+from watchkeeper.stats.distance_band import distance_band
 
-__all__ = ["LABEL", "Decision", "Rollout", "Seen", "decided"]
+__all__ = ["LABEL", "AnswerShift", "Decision", "Rollout", "Seen", "decided"]
 
 LABEL = "rollout:"
 """What the labels of rollouts begin with; no experiment's name can."""
 
 _COVERED = 0.8  # of a window that has to have traffic
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerShift(Result):
+    """How far the answers of the two versions lie apart in the present step.
+
+    Attributes
+    ----------
+    distance : float
+        Of their distribution functions.
+    canary, production : int
+        Answers that were compared.
+    """
+
+    distance: float
+    canary: int
+    production: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +55,15 @@ class Seen(Result):
     units : tuple of (int, int)
         Units first seen in each step, of the canary and of production: by these the shares are
         checked; empty where that is not known.
+    answers : AnswerShift or None
+        None where the answers of both are not known.
     """
 
     steps: tuple[Counts, ...]
     covered: float
     production: tuple[Counts, ...] = ()
     units: tuple[tuple[int, int], ...] = ()
+    answers: AnswerShift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +229,8 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     allows. More than that without evidence gives the step another window, and takes the rollout
     back when no extension is left. A limit with a margin is also held against production over the
     same time, where only evidence acts. Shares of units that are not those of the plan hold it: the
-    two versions are asked by different people then. Nothing counted holds it, and takes it back at
+    two versions are asked by different people then; so do answers that lie far apart, and breaches
+    of limits that are to hold it. Nothing counted holds it, and takes it back at
     the deadline; it never passes. A plan that ends below 100 % waits for a person in the end.
 
     Parameters
@@ -233,7 +255,7 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     def found(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
         return Decision(event, hold, reason, judgements)
 
-    breaches = _of(judgements, Standing.BREACH)
+    breaches = _of(judgements, Standing.BREACH, "rollback")
     alive = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING}
     if breaches and (rollout.watched(now) or rollout.state in alive):
         return found(Event.BREACH, _told(breaches))
@@ -242,10 +264,15 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     strayed = _strayed(plan, seen.units)
     if strayed:
         return found(_anew(rollout, Hold.SRM), strayed, Hold.SRM)
+    signals = _of(judgements, Standing.BREACH, "hold")
+    moved = _moved(plan, seen.answers)
+    if signals or moved:
+        told = "; ".join(each for each in (_told(signals), moved) if each)
+        return found(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
     elapsed = _since(rollout.window_started_at, now)
     if elapsed < plan.window:
         return found(None, f"the window ends in {timedelta(seconds=round(plan.window - elapsed))}")
-    few = _of(judgements, Standing.TOO_FEW)
+    few = [each for each in _of(judgements, Standing.TOO_FEW) if each.limit.awaited]
     if few or seen.covered < _COVERED * plan.window:
         told = _told(few) or (
             f"only {seen.covered:,.0f} s of a window of {plan.window:,.0f} s had traffic"
@@ -283,6 +310,20 @@ def _strayed(plan: Plan, units: Sequence[tuple[int, int]]) -> str:
     )
 
 
+def _moved(plan: Plan, answers: AnswerShift | None) -> str:
+    """Return how far the answers lie apart; nothing if that may be chance, or little."""
+    if answers is None or plan.max_answer_shift is None:
+        return ""
+    sizes = answers.canary, answers.production
+    low, _ = distance_band(answers.distance, *sizes, plan.alpha / len(plan.steps))
+    if low <= plan.max_answer_shift:
+        return ""
+    return (
+        f"the answers of the two versions lie at least {low:.2f} apart ({answers.distance:.2f} of "
+        f"{answers.canary:,} and {answers.production:,}), and {plan.max_answer_shift:g} is allowed"
+    )
+
+
 def _anew(rollout: Rollout, hold: Hold) -> Event | None:
     """Return the event of a hold, or None where it holds for that reason already."""
     return None if rollout.hold is hold else Event.HOLD
@@ -292,8 +333,14 @@ def _since(begin: datetime | None, now: datetime) -> float:
     return 0.0 if begin is None else (as_utc(now) - begin).total_seconds()
 
 
-def _of(judgements: Sequence[Judgement], standing: Standing) -> list[Judgement]:
-    return [each for each in judgements if each.standing is standing]
+def _of(
+    judgements: Sequence[Judgement], standing: Standing, on_breach: str | None = None
+) -> list[Judgement]:
+    return [
+        each
+        for each in judgements
+        if each.standing is standing and on_breach in {None, each.limit.on_breach}
+    ]
 
 
 def _told(judgements: Sequence[Judgement]) -> str:

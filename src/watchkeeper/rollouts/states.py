@@ -35,6 +35,8 @@ class Hold(StrEnum):
     INCONCLUSIVE = "inconclusive"
     SRM = "srm"
     """The two versions do not have the shares of units that they were given."""
+    SIGNAL = "signal"
+    """A limit that is to hold it is broken, or the two versions answer differently."""
     ANALYSIS_ERROR = "analysis_error"
     """What was recorded cannot be read."""
     APPROVAL = "approval"

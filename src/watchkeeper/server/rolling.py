@@ -96,12 +96,15 @@ class Rolling:
                 return
 
     def _decide(self, rollout: Rollout) -> rollouts.Looked:
+        policy = self._app.settings.policy(rollout.model)
         return rollouts.look(
             self._app.rollouts,
             self._app.events,
             self._app.registry,
             rollout.name,
             at=self._app.clock(),
+            task=policy.task,
+            positive=policy.positive,
             fault=self._router.rollout_fault(rollout.model),
         )
 

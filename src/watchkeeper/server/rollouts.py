@@ -47,7 +47,7 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
                 body.name,
                 body.model,
                 body.version,
-                app.settings.policy(body.model).rollout.plan(**body.plan),
+                app.settings.policy(body.model).rollout_plan(**body.plan),
                 at=app.clock(),
                 actor=ACTOR,
                 reason=body.reason,
@@ -60,7 +60,15 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
     @api.get("/v1/rollouts/{name}", tags=["rollouts"])
     def one_rollout(name: str) -> dict[str, Any]:
         """Tell what a rollout is, what was counted, and what the next look would decide."""
-        return rollouts.view(app.rollouts, app.events, name, at=app.clock()).to_dict()
+        policy = app.settings.policy(app.rollouts.get(name).model)
+        return rollouts.view(
+            app.rollouts,
+            app.events,
+            name,
+            at=app.clock(),
+            task=policy.task,
+            positive=policy.positive,
+        ).to_dict()
 
     @api.get("/v1/rollouts/{name}/history", tags=["rollouts"])
     def history(name: str) -> dict[str, Any]:
