@@ -1,8 +1,11 @@
-"""The experiment of the demo, on real flights, through a real server."""
+"""The experiment and the rollout of the demo, on real flights, through a real server."""
 
 import json
 from datetime import datetime
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
@@ -23,13 +26,20 @@ class Silent:
         """Do not look."""
 
 
-def test_given_flights_until_september_when_replayed_then_the_experiment_ends_with_a_kept_verdict(
+def test_given_flights_until_september_when_replayed_then_one_is_tried_and_a_bad_one_taken_back(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "demo"
 
-    with played(folder, Plan(share=0.01, days=245), Silent()) as run:
+    with played(folder, Plan(share=0.12, days=262, bad_candidate=True), Silent()) as run:
         shown = report(run)
+        assert run.app.registry.get_production_model("flights") == "flights:1.0.0"
+
+    assert shown.released is not None
+    assert (shown.released.version, shown.released.state) == ("1.2.0", "rolled_back")
+    whats = [what for _, what, _ in shown.released.history]
+    assert (whats[0], whats[-2:]) == ("create", ["breach", "rolled_back"])
+    assert "of production at the same time" in shown.released.history[-2][2]
 
     assert shown.tried is not None
     assert shown.tried.verdict in {"ship", "undecided"}
@@ -41,7 +51,8 @@ def test_given_flights_until_september_when_replayed_then_the_experiment_ends_wi
     assert kept.started_at < ENDS
     assert kept.ended_at > BEGINS
     assert (kept.decision or {})["reason"] == shown.tried.reason
-    in_trial = rows.filter(rows["experiment"].is_valid())
+    labels = pc.starts_with(rows["experiment"].cast(pa.string()), f"{NAME}/")
+    in_trial = rows.filter(labels)
     assert set(in_trial["variant"].to_pylist()) == {"january", "summer"}
     assert set(in_trial["model_version"].to_pylist()) == {"1.0.0", "1.1.0"}
     assert json.loads(shown.to_json())["tried"]["experiment"] == NAME

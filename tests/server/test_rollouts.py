@@ -164,8 +164,11 @@ def test_given_a_version_that_answers_otherwise_when_rolled_out_then_a_person_ha
     assert (held["state"], held["hold"], held["step"]) == ("holding", "signal", 0)
     decision = served.client.get("/v1/rollouts/june").json()["decision"]
     assert "the answers of the two versions lie at least" in decision["reason"]
-    stepped = served.post("/v1/rollouts/june/step", {"reason": "it is meant to"})
-    assert (stepped["state"], stepped["step"]) == ("running", 1)
+    resumed = served.post("/v1/rollouts/june/resume", {"reason": "it is meant to"})
+    assert (resumed["state"], resumed["step"]) == ("running", 0)
+    served.pass_minutes(11, requests=12)
+    looked = served.post("/v1/rollouts/june/look")
+    assert (looked["rollout"]["step"], looked["decision"]["event"]) == (1, "step")
 
 
 def test_given_outcomes_that_come_when_the_canary_is_wrong_then_it_is_taken_back(

@@ -33,6 +33,12 @@ Full = Annotated[
     ),
 ]
 Days = Annotated[int | None, typer.Option(min=1, help="Only the first days of the year.")]
+BadCandidate = Annotated[
+    bool,
+    typer.Option(
+        "--bad-candidate", help="Roll a bad version out in September, and see it taken back."
+    ),
+]
 Serve = Annotated[bool, typer.Option("--serve", help="Keep the server up until Ctrl-C.")]
 Folder = Annotated[Path | None, typer.Option("--dir", help=f"Where it happens: ./{FOLDER}.")]
 
@@ -43,6 +49,7 @@ def demo(
     *,
     full: Full = False,
     days: Days = None,
+    bad_candidate: BadCandidate = False,
     serve: Serve = False,
     folder: Folder = None,
 ) -> None:
@@ -51,24 +58,23 @@ def demo(
     from watchkeeper.demo.run import FAST, Plan, played
 
     place = folder or cli.data_dir or FOLDER
-    plan = Plan(share=1.0 if full else FAST, days=days)
+    plan = Plan(share=1.0 if full else FAST, days=days, bad_candidate=bad_candidate)
     with _ending_on_sigterm(), _watching() as spectator, played(place, plan, spectator) as run:
         spectator.stage("Measuring, month by month, what was recorded")
         shown = report(run)
         spectator.close()
         url = run.server.url if serve else None
-        tried = None if shown.tried is None else shown.tried.experiment
-        where = _where_next(place, shown.months[-1].begins, url, tried)
+        where = _where_next(place, shown, url)
         # A demo that serves is meant to end by an interrupt, from where it says that it is up.
         with contextlib.suppress(*([KeyboardInterrupt] if serve else [])):
-            cli.show(shown, *_told(shown, place), *where)
+            cli.show(shown, *_told(shown), *where)
             sys.stdout.flush()
             if serve:
                 run.server.process.wait()
                 run.server.require_alive()
 
 
-def _told(shown: "Report", folder: Path) -> Iterator["RenderableType"]:
+def _told(shown: "Report") -> Iterator["RenderableType"]:
     yield (
         f"\n{shown.predictions:,} predictions and {shown.outcomes:,} outcomes are recorded. The "
         "baseline,\nmeasured on the last days of January, which the model had not seen: "
@@ -100,24 +106,27 @@ def _told(shown: "Report", folder: Path) -> Iterator["RenderableType"]:
         verdict = shown.tried.verdict.replace("_", " ")
         yield f"\nThe experiment {shown.tried.experiment} asked whether {shown.tried.hypothesis}."
         yield f"  {verdict}: {shown.tried.reason}."
-        if shown.tried.ship is not None:
-            yield f"  To ship it: watchkeeper models promote {shown.tried.ship} --data-dir {folder}"
+
+    if shown.released is not None:
+        state = shown.released.state.replace("_", " ")
+        yield f"\nThe rollout {shown.released.rollout} of {shown.released.version}: {state}."
+        yield table(("when", "what", "why"), shown.released.history)
 
 
 def _figure(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"
 
 
-def _where_next(
-    folder: Path, begins: datetime, url: str | None, tried: str | None
-) -> Iterator[str]:
+def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]:
+    begins = shown.months[-1].begins
     yield "\nEverything is kept. Where to look next:"
     for line in (
         "events stats",
         f"quality --model flights --start {begins.isoformat()}",
         f"drift --model flights --start {begins.isoformat()}",
         "events export flights --out flights.parquet",
-        *([] if tried is None else [f"experiments report {tried}"]),
+        *([] if shown.tried is None else [f"experiments report {shown.tried.experiment}"]),
+        *([] if shown.released is None else [f"rollouts status {shown.released.rollout}"]),
         "doctor",
     ):
         yield f"  watchkeeper {line} --data-dir {folder}"

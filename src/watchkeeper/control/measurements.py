@@ -145,6 +145,7 @@ def drift_of_window(
     model: str,
     window: Window,
     *,
+    version: str | None = None,
     reference: object = None,
     reference_window: Window | None = None,
     threshold: float = 0.05,
@@ -157,8 +158,10 @@ def drift_of_window(
 
     Parameters
     ----------
+    version : str, optional
+        Whose training data are the reference; by default that in production.
     reference : data frame, optional
-        By default what is kept of the training data of the version in production: its profile, or
+        By default what is kept of the training data of that version: its profile, or
         for other `methods` than the default a sample of its rows.
     reference_window : Window, optional
         Another window of recorded inputs, in place of `reference`.
@@ -182,7 +185,7 @@ def drift_of_window(
     elif reference is not None:
         named = "the data given"
     else:
-        reference, named = _kept_reference(registry, model, rows=methods != "auto")
+        reference, named = _kept_reference(registry, model, version, rows=methods != "auto")
     if features is not None:
         reference = _only(reference, features)
     detector = DataDriftDetector(
@@ -388,10 +391,11 @@ def _only(reference: object, features: Sequence[str]) -> object:
 
 
 def _kept_reference(
-    registry: ModelRegistry, model: str, *, rows: bool
+    registry: ModelRegistry, model: str, version: str | None, *, rows: bool
 ) -> tuple[pa.Table | Profile, str]:
     """Return what is kept of the training data: its profile, or a sample of its rows."""
-    model_id = registry.get_production_model(model)
+    named = None if version is None else f"{model}:{version}"
+    model_id = named or registry.get_production_model(model)
     kept: pa.Table | Profile | None = None
     if model_id is not None:
         kept = None if rows else registry.profile(model_id)

@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from watchkeeper.demo.http import Connection, RefusedError
 from watchkeeper.errors import UnavailableError
@@ -52,6 +55,11 @@ class Server:
     def url(self) -> str:
         """Where it is reached."""
         return f"http://{HOST}:{self.port}"
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """Send a request on a connection of its own; raises as `Connection.send`."""
+        async with await Connection.open(HOST, self.port) as connection:
+            return await connection.send(path, msgspec.json.encode(body))
 
     def require_alive(self) -> None:
         """Raise `ServerDiedError` if it has ended."""

@@ -9,17 +9,19 @@ from watchkeeper.app import App
 from watchkeeper.control.measurements import (
     WindowDrift,
     WindowQuality,
+    baseline_of,
     drift_of_window,
-    quality_of_window,
+    quality_of_rows,
 )
-from watchkeeper.demo.model import MODEL
+from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Played
 from watchkeeper.demo.story import Story, told
 from watchkeeper.events import Window
-from watchkeeper.experiments import State
+from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.results import Result
+from watchkeeper.rollouts import State
 
-__all__ = ["Month", "Report", "Tried", "report"]
+__all__ = ["Month", "Released", "Report", "Tried", "report"]
 
 NEW_YORK = ZoneInfo("America/New_York")
 _LEARNED, _TOLD = 1, 7  # months: what the model knows, and what is told beside it
@@ -72,6 +74,24 @@ class Tried(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Released(Result):
+    """A rollout, as its history has it.
+
+    Attributes
+    ----------
+    rollout, version : str
+    state : str
+    history : tuple of (datetime, str, str)
+        When, what and why, the oldest first.
+    """
+
+    rollout: str
+    version: str
+    state: str
+    history: tuple[tuple[datetime, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report(Result):
     """The year of one model.
 
@@ -87,6 +107,8 @@ class Report(Result):
         Of July, or of the last month where July was not played; None while it is January.
     tried : Tried or None
         The experiment of August; None where August was not played to its end.
+    released : Released or None
+        The rollout of September; None where September was not played.
     data_dir : str
     """
 
@@ -98,6 +120,7 @@ class Report(Result):
     months: tuple[Month, ...]
     story: Story | None
     tried: Tried | None
+    released: Released | None
     data_dir: str
 
 
@@ -115,6 +138,7 @@ def report(played: Played) -> Report:
         months=tuple(_measured(app, each) for each in months),
         story=_story(app, months),
         tried=_tried(app),
+        released=_released(app),
         data_dir=str(app.settings.data_dir),
     )
 
@@ -145,8 +169,7 @@ def _measured(app: App, begins: datetime) -> Month:
 def _story(app: App, months: Sequence[datetime]) -> Story | None:
     """Return what became of July, or of the last month there is."""
     month = next((each for each in months if each.month == _TOLD), months[-1] if months else None)
-    model_id = app.registry.get_production_model(MODEL)
-    learned = None if model_id is None else app.registry.reference(model_id)
+    learned = app.registry.reference(f"{MODEL}:{VERSION}")
     if month is None or month.month == _LEARNED or learned is None:
         return None
     read = app.events.read(MODEL, Window(month, _next_month(month)))
@@ -154,7 +177,7 @@ def _story(app: App, months: Sequence[datetime]) -> Story | None:
 
 
 def _tried(app: App) -> Tried | None:
-    for each in app.experiments.find(MODEL, State.STOPPED):
+    for each in app.experiments.find(MODEL, ExperimentState.STOPPED):
         versions = {arm.key: arm.model_version for arm in each.allocation.arms}
         decision = each.decision or {}
         better = versions.get(decision["arm"])
@@ -168,20 +191,42 @@ def _tried(app: App) -> Tried | None:
     return None
 
 
+def _released(app: App) -> Released | None:
+    for each in app.rollouts.find(MODEL):
+        history = tuple(
+            (entry["at"], entry["action"].removeprefix("rollout "), entry["reason"])
+            for entry in app.rollouts.history(each.name)
+        )
+        return Released(each.name, each.version, each.state.value, history)
+    return None
+
+
+def _in_production(app: App, at: datetime) -> str:
+    """Return the version that was in production at a time."""
+    version = VERSION
+    for each in reversed(app.rollouts.find(MODEL)):
+        if each.state is State.COMPLETED and each.ended_at is not None and each.ended_at <= at:
+            version = each.version
+    return version
+
+
 def _drift(app: App, begins: datetime) -> WindowDrift:
     window, policy = Window(begins, _next_month(begins)), app.settings.policy(MODEL)
     return drift_of_window(
-        app.events, app.registry, MODEL, window, threshold=policy.drift.threshold
+        app.events,
+        app.registry,
+        MODEL,
+        window,
+        version=_in_production(app, begins),
+        threshold=policy.drift.threshold,
     )
 
 
 def _quality(app: App, begins: datetime) -> WindowQuality:
     window, policy = Window(begins, _next_month(begins)), app.settings.policy(MODEL)
-    return quality_of_window(
-        app.events,
-        app.registry,
-        MODEL,
-        window,
+    return quality_of_rows(
+        app.events.read(MODEL, window),
+        baseline_of(app.registry, MODEL, _in_production(app, begins)),
         task=policy.task,
         positive=policy.positive,
         alert_threshold=policy.quality.alert_threshold,

@@ -5,7 +5,7 @@ import fcntl
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from watchkeeper.control import models
 from watchkeeper.demo.flights import flights_of_2013, sample
 from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, between, january
 from watchkeeper.demo.process import HOST, Server, ServerDiedError, free_port, serving
+from watchkeeper.demo.release import Release
 from watchkeeper.demo.replay import Replay, flights_of, replay
 from watchkeeper.demo.trial import BEGINS, ENDS, Trial
 from watchkeeper.errors import ConflictError, UnavailableError
@@ -52,10 +53,13 @@ class Plan:
         Of the flights, chosen at random over the whole of the time.
     days : int or None
         Stop after so many days of 2013.
+    bad_candidate : bool
+        Whether a bad version is rolled out in September, and not the one that learned in summer.
     """
 
     share: float = FAST
     days: int | None = None
+    bad_candidate: bool = False
 
 
 class Spectator(Protocol):
@@ -129,7 +133,8 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
             with serving(config, port) as server:
                 chosen = sample(_first(flights, plan.days), plan.share)
                 trial = Trial(app, server, _aircraft(chosen), spectator)
-                sent = _replayed(chosen, server, spectator, trial)
+                release = Release(app, server, spectator, bad=plan.bad_candidate)
+                sent = _replayed(chosen, server, spectator, (trial, release))
                 yield Played(app, server, trained, sent)
 
 
@@ -138,10 +143,16 @@ def _aircraft(flights: pa.Table) -> int:
     return pc.count_distinct(between(flights, BEGINS, ENDS)["tail"]).as_py() or 2
 
 
-def _replayed(flights: pa.Table, server: Server, spectator: Spectator, trial: Trial) -> Replay:
+def _replayed(
+    flights: pa.Table, server: Server, spectator: Spectator, acts: Sequence[Trial | Release]
+) -> Replay:
+    one_by_one = asyncio.Lock()  # several connections may begin an hour at once
+
     async def told(sent: int, at: datetime) -> None:
         spectator.replayed(sent, at)
-        await trial.at(at)
+        async with one_by_one:
+            for each in acts:
+                await each.at(at)
 
     async def go() -> Replay:
         await server.ready()

@@ -7,15 +7,12 @@ is answered by the new version for the whole of August.
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
-
 from watchkeeper.app import App
-from watchkeeper.demo.http import Connection
 from watchkeeper.demo.model import MODEL, VERSION, recorded, train
-from watchkeeper.demo.process import HOST, Server
+from watchkeeper.demo.process import Server
 from watchkeeper.experiments import State
 
-__all__ = ["BEGINS", "ENDS", "NAME", "Trial"]
+__all__ = ["BEGINS", "CHALLENGER", "ENDS", "LEARNS", "NAME", "Stage", "Trial"]
 
 NAME, CHALLENGER = "august", "1.1.0"
 LEARNS = (datetime(2013, 2, 1, 5, tzinfo=UTC), datetime(2013, 7, 15, 4, tzinfo=UTC))
@@ -55,11 +52,12 @@ class Trial:
             self._state = State.RUNNING
             self._spectator.stage("Training on February to July; August decides which is better")
             self._register()
-            await self._post("", self._described())
-            await self._post(f"/{NAME}/start", {})
+            await self._server.post("/v1/experiments", self._described())
+            await self._server.post(f"/v1/experiments/{NAME}/start", {})
         elif self._state is State.RUNNING and now >= ENDS:
             self._state = State.STOPPED
-            await self._post(f"/{NAME}/stop", {"reason": "August is over"})
+            told = {"reason": "August is over"}
+            await self._server.post(f"/v1/experiments/{NAME}/stop", told)
             self._spectator.stage("The experiment has ended; replaying the rest of the year")
 
     def _register(self) -> None:
@@ -85,7 +83,3 @@ class Trial:
             "planned_units": self._planned,
             "hypothesis": "who has seen the summer knows better how likely a late arrival is",
         }
-
-    async def _post(self, path: str, body: dict[str, Any]) -> None:
-        async with await Connection.open(HOST, self._server.port) as connection:
-            await connection.send(f"/v1/experiments{path}", msgspec.json.encode(body))

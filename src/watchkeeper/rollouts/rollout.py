@@ -108,6 +108,8 @@ class Rollout(Result):
         Place in the plan's steps, from 0.
     extensions : int
         Windows that the present step was given again.
+    accepted : bool
+        Whether a person went on from a hold for a signal: it is not held for one again.
     step_entered_at, window_started_at : datetime or None
         After a pause, when it was resumed.
     started_at : datetime or None
@@ -132,6 +134,7 @@ class Rollout(Result):
     hold: Hold | None = None
     step: int = 0
     extensions: int = 0
+    accepted: bool = False
     step_entered_at: datetime | None = None
     window_started_at: datetime | None = None
     started_at: datetime | None = None
@@ -183,6 +186,8 @@ class Rollout(Result):
                 "Roll the model back in the registry.",
             )
         changes: dict[str, Any] = {"state": state, "number": self.number + 1, "hold": None}
+        if self.hold is Hold.SIGNAL and event in {Event.RESUME, Event.STEP}:
+            changes["accepted"] = True
         if event is Event.START:
             changes |= {"step_entered_at": at, "window_started_at": at, "started_at": at}
         elif event is Event.STEP:
@@ -266,7 +271,7 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         return found(_anew(rollout, Hold.SRM), strayed, Hold.SRM)
     signals = _of(judgements, Standing.BREACH, "hold")
     moved = _moved(plan, seen.answers)
-    if signals or moved:
+    if (signals or moved) and not rollout.accepted:
         told = "; ".join(each for each in (_told(signals), moved) if each)
         return found(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
     elapsed = _since(rollout.window_started_at, now)

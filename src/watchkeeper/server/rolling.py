@@ -43,6 +43,7 @@ class Rolling:
         self._app, self._router, self._system, self._follow = app, router, system, follow
         self._failures: dict[str, int] = {}
         self._took = 0.0
+        self._looking = asyncio.Lock()
 
     @property
     def rest(self) -> float:
@@ -51,13 +52,19 @@ class Rolling:
         interval = self._app.settings.server.rollout_interval * 2.0 ** min(failures, 6)
         return max(interval, _REST * self._took)
 
-    async def look(self) -> None:
-        """Look at each rollout, and let the traffic follow what was decided."""
-        began = time.monotonic()
+    async def look(self) -> dict[str, rollouts.Looked]:
+        """Look at each rollout, let the traffic follow, and return what was found, by name."""
+        async with self._looking:
+            return await self._look()
+
+    async def _look(self) -> dict[str, rollouts.Looked]:
+        began, found = time.monotonic(), {}
         try:
             under_way = await asyncio.to_thread(self._app.rollouts.latest, self._app.clock())
             for rollout in under_way:
-                await self._look_at(rollout)
+                looked = await self._look_at(rollout)
+                if looked is not None:
+                    found[rollout.name] = looked
         except Exception:
             self._system.ended("rollouts", well=False)
             log.exception("the rollouts could not be looked at; shares hold until they expire")
@@ -69,20 +76,22 @@ class Rolling:
             }
             self._system.ended("rollouts", well=not self._failures)
         self._took = time.monotonic() - began
+        return found
 
-    async def _look_at(self, rollout: Rollout) -> None:
+    async def _look_at(self, rollout: Rollout) -> rollouts.Looked | None:
+        found: rollouts.Looked | None = None
         for _ in range(_MOST_CHANGES):
             try:
                 found = await asyncio.to_thread(self._decide, rollout)
             except ConflictError as error:  # a person, or another process, was faster
                 log.info("rollout %s: %s", rollout.name, error)
-                return
+                return None
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing was decided
                 await self._failed(rollout, error)
-                return
+                return None
             self._failures.pop(rollout.name, None)
             if not found.changed:
-                return
+                break
             if found.decision is not None:
                 log.warning(
                     "rollout %s: %s, %s",
@@ -93,7 +102,8 @@ class Rolling:
             await self._router.reweigh()  # the traffic first, the registry after it
             if found.rollout.state not in {State.PROMOTING, State.ROLLING_BACK}:
                 await self._follow()
-                return
+                break
+        return found
 
     def _decide(self, rollout: Rollout) -> rollouts.Looked:
         policy = self._app.settings.policy(rollout.model)

@@ -57,9 +57,7 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
         await gateway.follow()
         return made
 
-    @api.get("/v1/rollouts/{name}", tags=["rollouts"])
-    def one_rollout(name: str) -> dict[str, Any]:
-        """Tell what a rollout is, what was counted, and what the next look would decide."""
+    def viewed(name: str) -> dict[str, Any]:
         policy = app.settings.policy(app.rollouts.get(name).model)
         return rollouts.view(
             app.rollouts,
@@ -69,6 +67,18 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
             task=policy.task,
             positive=policy.positive,
         ).to_dict()
+
+    @api.get("/v1/rollouts/{name}", tags=["rollouts"])
+    def one_rollout(name: str) -> dict[str, Any]:
+        """Tell what a rollout is, what was counted, and what the next look would decide."""
+        return viewed(name)
+
+    @api.post("/v1/rollouts/{name}/look", tags=["rollouts"])
+    async def look(name: str) -> dict[str, Any]:
+        """Look at all rollouts now, not at the next time; tell what became of this one."""
+        await run_in_threadpool(app.rollouts.get, name)
+        found = (await gateway.rolling.look()).get(name)
+        return await run_in_threadpool(viewed, name) if found is None else found.to_dict()
 
     @api.get("/v1/rollouts/{name}/history", tags=["rollouts"])
     def history(name: str) -> dict[str, Any]:
