@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository
     from watchkeeper.registry import ModelRegistry
-    from watchkeeper.rollouts.repository import RolloutRepository
+    from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
 
 __all__ = ["App", "DataDirError"]
@@ -66,7 +66,7 @@ class App:
     clock : Clock
     registry : ModelRegistry
     control_database : ControlDatabase
-        The one that alerts, experiments, findings and rollouts share.
+        The one that alerts, experiments, findings, rollouts and shadows share.
     events : EventStore
         Where events are read; an `EventLog` that can also compact.
     recorder : JournalRecorder
@@ -76,6 +76,7 @@ class App:
     experiments : ExperimentRepository
     findings : FindingRepository
     rollouts : RolloutRepository
+    shadows : ShadowRepository
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -120,6 +121,12 @@ class App:
         from watchkeeper.rollouts.repository import RolloutRepository
 
         return RolloutRepository(self.control_database)
+
+    @cached_property
+    def shadows(self) -> "ShadowRepository":
+        from watchkeeper.rollouts.repository import ShadowRepository
+
+        return ShadowRepository(self.control_database)
 
     @cached_property
     def events(self) -> "EventStore":

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError
 from watchkeeper.rollouts.rollout import Rollout
+from watchkeeper.rollouts.shadow import Shadow, ShadowState
 from watchkeeper.rollouts.split import Split, split_of
 from watchkeeper.rollouts.states import State
-from watchkeeper.store.database import ControlDatabase, model_versions, rollouts
+from watchkeeper.store.database import ControlDatabase, model_versions, rollouts, shadows
 from watchkeeper.store.documents import Documents
 
-__all__ = ["RolloutRepository"]
+__all__ = ["RolloutRepository", "ShadowRepository"]
 
 _columns = rollouts.c
 
@@ -90,6 +91,30 @@ class RolloutRepository(Documents[Rollout]):
                 f"the rollout {under_way[0].name} of {document.model} is under way",
                 "Abort it first, or wait for its end.",
             )
+        return super()._refused(document)
+
+
+class ShadowRepository(Documents[Shadow]):
+    """The shadows that were ever started.
+
+    Parameters
+    ----------
+    database : ControlDatabase
+        Whoever opened it closes it.
+    """
+
+    def __init__(self, database: ControlDatabase) -> None:
+        super().__init__(database, shadows, "shadow", Shadow.from_dict)
+
+    def running(self) -> Mapping[str, Shadow]:
+        """Return the shadow of each model that has one."""
+        return {each.model: each for each in self.find(state=ShadowState.RUNNING)}
+
+    def _refused(self, document: Shadow) -> ConflictError:
+        for each in self.find(document.model, ShadowState.RUNNING):
+            if each.name != document.name:
+                told = f"the shadow {each.name} of {each.model} runs"
+                return ConflictError(told, "Stop it first.")
         return super()._refused(document)
 
 

@@ -22,6 +22,7 @@ from watchkeeper.server.experiments import add_experiments
 from watchkeeper.server.ingest import ingest
 from watchkeeper.server.openapi import describe
 from watchkeeper.server.rollouts import add_rollouts
+from watchkeeper.server.shadows import add_shadows
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
 from watchkeeper.telemetry.runbook import page
 
@@ -46,6 +47,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_alerts(api, gateway)
     add_experiments(api, gateway)
     add_rollouts(api, gateway)
+    add_shadows(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -5,6 +5,7 @@ other paths are described by OpenAPI, those of the short way included.
 """
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import re
@@ -58,6 +59,7 @@ _OPEN = frozenset(
 
 _Taken = tuple[LiveVersion, Call]
 _CANNOT = (ModelFailedError, ModelTimedOutError, ModelRefusedInputError, ModelOutputError)
+_MOST_COPIES = 64  # requests that shadows are asked at once
 _FOLLOW = 1.0  # seconds between two looks at the registry
 _REWEIGH = 0.25  # seconds between two looks at how rollouts share the traffic
 _WATCH = 0.1  # seconds between two looks for computations that hang
@@ -103,11 +105,13 @@ class Gateway:
             self._make_live,
             experiments or app.experiments,
             app.rollouts,
+            app.shadows,
             app.clock,
         )
         self._settings = app.settings.server
         self._keys = [_digest(key) for key in self._settings.api_keys]
         self._in_flight = 0
+        self._copies: set[asyncio.Task[None]] = set()  # requests that shadows are being asked
         self.measuring = Measuring(app, self.metrics, self.system)
         self.rolling = Rolling(app, self.router, self.system, self.follow)
         self._landing = False  # whether this process is the one that lands
@@ -129,9 +133,10 @@ class Gateway:
 
     async def stop(self) -> None:
         """End what `start` began."""
-        for task in self._tasks:
+        ending = [*self._tasks, *self._copies]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         self._tasks.clear()
         self.router.close()
         await asyncio.to_thread(self.tracing.close)
@@ -210,6 +215,7 @@ class Gateway:
                 if version is None:
                     routed = self._routed(live, call, call_of)
                     live, call, answered = await self._answered(*routed, span)
+                    self._copy(live, call, call_of, answered)
                 else:
                     answered = await self._predict(live, call, span)
                 return v2.infer_answer(request, call, answered, live)
@@ -232,7 +238,8 @@ class Gateway:
                     max_rows=self._settings.max_rows,
                 )
                 routed = self._routed(live, call_of(live), call_of)
-                _, call, answered = await self._answered(*routed, span)
+                live, call, answered = await self._answered(*routed, span)
+                self._copy(live, call, call_of, answered)
                 return mlflow.scoring_answer(call, answered)
             except Exception as error:  # noqa: BLE001 - every caller gets an answer
                 return self._refuse(error, span)
@@ -279,6 +286,31 @@ class Gateway:
                 raise
             return *instead, await self._predict(*instead, span)
 
+    def _copy(
+        self,
+        live: LiveVersion,
+        call: Call,
+        call_of: Callable[[LiveVersion], Call],
+        answered: Answered,
+    ) -> None:
+        """Let a shadow answer the same later; under load it is the first that is not asked."""
+        shadow = self.router.shadow(call, live.runtime.model_name)
+        if shadow is None or call.variant != PRODUCTION or not answered.recorded:
+            return
+        busy = 4 * self._in_flight > self._settings.max_in_flight
+        if busy or len(self._copies) >= _MOST_COPIES:
+            self.system.copies_shed.inc()
+            return
+
+        async def ask() -> None:
+            with contextlib.suppress(WatchkeeperError):  # what it failed at is recorded
+                own = call if shadow.takes_what(live) else call_of(shadow)
+                await shadow.predict(own.copied(answered.prediction_ids, time.perf_counter()))
+
+        copy = asyncio.create_task(ask())
+        self._copies.add(copy)
+        copy.add_done_callback(self._copies.discard)
+
     async def _predict(self, live: LiveVersion, call: Call, span: RequestSpan) -> Any:
         if self._in_flight >= self._settings.max_in_flight:
             raise UnavailableError(
@@ -299,12 +331,13 @@ class Gateway:
         span.answered(200)
         return answered
 
-    def _make_live(self, runtime: Runtime) -> LiveVersion:
+    def _make_live(self, runtime: Runtime, stream: str | None = None) -> LiveVersion:
         return LiveVersion(
             runtime,
+            stream=stream,
             recorder=self.app.recorder,
             metrics=self.metrics.of_version(
-                runtime.model_name,
+                stream or runtime.model_name,
                 runtime.version.version,
                 None if runtime.signature is None else runtime.signature.names,
             ),

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from watchkeeper.server.batching import Batcher
 from watchkeeper.server.rows import Rows, join
 from watchkeeper.telemetry import VersionMetrics
 
-__all__ = ["Answered", "Call", "LiveVersion"]
+__all__ = ["SHADOW", "Answered", "Call", "LiveVersion"]
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ class Call:
         As they are recorded with each prediction.
     forced_variant : str or None
         The arm of an experiment that the caller asks for.
+    copy_of : list of str or None
+        Ids of the predictions of which a shadow is asked the same.
     """
 
     rows: Rows
@@ -52,6 +54,11 @@ class Call:
     arrived: float
     forced_variant: str | None = None
     experiment: str | None = None
+    copy_of: list[str] | None = None
+
+    def copied(self, prediction_ids: list[str], arrived: float) -> "Call":
+        """Return the call as a shadow is asked it."""
+        return replace(self, copy_of=prediction_ids, variant=SHADOW, arrived=arrived)
 
     def answered_by(self, variant: str, experiment: str | None) -> "Call":
         """Return the call as an arm of an experiment, or a side of a rollout, answers it."""
@@ -85,6 +92,9 @@ class Answered:
     recorded: bool
 
 
+SHADOW = "shadow"
+"""The variant of predictions that nobody is told."""
+
 _Computed = Answers | WatchkeeperError
 
 
@@ -103,6 +113,8 @@ class LiveVersion:
         Rows of one batch.
     timeout : float
         Seconds a batch may take.
+    stream : str, optional
+        The model as which its answers are recorded, where that is not its own.
     """
 
     def __init__(
@@ -115,9 +127,11 @@ class LiveVersion:
         clock: Clock,
         max_rows: int,
         timeout: float,
+        stream: str | None = None,
     ) -> None:
         self.runtime = runtime
         self.metrics = metrics
+        self._stream = stream or runtime.model_name
         self._on_recorded = on_recorded
         self._recorder, self._clock, self._timeout = recorder, clock, timeout
         self._batcher: Batcher[Call, _Computed, Answered | WatchkeeperError] = Batcher(
@@ -260,10 +274,11 @@ class LiveVersion:
         else:
             predictions = result.predictions.tolist()
             scores = [None] * count if result.scores is None else result.scores.tolist()
+        ids = call.copy_of or [new_prediction_id(at) for _ in range(count)]
         return [
             Prediction(
-                prediction_id=new_prediction_id(at),
-                model=self.runtime.model_name,
+                prediction_id=own,
+                model=self._stream,
                 model_version=self.runtime.version.version,
                 variant=call.variant,
                 experiment=call.experiment,
@@ -279,8 +294,8 @@ class LiveVersion:
                 request_id=call.request_id,
                 tags=call.tags,
             )
-            for features, prediction, score in zip(
-                call.rows.features, predictions, scores, strict=True
+            for own, features, prediction, score in zip(
+                ids, call.rows.features, predictions, scores, strict=True
             )
         ]
 

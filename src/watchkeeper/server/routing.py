@@ -28,10 +28,20 @@ from watchkeeper.errors import (
 )
 from watchkeeper.experiments import Allocation
 from watchkeeper.registry import ModelRegistry, Runtime, Status
+from watchkeeper.rollouts.shadow import Shadow, stream_of
 from watchkeeper.rollouts.split import CANARY, Split
 from watchkeeper.server.predicting import Call, LiveVersion
 
-__all__ = ["FAILOVER", "PINNED", "PRODUCTION", "Route", "Router", "RunningExperiments", "Splits"]
+__all__ = [
+    "FAILOVER",
+    "PINNED",
+    "PRODUCTION",
+    "Route",
+    "Router",
+    "RunningExperiments",
+    "RunningShadows",
+    "Splits",
+]
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +73,14 @@ class Splits(Protocol):
         ...
 
 
+class RunningShadows(Protocol):
+    """Which versions answer a copy of the traffic; a change of that changes the generation."""
+
+    def running(self) -> Mapping[str, Shadow]:
+        """Return the shadow of each model that has one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Experiment:
     """A running experiment and the loaded version of each arm."""
@@ -86,6 +104,7 @@ class _Table:
     production: Mapping[str, LiveVersion]
     experiments: Mapping[str, tuple[_Experiment, ...]]
     rolling: Mapping[str, LiveVersion]  # by model id, both versions of each rollout
+    shadows: Mapping[str, tuple[Shadow, LiveVersion]]  # by model; loaded for itself alone
 
     def live(self) -> list[LiveVersion]:
         """Return each loaded version once."""
@@ -126,23 +145,26 @@ class Router:
     ----------
     registry : ModelRegistry
     make_live : callable
-        A loaded version to one that takes calls.
+        A loaded version to one that takes calls; a second argument says as which model it records.
     experiments : RunningExperiments, optional
     rollouts : Splits, optional
+    shadows : RunningShadows, optional
     clock : Clock, optional
     """
 
     def __init__(
         self,
         registry: ModelRegistry,
-        make_live: Callable[[Runtime], LiveVersion],
+        make_live: Callable[..., LiveVersion],
         experiments: RunningExperiments | None = None,
         rollouts: Splits | None = None,
+        shadows: RunningShadows | None = None,
         clock: Clock = system_clock,
     ) -> None:
         self._registry, self._make_live = registry, make_live
         self._experiments, self._rollouts, self._clock = experiments, rollouts, clock
-        self._table = _Table(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+        self._shadows = shadows
+        self._table = _Table(*(MappingProxyType({}) for _ in range(4)))
         self._splits: Mapping[str, Split] = MappingProxyType({})
         self._over: frozenset[str] = frozenset()  # models whose split ends at the next refresh
         self._asked = self._answered = 0  # how often the rollouts were asked, and the last answer
@@ -199,7 +221,8 @@ class Router:
 
     def live(self) -> list[LiveVersion]:
         """Return every loaded version."""
-        return [*self._table.live(), *self._pinned.values()]
+        shadows = [live for _, live in self._table.shadows.values()]
+        return [*self._table.live(), *shadows, *self._pinned.values()]
 
     def in_production(self, model: str) -> LiveVersion:
         """Return the version of `model` that is in production.
@@ -271,6 +294,13 @@ class Router:
             return Route(stable, PRODUCTION, split.label)
         return Route(canary, CANARY, split.label, stable if split.failover else None)
 
+    def shadow(self, call: Call, model: str) -> LiveVersion | None:
+        """Return who answers a copy of a call that nobody is told; None if nobody does."""
+        found = self._table.shadows.get(model)
+        if found is None or found[1].fault or not found[0].takes(call.request_id):
+            return None
+        return found[1]
+
     async def version(self, model: str, version: str) -> LiveVersion:
         """Return one version of a model, loading it when nothing else needs it.
 
@@ -332,7 +362,8 @@ class Router:
             over = self._over
             going_on = {m: each for m, each in self._splits.items() if m not in over}
             rolling, rollout_faults = await self._rolling(going_on, loaded)
-            experiment_faults = {**unreadable, **unplaced}
+            shadows, shadow_faults = await self._shadowing(before.shadows)
+            experiment_faults = {**unreadable, **unplaced, **shadow_faults}
             for name, fault in {**faults, **experiment_faults, **rollout_faults}.items():
                 if known_faults.get(name) != fault:
                     log.error("%s", fault)
@@ -340,6 +371,7 @@ class Router:
                 MappingProxyType(production),
                 MappingProxyType(experiments),
                 MappingProxyType(rolling),
+                MappingProxyType(shadows),
             )
             over &= self._over  # another rollout may have begun meanwhile
             self._splits = MappingProxyType(
@@ -355,6 +387,9 @@ class Router:
             needed = self._table.live()
             for live in loaded.values():
                 if live not in needed:
+                    live.close()
+            for model, (_, live) in before.shadows.items():
+                if model not in shadows or shadows[model][1] is not live:
                     live.close()
         return True
 
@@ -437,6 +472,26 @@ class Router:
                 except _UNLOADABLE as error:
                     faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
         return rolling, faults
+
+    async def _shadowing(
+        self, before: Mapping[str, tuple[Shadow, LiveVersion]]
+    ) -> tuple[dict[str, tuple[Shadow, LiveVersion]], dict[str, str]]:
+        """Return the shadows that can be asked, and what keeps others from it."""
+        if self._shadows is None:
+            return {}, {}
+        found: dict[str, tuple[Shadow, LiveVersion]] = {}
+        faults: dict[str, str] = {}
+        for model, shadow in (await asyncio.to_thread(self._shadows.running)).items():
+            try:
+                if model in before and before[model][0] == shadow:
+                    found[model] = before[model]
+                    continue
+                runtime = await asyncio.to_thread(self._open, model, shadow.version)
+                found[model] = shadow, self._make_live(runtime, stream_of(model))
+            except _UNLOADABLE as error:
+                told = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
+                faults[f"shadow {shadow.name}"] = told
+        return found, faults
 
     def close(self) -> None:
         """Let every version end after what waits."""

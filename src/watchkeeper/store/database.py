@@ -31,6 +31,7 @@ __all__ = [
     "note",
     "promotions",
     "rollouts",
+    "shadows",
 ]
 
 HEAD = "0005"
@@ -175,6 +176,23 @@ sa.Index(
     unique=True,
     sqlite_where=sa.text("active"),
     postgresql_where=sa.text("active"),
+)
+
+shadows = sa.Table(
+    "shadows",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+sa.Index(
+    "ix_one_shadow_a_model",
+    shadows.c.model,
+    unique=True,
+    sqlite_where=sa.text("state = 'running'"),
+    postgresql_where=sa.text("state = 'running'"),
 )
 
 

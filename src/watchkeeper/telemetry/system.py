@@ -52,6 +52,10 @@ class SystemMetrics:
             "watchkeeper_requests_refused_total",
             "Requests that were answered 503: too many at once, or no room to record them",
         )
+        self.copies_shed = counter(
+            "watchkeeper_shadow_requests_shed_total",
+            "Requests of which a shadow was not asked, because there was too much to do",
+        )
         self.journal_bytes = newest(
             "watchkeeper_journal_bytes", "Size of the journal that has not landed yet"
         )

@@ -1,4 +1,4 @@
-"""Which versions get their traffic in steps, and until when somebody has looked at that."""
+"""Which versions get their traffic in steps, until when somebody has looked, and shadows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,4 +31,22 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("active"),
         postgresql_where=sa.text("active"),
+    )
+    op.create_table(
+        "shadows",
+        sa.Column("id", _number, autoincrement=True, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("document", sa.JSON, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_shadows"),
+        sa.UniqueConstraint("name", name="uq_shadows_name"),
+    )
+    op.create_index(
+        "ix_one_shadow_a_model",
+        "shadows",
+        ["model"],
+        unique=True,
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
     )

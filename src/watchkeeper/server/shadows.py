@@ -1,0 +1,77 @@
+"""Shadows over HTTP: started, compared with production, stopped."""
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from watchkeeper.control import shadows
+from watchkeeper.rollouts.shadow import Shadow, ShadowState
+from watchkeeper.server.experiments import ACTOR, Body, Why
+
+if TYPE_CHECKING:
+    from watchkeeper.server.gateway import Gateway
+
+__all__ = ["add_shadows"]
+
+
+class NewShadow(Body):
+    """Which version answers a copy of the traffic, and of how much of it."""
+
+    name: str
+    model: str
+    version: str
+    share: float = 100.0
+
+
+def add_shadows(api: FastAPI, gateway: "Gateway") -> None:
+    """Add the ways to act on shadows and to read them."""
+    app = gateway.app
+
+    @api.get("/v1/shadows", tags=["rollouts"])
+    def list_shadows(model: str | None = None, state: ShadowState | None = None) -> dict[str, Any]:
+        """List shadows, the newest first."""
+        return {"shadows": [each.to_dict() for each in app.shadows.find(model, state)]}
+
+    @api.post("/v1/shadows", tags=["rollouts"], status_code=201)
+    async def start_shadow(body: NewShadow) -> dict[str, Any]:
+        """Let a version answer a copy of the traffic; nobody is told what it says."""
+
+        def started() -> dict[str, Any]:
+            made = Shadow(**body.model_dump(exclude={"reason"}), started_at=app.clock())
+            kept = shadows.start(app.shadows, app.registry, made, actor=ACTOR, reason=body.reason)
+            return kept.to_dict()
+
+        found = await run_in_threadpool(started)
+        await gateway.follow()
+        return found
+
+    @api.get("/v1/shadows/{name}", tags=["rollouts"])
+    def report_shadow(name: str) -> dict[str, Any]:
+        """Compare what it answered with what production answered to the same requests."""
+        own = app.shadows.get(name)
+        policy = app.settings.policy(own.model)
+        return shadows.report(
+            app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
+        ).to_dict()
+
+    @api.post("/v1/shadows/{name}/stop", tags=["rollouts"])
+    async def stop_shadow(name: str, body: Why) -> dict[str, Any]:
+        """Ask it no more, and keep what it was compared by."""
+
+        def stopped() -> dict[str, Any]:
+            policy = app.settings.policy(app.shadows.get(name).model)
+            return shadows.stop(
+                app.shadows,
+                app.events,
+                name,
+                at=app.clock(),
+                task=policy.task,
+                positive=policy.positive,
+                actor=ACTOR,
+                reason=body.reason,
+            ).to_dict()
+
+        found = await run_in_threadpool(stopped)
+        await gateway.follow()
+        return found
