@@ -136,6 +136,8 @@ def test_given_a_version_that_fails_when_rolled_out_then_it_is_gone_before_its_w
     assert first["error"] > 3
 
     assert served.look()["state"] == "rolled_back"
+    told = served.client.get("/metrics").text
+    assert 'model_rollout_rollbacks_total{model="lr"} 1.0' in told
     assert served.production == "lr:1"
     assert set(served.pass_minutes(2)) == {"production"}
     assert served.history() == ["create", "breach", "rolled_back"]
@@ -343,7 +345,7 @@ def test_given_a_canary_whose_files_are_gone_when_a_server_starts_then_it_is_tak
     (folder,) = (served.data_dir / "registry").glob("**/lr/2")
     shutil.rmtree(folder)
     served.gateway.router._table.rolling["lr:2"].close()
-    served.gateway.router._table = type(served.gateway.router._table)({}, {}, {})  # as at a start
+    served.gateway.router._table = type(served.gateway.router._table)({}, {}, {}, {})  # as at a start
     served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
 
     assert set(served.pass_minutes(1)) == {"production"}

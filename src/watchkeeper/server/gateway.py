@@ -113,7 +113,7 @@ class Gateway:
         self._in_flight = 0
         self._copies: set[asyncio.Task[None]] = set()  # requests that shadows are being asked
         self.measuring = Measuring(app, self.metrics, self.system)
-        self.rolling = Rolling(app, self.router, self.system, self.follow)
+        self.rolling = Rolling(app, self.router, self.system, self.metrics, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
         from watchkeeper.server.api import make_api

@@ -10,7 +10,7 @@ from watchkeeper.control import rollouts
 from watchkeeper.errors import ConflictError
 from watchkeeper.rollouts import Rollout, State
 from watchkeeper.server.routing import Router
-from watchkeeper.telemetry import SystemMetrics
+from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
 __all__ = ["Rolling"]
 
@@ -29,6 +29,7 @@ class Rolling:
     app : App
     router : Router
     system : SystemMetrics
+    metrics : ModelMetrics
     follow : callable
         Lets this server follow the registry.
     """
@@ -38,9 +39,11 @@ class Rolling:
         app: App,
         router: Router,
         system: SystemMetrics,
+        metrics: ModelMetrics,
         follow: Callable[[], Awaitable[None]],
     ) -> None:
-        self._app, self._router, self._system, self._follow = app, router, system, follow
+        self._app, self._router, self._follow = app, router, follow
+        self._system, self._metrics = system, metrics
         self._failures: dict[str, int] = {}
         self._took = 0.0
         self._looking = asyncio.Lock()
@@ -80,6 +83,7 @@ class Rolling:
 
     async def _look_at(self, rollout: Rollout) -> rollouts.Looked | None:
         found: rollouts.Looked | None = None
+        rollbacks = self._metrics.rollbacks.labels(rollout.model)  # 0 before it is 1
         for _ in range(_MOST_CHANGES):
             try:
                 found = await asyncio.to_thread(self._decide, rollout)
@@ -99,6 +103,8 @@ class Rolling:
                     found.rollout.state.value.replace("_", " "),
                     found.decision.reason,
                 )
+                if found.rollout.state is State.ROLLING_BACK:
+                    rollbacks.inc()
             await self._router.reweigh()  # the traffic first, the registry after it
             if found.rollout.state not in {State.PROMOTING, State.ROLLING_BACK}:
                 await self._follow()

@@ -151,6 +151,11 @@ class ModelMetrics:
             self.drift_at = newest(
                 "model_drift_timestamp_seconds", "When drift was last checked", ("model",)
             )
+            self.rollbacks = counter(
+                "model_rollout_rollbacks_total",
+                "Rollouts that the server took back",
+                ("model",),
+            )
             self.metadata = Metadata(registry)
             self.experiment_traffic = TrafficShares(
                 registry,

@@ -290,6 +290,22 @@ def _model_alerts(at: Thresholds) -> list[AlertRule]:
                 "Many at once are the world: compare quality, and retrain when it falls.",
             ),
         ),
+        AlertRule(
+            name="RolloutRolledBack",
+            expr="sum by (model) (increase(model_rollout_rollbacks_total[30m])) > 0",
+            hold="0s",
+            severity="warning",
+            summary="A rollout of {{ $labels.model }} was taken back",
+            description="{{ $value | humanize }} rollouts of {{ $labels.model }} were taken back "
+            "in 30 minutes; expected 0.",
+            means="A new version broke a limit, was worse than production, or its deadline passed. "
+            "Production answers everything again.",
+            steps=(
+                ("`watchkeeper rollouts list --model MODEL` names it, `watchkeeper rollouts "
+                "history NAME` gives the reason and its figures."),
+                "Mend the version and roll it out under another name: evidence is not inherited.",
+            ),
+        ),
     ]  # fmt: skip
 
 
@@ -381,7 +397,8 @@ def _system_alerts() -> list[AlertRule]:
             description="{{ $labels.task }} failed {{ $value | humanize }} times in 15 minutes; "
             "expected 0.",
             means="`registry`: promotions are not followed. `landing`: events wait in the journal. "
-            "`accuracy`, `drift`: these figures are old.",
+            "`accuracy`, `drift`: these figures are old. `rollouts`: nothing is decided, and "
+            "shares expire.",
             steps=("The server's log has the error of each run.", "`watchkeeper doctor`."),
         ),
         AlertRule(
