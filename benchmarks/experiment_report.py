@@ -36,7 +36,7 @@ def fill(data: Path, exposures: int, users: int) -> None:
             micros = np.sort(
                 rng.integers(0, 1_000_000, count) + (made + np.arange(count)) * 1_000_000
             )
-            micros = micros * DAYS * 86_400 // exposures
+            micros = (micros * (DAYS * 86_400 / exposures)).astype(np.int64)
             at = pa.array(micros + int(START.timestamp()) * 1_000_000, pa.timestamp("us", "UTC"))
             user = rng.integers(0, users, count)
             right = rng.random(count) < np.where(user % 2, 0.805, 0.8)

@@ -26,6 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Truths = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,8 @@ def observe(
     Parameters
     ----------
     exposures : pyarrow.Table
-        One row a prediction: ``unit`` and ``arm`` (text), ``phase`` (whole number), ``timestamp``,
-        and one column of numbers a metric, by its name; null where the outcome is not known.
+        One row a prediction: ``unit`` (text or whole number), ``arm`` (text), ``phase`` (whole
+        number), ``timestamp``, and one column of numbers a metric, by its name; null where the outcome is not known.
         ``NAME.at`` beside it, where there is one, says when it became known.
     metrics : sequence of Metric
     arms : sequence of str
@@ -165,7 +166,7 @@ def observe(
 class _Rows:
     """Exposures in the order of time, as numbers."""
 
-    source: Integers  # row of the table
+    source: Integers | slice  # rows of the table
     unit: Integers  # numbered in the order in which they come
     arm: Integers
     phase: Integers
@@ -174,33 +175,44 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Units:
-    """What each unit met first."""
+    """What each unit met first, and of each row how long after that it was, if it counts."""
 
     first: Integers
     arm: Integers
     phase: Integers
-    single: npt.NDArray[np.bool_]
+    single: Truths
+    counts: Truths  # of rows: by the arm that the unit met first, in that phase or a later one
+    after: Integers  # of rows: microseconds since the unit was first exposed
 
     @classmethod
     def of(cls, rows: _Rows) -> "_Units":
-        firsts = np.flatnonzero(np.diff(np.maximum.accumulate(rows.unit), prepend=-1) > 0)
+        highest = np.maximum.accumulate(rows.unit)
+        firsts = np.flatnonzero(np.diff(highest, prepend=-1))
         arm, phase = rows.arm[firsts], rows.phase[firsts]
-        strayed = (rows.phase == phase[rows.unit]) & (rows.arm != arm[rows.unit])
+        counts = rows.arm == arm[rows.unit]
+        strayed = ~counts
+        if np.any(phase != phase[:1]) or np.any(rows.phase != phase[:1]):
+            of_first = phase[rows.unit]
+            strayed &= rows.phase == of_first
+            counts &= rows.phase >= of_first
         single = np.ones(len(firsts), dtype=bool)
         single[rows.unit[strayed]] = False
-        return cls(rows.time[firsts], arm, phase, single)
+        first = rows.time[firsts]
+        return cls(first, arm, phase, single, counts, rows.time - first[rows.unit])
 
 
 def _rows(exposures: pa.Table, arms: Sequence[str], now: int) -> _Rows:
     arm = _numbered(exposures["arm"], list(arms))
     time = exposures["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
-    phase = exposures["phase"].cast(pa.int64()).to_numpy()
-    kept = np.flatnonzero((arm >= 0) & (time <= now))
-    if np.any(np.diff(time[kept]) < 0):
+    phase = exposures["phase"].to_numpy()
+    inside = (arm >= 0) & (time <= now)
+    ordered = not np.any(time[1:] < time[:-1])
+    if ordered and inside.all():  # as it comes from the event store
+        return _Rows(slice(None), _in_order(exposures["unit"]), arm, phase, time)
+    kept = np.flatnonzero(inside)
+    if not ordered:
         kept = kept[np.argsort(time[kept], kind="stable")]
-    column = exposures["unit"]
-    if len(kept) != len(column) or np.any(np.diff(kept) != 1):
-        column = column.take(pa.array(kept))
+    column = exposures["unit"].take(pa.array(kept))
     return _Rows(kept, _in_order(column), arm[kept], phase[kept], time[kept])
 
 
@@ -210,15 +222,19 @@ def _in_order(column: pa.ChunkedArray) -> Integers:
     coded = pc.dictionary_encode(column.cast(plain).combine_chunks())
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.combine_chunks()
-    found: Integers = coded.indices.to_numpy().astype(np.int64)
+    found: Integers = coded.indices.to_numpy().astype(np.int64)  # as NumPy wants places
     return found
 
 
 def _numbered(column: pa.ChunkedArray, known: list[str]) -> Integers:
     """Return the place of each value among `known`; -1 for others."""
-    plain = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-    found = pc.fill_null(pc.index_in(plain, value_set=pa.array(known, pa.string())), -1)
-    places: Integers = found.to_numpy().astype(np.int64)
+    arms = pa.array(known, pa.string())
+    if pa.types.is_dictionary(column.type):
+        coded = column.unify_dictionaries().combine_chunks()
+        found = pc.index_in(coded.dictionary, value_set=arms).take(coded.indices)
+    else:
+        found = pc.index_in(column, value_set=arms)
+    places: Integers = pc.fill_null(found, -1).cast(pa.int16()).to_numpy()
     return places
 
 
@@ -228,17 +244,14 @@ def _sums_of_units(
     """Return y and d of each unit, and by arm the share of predictions that do not count yet."""
     count = len(units.first)
     values = exposures[metric.name].cast(pa.float64()).to_numpy()[rows.source]
-    deadline = units.first[rows.unit] + round(metric.maturity * 1e6)
-    watched = (
-        (rows.arm == units.arm[rows.unit])
-        & (rows.phase >= units.phase[rows.unit])
-        & (rows.time <= deadline)
-    )
+    maturity = round(metric.maturity * 1e6)
+    watched = units.counts & (units.after <= maturity)
     known = watched & ~np.isnan(values)
     told = f"{metric.name}.at"
     if told in exposures.column_names:
         when = exposures[told].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-        known &= pc.fill_null(when, 0).to_numpy()[rows.source] <= deadline
+        late = pc.fill_null(when, 0).to_numpy()[rows.source] - rows.time
+        known &= units.after + late <= maturity
     shares = _unknown(rows.arm, watched, known, arms)
     values = np.where(known, values, 0.0)
     if metric.above is not None:
@@ -264,23 +277,23 @@ def _total(unit: Integers, count: int, values: Floats) -> Floats:
 
 def _unknown(
     arm: Integers,
-    watched: npt.NDArray[np.bool_],
-    known: npt.NDArray[np.bool_],
+    watched: Truths,
+    known: Truths,
     arms: Sequence[str],
 ) -> dict[str, float]:
-    of_all = np.bincount(arm[watched], minlength=len(arms))
-    of_known = np.bincount(arm[known], minlength=len(arms))
-    return {
-        name: float(1.0 - of_known[at] / of_all[at]) if of_all[at] else 0.0
-        for at, name in enumerate(arms)
-    }
+    found = {}
+    for at, name in enumerate(arms):
+        own = arm == at
+        of_all = np.count_nonzero(own & watched)
+        found[name] = float(1.0 - np.count_nonzero(own & known) / of_all) if of_all else 0.0
+    return found
 
 
 def _cells(
     name: str,
     sums: tuple[Floats, Floats],
     units: _Units,
-    mature: npt.NDArray[np.bool_],
+    mature: Truths,
     arms: Sequence[str],
     step: int,
 ) -> Iterable[Cell]:
@@ -314,7 +327,9 @@ def _keys(
     arms = int(units.arm.max(initial=0)) + 1
     phases = int(units.phase.max(initial=0)) + 1
     code = (stretch * phases + phase) * arms + arm
-    found, place = np.unique(code, return_inverse=True)
+    coded = pa.array(code).dictionary_encode()  # quicker than to sort all of them
+    found, ranks = np.unique(coded.dictionary.to_numpy(), return_inverse=True)
+    place = ranks[coded.indices.to_numpy()]
     keys = [
         (int(each) // arms // phases * step, int(each) // arms % phases, int(each) % arms)
         for each in found

@@ -257,19 +257,15 @@ class _View:
             metric_values=values + left_over.num_rows - unknown.num_rows,
         )
 
-    def _kept_of(
-        self, day: date, window: Window, columns: Sequence[str] | None
-    ) -> pa.Table | None:
+    def _kept_of(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table | None:
         """Return a day as compaction joined it; None where that is not what it is now."""
         if columns is None or not has_columns(columns) or day in self._days_that_wait:
             return None
+        made, known = self._predictions, self._outcomes
+        own = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds))
         of_outcomes = any(_of_outcomes(name) for name in columns)
-        sides = (self._predictions, self._outcomes)
-        kept = JoinedDay(
-            day, *(side.table for side in sides), (sides[0].kinds, sides[1].kinds)
-        ).read(
-            [*columns, "timestamp"], self._loose.hashes if of_outcomes else pa.array([], pa.uint64())
-        )
+        unplaced = self._loose.hashes if of_outcomes else pa.array([], pa.uint64())
+        kept = own.read([*columns, "timestamp"], unplaced)
         if kept is None:
             return None
         kept = _inside(kept, day, window)
