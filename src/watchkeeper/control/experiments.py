@@ -336,10 +336,20 @@ def report(
     if experiment.model not in events.models():  # nobody has asked it anything yet
         return analyse(experiment, Observations(at, (), (), 0, {}))
     wanted = {name for each in experiment.metrics for name in _columns_of(each)}
-    read = events.read(experiment.model, window, columns=[*_COLUMNS, *sorted(wanted)])
-    exposures = exposures_of(read, experiment, task=task, positive=positive)
+    columns = [*_COLUMNS, *sorted(wanted)]
+    # A day at a time: no more than the exposures are ever held.
+    days: list[pa.Table] = []
+    versions: dict[str, int] = {}
+    for read in events.days(experiment.model, window, columns=columns):
+        days.append(exposures_of(read, experiment, task=task, positive=positive))
+        versions = read.versions
+    if not days:
+        read = events.read(experiment.model, window, columns=columns)
+        days.append(exposures_of(read, experiment, task=task, positive=positive))
+        versions = read.versions
+    exposures = pa.concat_tables(days, promote_options="default")
     seen = observe(exposures, experiment.metrics, experiment.arms, at=at)
-    return analyse(experiment, seen, table_versions=read.versions)
+    return analyse(experiment, seen, table_versions=versions)
 
 
 def stop(
