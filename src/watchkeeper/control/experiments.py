@@ -441,12 +441,13 @@ def _posted(metric: Metric) -> str:
     return METRIC + (metric.posted or metric.name)
 
 
-def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.NDArray[np.float64]:
-    """Return what a metric takes of each prediction; NaN where it is not known."""
+def _values(
+    rows: pa.Table, metric: Metric, task: str, positive: object
+) -> pa.Array | npt.NDArray[np.float64]:
+    """Return what a metric takes of each prediction; null or NaN where it is not known."""
     if metric.source == "error":
         status = _coded(rows["status"])
-        failed = pc.equal(status.dictionary, "error").cast(pa.uint8()).cast(pa.float64())
-        return np.asarray(failed.take(status.indices).to_numpy(), dtype=np.float64)
+        return pc.equal(status.dictionary, "error").cast(pa.int8()).take(status.indices)
     if metric.source in {"latency_ms", "score"}:
         return np.asarray(rows[metric.source].cast(pa.float64()).to_numpy(), dtype=np.float64)
     if metric.source == "value":
@@ -463,7 +464,7 @@ def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.
     if metric.source in {"correct", "brier"}:
         correct = np.asarray(predicted == actual, dtype=np.float64)
         if metric.source == "correct":
-            return np.where(known, correct, np.nan)
+            return pa.array(correct.astype(np.int8), mask=~known)
         # The score is the probability of the positive class, or, of several, of the one predicted.
         came = actual if task == "binary" else correct
         score = np.asarray(rows["score"].cast(pa.float64()).to_numpy(), dtype=np.float64)

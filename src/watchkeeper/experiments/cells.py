@@ -129,8 +129,8 @@ def observe(
     ----------
     exposures : pyarrow.Table
         One row a prediction: ``unit`` (text or whole number), ``arm`` (text), ``phase`` (whole
-        number), ``timestamp``, and one column of numbers a metric, by its name; null where the outcome is not known.
-        ``NAME.at`` beside it, where there is one, says when it became known.
+        number), ``timestamp``, and one column of numbers a metric, by its name; null where the
+        outcome is not known. ``NAME.at`` beside it, where there is one, says when it became known.
     metrics : sequence of Metric
     arms : sequence of str
         All arms; rows of others are not read.
@@ -190,7 +190,7 @@ class _Units:
         self._seen = 0
 
     def add(self, block: _Block) -> tuple[Truths, Integers]:
-        """Return which rows count, by arm and phase, and how long after the first each unit's is."""
+        """Return which rows count, by arm and phase, and how long after their unit's first."""
         highest = np.maximum.accumulate(np.concatenate([[self._seen - 1], block.unit]))
         new = np.flatnonzero(np.diff(highest))
         own = slice(self._seen, self._seen + len(new))
@@ -307,11 +307,12 @@ def _of(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> npt.NDArray[Any]:
 
 
 def _numbers(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> npt.NDArray[Any]:
-    """Return numbers, NaN where there is none, or moments in microseconds, 0 where there is none."""
+    """Return numbers, NaN for null, or moments in microseconds, 0 for null."""
     column = column.cast(kind)
-    if kind != _TIME:
-        return column.to_numpy(zero_copy_only=False)
-    return pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    if kind == _TIME:
+        column = pc.fill_null(column.cast(pa.int64()), 0)
+    chunked = isinstance(column, pa.ChunkedArray)
+    return np.asarray(column.to_numpy() if chunked else column.to_numpy(zero_copy_only=False))
 
 
 def _cells(
