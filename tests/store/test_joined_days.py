@@ -1,11 +1,13 @@
 """What compaction keeps joined is what the tables say, or it is not read."""
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from watchkeeper.errors import IntegrityError
 from watchkeeper.events import Event, Window, new_prediction_id
 from watchkeeper.experiments import Override
 from watchkeeper.store import joined_days
+from watchkeeper.store.tables import EventTable
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
 
 from .conftest import Kept, day
@@ -33,7 +36,6 @@ exposures = st.builds(
     lambda own, unit, arm, phase, status: a_prediction(
         own,
         timestamp=OF[own],
-        arrived_at=OF[own] + timedelta(minutes=phase),
         unit_id=unit,
         variant=arm,
         experiment=f"august/{phase}",
@@ -66,14 +68,12 @@ steps = st.lists(
 
 
 def an_experiment() -> Any:
-    from dataclasses import replace
-
     made = draft(
         "august", "flights", {"january": "1.0.0", "summer": "1.1.0"},
         secondary=["value:revenue"], guardrails={"error-rate": 0.01},
         maturity=86_400.0, planned_units=10,
     )  # fmt: skip
-    allocation = replace(made.allocation, overrides=(Override("tester", "summer"),))
+    allocation = replace(made.allocation, overrides=(Override("tester", "summer", "tries it"),))
     return replace(made, allocation=allocation).started(day(1, hour=0))
 
 
@@ -91,7 +91,11 @@ def test_given_any_history_when_reported_then_it_is_as_if_nothing_had_been_kept_
     experiment, memory = an_experiment(), InMemoryEvents()
     with TemporaryDirectory() as folder:
         kept = Kept(Path(folder))
-        for events, then in history:
+        for at, (given_events, then) in enumerate(history):
+            events = [
+                msgspec.structs.replace(each, arrived_at=day(6) + timedelta(hours=at, minutes=n))
+                for n, each in enumerate(given_events)
+            ]
             kept.recorder.record(events)
             memory.record(events)
             if then != "wait":
@@ -137,8 +141,6 @@ def test_given_compacted_days_when_read_then_no_data_file_is(
 
     def refused(*_: Any, **__: Any) -> None:
         raise AssertionError
-
-    from watchkeeper.store.tables import EventTable
 
     read = EventTable.read
     monkeypatch.setattr(
