@@ -40,6 +40,7 @@ __all__ = [
     "FEATURE",
     "METRIC",
     "METRIC_TIMESTAMP",
+    "UNIT_HASH",
     "Event",
     "EventCounts",
     "EventKind",
@@ -60,6 +61,9 @@ FEATURE = "feature."
 METRIC = "metric."
 METRIC_TIMESTAMP = "metric_timestamp."
 """Prefixes of the columns that hold posted values, and when each was so, by their metric."""
+
+UNIT_HASH = "unit_hash"
+"""Column of the fingerprints of ``unit_id``, as `watchkeeper.fingerprints` makes them."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -244,6 +248,7 @@ class EventWindow:
         ``feature.NAME`` a feature (numbers are float64, words are dictionary-coded), and
         ``actual``, ``actual_timestamp``, ``actual_arrived_at``, null where no outcome is known;
         ``metric.NAME`` and ``metric_timestamp.NAME`` for each metric that was posted.
+        ``unit_hash`` only where it is asked for: ``unit_id`` as a number, which is quicker to read.
         ``as_text`` maps a column to the JSON text of a value that the column cannot hold; an
         explicit null is there as ``"null"``, so that it differs from an absent feature.
     versions : dict of str to int

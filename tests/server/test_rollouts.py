@@ -345,7 +345,9 @@ def test_given_a_canary_whose_files_are_gone_when_a_server_starts_then_it_is_tak
     (folder,) = (served.data_dir / "registry").glob("**/lr/2")
     shutil.rmtree(folder)
     served.gateway.router._table.rolling["lr:2"].close()
-    served.gateway.router._table = type(served.gateway.router._table)({}, {}, {}, {})  # as at a start
+    served.gateway.router._table = type(served.gateway.router._table)(
+        {}, {}, {}, {}
+    )  # as at a start
     served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
 
     assert set(served.pass_minutes(1)) == {"production"}

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from watchkeeper.control.recorded import labels_of
 from watchkeeper.control.rollouts import Rollouts, require_none_under_way
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
-from watchkeeper.events import METRIC, METRIC_TIMESTAMP, EventLog, EventWindow, Window
+from watchkeeper.events import METRIC, METRIC_TIMESTAMP, UNIT_HASH, EventLog, EventWindow, Window
 from watchkeeper.experiments import (
     Allocation,
     Arm,
@@ -28,6 +28,7 @@ from watchkeeper.experiments import (
     observe,
 )
 from watchkeeper.experiments.report import ExperimentReport, analyse
+from watchkeeper.fingerprints import fingerprints
 from watchkeeper.registry import ModelRegistry, Status
 from watchkeeper.results import Result
 from watchkeeper.stats import days_needed, group_sequential_inflation, total_sample_size
@@ -45,18 +46,16 @@ __all__ = [
     "stop",
 ]
 
-_COLUMNS = (
-    "unit_id",
-    "experiment",
-    "variant",
-    "timestamp",
-    "status",
-    "latency_ms",
-    "prediction",
-    "score",
-    "actual",
-    "actual_timestamp",
-)
+_COLUMNS = (UNIT_HASH, "experiment", "variant", "timestamp")
+_OF_SOURCE = {
+    "error": ("status",),
+    "latency_ms": ("latency_ms",),
+    "score": ("score",),
+    "actual": ("actual", "actual_timestamp"),
+    "correct": ("prediction", "actual", "actual_timestamp"),
+    "absolute_error": ("prediction", "actual", "actual_timestamp"),
+    "brier": ("prediction", "score", "actual", "actual_timestamp"),
+}
 _ANYTIME = 1.7  # times the units of a fixed test, by benchmarks/experiments.py
 
 
@@ -344,12 +343,21 @@ def report(
     window = Window(experiment.started_at, until + timedelta(microseconds=1))
     if experiment.model not in events.models():  # nobody has asked it anything yet
         return analyse(experiment, Observations(at, (), (), 0, {}))
-    posted = [each.posted or each.name for each in experiment.metrics if each.source == "value"]
-    columns = [*_COLUMNS, *(f"{of}{name}" for of in (METRIC, METRIC_TIMESTAMP) for name in posted)]
-    read = events.read(experiment.model, window, columns=columns)
-    exposures = exposures_of(read, experiment, task=task, positive=positive)
+    wanted = {name for each in experiment.metrics for name in _columns_of(each)}
+    columns = [*_COLUMNS, *sorted(wanted)]
+    # A day at a time: no more than the exposures are ever held.
+    days: list[pa.Table] = []
+    versions: dict[str, int] = {}
+    for read in events.days(experiment.model, window, columns=columns):
+        days.append(exposures_of(read, experiment, task=task, positive=positive))
+        versions = read.versions
+    if not days:
+        read = events.read(experiment.model, window, columns=columns)
+        days.append(exposures_of(read, experiment, task=task, positive=positive))
+        versions = read.versions
+    exposures = pa.concat_tables(days, promote_options="default")
     seen = observe(exposures, experiment.metrics, experiment.arms, at=at)
-    return analyse(experiment, seen, table_versions=read.versions)
+    return analyse(experiment, seen, table_versions=versions)
 
 
 def stop(
@@ -384,19 +392,22 @@ def exposures_of(
 ) -> pa.Table:
     """Return the exposures of an experiment as `watchkeeper.experiments.observe` takes them.
 
-    Units that were put into an arm by hand are left out: nobody drew lots for them.
+    Units that were put into an arm by hand are left out: nobody drew lots for them. So are
+    predictions for nobody.
     """
     rows = read.rows
     phase = _phases(rows["experiment"], experiment.name)
     drawn = phase >= 0
+    if rows[UNIT_HASH].null_count:
+        drawn &= rows[UNIT_HASH].is_valid().to_numpy()
     if experiment.allocation.overrides:
-        testers = [each.unit for each in experiment.allocation.overrides]
-        listed = pc.is_in(rows["unit_id"], value_set=pa.array(testers, pa.string()))
-        drawn &= ~listed.to_numpy()
+        testers = pa.array([each.unit for each in experiment.allocation.overrides], pa.string())
+        hashes = fingerprints(pa.chunked_array([testers])).combine_chunks()
+        drawn &= ~pc.is_in(rows[UNIT_HASH], value_set=hashes).to_numpy()
     if not drawn.all():
         rows, phase = rows.filter(pa.array(drawn)), phase[drawn]
     found: dict[str, Any] = {
-        "unit": rows["unit_id"],
+        "unit": rows[UNIT_HASH],
         "arm": rows["variant"],
         "phase": phase,
         "timestamp": rows["timestamp"],
@@ -410,17 +421,27 @@ def exposures_of(
     return pa.table(found)
 
 
-def _phases(labels: pa.ChunkedArray, experiment: str) -> npt.NDArray[np.int64]:
+def _phases(labels: pa.ChunkedArray, experiment: str) -> npt.NDArray[np.int32]:
     """Return the phase of each label ``NAME/PHASE`` of an experiment; -1 of all others."""
-    coded = labels.cast(pa.dictionary(pa.int32(), pa.string())).combine_chunks()
+    coded = _coded(labels)
     names = [str(each).rpartition("/") for each in coded.dictionary.to_pylist()]
     phases = [
         int(phase) if name == experiment and phase.isdecimal() else -1 for name, _, phase in names
     ]
-    # What has no experiment has no label either: its index is made the last, which is of none.
-    place = pc.fill_null(coded.indices, len(phases)).to_numpy()
-    found: npt.NDArray[np.int64] = np.array([*phases, -1], dtype=np.int64)[place]
-    return found
+    # What has no experiment has no label either.
+    found = pc.fill_null(pa.array(phases, pa.int32()).take(coded.indices), -1)
+    return np.asarray(found.to_numpy(), dtype=np.int32)
+
+
+def _coded(words: pa.ChunkedArray) -> pa.DictionaryArray:
+    return words.cast(pa.dictionary(pa.int32(), pa.string())).unify_dictionaries().combine_chunks()
+
+
+def _columns_of(metric: Metric) -> tuple[str, ...]:
+    """Return the columns of a window that a metric is made of."""
+    if metric.source == "value":
+        return _posted(metric), METRIC_TIMESTAMP + (metric.posted or metric.name)
+    return _OF_SOURCE[metric.source]
 
 
 def _posted(metric: Metric) -> str:
@@ -428,11 +449,13 @@ def _posted(metric: Metric) -> str:
     return METRIC + (metric.posted or metric.name)
 
 
-def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.NDArray[np.float64]:
-    """Return what a metric takes of each prediction; NaN where it is not known."""
+def _values(
+    rows: pa.Table, metric: Metric, task: str, positive: object
+) -> pa.Array | npt.NDArray[np.float64]:
+    """Return what a metric takes of each prediction; null or NaN where it is not known."""
     if metric.source == "error":
-        failed = pc.equal(rows["status"].cast(pa.string()), "error")
-        return np.asarray(failed.to_numpy(), dtype=np.float64)
+        status = _coded(rows["status"])
+        return pc.equal(status.dictionary, "error").cast(pa.int8()).take(status.indices)
     if metric.source in {"latency_ms", "score"}:
         return np.asarray(rows[metric.source].cast(pa.float64()).to_numpy(), dtype=np.float64)
     if metric.source == "value":
@@ -449,7 +472,7 @@ def _values(rows: pa.Table, metric: Metric, task: str, positive: object) -> npt.
     if metric.source in {"correct", "brier"}:
         correct = np.asarray(predicted == actual, dtype=np.float64)
         if metric.source == "correct":
-            return np.where(known, correct, np.nan)
+            return pa.array(correct.astype(np.int8), mask=~known)
         # The score is the probability of the positive class, or, of several, of the one predicted.
         came = actual if task == "binary" else correct
         score = np.asarray(rows["score"].cast(pa.float64()).to_numpy(), dtype=np.float64)

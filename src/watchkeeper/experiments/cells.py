@@ -5,7 +5,7 @@ and one stretch of time. Cells add up, so that a million exposures are a table o
 every statistic is a pure function of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -23,9 +23,12 @@ __all__ = ["Cell", "Exposed", "Observations", "Sums", "observe"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_TIME = pa.timestamp("us", "UTC")
+_ROWS = 1 << 17  # a block
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.signedinteger[Any]]
+Truths = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,9 @@ def observe(
     Parameters
     ----------
     exposures : pyarrow.Table
-        One row a prediction: ``unit`` and ``arm`` (text), ``phase`` (whole number), ``timestamp``,
-        and one column of numbers a metric, by its name; null where the outcome is not known.
-        ``NAME.at`` beside it, where there is one, says when it became known.
+        One row a prediction: ``unit`` (text or whole number), ``arm`` (text), ``phase`` (whole
+        number), ``timestamp``, and one column of numbers a metric, by its name; null where the
+        outcome is not known. ``NAME.at`` beside it, where there is one, says when it became known.
     metrics : sequence of Metric
     arms : sequence of str
         All arms; rows of others are not read.
@@ -143,144 +146,180 @@ def observe(
     if width <= timedelta(0):
         raise InvalidValueError("width", str(width), "longer than 0")
     now, step = (at - _EPOCH) // _MICROSECOND, width // _MICROSECOND
-    rows = _rows(exposures, arms, now)
-    units = _Units.of(rows)
-    unknown: dict[str, dict[str, float]] = {}
+    rows = _in_time(exposures, arms, now)
+    unit, count = _numbered_as_they_come(rows["unit"])
+    units = _Units(count)
+    tallies = [_Tally(metric, count, arms) for metric in metrics]
+    for block in _blocks(rows, unit, arms):
+        counts, after = units.add(block)
+        for tally in tallies:
+            tally.add(block, counts, after)
     cells: list[Cell] = []
-    for metric in metrics:
-        known, shares = _sums_of_units(metric, exposures, rows, units, arms)
-        unknown[metric.name] = shares
+    for tally in tallies:
+        metric = tally.metric
         mature = units.single & (units.first + round(metric.maturity * 1e6) <= now)
-        cells += _cells(metric.name, known, units, mature, arms, step)
+        cells += _cells(metric.name, tally.sums(), units, mature, arms, step)
     return Observations(
         at=at,
         exposed=_exposed(units, arms, step),
         cells=tuple(cells),
         multi_exposed=int(np.sum(~units.single)),
-        unknown=unknown,
+        unknown={tally.metric.name: tally.unknown() for tally in tallies},
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Exposures in the order of time, as numbers."""
+class _Block:
+    """So many exposures in the order of time that what is computed of them stays in the caches."""
 
-    source: Integers  # row of the table
+    rows: pa.RecordBatch
     unit: Integers  # numbered in the order in which they come
     arm: Integers
     phase: Integers
     time: Integers
 
 
-@dataclass(frozen=True, slots=True)
 class _Units:
     """What each unit met first."""
 
-    first: Integers
-    arm: Integers
-    phase: Integers
-    single: npt.NDArray[np.bool_]
+    def __init__(self, count: int) -> None:
+        self.first = np.zeros(count, dtype=np.int64)
+        self.arm = np.zeros(count, dtype=np.int16)
+        self.phase = np.zeros(count, dtype=np.int64)
+        self.single = np.ones(count, dtype=bool)
+        self._seen = 0
 
-    @classmethod
-    def of(cls, rows: _Rows) -> "_Units":
-        firsts = np.flatnonzero(np.diff(np.maximum.accumulate(rows.unit), prepend=-1) > 0)
-        arm, phase = rows.arm[firsts], rows.phase[firsts]
-        strayed = (rows.phase == phase[rows.unit]) & (rows.arm != arm[rows.unit])
-        single = np.ones(len(firsts), dtype=bool)
-        single[rows.unit[strayed]] = False
-        return cls(rows.time[firsts], arm, phase, single)
-
-
-def _rows(exposures: pa.Table, arms: Sequence[str], now: int) -> _Rows:
-    arm = _numbered(exposures["arm"], list(arms))
-    time = exposures["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
-    phase = exposures["phase"].cast(pa.int64()).to_numpy()
-    kept = np.flatnonzero((arm >= 0) & (time <= now))
-    if np.any(np.diff(time[kept]) < 0):
-        kept = kept[np.argsort(time[kept], kind="stable")]
-    column = exposures["unit"]
-    if len(kept) != len(column) or np.any(np.diff(kept) != 1):
-        column = column.take(pa.array(kept))
-    return _Rows(kept, _in_order(column), arm[kept], phase[kept], time[kept])
+    def add(self, block: _Block) -> tuple[Truths, Integers]:
+        """Return which rows count, by arm and phase, and how long after their unit's first."""
+        highest = np.maximum.accumulate(np.concatenate([[self._seen - 1], block.unit]))
+        new = np.flatnonzero(np.diff(highest))
+        own = slice(self._seen, self._seen + len(new))
+        self.first[own], self.arm[own] = block.time[new], block.arm[new]
+        self.phase[own] = block.phase[new]
+        self._seen += len(new)
+        same, phase = block.arm == self.arm[block.unit], self.phase[block.unit]
+        self.single[block.unit[~same & (block.phase == phase)]] = False
+        return same & (block.phase >= phase), block.time - self.first[block.unit]
 
 
-def _in_order(column: pa.ChunkedArray) -> Integers:
-    """Return the values as numbers, in the order in which they come first."""
+class _Tally:
+    """The sums of a metric over the predictions of each unit."""
+
+    def __init__(self, metric: Metric, count: int, arms: Sequence[str]) -> None:
+        self.metric = metric
+        self._arms = arms
+        self._total, self._has = np.zeros(count), np.zeros(count)
+        self._watched = np.zeros(len(arms), dtype=np.int64)
+        self._known = np.zeros(len(arms), dtype=np.int64)
+
+    def add(self, block: _Block, counts: Truths, after: Integers) -> None:
+        metric, told = self.metric, f"{self.metric.name}.at"
+        maturity = round(metric.maturity * 1e6)
+        values = _of(block.rows, metric.name, pa.float64())
+        watched = counts & (after <= maturity)
+        known = watched & ~np.isnan(values)
+        if told in block.rows.schema.names:
+            known &= after + (_of(block.rows, told, _TIME) - block.time) <= maturity
+        self._watched += np.bincount(block.arm[watched], minlength=len(self._arms))
+        self._known += np.bincount(block.arm[known], minlength=len(self._arms))
+        values = np.where(known, values, 0.0)
+        if metric.above is not None:
+            values = (values > metric.above).astype(np.float64) * known
+        if metric.kind == "ratio" and metric.cap is not None:
+            values = np.minimum(values, metric.cap)
+        np.add.at(self._total, block.unit, values)
+        np.add.at(self._has, block.unit, known.astype(np.float64))
+
+    def sums(self) -> tuple[Floats, Floats]:
+        """Return y and d of each unit."""
+        metric, total, has = self.metric, self._total, self._has
+        if metric.kind == "ratio":
+            return total, has
+        # Silence about a posted value is a value: nobody bought anything.
+        has = np.minimum(has, 1.0) if metric.needs_outcome else np.ones(len(has))
+        if metric.kind == "proportion":
+            total = (total > 0).astype(np.float64)
+        elif metric.cap is not None:
+            total = np.minimum(total, metric.cap)
+        return total, has
+
+    def unknown(self) -> dict[str, float]:
+        """Return by arm the share of predictions that do not count yet."""
+        return {
+            name: float(1.0 - known / watched) if watched else 0.0
+            for name, known, watched in zip(self._arms, self._known, self._watched, strict=True)
+        }
+
+
+def _in_time(exposures: pa.Table, arms: Sequence[str], now: int) -> pa.Table:
+    """Return the exposures to any of the arms until now, the first one first."""
+    time = _numbers(exposures["timestamp"], _TIME)
+    inside = (_places(exposures["arm"], list(arms)) >= 0) & (time <= now)
+    ordered = not np.any(time[1:] < time[:-1])
+    if ordered and inside.all():  # as it comes from the event store
+        return exposures
+    kept = np.flatnonzero(inside)
+    return exposures.take(pa.array(kept[np.argsort(time[kept], kind="stable")]))
+
+
+def _numbered_as_they_come(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], int]:
+    """Return the values as numbers, in the order in which they come first, and how many."""
     plain = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    coded = pc.dictionary_encode(column.cast(plain).combine_chunks())
-    if isinstance(coded, pa.ChunkedArray):
-        coded = coded.combine_chunks()
-    found: Integers = coded.indices.to_numpy().astype(np.int64)
-    return found
+    coded = pc.dictionary_encode(column.cast(plain))
+    if not coded.num_chunks:
+        return np.zeros(0, dtype=np.int32), 0
+    found = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
+    return found, len(coded.chunk(coded.num_chunks - 1).dictionary)
 
 
-def _numbered(column: pa.ChunkedArray, known: list[str]) -> Integers:
+def _blocks(
+    exposures: pa.Table, unit: npt.NDArray[np.int32], arms: Sequence[str]
+) -> Iterator[_Block]:
+    begin = 0
+    for rows in exposures.to_batches(max_chunksize=_ROWS):
+        end = begin + rows.num_rows
+        yield _Block(
+            rows=rows,
+            unit=unit[begin:end].astype(np.int64),
+            arm=_places(rows["arm"], list(arms)),
+            phase=_of(rows, "phase", pa.int64()),
+            time=_of(rows, "timestamp", _TIME),
+        )
+        begin = end
+
+
+def _places(column: pa.Array | pa.ChunkedArray, known: list[str]) -> Integers:
     """Return the place of each value among `known`; -1 for others."""
-    plain = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-    found = pc.fill_null(pc.index_in(plain, value_set=pa.array(known, pa.string())), -1)
-    places: Integers = found.to_numpy().astype(np.int64)
-    return places
+    arms = pa.array(known, pa.string())
+    if not pa.types.is_dictionary(column.type):
+        found = pc.fill_null(pc.index_in(column, value_set=arms), -1)
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int16)
+    if isinstance(column, pa.ChunkedArray):
+        return np.concatenate(
+            [np.zeros(0, np.int16), *(_places(chunk, known) for chunk in column.chunks)]
+        )
+    found = pc.index_in(column.dictionary, value_set=arms).cast(pa.int16()).take(column.indices)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int16)
 
 
-def _sums_of_units(
-    metric: Metric, exposures: pa.Table, rows: _Rows, units: _Units, arms: Sequence[str]
-) -> tuple[tuple[Floats, Floats], dict[str, float]]:
-    """Return y and d of each unit, and by arm the share of predictions that do not count yet."""
-    count = len(units.first)
-    values = exposures[metric.name].cast(pa.float64()).to_numpy()[rows.source]
-    deadline = units.first[rows.unit] + round(metric.maturity * 1e6)
-    watched = (
-        (rows.arm == units.arm[rows.unit])
-        & (rows.phase >= units.phase[rows.unit])
-        & (rows.time <= deadline)
-    )
-    known = watched & ~np.isnan(values)
-    told = f"{metric.name}.at"
-    if told in exposures.column_names:
-        when = exposures[told].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-        known &= pc.fill_null(when, 0).to_numpy()[rows.source] <= deadline
-    shares = _unknown(rows.arm, watched, known, arms)
-    values = np.where(known, values, 0.0)
-    if metric.above is not None:
-        values = (values > metric.above).astype(np.float64) * known
-    if metric.kind == "ratio" and metric.cap is not None:
-        values = np.minimum(values, metric.cap)
-    total: Floats = _total(rows.unit, count, values)
-    has: Floats = _total(rows.unit, count, known)
-    if metric.kind == "ratio":
-        return (total, has), shares
-    # Silence about a posted value is a value: nobody bought anything.
-    has = np.minimum(has, 1.0) if metric.needs_outcome else np.ones(count)
-    if metric.kind == "proportion":
-        total = (total > 0).astype(np.float64)
-    elif metric.cap is not None:
-        total = np.minimum(total, metric.cap)
-    return (total, has), shares
+def _of(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> npt.NDArray[Any]:
+    return _numbers(rows[name], kind)
 
 
-def _total(unit: Integers, count: int, values: Floats) -> Floats:
-    return np.bincount(unit, weights=values, minlength=count).astype(np.float64)
-
-
-def _unknown(
-    arm: Integers,
-    watched: npt.NDArray[np.bool_],
-    known: npt.NDArray[np.bool_],
-    arms: Sequence[str],
-) -> dict[str, float]:
-    of_all = np.bincount(arm[watched], minlength=len(arms))
-    of_known = np.bincount(arm[known], minlength=len(arms))
-    return {
-        name: float(1.0 - of_known[at] / of_all[at]) if of_all[at] else 0.0
-        for at, name in enumerate(arms)
-    }
+def _numbers(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> npt.NDArray[Any]:
+    """Return numbers, NaN for null, or moments in microseconds, 0 for null."""
+    column = column.cast(kind)
+    if kind == _TIME:
+        column = pc.fill_null(column.cast(pa.int64()), 0)
+    chunked = isinstance(column, pa.ChunkedArray)
+    return np.asarray(column.to_numpy() if chunked else column.to_numpy(zero_copy_only=False))
 
 
 def _cells(
     name: str,
     sums: tuple[Floats, Floats],
     units: _Units,
-    mature: npt.NDArray[np.bool_],
+    mature: Truths,
     arms: Sequence[str],
     step: int,
 ) -> Iterable[Cell]:
@@ -314,7 +353,9 @@ def _keys(
     arms = int(units.arm.max(initial=0)) + 1
     phases = int(units.phase.max(initial=0)) + 1
     code = (stretch * phases + phase) * arms + arm
-    found, place = np.unique(code, return_inverse=True)
+    coded = pa.array(code).dictionary_encode()  # quicker than to sort all of them
+    found, ranks = np.unique(coded.dictionary.to_numpy(), return_inverse=True)
+    place = ranks[coded.indices.to_numpy()]
     keys = [
         (int(each) // arms // phases * step, int(each) // arms % phases, int(each) % arms)
         for each in found

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.results import Result
+from watchkeeper.store.joined_days import keep_joined
 from watchkeeper.store.rows import first_arrived, latest
 from watchkeeper.store.segments import locked
 from watchkeeper.store.tables import EventTable, event_tables
@@ -87,6 +88,7 @@ def compact(
         if max_bytes is not None:
             dropped += _drop_oldest(pairs, max_bytes)
         for pair in pairs:
+            keep_joined(pair.days(), pair.predictions, pair.outcomes)
             for table in pair.tables:
                 table.tidy()
         after = [file for pair in pairs for table in pair.tables for file in table.files]

@@ -20,13 +20,16 @@ from watchkeeper.errors import NotFoundError
 from watchkeeper.events import (
     METRIC,
     METRIC_TIMESTAMP,
+    UNIT_HASH,
     EventCounts,
     EventKind,
     EventWindow,
     Window,
     check_name,
 )
+from watchkeeper.fingerprints import fingerprints
 from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
+from watchkeeper.store.joined_days import JoinedDay, has_columns
 from watchkeeper.store.landing import no_types, rows_of_model, tables_of
 from watchkeeper.store.rows import (
     OUTCOME_COLUMNS,
@@ -216,9 +219,12 @@ class _View:
         for day in sorted(day for day in self._predictions.all_days() if day is not None):
             if (first is not None and day < first) or (last is not None and day > last):
                 continue
-            made = self._made_on(day, window, columns)
-            if made.num_rows:
-                yield joined(made, self._known_of(day, made, columns), columns)
+            rows = self._kept_of(day, window, columns)
+            if rows is None:
+                made = self._made_on(day, window, columns)
+                rows = joined(made, self._known_of(day, made, columns), columns)
+            if rows.num_rows:
+                yield rows
 
     def counts(self) -> EventCounts:
         predictions = outcomes = labelled = values = as_text = 0
@@ -251,16 +257,32 @@ class _View:
             metric_values=values + left_over.num_rows - unknown.num_rows,
         )
 
+    def _kept_of(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table | None:
+        """Return a day as compaction joined it; None where that is not what it is now."""
+        if columns is None or not has_columns(columns) or day in self._days_that_wait:
+            return None
+        made, known = self._predictions, self._outcomes
+        own = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds))
+        of_outcomes = any(_of_outcomes(name) for name in columns)
+        unplaced = self._loose.hashes if of_outcomes else pa.array([], pa.uint64())
+        kept = own.read([*columns, "timestamp"], unplaced)
+        if kept is None:
+            return None
+        kept = _inside(kept, day, window)
+        return kept if "timestamp" in columns else kept.drop_columns("timestamp")
+
+    @cached_property
+    def _days_that_wait(self) -> set[date | None]:
+        sides = (self._predictions, self._outcomes)
+        return {day for side in sides for day in side.waiting["day"].unique().to_pylist()}
+
     def _made_on(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table:
         """Return the predictions of a day within the window, one row an id."""
         wanted = None if columns is None else [*_NEEDED, *columns]
+        if wanted is not None and UNIT_HASH in wanted:
+            wanted.append("unit_id")
         rows = first_arrived(self._predictions.of_days({day}, wanted))
-        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        if window.start is not None and window.start > midnight:
-            rows = rows.filter(pc.greater_equal(rows["timestamp"], _moment(window.start)))
-        if window.end is not None and window.end < midnight + timedelta(days=1):
-            rows = rows.filter(pc.less(rows["timestamp"], _moment(window.end)))
-        return in_order(rows)
+        return in_order(_inside(rows, day, window))
 
     def _known_of(self, day: date, made: pa.Table, columns: Sequence[str] | None) -> pa.Table:
         """Return the outcomes filed under a day, or belonging to `made`, one row an id."""
@@ -285,6 +307,11 @@ class _Loose:
             self._rows_of[own].append(row)
         self._found: set[int] = set()
 
+    @cached_property
+    def hashes(self) -> pa.Array:
+        """Fingerprints of the ids."""
+        return fingerprints(self._rows["prediction_id"]).combine_chunks()
+
     def of(self, ids: pa.ChunkedArray) -> pa.Table:
         """Return those of the predictions `ids`."""
         if not self._rows_of:
@@ -301,6 +328,16 @@ class _Loose:
 
 def _of_outcomes(column: str) -> bool:
     return column in _OF_OUTCOMES or column.startswith((METRIC, METRIC_TIMESTAMP))
+
+
+def _inside(rows: pa.Table, day: date, window: Window) -> pa.Table:
+    """Return those of the rows of a day that are in a window."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    if window.start is not None and window.start > midnight:
+        rows = rows.filter(pc.greater_equal(rows["timestamp"], _moment(window.start)))
+    if window.end is not None and window.end < midnight + timedelta(days=1):
+        rows = rows.filter(pc.less(rows["timestamp"], _moment(window.end)))
+    return rows
 
 
 def _moment(at: datetime) -> pa.Scalar:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.events import FEATURE, METRIC, METRIC_TIMESTAMP
+from watchkeeper.events import FEATURE, METRIC, METRIC_TIMESTAMP, UNIT_HASH
+from watchkeeper.fingerprints import fingerprints
 
 __all__ = [
     "OUTCOME_COLUMNS",
@@ -96,6 +97,8 @@ def joined(made: pa.Table, known: pa.Table, columns: Sequence[str] | None = None
         for name in (*_FIRST, *features)
         if name in own or name == "prediction"
     }
+    if columns is not None and UNIT_HASH in columns:
+        found = {UNIT_HASH: fingerprints(made["unit_id"]), **found}
     for name, shown in OUTCOME_COLUMNS.items():
         found[shown] = actual[name] if name in actual.schema.names else unknown
     if "as_text" in found:
