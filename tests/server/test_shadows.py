@@ -1,5 +1,6 @@
 """Shadows on a server: asked, recorded apart, compared, never heard."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,7 +47,8 @@ class Served:
 
         async def done() -> None:
             while self.gateway._copies:
-                await next(iter(self.gateway._copies))
+                await asyncio.wait(self.gateway._copies)
+                await asyncio.sleep(0)  # what is done is let go a turn later
 
         self.client.portal.call(done)  # type: ignore[union-attr]
 
