@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from watchkeeper.control.kept import Kept
 from watchkeeper.control.recorded import labels_of
 from watchkeeper.control.rollouts import Rollouts, require_none_under_way
-from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.events import METRIC, METRIC_TIMESTAMP, UNIT_HASH, EventLog, EventWindow, Window
 from watchkeeper.experiments import (
     Allocation,
@@ -29,12 +30,11 @@ from watchkeeper.experiments import (
 )
 from watchkeeper.experiments.report import ExperimentReport, analyse
 from watchkeeper.fingerprints import fingerprints
-from watchkeeper.registry import ModelRegistry, Status
+from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.stats import days_needed, group_sequential_inflation, total_sample_size
 
 __all__ = [
-    "Experiments",
     "Plan",
     "change_weights",
     "create",
@@ -57,36 +57,6 @@ _OF_SOURCE = {
     "brier": ("prediction", "score", "actual", "actual_timestamp"),
 }
 _ANYTIME = 1.7  # times the units of a fixed test, by benchmarks/experiments.py
-
-
-class Experiments(Protocol):
-    """Where experiments are kept."""
-
-    def add(self, experiment: Experiment, *, at: datetime, actor: str, reason: str) -> None:
-        """Keep a new one."""
-        ...
-
-    def get(self, name: str) -> Experiment:
-        """Return one."""
-        ...
-
-    def find(self, model: str | None = None, state: State | None = None) -> list[Experiment]:
-        """Return several, the newest first."""
-        ...
-
-    def save(
-        self,
-        before: Experiment,
-        after: Experiment,
-        *,
-        action: str,
-        at: datetime,
-        actor: str,
-        reason: str,
-        evidence: Mapping[str, Any],
-    ) -> None:
-        """Keep a change of one, or nothing if it is no longer as it was before."""
-        ...
 
 
 def draft(
@@ -232,7 +202,7 @@ def planned(
 
 
 def create(
-    experiments: Experiments,
+    experiments: Kept[Experiment],
     registry: ModelRegistry,
     experiment: Experiment,
     *,
@@ -252,20 +222,13 @@ def create(
     for arm in experiment.allocation.arms:
         if arm.model_version is None:  # the one in production, whichever that is
             continue
-        found = registry.find(experiment.model, arm.model_version)
-        if found is None or found.status is Status.ARCHIVED:
-            known = ", ".join(v.version for v in registry.list_models(model_name=experiment.model))
-            raise NotFoundError(
-                "model version",
-                f"{experiment.model}:{arm.model_version}",
-                f"It has {known or 'no versions'}.",
-            )
+        registry.usable(experiment.model, arm.model_version)
     experiments.add(experiment, at=at, actor=actor, reason=reason)
     return experiment
 
 
 def start(
-    experiments: Experiments,
+    experiments: Kept[Experiment],
     rollouts: Rollouts,
     name: str,
     *,
@@ -296,7 +259,7 @@ def start(
 
 
 def change_weights(
-    experiments: Experiments,
+    experiments: Kept[Experiment],
     name: str,
     *,
     weights: Mapping[str, int] | None = None,
@@ -361,7 +324,7 @@ def report(
 
 
 def stop(
-    experiments: Experiments,
+    experiments: Kept[Experiment],
     events: EventLog,
     name: str,
     *,

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from watchkeeper.control.kept import Kept
 from watchkeeper.control.recorded import labels_of, scores_of, segment_of
 from watchkeeper.errors import ConflictError, IntegrityError, NotFoundError
 from watchkeeper.events import FEATURE, EventLog, Window
+from watchkeeper.experiments import Experiment
 from watchkeeper.experiments import State as ExperimentState
-from watchkeeper.registry import ModelRegistry, Status
+from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.rollouts import Decision, Event, Hold, Plan, Rollout, Seen, State, decided
 from watchkeeper.rollouts.counting import ANSWER, COLUMNS, SEGMENT, WRONG, seen_of
@@ -38,34 +40,8 @@ _ACTOR = "watchkeeper"
 _LEASE = 2  # windows for which a share holds without another look
 
 
-class Rollouts(Protocol):
-    """Where rollouts are kept."""
-
-    def add(self, document: Rollout, *, at: datetime, actor: str, reason: str) -> None:
-        """Keep a new one."""
-        ...
-
-    def get(self, name: str) -> Rollout:
-        """Return one."""
-        ...
-
-    def find(self, model: str | None = None, state: str | None = None) -> list[Rollout]:
-        """Return several, the newest first."""
-        ...
-
-    def save(
-        self,
-        before: Rollout,
-        after: Rollout,
-        *,
-        action: str,
-        at: datetime,
-        actor: str,
-        reason: str,
-        evidence: Mapping[str, Any],
-    ) -> None:
-        """Keep a change of one, or nothing if it is no longer as it was before."""
-        ...
+class Rollouts(Kept[Rollout], Protocol):
+    """Where rollouts are kept, and until when each has been looked at."""
 
     def renew(self, name: str, until: datetime) -> None:
         """Say until when one has been looked at."""
@@ -73,14 +49,6 @@ class Rollouts(Protocol):
 
     def watched_until(self, name: str) -> datetime | None:
         """Return until when one has been looked at."""
-        ...
-
-
-class Experiments(Protocol):
-    """What a rollout has to know of experiments."""
-
-    def find(self, model: str | None = None, state: str | None = None) -> list[Any]:
-        """Return those of a model in a state."""
         ...
 
 
@@ -160,7 +128,7 @@ def requests_an_hour(events: EventLog, model: str, at: datetime, over: timedelta
 def start(
     rollouts: Rollouts,
     registry: ModelRegistry,
-    experiments: Experiments,
+    experiments: Kept[Experiment],
     name: str,
     model: str,
     version: str,
@@ -182,12 +150,7 @@ def start(
         If it is in production already, another rollout or an experiment has the traffic of the
         model, or there is a rollout of this name.
     """
-    found = registry.find(model, version)
-    if found is None or found.status is Status.ARCHIVED:
-        known = ", ".join(each.version for each in registry.list_models(model_name=model))
-        raise NotFoundError(
-            "model version", f"{model}:{version}", f"It has {known or 'no versions'}."
-        )
+    found = registry.usable(model, version)
     production = registry.get_production_model(model)
     if production is None:
         raise NotFoundError(

@@ -1,18 +1,18 @@
 """Shadows: started, stopped, compared with production on the same requests."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from watchkeeper.control.kept import Kept
 from watchkeeper.control.recorded import labels_of, scores_of
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import EventLog, Window
-from watchkeeper.registry import ModelRegistry, Status
+from watchkeeper.registry import ModelRegistry
 from watchkeeper.rollouts.shadow import (
     Pairs,
     Shadow,
@@ -22,43 +22,13 @@ from watchkeeper.rollouts.shadow import (
     stream_of,
 )
 
-__all__ = ["Shadows", "report", "start", "stop"]
+__all__ = ["report", "start", "stop"]
 
 _ANSWERED = ("prediction_id", "prediction", "score", "latency_ms", "status")
 
 
-class Shadows(Protocol):
-    """Where shadows are kept."""
-
-    def add(self, document: Shadow, *, at: datetime, actor: str, reason: str) -> None:
-        """Keep a new one."""
-        ...
-
-    def get(self, name: str) -> Shadow:
-        """Return one."""
-        ...
-
-    def find(self, model: str | None = None, state: str | None = None) -> list[Shadow]:
-        """Return several, the newest first."""
-        ...
-
-    def save(
-        self,
-        before: Shadow,
-        after: Shadow,
-        *,
-        action: str,
-        at: datetime,
-        actor: str,
-        reason: str,
-        evidence: Mapping[str, Any],
-    ) -> None:
-        """Keep a change of one, or nothing if it is no longer as it was before."""
-        ...
-
-
 def start(
-    shadows: Shadows,
+    shadows: Kept[Shadow],
     registry: ModelRegistry,
     shadow: Shadow,
     *,
@@ -76,12 +46,7 @@ def start(
     ConflictError
         If another shadow of the model runs, or there is one of this name.
     """
-    found = registry.find(shadow.model, shadow.version)
-    if found is None or found.status is Status.ARCHIVED:
-        known = ", ".join(each.version for each in registry.list_models(model_name=shadow.model))
-        raise NotFoundError(
-            "model version", f"{shadow.model}:{shadow.version}", f"It has {known or 'no versions'}."
-        )
+    found = registry.usable(shadow.model, shadow.version)
     if registry.get_production_model(shadow.model) is None:
         raise NotFoundError("model in production", shadow.model, "Promote a version first.")
     for each in shadows.find(shadow.model, ShadowState.RUNNING):
@@ -92,7 +57,7 @@ def start(
 
 
 def stop(
-    shadows: Shadows,
+    shadows: Kept[Shadow],
     events: EventLog,
     name: str,
     *,

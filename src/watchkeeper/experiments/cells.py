@@ -19,7 +19,7 @@ from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments.metrics import Metric
 from watchkeeper.results import Result
 
-__all__ = ["Cell", "Exposed", "Observations", "Sums", "observe"]
+__all__ = ["Cell", "Exposed", "Observations", "Sums", "observe", "places_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -254,7 +254,7 @@ class _Tally:
 def _in_time(exposures: pa.Table, arms: Sequence[str], now: int) -> pa.Table:
     """Return the exposures to any of the arms until now, the first one first."""
     time = _numbers(exposures["timestamp"], _TIME)
-    inside = (_places(exposures["arm"], list(arms)) >= 0) & (time <= now)
+    inside = (places_of(exposures["arm"], list(arms)) >= 0) & (time <= now)
     ordered = not np.any(time[1:] < time[:-1])
     if ordered and inside.all():  # as it comes from the event store
         return exposures
@@ -281,14 +281,14 @@ def _blocks(
         yield _Block(
             rows=rows,
             unit=unit[begin:end].astype(np.int64),
-            arm=_places(rows["arm"], list(arms)),
+            arm=places_of(rows["arm"], list(arms)),
             phase=_of(rows, "phase", pa.int64()),
             time=_of(rows, "timestamp", _TIME),
         )
         begin = end
 
 
-def _places(column: pa.Array | pa.ChunkedArray, known: list[str]) -> Integers:
+def places_of(column: pa.Array | pa.ChunkedArray, known: list[str]) -> Integers:
     """Return the place of each value among `known`; -1 for others."""
     arms = pa.array(known, pa.string())
     if not pa.types.is_dictionary(column.type):
@@ -296,7 +296,7 @@ def _places(column: pa.Array | pa.ChunkedArray, known: list[str]) -> Integers:
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int16)
     if isinstance(column, pa.ChunkedArray):
         return np.concatenate(
-            [np.zeros(0, np.int16), *(_places(chunk, known) for chunk in column.chunks)]
+            [np.zeros(0, np.int16), *(places_of(chunk, known) for chunk in column.chunks)]
         )
     found = pc.index_in(column.dictionary, value_set=arms).cast(pa.int16()).take(column.indices)
     return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int16)

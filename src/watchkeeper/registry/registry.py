@@ -9,7 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from watchkeeper.clock import Clock, system_clock
-from watchkeeper.errors import InvalidValueError
+from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
 from watchkeeper.profiles import Profile
 from watchkeeper.registry import formats, reference
@@ -273,6 +273,22 @@ class ModelRegistry:
         """Return a model's version, or None if it has none of that name."""
         found = self._repository.find(None, model_name, version)
         return found[0] if found else None
+
+    def usable(self, model_name: str, version: str) -> ModelVersion:
+        """Return a version that may answer.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version, or it is archived.
+        """
+        found = self.find(model_name, version)
+        if found is None or found.status is Status.ARCHIVED:
+            known = ", ".join(each.version for each in self.list_models(model_name=model_name))
+            raise NotFoundError(
+                "model version", f"{model_name}:{version}", f"It has {known or 'no versions'}."
+            )
+        return found
 
     def get_production_model(self, model_name: str | None = None) -> str | None:
         """Return the id of the version in production, or None.

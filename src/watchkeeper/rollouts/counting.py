@@ -3,13 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from watchkeeper.clock import as_utc
+from watchkeeper.events import UNIT_HASH
+from watchkeeper.experiments.cells import places_of
 from watchkeeper.rollouts.judgement import Counts
 from watchkeeper.rollouts.plan import Limit, Plan
 from watchkeeper.rollouts.rollout import LABEL, AnswerShift, Rollout, Seen
@@ -18,7 +20,7 @@ from watchkeeper.stats.ks import distance_of_sorted
 
 __all__ = ["ANSWER", "COLUMNS", "SEGMENT", "WRONG", "seen_of"]
 
-COLUMNS = ("unit_id", "experiment", "variant", "timestamp", "status", "latency_ms")
+COLUMNS = (UNIT_HASH, "experiment", "variant", "timestamp", "status", "latency_ms")
 """What is read of each prediction."""
 
 WRONG, ANSWER, SEGMENT = "wrong", "answer", "segment."
@@ -50,24 +52,22 @@ def seen_of(rollout: Rollout, rows: Iterable[pa.Table], now: datetime) -> Seen:
         window.
     """
     steps = rollout.step + 1
-    none = Counts(0, {limit.name: 0 for limit in rollout.plan.limits})
-    own, theirs = [none] * steps, [none] * steps
+    counts = [Counts(0, {limit.name: 0 for limit in rollout.plan.limits})] * (2 * steps)
     times: list[npt.NDArray[np.int64]] = []
     units: list[pa.Table] = []
     answers: tuple[list[_Floats], list[_Floats]] = ([], [])
     for table in rows:
         found = _Labelled.of(table, rollout.name, steps, now)
-        for step in range(steps):
-            own[step] += found.counts(step, True, rollout.plan)
-            theirs[step] += found.counts(step, False, rollout.plan)
+        day = found.counts(rollout.plan, steps)
+        counts = [before + more for before, more in zip(counts, day, strict=True)]
         times.append(found.time)
         units.append(found.units())
         for side in (False, True):
             answers[side].append(found.answers(steps - 1, side))
     return Seen(
-        steps=tuple(own),
+        steps=tuple(counts[1::2]),
         covered=_covered(rollout, np.concatenate([*times, np.empty(0, np.int64)]), now),
-        production=tuple(theirs),
+        production=tuple(counts[::2]),
         units=_first_seen(units, steps),
         answers=_apart(*(np.sort(np.concatenate([*side, np.empty(0)])) for side in answers)),
     )
@@ -77,7 +77,7 @@ def seen_of(rollout: Rollout, rows: Iterable[pa.Table], now: datetime) -> Seen:
 class _Labelled:
     """The predictions of a rollout among others."""
 
-    step: npt.NDArray[np.int64]
+    step: npt.NDArray[np.signedinteger[Any]]
     canary: npt.NDArray[np.bool_]
     time: npt.NDArray[np.int64]
     failed: npt.NDArray[np.bool_]
@@ -89,8 +89,8 @@ class _Labelled:
     @classmethod
     def of(cls, table: pa.Table, name: str, steps: int, now: datetime) -> "_Labelled":
         labels = [f"{LABEL}{name}/{step + 1}" for step in range(steps)]
-        step = _places(table["experiment"], labels)
-        variant = _places(table["variant"], [_PRODUCTION, CANARY])
+        step = places_of(table["experiment"], labels)
+        variant = places_of(table["variant"], [_PRODUCTION, CANARY])
         kept = np.flatnonzero((step >= 0) & (variant >= 0))
         rows = table.take(pa.array(kept)) if len(kept) != table.num_rows else table
         times = rows["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
@@ -98,22 +98,33 @@ class _Labelled:
             step[kept],
             variant[kept] == 1,
             times.to_numpy(),
-            _places(rows["status"], ["error"]) == 0,
+            places_of(rows["status"], ["error"]) == 0,
             rows["latency_ms"].cast(pa.float64()).to_numpy(),
-            rows["unit_id"].cast(pa.string()),
+            rows[UNIT_HASH],
             rows,
             _micros(now),
         )
 
-    def counts(self, step: int, canary: bool, plan: Plan) -> Counts:
-        mine = (self.step == step) & (self.canary == canary)
-        bad, of = {}, {}
+    def counts(self, plan: Plan, steps: int) -> list[Counts]:
+        """Return what was counted of each step, of production and then of the canary."""
+        place = _places(self.step, self.canary)
+        requests = np.bincount(place, minlength=2 * steps).tolist()
+        bad: dict[str, list[int]] = {}
+        of: dict[str, list[int]] = {}
         for limit in plan.limits:
-            taken = mine & self._counted(limit)
-            bad[limit.name] = int(np.sum(taken & self._bad(limit)))
+            taken = self._counted(limit)
+            wrong = place[taken & self._bad(limit)]
+            bad[limit.name] = np.bincount(wrong, minlength=2 * steps).tolist()
             if not limit.awaited:
-                of[limit.name] = int(np.sum(taken))
-        return Counts(int(np.sum(mine)), bad, of)
+                of[limit.name] = np.bincount(place[taken], minlength=2 * steps).tolist()
+        return [
+            Counts(
+                count,
+                {name: each[at] for name, each in bad.items()},
+                {name: each[at] for name, each in of.items()},
+            )
+            for at, count in enumerate(requests)
+        ]
 
     def answers(self, step: int, canary: bool) -> _Floats:
         """Return the answers of one version in a step that are numbers."""
@@ -137,7 +148,7 @@ class _Labelled:
             name, value = limit.segment
             if SEGMENT + name not in self.rows.column_names:
                 return ~found  # nothing of this day has it
-            found &= _places(self.rows[SEGMENT + name], [value]) == 0
+            found &= places_of(self.rows[SEGMENT + name], [value]) == 0
         if limit.wrong:
             found &= ~np.isnan(self.rows[WRONG].to_numpy())
             found &= self.time <= self.now - round(limit.maturity * 1e6)
@@ -152,11 +163,11 @@ class _Labelled:
         return self.latency > limit.slower_than_ms
 
 
-def _places(column: pa.ChunkedArray, known: list[str]) -> npt.NDArray[np.int64]:
-    """Return the place of each value among `known`; -1 for others."""
-    plain = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-    found = pc.fill_null(pc.index_in(plain, value_set=pa.array(known, pa.string())), -1)
-    places: npt.NDArray[np.int64] = found.to_numpy().astype(np.int64)
+def _places(
+    step: npt.NDArray[np.signedinteger[Any]], canary: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Return which side of which step each is of: production's, then the canary's."""
+    places: npt.NDArray[np.int64] = 2 * step.astype(np.int64) + canary
     return places
 
 
@@ -172,7 +183,7 @@ def _first_seen(parts: list[pa.Table], steps: int) -> tuple[tuple[int, int], ...
     if not parts:
         return tuple((0, 0) for _ in range(steps))
     firsts = _firsts(pa.concat_tables(parts))
-    place = 2 * firsts["step"].to_numpy() + firsts["canary"].to_numpy().astype(np.int64)
+    place = _places(firsts["step"].to_numpy(), firsts["canary"].to_numpy())
     counts = np.bincount(place, minlength=2 * steps).tolist()
     return tuple((counts[2 * step + 1], counts[2 * step]) for step in range(steps))
 

@@ -27,7 +27,7 @@ from watchkeeper.errors import (
     WatchkeeperError,
 )
 from watchkeeper.experiments import Allocation
-from watchkeeper.registry import ModelRegistry, Runtime, Status
+from watchkeeper.registry import ModelRegistry, Runtime
 from watchkeeper.rollouts.shadow import Shadow, stream_of
 from watchkeeper.rollouts.split import CANARY, Split
 from watchkeeper.server.predicting import Call, LiveVersion
@@ -347,7 +347,8 @@ class Router:
         """Follow registry, experiments and rollouts; return whether anything changed."""
         await self.reweigh()
         generation = await asyncio.to_thread(self._generations)
-        known_faults = {**self._faults, **self._experiment_faults, **self._rollout_faults}
+        told = (self._faults, self._experiment_faults, self._rollout_faults)
+        known_faults = {fault for faults in told for fault in faults.values()}
         rolled = {each for split in self._splits.values() for each in _versions_of(split)}
         settled = not self._over and rolled == self._table.rolling.keys()
         if generation == self._generation and settled and not known_faults:
@@ -364,9 +365,10 @@ class Router:
             rolling, rollout_faults = await self._rolling(going_on, loaded)
             shadows, shadow_faults = await self._shadowing(before.shadows)
             experiment_faults = {**unreadable, **unplaced, **shadow_faults}
-            for name, fault in {**faults, **experiment_faults, **rollout_faults}.items():
-                if known_faults.get(name) != fault:
-                    log.error("%s", fault)
+            for own in (faults, experiment_faults, rollout_faults):
+                for fault in own.values():
+                    if fault not in known_faults:
+                        log.error("%s", fault)
             self._table = _Table(
                 MappingProxyType(production),
                 MappingProxyType(experiments),
@@ -499,15 +501,7 @@ class Router:
             live.close()
 
     def _open(self, model: str, version: str) -> Runtime:
-        found = self._registry.find(model, version)
-        if found is None or found.status is Status.ARCHIVED:
-            known = self._registry.list_models(model_name=model)
-            raise NotFoundError(
-                "model version",
-                f"{model}:{version}",
-                f"It has {', '.join(v.version for v in known) or 'no versions'}.",
-            )
-        return self._registry.open_runtime(found.model_id)
+        return self._registry.open_runtime(self._registry.usable(model, version).model_id)
 
 
 def _versions_of(split: Split) -> tuple[str, str]:
