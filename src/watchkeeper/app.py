@@ -20,6 +20,7 @@ from watchkeeper.errors import NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
+    from watchkeeper.audit import AuditTrail
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository
@@ -66,13 +67,14 @@ class App:
     clock : Clock
     registry : ModelRegistry
     control_database : ControlDatabase
-        The one that alerts, experiments, findings, rollouts and shadows share.
+        The one that alerts, the audit trail, experiments, findings, rollouts and shadows share.
     events : EventStore
         Where events are read; an `EventLog` that can also compact.
     recorder : JournalRecorder
         Where events are written; a journal is opened when it is first used.
     landing : Landing
     alerts : AlertRepository
+    audit : AuditTrail
     experiments : ExperimentRepository
     findings : FindingRepository
     rollouts : RolloutRepository
@@ -103,6 +105,12 @@ class App:
         from watchkeeper.incidents import AlertRepository
 
         return AlertRepository(self.control_database)
+
+    @cached_property
+    def audit(self) -> "AuditTrail":
+        from watchkeeper.audit import AuditTrail
+
+        return AuditTrail(self.control_database)
 
     @cached_property
     def experiments(self) -> "ExperimentRepository":

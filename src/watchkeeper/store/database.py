@@ -204,14 +204,17 @@ def note(
     subject: str,
     reason: str,
     evidence: Mapping[str, Any],
-) -> None:
-    """Add an entry to the audit trail, in the transaction of the change that it is of."""
-    connection.execute(
+) -> int:
+    """Add an entry to the audit trail, in the transaction of the change; return its number."""
+    added = connection.execute(
         audit.insert().values(
             at=at, actor=actor, action=action, subject=subject, reason=reason,
             evidence=dict(evidence),
         )
     )  # fmt: skip
+    key = added.inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 class ControlDatabase:

@@ -1,0 +1,43 @@
+"""One entry of the audit trail."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from watchkeeper.results import Result
+
+__all__ = ["Entry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Result):
+    """What somebody, or the control loop, did.
+
+    Attributes
+    ----------
+    at : datetime
+    actor : str
+        Who; empty where nobody said.
+    action : str
+        Such as ``promote`` or ``rollout advance``.
+    subject : str
+        To what: ``MODEL:VERSION``, ``MODEL:KIND/NAME`` or ``system:PART``.
+    reason : str
+    evidence : dict
+        What it was decided by, as plain values.
+    number : int or None
+        Its number, once it is kept; later entries have larger ones.
+    """
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    reason: str
+    evidence: dict[str, Any]
+    number: int | None = None
+
+    @property
+    def model(self) -> str:
+        """The model that it is of; ``system`` for what is of no model."""
+        return self.subject.partition(":")[0]

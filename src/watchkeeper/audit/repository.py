@@ -1,0 +1,91 @@
+"""The audit trail in the control database."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from watchkeeper.audit.entry import Entry
+from watchkeeper.results import strict_json
+from watchkeeper.store.database import ControlDatabase, audit, note
+
+__all__ = ["AuditTrail"]
+
+_columns = audit.c
+
+
+class AuditTrail:
+    """The entries that were kept; none is ever changed.
+
+    Parameters
+    ----------
+    database : ControlDatabase
+        Whoever opened it closes it.
+    """
+
+    def __init__(self, database: ControlDatabase) -> None:
+        self._database = database
+
+    def note(
+        self,
+        *,
+        at: datetime,
+        actor: str,
+        action: str,
+        subject: str,
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Keep an entry of what changed nothing else in the control database."""
+        kept: dict[str, Any] = json.loads(strict_json(evidence or {}))  # NaN is null
+        with self._database.write() as connection:
+            number = note(connection, at, actor, action, subject, reason, kept)
+        return Entry(
+            at=at, actor=actor, action=action, subject=subject, reason=reason, evidence=kept,
+            number=number,
+        )  # fmt: skip
+
+    def entries(
+        self,
+        model: str | None = None,
+        *,
+        subject: str | None = None,
+        action: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Entry]:
+        """Return entries, the newest first.
+
+        Parameters
+        ----------
+        model : str, optional
+            Only of this model, its versions, rollouts and so on; ``system`` for those of no model.
+        subject, action : str, optional
+            Only of this subject, of this action.
+        since, until : datetime, optional
+            Only from `since` on, and before `until`.
+        limit : int
+            At most so many.
+        """
+        query = sa.select(audit).order_by(_columns.id.desc()).limit(limit)
+        if model is not None:
+            query = query.where(_columns.subject.startswith(f"{model}:", autoescape=True))
+        if subject is not None:
+            query = query.where(_columns.subject == subject)
+        if action is not None:
+            query = query.where(_columns.action == action)
+        if since is not None:
+            query = query.where(_columns.at >= since)
+        if until is not None:
+            query = query.where(_columns.at < until)
+        with self._database.read() as connection:
+            return [_entry(row) for row in connection.execute(query).mappings()]
+
+
+def _entry(row: Mapping[Any, Any]) -> Entry:
+    found = Entry(**{name: row[name] for name in Entry.__dataclass_fields__ if name != "number"})
+    return replace(found, number=row["id"])
