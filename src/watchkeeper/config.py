@@ -216,6 +216,7 @@ class RolloutPolicy(_Section):
     deadline_hours: Positive = 24.0
     watch_hours: Seconds = 24.0
     quality_margin: Annotated[float, Field(ge=0, lt=1)] | None = 0.05
+    off_by: Positive | None = None
     outcome_hours: Seconds = 0.0
     max_answer_shift: Share | None = 0.25
     segments: tuple[str, ...] = ()
@@ -276,7 +277,9 @@ class ModelPolicy(_Section):
         """Yield what is asked of all requests, and then of each segment."""
         from watchkeeper.rollouts import Limit
 
-        quality = None if self.task == "regression" else own.quality_margin
+        regression = self.task == "regression"
+        # Nobody says by itself how far off a regression may be.
+        quality = None if regression and own.off_by is None else own.quality_margin
         yield Limit(name="errors", share=own.max_error_rate, margin=own.margin)
         yield Limit(name="latency", share=0.05, slower_than_ms=own.max_p95_ms, margin=own.margin)
         parts: list[tuple[str, tuple[str, str] | None]] = [("", None)]
@@ -298,6 +301,7 @@ class ModelPolicy(_Section):
                     name=f"wrong{suffix}",
                     share=None,
                     wrong=True,
+                    off_by=own.off_by if regression else None,
                     maturity=3_600 * own.outcome_hours,
                     margin=quality,
                     segment=segment,

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.control import rollouts
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
-from watchkeeper.events import Prediction
-from watchkeeper.rollouts import Event, Plan, State
+from watchkeeper.events import Outcome, Prediction
+from watchkeeper.rollouts import Event, Limit, Plan, State
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
@@ -226,6 +227,37 @@ def test_given_a_database_that_another_process_locks_when_looked_at_then_nothing
     holder.close()
 
     assert look(app, START + timedelta(minutes=12)).rollout.step == 1
+
+
+@pytest.mark.parametrize(("off_by", "then"), [(2.0, State.ROLLING_BACK), (10.0, State.RUNNING)])
+def test_given_a_regression_when_the_canary_is_further_off_then_it_is_taken_back(
+    app: App, off_by: float, then: State
+) -> None:
+    wrong = Limit(name="wrong", share=None, wrong=True, off_by=off_by, margin=0.05)
+    plan = replace(PLAN, limits=(*PLAN.limits, wrong))
+    rollouts.start(app.rollouts, app.registry, app.experiments, "june", "late", "2", plan, at=START)
+    events: list[Prediction | Outcome] = []
+    for number in range(400):
+        side = "production" if number % 2 else "canary"
+        off = 5.0 if side == "canary" and number % 4 else 1.0
+        if number % 10 == 1:
+            off = 3.0
+        at = START + timedelta(seconds=number)
+        events += [
+            Prediction(
+                prediction_id=f"p{number}", model="late", model_version="2", variant=side,
+                experiment="rollout:june/1", timestamp=at, arrived_at=at, features={},
+                prediction=10.0, status="success", unit_id=f"{number}", latency_ms=3.0,
+            ),
+            Outcome(prediction_id=f"p{number}", model="late", actual=10.0 + off, timestamp=at,
+                    arrived_at=at),
+        ]  # fmt: skip
+    app.recorder.record(events)
+    found = rollouts.look(
+        app.rollouts, app.events, app.registry, "june", at=START + timedelta(minutes=7),
+        task="regression",
+    )  # fmt: skip
+    assert found.rollout.state is then
 
 
 def later(app: App, name: str, version: str = "2", hours: int = 2, **changes: Any) -> Any:

@@ -452,6 +452,8 @@ def test_given_answers_that_lie_apart_when_looked_at_then_it_holds_once_that_is_
         {"share": 1.0},
         {"share": 0.1, "margin": 1.0},
         {"share": 0.1, "slower_than_ms": 0.0},
+        {"share": 0.1, "off_by": 1.0},
+        {"share": 0.1, "off_by": 0.0, "wrong": True},
         {"share": 0.1, "maturity": -1.0},
     ],
 )

@@ -395,6 +395,24 @@ def test_given_a_control_database_that_is_gone_when_asked_then_the_shares_hold(
     )
 
 
+@pytest.mark.parametrize("kind", ["rollouts", "shadows"])
+def test_given_one_that_is_stored_wrongly_when_another_version_is_promoted_then_it_answers(
+    served: Served, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.begin()
+    body = {"name": "s", "model": "lr", "version": OTHER}
+    served.post("/v1/shadows", body, 201)
+    with sa.create_engine(served.gateway.app.registry.control_url).begin() as connection:
+        connection.execute(sa.text(f"UPDATE {kind} SET document = '{{\"of\": 2030}}'"))
+    with ModelRegistry(served.data_dir / "registry") as registry:
+        registry.promote_to_production(f"lr:{OTHER}")
+    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+
+    assert served.pass_minutes(1) == {"production": 12}
+    assert served.production == f"lr:{OTHER}"
+    assert "cannot be read" in caplog.text
+
+
 def test_given_a_second_rollout_or_an_experiment_when_begun_then_it_is_refused(
     served: Served,
 ) -> None:

@@ -415,6 +415,7 @@ def _rows(events: EventLog, rollout: Rollout, task: str, positive: object) -> It
     begin = rollout.started_at - timedelta(seconds=plan.window)  # callers' clocks differ
     segments = sorted({limit.segment[0] for limit in plan.limits if limit.segment is not None})
     judged = any(limit.wrong for limit in plan.limits)
+    off_by = next((limit.off_by for limit in plan.limits if limit.off_by is not None), None)
     columns = [*COLUMNS, *(FEATURE + name for name in segments)]
     if segments:
         columns.append("tags")
@@ -428,7 +429,7 @@ def _rows(events: EventLog, rollout: Rollout, task: str, positive: object) -> It
             if plan.max_answer_shift is not None:
                 rows = rows.append_column(ANSWER, pa.array(_answers(rows)))
             if judged:
-                rows = rows.append_column(WRONG, pa.array(_wrong(rows, task, positive)))
+                rows = rows.append_column(WRONG, pa.array(_wrong(rows, task, positive, off_by)))
             for name in segments:
                 with suppress(NotFoundError):  # nothing of this day has it
                     found = segment_of(rows, name, rollout.model)
@@ -448,11 +449,14 @@ def _answers(rows: pa.Table) -> npt.NDArray[np.float64]:
     return np.where(np.isnan(scores), scores_of(answers), scores)
 
 
-def _wrong(rows: pa.Table, task: str, positive: object) -> npt.NDArray[np.float64]:
+def _wrong(
+    rows: pa.Table, task: str, positive: object, off_by: float | None
+) -> npt.NDArray[np.float64]:
     """Return 1 where an answer was wrong, 0 where it was right, NaN where that is not known."""
     known = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
     told, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
-    return np.where(known, np.asarray(told != came, dtype=np.float64), np.nan)
+    wrong = told != came if off_by is None else np.abs(told - came) > off_by
+    return np.where(known, np.asarray(wrong, dtype=np.float64), np.nan)
 
 
 def _renew(rollouts: Rollouts, rollout: Rollout, at: datetime) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from typing import Any, Literal, Self
 
 from watchkeeper.errors import InvalidValueError
@@ -29,6 +29,8 @@ class Limit(Result):
         Of a limit on latency: what counts as bad.
     wrong : bool
         Whether bad means answered wrongly, among the requests whose outcome is known.
+    off_by : float or None
+        Of a regression, how far an answer may be from its outcome without being wrong.
     maturity : float
         Seconds after which an outcome is expected: only older requests count as right or wrong, so
         that outcomes which come early do not speak for all.
@@ -43,14 +45,15 @@ class Limit(Result):
     Raises
     ------
     InvalidValueError
-        If the share is not between 0 and 1, the milliseconds are not above 0, the margin is not
-        from 0 to 1, or there is neither a share nor a margin.
+        If the share is not between 0 and 1, the milliseconds or the distance are not above 0, the
+        margin is not from 0 to 1, or there is neither a share nor a margin.
     """
 
     name: str
     share: float | None
     slower_than_ms: float | None = None
     wrong: bool = False
+    off_by: float | None = None
     maturity: float = 0.0
     segment: tuple[str, str] | None = None
     margin: float | None = None
@@ -67,6 +70,10 @@ class Limit(Result):
         if self.slower_than_ms is not None and not self.slower_than_ms > 0:
             raise InvalidValueError(
                 f"the milliseconds of limit {self.name}", self.slower_than_ms, "a number above 0"
+            )
+        if self.off_by is not None and not (self.wrong and 0.0 < self.off_by < inf):
+            raise InvalidValueError(
+                f"the distance of limit {self.name}", self.off_by, "a number above 0, of wrong ones"
             )
         if self.margin is not None and not 0.0 <= self.margin < 1.0:
             raise InvalidValueError(

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 PRODUCTION, PINNED, FAILOVER = "production", "pinned", "failover"
 _UNLOADABLE = (WatchkeeperError, OSError, ImportError)
+_MISREAD = (KeyError, TypeError, ValueError)  # what is stored is not what it has to be
 _MOST_PINNED = 8  # versions outside production that stay loaded
 
 
@@ -172,6 +173,7 @@ class Router:
         self._faults: dict[str, str] = {}
         self._experiment_faults: dict[str, str] = {}
         self._rollout_faults: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
         self._generation = (-1, -1)
         self._loading = asyncio.Lock()
 
@@ -332,10 +334,16 @@ class Router:
             return False
         self._asked += 1
         asked = self._asked
-        found = await asyncio.to_thread(self._rollouts.splits, self._clock())
+        unreadable: dict[str, str] = {}
+        try:
+            found = await asyncio.to_thread(self._rollouts.splits, self._clock())
+        except _MISREAD as error:  # production answers, and goes on being followed
+            found = {}
+            unreadable[""] = f"no rollout takes traffic, one of them cannot be read: {error!r}"
         if asked < self._answered:
             return False  # a later question was answered before this one
         self._answered = asked
+        self._unreadable = unreadable
         over = frozenset(self._splits.keys() - found.keys())
         self._over = over
         splits = {**{model: self._splits[model] for model in over}, **found}
@@ -364,6 +372,7 @@ class Router:
             going_on = {m: each for m, each in self._splits.items() if m not in over}
             rolling, rollout_faults = await self._rolling(going_on, loaded)
             shadows, shadow_faults = await self._shadowing(before.shadows)
+            rollout_faults |= self._unreadable
             experiment_faults = {**unreadable, **unplaced, **shadow_faults}
             for own in (faults, experiment_faults, rollout_faults):
                 for fault in own.values():
@@ -483,7 +492,11 @@ class Router:
             return {}, {}
         found: dict[str, tuple[Shadow, LiveVersion]] = {}
         faults: dict[str, str] = {}
-        for model, shadow in (await asyncio.to_thread(self._shadows.running)).items():
+        try:
+            running = await asyncio.to_thread(self._shadows.running)
+        except _MISREAD as error:
+            return {}, {"shadows": f"no shadow is asked, one of them cannot be read: {error!r}"}
+        for model, shadow in running.items():
             try:
                 if model in before and before[model][0] == shadow:
                     found[model] = before[model]
