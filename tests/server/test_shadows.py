@@ -1,6 +1,7 @@
 """Shadows on a server: asked, recorded apart, compared, never heard."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,13 @@ class Served:
         answer = self.client.post(path, json=body or {})
         assert answer.status_code == status, answer.text
         return answer.json()
+
+    def shadow(self, status: int = 201, **changes: Any) -> Any:
+        """Begin a shadow and wait until it can be asked."""
+        told = self.post("/v1/shadows", {**SHADOW, **changes}, status)
+        _, live = self.gateway.router._table.shadows["lr"]
+        assert live.runtime.begun.wait(60)
+        return told
 
     def ask(self, row: list[float]) -> Any:
         self.asked += 1
@@ -81,7 +89,7 @@ def served(tmp_path: Path, start: Callable[..., TestClient]) -> Served:
 def test_given_a_shadow_when_asked_then_pairs_are_recorded_apart_and_compared(
     served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    served.post("/v1/shadows", SHADOW, 201)
+    served.shadow()
     outcomes = []
     for number in range(20):
         told = served.ask([3.0, 0.0, 1.0, 0.0] if number % 4 else [0.0, 1.0, 0.0, 2.0])
@@ -120,7 +128,7 @@ def test_given_a_shadow_when_asked_then_pairs_are_recorded_apart_and_compared(
 def test_given_a_shadow_that_fails_or_hangs_when_asked_then_callers_do_not_notice(
     served: Served, version: str
 ) -> None:
-    served.post("/v1/shadows", {**SHADOW, "version": version}, 201)
+    served.shadow(version=version)
     for _ in range(2):
         assert served.ask([3.0, 0.0, 1.0, 0.0])["model_version"] == "1"
     served.settle()
@@ -134,7 +142,7 @@ def test_given_a_shadow_that_does_not_keep_up_when_asked_then_it_is_shed_and_bou
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("watchkeeper.server.gateway._MOST_COPIES", 3)
-    served.post("/v1/shadows", {**SHADOW, "version": "4"}, 201)
+    served.shadow(version="4")
     for _ in range(10):
         served.ask([3.0, 0.0, 1.0, 0.0])
         assert len(served.gateway._copies) <= 3
@@ -143,12 +151,42 @@ def test_given_a_shadow_that_does_not_keep_up_when_asked_then_it_is_shed_and_bou
         each for each in served.client.get("/metrics").text.splitlines() if each.startswith(shed)
     )
     assert float(line.split()[-1]) >= 1
-    RELEASE.set()
     served.settle()
 
 
+def test_given_a_shadow_whose_process_is_killed_when_asked_then_another_one_is_begun(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.shadow()
+    runtime = served.gateway.router._table.shadows["lr"][1].runtime
+    first = runtime._process
+    first.kill()
+    first.wait()
+    assert served.ask([3.0, 0.0, 1.0, 0.0])["model_version"] == "1"
+    served.settle()
+
+    monkeypatch.setattr("watchkeeper.registry.apart._BACK_AFTER", 0.0)
+    served.ask([3.0, 0.0, 1.0, 0.0])  # nobody is asked, and another process is begun
+    assert runtime._process.pid != first.pid
+    assert runtime.begun.wait(60)
+    told = served.gateway.app.events
+    before = len(served.rows("lr.shadow")) if "lr.shadow" in told.models() else 0
+    served.ask([3.0, 0.0, 1.0, 0.0])
+    served.settle()
+    assert len(served.rows("lr.shadow")) == before + 1
+
+
+def test_given_a_shadow_that_hangs_when_it_took_too_long_then_its_process_is_killed(
+    served: Served,
+) -> None:
+    served.shadow(version="4")
+    served.ask([3.0, 0.0, 1.0, 0.0])
+    runtime = served.gateway.router._table.shadows["lr"][1].runtime
+    assert runtime._process.wait(60) == -signal.SIGKILL
+
+
 def test_given_a_share_when_asked_then_only_so_many_requests_are_copied(served: Served) -> None:
-    served.post("/v1/shadows", {**SHADOW, "share": 30}, 201)
+    served.shadow(share=30)
     for _ in range(60):
         served.ask([3.0, 0.0, 1.0, 0.0])
     served.settle()
@@ -174,7 +212,7 @@ def test_given_bad_input_when_a_shadow_is_started_then_it_is_refused(
 def test_given_a_second_shadow_when_started_then_it_is_refused_while_the_first_runs(
     served: Served,
 ) -> None:
-    served.post("/v1/shadows", SHADOW, 201)
+    served.shadow()
     refused = served.post("/v1/shadows", {**SHADOW, "name": "july"}, 409)
     assert "the shadow june of lr runs" in refused["error"]["message"]
     stopped = served.post("/v1/shadows/june/stop", {"reason": "enough"})

@@ -77,6 +77,11 @@ class Runtime:
             numeric = self.signature is None or self.signature.all_numeric
             self.wants_matrix = numeric and not self._named
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked now."""
+        return True
+
     def predict(self, batch: Batch) -> Answers:
         """Return the answers to the rows of `batch`.
 

@@ -107,6 +107,7 @@ class Gateway:
             app.rollouts,
             app.shadows,
             app.clock,
+            app.settings.server.predict_timeout,
         )
         self._settings = app.settings.server
         self._keys = [_digest(key) for key in self._settings.api_keys]

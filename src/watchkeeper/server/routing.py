@@ -151,6 +151,8 @@ class Router:
     rollouts : Splits, optional
     shadows : RunningShadows, optional
     clock : Clock, optional
+    timeout : float
+        Seconds after which the process of a shadow that has not answered is killed.
     """
 
     def __init__(
@@ -161,8 +163,10 @@ class Router:
         rollouts: Splits | None = None,
         shadows: RunningShadows | None = None,
         clock: Clock = system_clock,
+        timeout: float = 30.0,
     ) -> None:
         self._registry, self._make_live = registry, make_live
+        self._timeout = timeout
         self._experiments, self._rollouts, self._clock = experiments, rollouts, clock
         self._shadows = shadows
         self._table = _Table(*(MappingProxyType({}) for _ in range(4)))
@@ -301,7 +305,7 @@ class Router:
         found = self._table.shadows.get(model)
         if found is None or found[1].fault or not found[0].takes(call.request_id):
             return None
-        return found[1]
+        return found[1] if found[1].runtime.ready else None
 
     async def version(self, model: str, version: str) -> LiveVersion:
         """Return one version of a model, loading it when nothing else needs it.
@@ -501,7 +505,7 @@ class Router:
                 if model in before and before[model][0] == shadow:
                     found[model] = before[model]
                     continue
-                runtime = await asyncio.to_thread(self._open, model, shadow.version)
+                runtime = await asyncio.to_thread(self._apart, model, shadow.version)
                 found[model] = shadow, self._make_live(runtime, stream_of(model))
             except _UNLOADABLE as error:
                 told = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
@@ -512,6 +516,12 @@ class Router:
         """Let every version end after what waits."""
         for live in self.live():
             live.close()
+
+    def _apart(self, model: str, version: str) -> Runtime:
+        from watchkeeper.registry.apart import ApartRuntime
+
+        model_id = self._registry.usable(model, version).model_id
+        return ApartRuntime(self._registry, model_id, timeout=self._timeout)
 
     def _open(self, model: str, version: str) -> Runtime:
         return self._registry.open_runtime(self._registry.usable(model, version).model_id)
