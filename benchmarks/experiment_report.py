@@ -1,4 +1,4 @@
-"""A report over ten million exposures, from the event store.
+"""Reports over ten million predictions, from the event store: of an experiment, and of health.
 
     python benchmarks/experiment_report.py [exposures]
 
@@ -6,6 +6,7 @@ Two million users, thirty days, two arms; every prediction has its outcome. The 
 in bulk as a server would, landed and compacted; compaction also keeps each day joined, as numbers.
 Then the report is made as ``watchkeeper experiments report`` makes it: first, which also loads
 SciPy, again three times, and once without what compaction kept, as of days that changed since.
+Between them, the health report over all thirty days, as ``watchkeeper health`` makes it.
 """
 
 import sys
@@ -18,7 +19,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
+from watchkeeper.app import App
+from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.control import experiments
+from watchkeeper.control.health import health_of
 from watchkeeper.store import EventStore, Journal, JournalRecorder, Landing
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,6 +102,7 @@ def main(exposures: int) -> None:
         at = START + timedelta(days=DAYS + 1)
         for each in ("first", "again", "again", "again", "from the tables alone"):
             if each == "from the tables alone":
+                health(data)
                 rmtree(data / "events" / "flights" / "joined")
             began, worked = time.perf_counter(), time.process_time()
             found = experiments.report(events, experiment, at=at)
@@ -107,6 +112,25 @@ def main(exposures: int) -> None:
             print(
                 f"report, {each}: {took:.2f} s, {work:.2f} s of a core, {units:,} units, {verdict}"
             )
+
+
+def health(data: Path) -> None:
+    terms = {**ModelPolicy().health_terms(), "window": timedelta(days=DAYS)}
+    with App(Settings(data_dir=data)) as app:
+        for each in ("first", "again", "again"):
+            began = time.perf_counter()
+            found = health_of(
+                app.events,
+                app.registry,
+                app.findings,
+                app.alerts,
+                "flights",
+                at=START + timedelta(days=DAYS),
+                **terms,
+            )
+            took = time.perf_counter() - began
+            count = found.status.metrics["recorded"]
+            print(f"health, {each}: {took:.2f} s of {count:,.0f} predictions")
 
 
 if __name__ == "__main__":

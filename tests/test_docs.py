@@ -33,7 +33,9 @@ def test_given_the_readme_when_its_python_is_run_then_it_holds(
     assert (tmp_path / "watchkeeper-data" / "registry" / "late" / "1.0.0").is_dir()
 
 
-@pytest.mark.parametrize("name", ["telemetry", "drift", "quality", "experiments", "rollouts"])
+@pytest.mark.parametrize(
+    "name", ["telemetry", "drift", "quality", "health", "experiments", "rollouts"]
+)
 def test_given_a_page_when_its_python_is_run_then_it_holds(name: str) -> None:
     page = (ROOT / "docs" / f"{name}.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

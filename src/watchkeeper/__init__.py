@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from watchkeeper.errors import WatchkeeperError
     from watchkeeper.events import Outcome, Prediction
     from watchkeeper.experiments import ABTestAnalyzer, ABTestRouter, ModelVariant
+    from watchkeeper.health import ComprehensiveMonitoringSystem, HealthStatus
     from watchkeeper.quality import ModelPerformanceMonitor
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.rollouts import CanaryDeployment
@@ -40,9 +41,11 @@ __all__ = [
     "ABTestRouter",
     "AdvancedModelMonitor",
     "CanaryDeployment",
+    "ComprehensiveMonitoringSystem",
     "DataDriftDetector",
     "DriftReport",
     "FeatureDrift",
+    "HealthStatus",
     "JSONFormatter",
     "ModelMonitor",
     "ModelPerformanceMonitor",
@@ -61,9 +64,11 @@ _HOMES = {
     "ABTestRouter": "watchkeeper.experiments",
     "AdvancedModelMonitor": "watchkeeper.telemetry",
     "CanaryDeployment": "watchkeeper.rollouts",
+    "ComprehensiveMonitoringSystem": "watchkeeper.health",
     "DataDriftDetector": "watchkeeper.drift",
     "DriftReport": "watchkeeper.drift",
     "FeatureDrift": "watchkeeper.drift",
+    "HealthStatus": "watchkeeper.health",
     "JSONFormatter": "watchkeeper.telemetry",
     "ModelMonitor": "watchkeeper.telemetry",
     "ModelPerformanceMonitor": "watchkeeper.quality",

@@ -15,6 +15,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -33,19 +34,23 @@ from watchkeeper.events import check_name
 from watchkeeper.telemetry.export import Surroundings
 from watchkeeper.telemetry.logs import SECRETS
 from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
-from watchkeeper.telemetry.rules import Thresholds
+from watchkeeper.telemetry.rules import Objective, Thresholds
 
 if TYPE_CHECKING:
+    from watchkeeper.health import Slo
+    from watchkeeper.health import Thresholds as HealthThresholds
     from watchkeeper.rollouts import Limit, Plan
 
 __all__ = [
     "AlertSettings",
     "ConfigError",
     "DriftPolicy",
+    "HealthPolicy",
     "ModelPolicy",
     "QualityPolicy",
     "ServerSettings",
     "Settings",
+    "SloPolicy",
     "StoreSettings",
     "TelemetrySettings",
     "UnknownSettingError",
@@ -199,6 +204,43 @@ class QualityPolicy(_Section):
     min_samples: Count = 100
 
 
+class HealthPolicy(_Section):
+    """``[models.NAME.health]``: what is asked of a model, over the last hours."""
+
+    window_hours: Positive = 24.0
+    latency_p95_ms: Positive = 500.0
+    latency_p99_ms: Positive = 1_000.0
+    error_rate: Annotated[float, Field(ge=0, le=1)] = 0.01
+    availability: Annotated[float, Field(ge=0, le=1)] = 0.999
+    accuracy: Annotated[float, Field(ge=0, le=1)] = 0.85
+    accuracy_of_baseline: Annotated[float, Field(ge=0, le=1)] = 0.95
+    min_samples: Count = 100
+    silence: Positive = 3_600.0
+
+    def thresholds(self) -> "HealthThresholds":
+        """Return them as health takes them."""
+        from watchkeeper.health import Thresholds
+
+        return Thresholds(**self.model_dump(exclude={"window_hours"}))
+
+
+class SloPolicy(_Section):
+    """``[models.NAME.slo]``: what share of the predictions is to be good, over a month."""
+
+    errors: Share = 0.99
+    latency: Share = 0.95
+    days: Positive = 30.0
+
+    def objectives(self) -> "tuple[Slo, ...]":
+        """Return them as health takes them."""
+        from watchkeeper.health import Slo
+
+        return (
+            Slo(name="errors", objective=self.errors, days=self.days),
+            Slo(name="latency", objective=self.latency, days=self.days),
+        )
+
+
 class RolloutPolicy(_Section):
     """``[models.NAME.rollout]``: how a new version gets its traffic, and what takes it back."""
 
@@ -235,6 +277,18 @@ class ModelPolicy(_Section):
     drift: DriftPolicy = DriftPolicy()
     quality: QualityPolicy = QualityPolicy()
     rollout: RolloutPolicy = RolloutPolicy()
+    health: HealthPolicy = HealthPolicy()
+    slo: SloPolicy = SloPolicy()
+
+    def health_terms(self) -> dict[str, Any]:
+        """Return what `watchkeeper.control.health.health_of` is to go by."""
+        return {
+            "window": timedelta(hours=self.health.window_hours),
+            "thresholds": self.health.thresholds(),
+            "slos": self.slo.objectives(),
+            "task": self.task,
+            "positive": self.positive,
+        }
 
     def rollout_plan(self, **changes: object) -> "Plan":
         """Return the plan of a rollout, with changes to its settings.
@@ -348,8 +402,37 @@ class Settings(BaseSettings):
             asks_for_key=bool(self.server.api_keys),
             pagerduty_key_file=telemetry.pagerduty_key_file,
             slack_url_file=telemetry.slack_url_file,
-            thresholds=Thresholds(**telemetry.alerts.model_dump()),
+            thresholds=Thresholds(
+                **telemetry.alerts.model_dump(), objectives=tuple(self._objectives())
+            ),
         )
+
+    def _objectives(self) -> Iterator[Objective]:
+        """Yield the objectives of models that have their own, and that of all others.
+
+        Raises
+        ------
+        ConfigError
+            If a limit is no bound of the latency histogram: Prometheus could not tell.
+        """
+        usual = ModelPolicy()
+        for name, policy in {**self.models, "": usual}.items():
+            if name and (policy.slo, policy.health) == (usual.slo, usual.health):
+                continue
+            seconds = policy.health.latency_p95_ms / 1_000
+            if seconds not in self.telemetry.latency_buckets:
+                key = f"models.{name or 'NAME'}.health.latency_p95_ms"
+                bounds = ", ".join(f"{1_000 * each:g}" for each in self.telemetry.latency_buckets)
+                raise ConfigError(
+                    key, "the settings", policy.health.latency_p95_ms,
+                    f"for exported objectives one of {bounds} (telemetry.latency_buckets)",
+                )  # fmt: skip
+            yield Objective(
+                model=name,
+                errors=policy.slo.errors,
+                latency=policy.slo.latency,
+                seconds=seconds,
+            )
 
     def policy(self, model: str) -> ModelPolicy:
         """Return what was set for `model`, or the defaults."""

@@ -220,13 +220,13 @@ def test_given_expressions_when_read_then_each_metric_is_one_that_we_export() ->
     ModelMetrics(registry)
     SystemMetrics(registry, version="1")
     ProcessCollector(registry=registry)
-    known = {"up", "ALERTS", *(each.record for each in recordings())}
+    known = {"up", "ALERTS", *(each.record for each in recordings(Thresholds()))}
     for family in registry.collect():
         suffixes = {"counter": ["_total"], "info": ["_info"], "summary": ["_sum", "_count"]}
         suffixes["histogram"] = ["_bucket", "_count", "_sum"]
         known |= {family.name + suffix for suffix in suffixes.get(family.type, [""])}
     expressions = [
-        *(each.expr for each in recordings()),
+        *(each.expr for each in recordings(Thresholds())),
         *(each.expr for each in alerts(Thresholds())),
         *(expr for board in dashboards() for panel in board.panels for expr, _ in panel.queries),
     ]

@@ -2,12 +2,16 @@
 
 import subprocess
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
+from watchkeeper.config import ConfigError, Settings
+from watchkeeper.health import Slo, budget_of, traffic_of
 from watchkeeper.telemetry.export import Surroundings, exported
 from watchkeeper.telemetry.rules import Thresholds, alerts, recordings
 
@@ -32,6 +36,12 @@ def latency(fast: str, slow: str, where: str = 'instance="a"') -> dict[str, str]
         f'{bucket}"2.5"}}': slow,
         f'{bucket}"+Inf"}}': slow,
     }
+
+
+def slow(fast: str, every: str) -> dict[str, str]:
+    """Return requests of up to half a second, and all."""
+    bucket = f'model_prediction_latency_seconds_bucket{{{_ONE},instance="a",le='
+    return {f'{bucket}"0.5"}}': fast, f'{bucket}"+Inf"}}': every}
 
 
 def accuracy(value: str, at: str = "0x2000", where: str = 'instance="a"') -> dict[str, str]:
@@ -278,6 +288,25 @@ CASES = [
         {"90m": 0},
         {"model": "risk"},
     ),
+    Case("ErrorBudgetBurnsFast", "a fifth fails for an hour", predictions("0+80x90", "0+20x90"),
+         {"3m": 1, "80m": 1}, {"model": "risk"}, interval="1m"),
+    Case("ErrorBudgetBurnsFast", "a fifth failed, and it is over",
+         predictions("0+80x60 4800+100x60", "0+20x60 1200+0x60"), {"50m": 1, "95m": 0},
+         {"model": "risk"}, interval="1m"),
+    Case("ErrorBudgetBurnsFast", "1 % fails", predictions("0+99x90", "0+1x90"), {"80m": 0},
+         {"model": "risk"}, interval="1m"),
+    Case("ErrorBudgetBurnsSlowly", "4 % fail for a day", predictions("0+96x1500", "0+4x1500"),
+         {"24h": 1}, {"model": "risk"}, interval="1m"),
+    Case("ErrorBudgetBurnsSlowly", "0.9 % fail", predictions("0+991x1500", "0+9x1500"),
+         {"24h": 0}, {"model": "risk"}, interval="1m"),
+    Case("LatencyBudgetBurnsFast", "all take longer", slow("0x90", "0+100x90"), {"80m": 1},
+         {"model": "risk"}, interval="1m"),
+    Case("LatencyBudgetBurnsFast", "a tenth does", slow("0+90x90", "0+100x90"), {"80m": 0},
+         {"model": "risk"}, interval="1m"),
+    Case("LatencyBudgetBurnsSlowly", "a fifth does for a day", slow("0+80x1500", "0+100x1500"),
+         {"24h": 1}, {"model": "risk"}, interval="1m"),
+    Case("LatencyBudgetBurnsSlowly", "4 % do", slow("0+96x1500", "0+100x1500"),
+         {"24h": 0}, {"model": "risk"}, interval="1m"),
     Case("RolloutRolledBack", "one was", {ROLLBACKS: "0x20 1x100"}, {"4m": 0, "6m": 1, "40m": 0},
          {"model": "risk"}),
     Case("RolloutRolledBack", "none was", {ROLLBACKS: "1x120"}, {"10m": 0}, {"model": "risk"}),
@@ -389,7 +418,7 @@ def test_given_no_traffic_when_recorded_then_nothing_is_nan(
             "eval_time": "10m",
             "exp_samples": [],
         }
-        for recording in recordings()
+        for recording in recordings(Thresholds())
     ]
 
     checked(
@@ -401,7 +430,8 @@ def test_given_other_thresholds_when_exported_then_the_rules_have_them(tmp_path:
     path = tmp_path / "alerts.yml"
     strict = Thresholds(error_rate=0.5, accuracy=0.2)
     path.write_text(exported(Surroundings(thresholds=strict))["alerts.yml"])
-    firing = 'count(ALERTS{alertstate="firing",alertname!="Watchdog",alertname!="WatchkeeperDown"})'
+    others = "Watchdog|WatchkeeperDown|ErrorBudget.*"
+    firing = f'count(ALERTS{{alertstate="firing",alertname!~"{others}"}})'
     series = {**predictions("0+60x60", "0+40x60"), **accuracy("0.3x60")}
     given = [{"series": name, "values": values} for name, values in series.items()]
     question = {"expr": firing, "eval_time": "14m", "exp_samples": []}
@@ -415,7 +445,9 @@ def test_given_the_rules_when_checked_then_prometheus_takes_them(rules: Path) ->
     found = promtool("check", "rules", str(rules))
 
     assert found.returncode == 0, found.stderr
-    assert f"{len(recordings()) + len(alerts(Thresholds()))} rules found" in found.stdout
+    assert (
+        f"{len(recordings(Thresholds())) + len(alerts(Thresholds()))} rules found" in found.stdout
+    )
 
 
 @pytest.mark.parametrize("alert", alerts(Thresholds()), ids=lambda alert: alert.name)
@@ -424,3 +456,72 @@ def test_given_an_alert_when_read_then_it_says_value_threshold_and_what_to_do(al
     assert alert.summary
     assert alert.means.endswith(".")
     assert alert.steps
+
+
+def test_given_the_same_events_when_budgets_burn_then_prometheus_and_the_event_store_agree(
+    rules: Path, tmp_path: Path
+) -> None:
+    noon = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    failing = [0.0] * 120 + [0.3] * 45 + [0.0] * 60 + [0.08] * 240 + [0.0] * 90
+    asked = 200  # predictions a minute
+    bad = [round(each * asked) for each in failing]
+    table = pa.table(
+        {
+            "timestamp": [
+                noon + timedelta(minutes=minute, milliseconds=50 * number)
+                for minute in range(len(bad))
+                for number in range(asked)
+            ],
+            "status": [
+                "error" if number < each else "success" for each in bad for number in range(asked)
+            ],
+            "latency_ms": [1.0] * (asked * len(bad)),
+        }
+    )
+    traffic, slo = traffic_of([table]), Slo(name="errors", objective=0.99)
+    # What a scrape after each minute sees: all that was counted until then.
+    failed = [sum(bad[: minute + 1]) for minute in range(len(bad))]
+    well = [asked * (minute + 1) - each for minute, each in enumerate(failed)]
+    series = predictions(" ".join(map(str, [0, *well])), " ".join(map(str, [0, *failed])))
+    questions, found = [], []
+    for minute in range(10, len(bad), 15):
+        burning = budget_of(slo, traffic, noon + timedelta(minutes=minute)).burning == "critical"
+        found.append(burning)
+        questions.append(
+            {
+                "expr": 'count(ALERTS{alertname="ErrorBudgetBurnsFast",alertstate="firing"})',
+                "eval_time": f"{minute}m",
+                "exp_samples": [{"labels": "{}", "value": 1}] if burning else [],
+            }
+        )
+
+    assert {True, False} == set(found)
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    checked(
+        rules, tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": questions}
+    )
+
+
+def test_given_a_model_with_objectives_of_its_own_when_exported_then_the_others_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    settings = Settings.model_validate(
+        {"models": {"risk": {"slo": {"errors": 0.5}, "health": {"latency_p95_ms": 250.0}}}}
+    )
+    path = tmp_path / "alerts.yml"
+    path.write_text(exported(settings.surroundings())["alerts.yml"])
+    other = {name.replace("risk", "other"): values
+             for name, values in predictions("0+80x90", "0+20x90").items()}  # fmt: skip
+    series = {**predictions("0+80x90", "0+20x90"), **other}
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    question = {
+        "expr": 'count by (model) (ALERTS{alertname="ErrorBudgetBurnsFast",alertstate="firing"})',
+        "eval_time": "80m",
+        "exp_samples": [{"labels": '{model="other"}', "value": 1}],
+    }
+    checked(
+        path, tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": [question]}
+    )
+    odd = {"models": {"risk": {"health": {"latency_p95_ms": 333.0}}}}
+    with pytest.raises(ConfigError, match="latency_p95_ms"):
+        Settings.model_validate(odd).surroundings()

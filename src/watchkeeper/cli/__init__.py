@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "events",
-    "telemetry", "doctor",
+    "health", "telemetry", "doctor",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE
 
-__all__ = ["LABELLED", "answered", "labels_of", "rows_of", "scores_of", "segment_of"]
+__all__ = ["LABELLED", "answered", "labels_of", "rows_of", "scores_of", "segment_of", "wrong_of"]
 
 LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
 """What is read of predictions to hold them against their outcomes, beside the time."""
@@ -97,6 +97,19 @@ def _number(positive: object) -> float:
 def scores_of(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """Return scores as floats, NaN where there is none."""
     return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def wrong_of(
+    rows: pa.Table, task: str, positive: object, off_by: float | None = None
+) -> npt.NDArray[np.float64]:
+    """Return 1 where an answer was wrong, 0 where it was right, NaN where that is not known.
+
+    A regression is wrong where it is further from its outcome than `off_by`.
+    """
+    known = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
+    told, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
+    wrong = told != came if off_by is None else np.abs(told - came) > off_by
+    return np.where(known, np.asarray(wrong, dtype=np.float64), np.nan)
 
 
 def segment_of(rows: pa.Table, name: str, model: str) -> pa.ChunkedArray:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from watchkeeper.clock import as_utc
 from watchkeeper.control.kept import Kept
-from watchkeeper.control.recorded import labels_of, scores_of, segment_of
+from watchkeeper.control.recorded import scores_of, segment_of, wrong_of
 from watchkeeper.errors import (
     ConflictError,
     IntegrityError,
@@ -429,7 +429,7 @@ def _rows(events: EventLog, rollout: Rollout, task: str, positive: object) -> It
             if plan.max_answer_shift is not None:
                 rows = rows.append_column(ANSWER, pa.array(_answers(rows)))
             if judged:
-                rows = rows.append_column(WRONG, pa.array(_wrong(rows, task, positive, off_by)))
+                rows = rows.append_column(WRONG, pa.array(wrong_of(rows, task, positive, off_by)))
             for name in segments:
                 with suppress(NotFoundError):  # nothing of this day has it
                     found = segment_of(rows, name, rollout.model)
@@ -447,16 +447,6 @@ def _answers(rows: pa.Table) -> npt.NDArray[np.float64]:
     if pa.types.is_string(plain):
         return scores
     return np.where(np.isnan(scores), scores_of(answers), scores)
-
-
-def _wrong(
-    rows: pa.Table, task: str, positive: object, off_by: float | None
-) -> npt.NDArray[np.float64]:
-    """Return 1 where an answer was wrong, 0 where it was right, NaN where that is not known."""
-    known = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
-    told, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
-    wrong = told != came if off_by is None else np.abs(told - came) > off_by
-    return np.where(known, np.asarray(wrong, dtype=np.float64), np.nan)
 
 
 def _renew(rollouts: Rollouts, rollout: Rollout, at: datetime) -> None:

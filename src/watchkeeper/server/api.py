@@ -12,9 +12,11 @@ from starlette.responses import Response
 from watchkeeper import __version__
 from watchkeeper.clock import parse_timestamp, system_clock
 from watchkeeper.control import alerts
+from watchkeeper.control.health import ModelHealth, health_of, served
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 from watchkeeper.events import EventKind, Window, check_name
+from watchkeeper.results import plain
 from watchkeeper.server import v2
 from watchkeeper.server.answers import Answer, error_answer, json_answer
 from watchkeeper.server.bodies import decode_json, headers_of, read_body, spool_body
@@ -43,6 +45,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_ingest(api, gateway)
     _add_models(api, gateway)
     _add_measurements(api, gateway)
+    _add_health(api, gateway)
     _add_findings(api, gateway)
     _add_alerts(api, gateway)
     add_experiments(api, gateway)
@@ -261,6 +264,34 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
             min_samples=policy.quality.min_samples,
         )
         return Response(found.to_json(), media_type="application/json")
+
+
+def _add_health(api: FastAPI, gateway: "Gateway") -> None:
+    """Add whether models are well."""
+    app = gateway.app
+
+    def found(model: str, at: str | None) -> ModelHealth:
+        return health_of(
+            app.events,
+            app.registry,
+            app.findings,
+            app.alerts,
+            model,
+            at=app.clock() if at is None else parse_timestamp(at, "at"),
+            **app.settings.policy(model).health_terms(),
+        )
+
+    @api.get("/v1/models/{model}/health", tags=["health"])
+    def model_health(model: str, at: str | None = None) -> Response:
+        """Tell whether a model is well, since when not, and what is left of its error budgets."""
+        return Response(found(model, at).to_json(), media_type="application/json")
+
+    @api.get("/v1/health", tags=["health"])
+    def health(at: str | None = None) -> Response:
+        """Tell the same of every model."""
+        each = {name: found(name, at) for name in served(app.events, app.registry)}
+        healthy = bool(each) and all(one.is_healthy for one in each.values())
+        return _response(json_answer(plain({"is_healthy": healthy, "models": each})))
 
 
 def _add_findings(api: FastAPI, gateway: "Gateway") -> None:

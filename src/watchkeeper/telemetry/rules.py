@@ -9,10 +9,20 @@ version first, no traffic is no series, and what can fall silent has a partner t
 ['HighErrorRate', 'ModelAccuracyDrop']
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["AlertRule", "Recording", "Thresholds", "alerts", "recordings", "rule_groups"]
+__all__ = [
+    "AlertRule",
+    "Objective",
+    "Recording",
+    "Thresholds",
+    "alerts",
+    "recordings",
+    "rule_groups",
+]
 
 Severity = Literal["critical", "warning", "none"]
 
@@ -31,6 +41,28 @@ _WHO = "{{ $labels.model }} {{ $labels.model_version }}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What share of a model's predictions is to be good over 30 days.
+
+    Attributes
+    ----------
+    model : str
+        Empty for all that have no objective of their own.
+    errors : float
+        Share that is answered without an error.
+    latency : float
+        Share that is answered within `seconds`.
+    seconds : float
+        One of the bounds of the latency histogram.
+    """
+
+    model: str = ""
+    errors: float = 0.99
+    latency: float = 0.95
+    seconds: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """Where alerts begin.
 
@@ -42,12 +74,15 @@ class Thresholds:
         Shares.
     traffic : float
         Predictions a second.
+    objectives : tuple of Objective
+        By which error budgets burn; those of models of their own, and one for all others.
     """
 
     latency_p95: float = 1.0
     error_rate: float = 0.05
     accuracy: float = 0.85
     traffic: float = 1000.0
+    objectives: tuple[Objective, ...] = (Objective(),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +120,7 @@ class AlertRule:
     steps: tuple[str, ...]
 
 
-def recordings() -> list[Recording]:
+def recordings(thresholds: Thresholds) -> list[Recording]:
     """Return the recording rules, in the order in which they need each other."""
     quantiles = [
         Recording(
@@ -114,7 +149,70 @@ def recordings() -> list[Recording]:
             record=_DRIFT,
             expr=_newest("model_dataset_drift_detected", "model_drift_timestamp_seconds", "model"),
         ),
+        *_burning(thresholds),
     ]
+
+
+_BURNS = {
+    "critical": ((14.4, "1h", "5m"), (6.0, "6h", "30m")),
+    "warning": ((3.0, "1d", "2h"), (1.0, "3d", "6h")),
+}  # factor, long and short window: those of `watchkeeper.health.BURNS`
+_SPANS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+
+
+def _burning(thresholds: Thresholds) -> Iterator[Recording]:
+    """Yield the shares that spend the budgets, over each window."""
+    for span in _SPANS:
+        asked = f"sum by (model) (rate(model_predictions_total[{span}]))"
+        failed = f'sum by (model) (rate(model_predictions_total{{status="error"}}[{span}]))'
+        yield Recording(
+            record=f"model:model_prediction_errors:slo_ratio_rate{span}",
+            expr=f"({failed}\nor 0 * {asked})\n/ ({asked} > 0)",
+        )
+        for objective in thresholds.objectives:
+            whose = _whose(objective, thresholds)
+            bucket = "model_prediction_latency_seconds_bucket"
+
+            def within(
+                bound: str, whose: str = whose, bucket: str = bucket, span: str = span
+            ) -> str:
+                labels = ",".join(each for each in (f'le="{bound}"', whose) if each)
+                return f"sum by (model) (rate({bucket}{{{labels}}}[{span}]))"
+
+            yield Recording(
+                record=f"model:model_prediction_slow:slo_ratio_rate{span}",
+                expr=f"1 - {within(_bound(objective.seconds))}\n/ ({within('+Inf')} > 0)",
+            )
+
+
+def _whose(objective: Objective, thresholds: Thresholds) -> str:
+    """Return the matcher of the models that have an objective; of all, nothing."""
+    if objective.model:
+        return f'model="{objective.model}"'
+    others = "|".join(re.escape(each.model) for each in thresholds.objectives if each.model)
+    return f'model!~"{others}"'.replace("\\", "\\\\") if others else ""
+
+
+def _bound(seconds: float) -> str:
+    """Return a bound of a histogram as its label has it."""
+    return str(float(seconds))
+
+
+def _burns(thresholds: Thresholds, what: Literal["errors", "slow"], severity: str) -> str:
+    """Return when a budget is spent too fast: in a long and in a short window."""
+    parts = []
+    for objective in thresholds.objectives:
+        whose = _whose(objective, thresholds)
+        labels = f"{{{whose}}}" if whose else ""
+        allowed = 1 - (objective.errors if what == "errors" else objective.latency)
+        for factor, *spans in _BURNS[severity]:
+            both = (
+                f"model:model_prediction_{what}:slo_ratio_rate{span}{labels}"
+                f" > {factor * allowed:.6g}"
+                for span in spans
+            )
+            parts.append(f"({' and '.join(both)})")
+    return "\nor ".join(parts)
 
 
 def _newest(gauge: str, measured: str, labels: str) -> str:
@@ -131,7 +229,41 @@ def _newest(gauge: str, measured: str, labels: str) -> str:
 
 def alerts(thresholds: Thresholds) -> list[AlertRule]:
     """Return the alerts, the most urgent of each group first."""
-    return [*_model_alerts(thresholds), *_system_alerts()]
+    return [*_model_alerts(thresholds), *_budget_alerts(thresholds), *_system_alerts()]
+
+
+def _budget_alerts(at: Thresholds) -> list[AlertRule]:
+    budgets: tuple[tuple[str, Literal["errors", "slow"], str], ...] = (
+        ("ErrorBudget", "errors", "fail"),
+        ("LatencyBudget", "slow", "take longer than the objective allows"),
+    )
+    paces: tuple[tuple[str, Literal["critical", "warning"], str], ...] = (
+        ("Fast", "critical", "2 % of a month's budget in an hour, or 5 % in six"),
+        ("Slowly", "warning", "10 % of a month's budget in a day, or in three"),
+    )
+    return [
+        AlertRule(
+            name=f"{budget}Burns{pace}",
+            expr=_burns(at, what, severity),
+            hold="0m",
+            severity=severity,
+            summary=f"{{{{ $labels.model }}}} spends its {budget[:-6].lower()} budget too fast",
+            description=f"{{{{ $value | humanizePercentage }}}} of the predictions of "
+            f"{{{{ $labels.model }}}} {told}, over both windows of the alert: {spent}.",
+            means=f"At this pace more predictions {told} this month than its objective allows "
+            f"({spent}). `watchkeeper health --model MODEL` shows what is left.",
+            steps=(
+                "`watchkeeper health --model MODEL` says since when, and which windows burn.",
+                (
+                    "Did it begin with a promotion or a rollout? Take that back first: "
+                    "`watchkeeper models rollback MODEL`, `watchkeeper rollouts abort NAME`."
+                ),
+                "Otherwise as for HighErrorRate and HighPredictionLatency.",
+            ),
+        )
+        for budget, what, told in budgets
+        for pace, severity, spent in paces
+    ]
 
 
 def _model_alerts(at: Thresholds) -> list[AlertRule]:
@@ -430,7 +562,9 @@ def rule_groups(thresholds: Thresholds, runbook_url: str) -> dict[str, Any]:
         {
             "name": "ml_model_rates",
             "interval": "30s",
-            "rules": [{"record": each.record, "expr": each.expr} for each in recordings()],
+            "rules": [
+                {"record": each.record, "expr": each.expr} for each in recordings(thresholds)
+            ],
         }
     ]
     for group in dict.fromkeys(each.group for each in found):

@@ -1,0 +1,121 @@
+"""What health is told as: components, each with its figure, its limit and since when."""
+
+import html
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from watchkeeper import pages
+from watchkeeper.results import Result
+
+__all__ = ["Component", "Condition", "HealthStatus"]
+
+
+class Condition(StrEnum):
+    """How a component is."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+    """There is not enough data to tell; that is not healthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component(Result):
+    """One part of a model's health.
+
+    Attributes
+    ----------
+    name : str
+    condition : Condition
+    reason : str
+        A sentence with the figures.
+    figures : dict of str to float or None
+    limits : dict of str to float
+    since : datetime or None
+        Begin of the first hour from which on it was not well; None where it is.
+    do : str
+        What to do first.
+    """
+
+    name: str
+    condition: Condition
+    reason: str
+    figures: dict[str, float | None]
+    limits: dict[str, float]
+    since: datetime | None
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStatus(Result):
+    """Health at one time.
+
+    Attributes
+    ----------
+    is_healthy : bool
+        Whether every component is; one that is unknown is not.
+    components : dict of str to Component
+    alerts : list of str
+        What is wrong, as sentences: components that are not well, and alerts that fire.
+    metrics : dict of str to float or None
+        All figures, by name.
+    timestamp : datetime
+    """
+
+    is_healthy: bool
+    components: dict[str, Component]
+    alerts: list[str]
+    metrics: dict[str, float | None]
+    timestamp: datetime
+
+    @property
+    def condition(self) -> Condition:
+        """The worst of its components."""
+        found = {each.condition for each in self.components.values()}
+        if Condition.UNHEALTHY in found:
+            return Condition.UNHEALTHY
+        return Condition.UNKNOWN if Condition.UNKNOWN in found else Condition.HEALTHY
+
+    def to_text(self, title: str = "Health") -> str:
+        """Return a report that a terminal or a mail shows."""
+        lines = [f"{title}: {self.condition.value}, {self.timestamp:%Y-%m-%d %H:%M} UTC", ""]
+        for each in self.components.values():
+            since = f", since {each.since:%Y-%m-%d %H:%M}" if each.since is not None else ""
+            lines.append(f"  {each.condition.value:9}  {each.name}: {each.reason}{since}")
+            if each.condition is not Condition.HEALTHY:
+                lines.append(f"{'':13}{each.do}")
+        if self.alerts:
+            lines += ["", *(f"! {told}" for told in self.alerts)]
+        return "\n".join(lines) + "\n"
+
+    def to_html(self, title: str = "Health") -> str:
+        """Return a self-contained page."""
+        rows = "".join(
+            f"<tr{_mark(each)}><td>{each.name.replace('_', ' ')}</td>"
+            f"<td class=note>{each.condition.value}</td>"
+            f"<td class=note>{html.escape(each.reason)}</td>"
+            f"<td>{'' if each.since is None else f'{each.since:%Y-%m-%d %H:%M}'}</td>"
+            f"<td class=note>{html.escape(_advice(each))}</td></tr>"
+            for each in self.components.values()
+        )
+        told = "".join(f"<li>{html.escape(each)}</li>" for each in self.alerts)
+        body = (
+            f'<p class="verdict"><strong>{self.condition.value.capitalize()}</strong></p>'
+            f"<p>{self.timestamp:%Y-%m-%d %H:%M} UTC</p><table><thead><tr><th></th><th></th>"
+            f"<th></th><th>since</th><th></th></tr></thead><tbody>{rows}</tbody></table><ul>{told}</ul>"
+        )
+        return pages.page(title, body, [])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, with the overall condition."""
+        return {**Result.to_dict(self), "condition": self.condition.value}
+
+
+def _advice(component: Component) -> str:
+    return "" if component.condition is Condition.HEALTHY else component.do
+
+
+def _mark(component: Component) -> str:
+    return "" if component.condition is Condition.HEALTHY else ' class="drift"'
