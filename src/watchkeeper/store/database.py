@@ -30,11 +30,13 @@ __all__ = [
     "model_versions",
     "note",
     "promotions",
+    "retraining_fires",
+    "retraining_runs",
     "rollouts",
     "shadows",
 ]
 
-HEAD = "0005"
+HEAD = "0007"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -193,6 +195,32 @@ sa.Index(
     unique=True,
     sqlite_where=sa.text("state = 'running'"),
     postgresql_where=sa.text("state = 'running'"),
+)
+
+retraining_runs = sa.Table(
+    "retraining_runs",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("model", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+sa.Index(
+    "ix_one_active_retraining_a_model",
+    retraining_runs.c.model,
+    unique=True,
+    sqlite_where=sa.text("active"),
+    postgresql_where=sa.text("active"),
+)
+
+retraining_fires = sa.Table(
+    "retraining_fires",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("fire_at", _UtcTime, primary_key=True),
+    sa.Column("claimed_at", _UtcTime, nullable=False),
 )
 
 
