@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.experiments import ABTestAnalyzer, ABTestRouter, ModelVariant
     from watchkeeper.quality import ModelPerformanceMonitor
     from watchkeeper.registry import ModelRegistry
+    from watchkeeper.retraining import AutoRetrainingPipeline
     from watchkeeper.rollouts import CanaryDeployment
     from watchkeeper.telemetry import (
         AdvancedModelMonitor,
@@ -39,6 +40,7 @@ __all__ = [
     "ABTestAnalyzer",
     "ABTestRouter",
     "AdvancedModelMonitor",
+    "AutoRetrainingPipeline",
     "CanaryDeployment",
     "DataDriftDetector",
     "DriftReport",
@@ -60,6 +62,7 @@ _HOMES = {
     "ABTestAnalyzer": "watchkeeper.experiments",
     "ABTestRouter": "watchkeeper.experiments",
     "AdvancedModelMonitor": "watchkeeper.telemetry",
+    "AutoRetrainingPipeline": "watchkeeper.retraining",
     "CanaryDeployment": "watchkeeper.rollouts",
     "DataDriftDetector": "watchkeeper.drift",
     "DriftReport": "watchkeeper.drift",

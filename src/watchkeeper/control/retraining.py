@@ -19,7 +19,6 @@ import pyarrow.feather
 from watchkeeper.clock import Clock
 from watchkeeper.control import models, rollouts, shadows
 from watchkeeper.control.kept import Kept
-from watchkeeper.control.recorded import labels_of
 from watchkeeper.errors import (
     ConflictError,
     IntegrityError,
@@ -34,9 +33,16 @@ from watchkeeper.findings import Finding
 from watchkeeper.registry import ModelRegistry, ModelVersion
 from watchkeeper.results import Result
 from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, decide, next_version
-from watchkeeper.retraining.data import Halves, TrainingData, checked, split
+from watchkeeper.retraining.candidate import (
+    RETRAINING,
+    framed,
+    job_of,
+    judged,
+    learned_until,
+    register,
+)
+from watchkeeper.retraining.data import Halves, TrainingData, checked, labelled, split
 from watchkeeper.retraining.decision import triggers_of
-from watchkeeper.retraining.gate import Cost, GateReport, judge
 from watchkeeper.retraining.job import LOG, Job, write_job
 from watchkeeper.retraining.schedule import last_fire
 from watchkeeper.retraining.sources import query_table, read_training_data
@@ -359,7 +365,7 @@ def training_data(
         if policy.query:
             table = query_table(policy.query, read.rows.drop_columns(["tags", "as_text"]))
         else:
-            table = _labelled(read.rows, None if signature is None else signature.names)
+            table = labelled(read.rows, None if signature is None else signature.names)
             target = _ACTUAL
     found = checked(
         table,
@@ -368,7 +374,7 @@ def training_data(
         task=task,
         ignore=policy.ignore,
         leak_check=policy.leak_check,
-        framed=_framed(parts, champion),
+        framed=framed(parts.registry, champion),
     )
     return found, versions
 
@@ -502,7 +508,7 @@ def _trained(
     pyarrow.feather.write_feather(
         halves.held_out.table.select(kept), folder / _HELD_OUT, compression="uncompressed"
     )
-    job = _job(run, data, champion)
+    job = job_of(run.policy, data, champion)
     file = None if champion is None else Path(champion.file_path).read_bytes()
     write_job(folder / _WORK, job, halves, file, None)
     launch(folder / _WORK, job, _watching(parts, run, watch))
@@ -531,7 +537,10 @@ def _judged(parts: Parts, run: Run, at: datetime) -> Run:
     champion = None if run.champion is None else parts.registry.get(run.champion)
     trained = _left(parts, run)
     held_out = pyarrow.feather.read_table(_folder(parts, run) / _HELD_OUT)
-    found = gate_of(run, held_out, trained, _learned_until(champion))
+    found = judged(
+        run.policy, held_out, trained, task=run.task, positive=run.positive,
+        boundary=run.boundary, champion=champion,
+    )  # fmt: skip
     taken = {each.version for each in parts.registry.list_models(model_name=run.model)}
     version = next_version(None if champion is None else champion.version, taken)
     after = run.moved(
@@ -542,24 +551,6 @@ def _judged(parts: Parts, run: Run, at: datetime) -> Run:
         version=version,
     )
     return _save(parts, run, after, at, evidence=found)
-
-
-def gate_of(
-    run: Run, held_out: pa.Table, trained: Trained, champion_learned_until: datetime | None
-) -> GateReport:
-    """Return what the gate says of the answers to the later rows."""
-    target = held_out.column_names[0]
-    return judge(
-        run.policy,
-        labels_of(held_out[target], run.task, run.positive),
-        trained.candidate,
-        trained.champion,
-        task=run.task,
-        cost=Cost(float(trained.outcome["latency_ms"]), int(trained.outcome["size"])),
-        segments={name: held_out[name].to_pylist() for name in run.policy.segments},
-        boundary=run.boundary,
-        champion_learned_until=champion_learned_until,
-    )
 
 
 def _acted(parts: Parts, run: Run, setup: Setup, at: datetime) -> Run:
@@ -608,7 +599,7 @@ def _brought_in(
 def _register(parts: Parts, run: Run) -> None:
     """Register the candidate from the files of its training, unless it is registered."""
     known = parts.registry.find(run.model, str(run.version))
-    if known is not None and known.tags.get("retraining") == run.name:
+    if known is not None and known.tags.get(RETRAINING) == run.name:
         return
     if known is not None:
         raise ConflictError(
@@ -618,23 +609,11 @@ def _register(parts: Parts, run: Run) -> None:
     trained = _left(parts, run)
     learned, job = _learned(parts, run)
     assert run.gate is not None
-    tags = {"retraining": run.name}
-    if run.learned_until is not None:
-        tags["trained_until"] = run.learned_until.isoformat()
-    parts.registry.register_model(
-        trained.model,
-        run.model,
-        str(run.version),
-        run.gate.candidate,
-        f"trained again: {run.decision.reason}"[:1000],
-        tags,
-        training_data=learned,
-        signature=None if champion is None else champion.signature,
-        format=trained.outcome["format"],
-        trusted=job.trusted,
-        allow_unsafe=job.allow_unsafe,
-        actor=_ACTOR,
-    )
+    register(
+        parts.registry, trained, job, learned, name=run.model, version=str(run.version),
+        gate=run.gate, champion=champion, boundary=run.learned_until, run=run.name,
+        reason=run.decision.reason, actor=_ACTOR,
+    )  # fmt: skip
 
 
 def _settle(parts: Parts, run: Run, at: datetime) -> bool:
@@ -696,32 +675,6 @@ def _watching(
     return each
 
 
-def _job(run: Run, data: TrainingData, champion: ModelVersion | None) -> Job:
-    policy = run.policy
-    about = None
-    if champion is not None:
-        signature = champion.signature
-        about = {
-            "model_id": champion.model_id,
-            "format": champion.format,
-            "trusted": list(champion.trusted),
-            "unsafe": champion.unsafe,
-            "signature": None if signature is None else signature.to_dict(),
-        }
-    return Job(
-        features=data.features,
-        target=data.target,
-        time=data.time,
-        framed=data.framed,
-        trainer=policy.trainer,
-        champion=about,
-        trusted=() if champion is None else champion.trusted,
-        allow_unsafe=policy.allow_unsafe or (champion is not None and champion.unsafe),
-        time_limit=policy.time_limit,
-        memory_limit=policy.memory_limit,
-    )
-
-
 def _left(parts: Parts, run: Run) -> Trained:
     """Return what the training left, or say that it is gone."""
     folder = _folder(parts, run) / _WORK
@@ -744,26 +697,11 @@ def _halves(run: Run, data: TrainingData, champion: ModelVersion | None) -> Halv
     return split(
         data,
         holdout=run.policy.holdout,
-        not_before=_learned_until(champion),
+        not_before=learned_until(champion),
         min_rows=run.policy.min_rows,
         min_holdout=run.policy.min_holdout,
         task=run.task,
     )
-
-
-def _learned_until(version: ModelVersion | None) -> datetime | None:
-    """Return until when the data lie that a version learned from; None where nobody knows."""
-    if version is None:
-        return None
-    told = version.tags.get("trained_until")
-    if told is None:
-        return None
-    try:
-        return datetime.fromisoformat(told)
-    except ValueError:
-        raise InvalidValueError(
-            "trained_until", told, f"an ISO 8601 time, in the tags of {version.model_id}"
-        ) from None
 
 
 def _first_time(data: TrainingData) -> datetime | None:
@@ -771,29 +709,6 @@ def _first_time(data: TrainingData) -> datetime | None:
         return None
     found: datetime = data.table[data.time][0].cast(pa.timestamp("us", "UTC")).as_py()
     return found
-
-
-def _framed(parts: Parts, champion: ModelVersion | None) -> bool:
-    """Return whether a trainer gets a data frame: as the champion takes its rows."""
-    if champion is None:
-        return True
-    numeric = champion.signature is not None and champion.signature.all_numeric
-    if not numeric or champion.format != "skops":
-        return not numeric
-    model = parts.registry.load_model(champion.model_id)
-    return getattr(model, "feature_names_in_", None) is not None
-
-
-def _labelled(rows: pa.Table, features: tuple[str, ...] | None) -> pa.Table:
-    """Return the predictions of a window whose outcome is known, features by their own names."""
-    rows = rows.filter(rows[_ACTUAL].is_valid())
-    found = [name for name in rows.column_names if name.startswith(FEATURE)]
-    if features is not None:
-        found = [name for name in found if name.removeprefix(FEATURE) in features]
-    chosen = rows.select([*found, _ACTUAL, "timestamp"])
-    return chosen.rename_columns(
-        [*(name.removeprefix(FEATURE) for name in found), _ACTUAL, "timestamp"]
-    )
 
 
 def _newest(parts: Parts, model: str) -> Run | None:

@@ -16,6 +16,7 @@ the same later rows by paired tests.
 from watchkeeper.retraining.data import TrainingData, TrainingDataError
 from watchkeeper.retraining.decision import Decision, Facts, Trigger, decide
 from watchkeeper.retraining.gate import Answered, Check, Cost, GateReport, judge
+from watchkeeper.retraining.pipeline import AutoRetrainingPipeline
 from watchkeeper.retraining.policy import Policy
 from watchkeeper.retraining.run import Run, RunState
 from watchkeeper.retraining.training import TrainingFailedError
@@ -23,6 +24,7 @@ from watchkeeper.retraining.versions import next_version
 
 __all__ = [
     "Answered",
+    "AutoRetrainingPipeline",
     "Check",
     "Cost",
     "Decision",

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import FEATURE
 from watchkeeper.registry import Signature
 from watchkeeper.stats import roc_auc
 
-__all__ = ["Halves", "TrainingData", "TrainingDataError", "checked", "split"]
+__all__ = ["Halves", "TrainingData", "TrainingDataError", "checked", "labelled", "split"]
 
 _TARGETS = ("target", "actual", "label", "y")  # a column of such a name, where none is named
 _TIMES = ("timestamp", "time", "date")
@@ -123,6 +124,8 @@ def checked(
         raise TrainingDataError(
             "target", target or None, f"a column: one of {', '.join(names[:20])}", "Name it."
         )
+    table = _by_place(table, signature, {target, *ignore})
+    names = table.column_names
     known = () if signature is None else signature.names
     free = [name for name in names if name not in {target, *known, *ignore}]
     time = next((name for name in _TIMES if name in free and _is_time(table[name])), None)
@@ -147,6 +150,17 @@ def checked(
     if leak_check:
         _require_no_leak(found, task)
     return found
+
+
+def labelled(rows: pa.Table, features: tuple[str, ...] | None) -> pa.Table:
+    """Return the predictions of a window whose outcome is known, features by their own names."""
+    rows = rows.filter(rows["actual"].is_valid())
+    found = [name for name in rows.column_names if name.startswith(FEATURE)]
+    if features is not None:
+        found = [name for name in found if name.removeprefix(FEATURE) in features]
+    plain = [name.removeprefix(FEATURE) for name in found]
+    chosen = rows.select([*found, "actual", "timestamp"])
+    return chosen.rename_columns([*plain, "actual", "timestamp"])
 
 
 def split(
@@ -205,6 +219,21 @@ def split(
 def _sliced(data: TrainingData, first: int, end: int) -> TrainingData:
     part = data.table.slice(first, end - first)
     return TrainingData(part, data.features, data.target, data.time, data.framed)
+
+
+def _by_place(table: pa.Table, signature: Signature | None, others: Collection[str]) -> pa.Table:
+    """Return the features by the names of a champion that has learned from a matrix: x0, x1, ….
+
+    Such a champion knows places and no names, so that any names will do, if they are as many.
+    """
+    if signature is None:
+        return table
+    places = tuple(f"x{place}" for place in range(len(signature.names)))
+    own = [name for name in table.column_names if name not in others and name not in _TIMES]
+    if signature.names != places or set(own) & set(places) or len(own) != len(places):
+        return table
+    called = dict(zip(own, places, strict=True))
+    return table.rename_columns([called.get(name, name) for name in table.column_names])
 
 
 def _require_features(table: pa.Table, signature: Signature, new: Sequence[str]) -> None:

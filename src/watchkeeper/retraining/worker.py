@@ -110,7 +110,7 @@ def _trainer(folder: Path, job: Job, champion: Any) -> Any:
             raise InvalidValueError("trainer", job.trainer, f"{expected} ({error})") from None
         return found
     if (folder / jobs.TRAINER).exists():
-        from joblib.externals import cloudpickle
+        import cloudpickle
 
         return cloudpickle.loads((folder / jobs.TRAINER).read_bytes())  # which we wrote
     if champion is None or not hasattr(champion, "get_params"):
