@@ -11,6 +11,7 @@ About half an hour.
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -39,18 +40,23 @@ TRAFFIC = (200, 2_000, 20_000)  # requests of the model in a window
 
 
 def played(
-    plan: Plan, rate: float, traffic: int, rng: np.random.Generator
+    plan: Plan,
+    rate: float,
+    traffic: int,
+    rng: np.random.Generator,
+    production: float | None = None,
 ) -> tuple[bool, float, int]:
     """Return whether a canary completes, after how many windows, and how many requests it had.
 
-    Production fails as often. Both are slow for 1 % of the requests and wrong in 20 %; each request
-    is of a unit of its own, and its outcome is known at once.
+    Production fails as often, unless its own rate is given. Both are slow for 1 % of the requests
+    and wrong in 20 %; each request is of a unit of its own, and its outcome is known at once.
     """
     rates = {"errors": rate, "latency": 0.01, "wrong": 0.2}
+    of_production = {**rates, "errors": rate if production is None else production}
     nothing = Counts(0, {limit.name: 0 for limit in plan.limits})
 
-    def counted(requests: int) -> Counts:
-        bad = {limit.name: int(rng.binomial(requests, rates[limit.name])) for limit in plan.limits}
+    def counted(requests: int, shares: Mapping[str, float]) -> Counts:
+        bad = {limit.name: int(rng.binomial(requests, shares[limit.name])) for limit in plan.limits}
         return Counts(requests, bad)
 
     rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
@@ -58,8 +64,8 @@ def played(
     while True:
         now += TICK
         given = int(rng.binomial(traffic // TICKS, rollout.weight / 100))
-        own[-1] += counted(given)
-        theirs[-1] += counted(traffic // TICKS - given)
+        own[-1] += counted(given, rates)
+        theirs[-1] += counted(traffic // TICKS - given, of_production)
         units = tuple(zip((a.requests for a in own), (b.requests for b in theirs), strict=True))
         found = decided(rollout, Seen(tuple(own), plan.window, tuple(theirs), units), now)
         if found.event in {Event.BREACH, Event.PROMOTE}:
@@ -134,11 +140,16 @@ def main(rollouts: int) -> None:
             ends = [played(plan, rate, traffic, rng) for _ in range(few)]
             cells.append(f"{np.mean([each[0] for each in ends]):17.3f}")
         print(f"{rate:5.1%}  " + " ".join(cells))
-    for told, plan in (("one limit", Plan(limits=LIMITS)), ("all guardrails", DEFAULT)):
+    for told, plan, production in (
+        ("one limit", Plan(limits=LIMITS), None),
+        ("all guardrails, production as bad", DEFAULT, None),
+        ("all guardrails, production 3 % bad", DEFAULT, 0.03),
+        ("all guardrails, production 1 % bad", DEFAULT, 0.01),
+    ):
         for rate in (0.10, 0.20):
             rng = np.random.default_rng(1)
             # 200 requests to the canary in a window: 5 % of 4,000.
-            ends = [played(plan, rate, 4_000, rng) for _ in range(rollouts)]
+            ends = [played(plan, rate, 4_000, rng, production) for _ in range(rollouts)]
             taken = [windows for completed, windows, _ in ends if not completed]
             within = np.mean([windows <= 2 for windows in taken])
             requests = np.mean([total for _, _, total in ends])

@@ -231,6 +231,8 @@ class RolloutPolicy(_Section):
     segments: tuple[str, ...] = ()
     approval: bool = False
     failover: bool = False
+    require_proof: bool = False
+    on_unproven: Literal["hold", "rollback"] = "hold"
     keep: bool = False
 
 
@@ -318,6 +320,8 @@ class ModelPolicy(_Section):
             approval=own.approval,
             max_answer_shift=own.max_answer_shift,
             failover=own.failover,
+            require_proof=own.require_proof,
+            on_unproven=own.on_unproven,
             keep=own.keep,
         )
 

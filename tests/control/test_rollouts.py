@@ -1,5 +1,6 @@
 """Rollouts in a real database and registry: killed between writes, two at once, read-only."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +15,7 @@ from sklearn.dummy import DummyClassifier
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.control import rollouts
-from watchkeeper.errors import ConflictError
+from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import Prediction
 from watchkeeper.rollouts import Event, Plan, State
 
@@ -205,3 +206,94 @@ def test_given_a_rollout_that_is_taken_back_when_watched_then_a_newer_one_is_not
         rollouts.act(app.rollouts, "june", Event.ABORT, at=START + timedelta(hours=1))
     assert [each.name for each in app.rollouts.latest(START)] == ["july"]
     assert app.rollouts.splits(START)["late"].stable == "2"
+
+
+def test_given_a_database_that_another_process_locks_when_looked_at_then_nothing_is_half_done(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(app)
+    answered(app, 1, START)
+    before = app.rollouts.get("june")
+    monkeypatch.setattr("watchkeeper.store.database._BUSY", 0.05)  # seconds that a writer waits
+    app.control_database._engine.dispose()  # the next connection waits no longer than that
+    holder = sqlite3.connect(tmp_path / "registry" / "control.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sa.exc.OperationalError, match="locked"):
+        look(app, START + timedelta(minutes=12))
+    assert app.rollouts.get("june") == before  # it can be read all the while
+    assert app.rollouts.splits(START)["late"].percent == 50.0
+    holder.rollback()
+    holder.close()
+
+    assert look(app, START + timedelta(minutes=12)).rollout.step == 1
+
+
+def later(app: App, name: str, version: str = "2", hours: int = 2, **changes: Any) -> Any:
+    return rollouts.start(
+        app.rollouts, app.registry, app.experiments, name, "late", version, PLAN,
+        at=START, begins_at=START + timedelta(hours=hours), **changes,
+    )  # fmt: skip
+
+
+def due(app: App, name: str, hours: int = 2) -> Any:
+    at = START + timedelta(hours=hours)
+    return rollouts.begin(app.rollouts, app.registry, app.experiments, name, at=at)
+
+
+def test_given_a_rollout_for_later_when_its_time_comes_then_it_begins_and_not_before(
+    app: App,
+) -> None:
+    planned = later(app, "june")
+    assert (planned.state, planned.stable) == (State.SCHEDULED, "1")
+    assert app.rollouts.due(START + timedelta(minutes=119)) == []
+    assert due(app, "june", hours=1) == planned
+    assert app.rollouts.splits(START) == {}
+
+    assert [each.name for each in app.rollouts.due(START + timedelta(hours=2))] == ["june"]
+    begun = due(app, "june")
+    assert (begun.state, begun.started_at) == (State.RUNNING, START + timedelta(hours=2))
+    assert app.rollouts.splits(START)["late"].percent == 50.0
+    assert due(app, "june") == begun
+    with pytest.raises(InvalidValueError, match="planned for later"):
+        later(app, "july", replace=True)
+
+
+def test_given_a_rollout_for_later_when_it_cannot_begin_then_it_is_cancelled_with_the_reason(
+    app: App,
+) -> None:
+    later(app, "june")
+    later(app, "july", hours=3)
+    due(app, "june")
+    assert due(app, "july", hours=3).state is State.CANCELLED
+    assert "june of late is under way" in app.rollouts.history("july")[-1]["reason"]
+    assert rollouts.settle(app.rollouts, app.registry, "june", at=START).state is State.RUNNING
+
+
+def test_given_a_rollout_under_way_when_replaced_then_it_is_taken_back_before_the_new_one_begins(
+    app: App,
+) -> None:
+    model = DummyClassifier(strategy="constant", constant=0).fit([[0.0]], [0])
+    app.registry.register_model(model, "late", "3", {})
+    begin(app)
+
+    def replaced(name: str, version: str) -> Any:
+        return rollouts.start(
+            app.rollouts, app.registry, app.experiments, name, "late", version, PLAN,
+            at=START, replace=True,
+        )  # fmt: skip
+
+    with pytest.raises(ConflictError, match="june"):
+        replaced("june", "3")  # no name is used twice
+    with pytest.raises(ConflictError, match="late:2 is under way"):
+        replaced("july", "2")
+    with pytest.raises(NotFoundError, match="late:9"):
+        replaced("july", "9")
+    assert app.rollouts.get("june").state is State.RUNNING
+
+    begun = replaced("july", "3")
+    assert (begun.state, begun.stable) == (State.RUNNING, "1")
+    assert app.rollouts.get("june").state is State.ROLLED_BACK
+    assert [each["action"] for each in app.rollouts.history("june")][-2:] == [
+        "rollout abort", "rollout rolled_back",
+    ]  # fmt: skip
+    assert app.rollouts.splits(START)["late"].canary == "3"

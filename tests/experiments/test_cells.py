@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,6 +96,24 @@ def test_given_exposures_when_observed_then_cells_are_those_counted_by_hand(
         ((cell.start - START) // timedelta(hours=1), cell.phase, cell.arm): cell.sums
         for cell in found.cells
     } == by_hand(given, metric, now)
+
+
+@settings(deadline=None)
+@given(given=rows, now=st.integers(0, 400))
+def test_given_units_in_several_tables_when_observed_then_the_result_is_that_of_one(
+    given: list[Row], now: int
+) -> None:
+    metrics = [Metric.named("accuracy", maturity=5400.0), Metric.named("error-rate")]
+    whole = table(given).append_column("error-rate", pa.array([0.0] * len(given)))
+    odd = pc.equal(pc.index_in(whole["unit"], pc.unique(whole["unit"])), 1)
+    parts = [whole.filter(odd), whole.filter(pc.invert(odd))]
+    at = START + timedelta(minutes=now)
+
+    found = observe(parts, metrics, ARMS, at=at)
+
+    assert found == observe(whole, metrics, ARMS, at=at)
+    with pytest.raises(InvalidValueError, match="at least one"):
+        observe([], metrics, ARMS, at=at)
 
 
 @settings(deadline=None)

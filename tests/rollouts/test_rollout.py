@@ -1,6 +1,7 @@
 """What a rollout does next, by tables of counts, and what it can never do."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -463,3 +464,35 @@ def test_given_a_plan_with_segments_when_stored_and_read_then_it_is_the_same() -
     part = Limit(name="errors.UA", share=0.05, segment=("carrier", "UA"))
     plan = Plan(limits=(*ERRORS, part), max_answer_shift=0.2)
     assert Plan.from_dict(json.loads(plan.to_json())) == plan
+
+
+def test_given_a_plan_that_asks_for_proof_when_a_window_ends_then_few_requests_prove_nothing() -> (
+    None
+):
+    end = START + WINDOW
+    rollout = running(require_proof=True, extensions=1)
+
+    unproven = decided(rollout, seen((100, 1)), end)  # 134 with one bad prove a rate below 5 %
+    assert (unproven.event, unproven.hold) == (Event.HOLD, Hold.INCONCLUSIVE)
+    assert "is not proven" in unproven.reason
+    rollout = rollout.moved(Event.HOLD, end, Hold.INCONCLUSIVE)
+    waits = decided(rollout, seen((133, 1)), end + WINDOW)
+    assert (waits.event, waits.hold) == (None, Hold.INCONCLUSIVE)
+    assert decided(rollout, seen((134, 1)), end + WINDOW).event is Event.STEP
+
+    strict = replace(rollout, plan=replace(rollout.plan, on_unproven="rollback"))
+    assert decided(strict, seen((133, 1)), end + WINDOW).event is Event.BREACH
+    with pytest.raises(InvalidValueError, match="hold or rollback"):
+        Plan(on_unproven="promote")  # type: ignore[arg-type]
+
+
+def test_given_a_rollout_for_later_when_stored_then_its_time_is_kept_and_it_has_no_traffic() -> (
+    None
+):
+    made = Rollout(name="june", model="m", version="2", plan=Plan(), begins_at=START + WINDOW)
+    planned = made.moved(Event.SCHEDULE, START)
+    assert (planned.weight, planned.active, planned.started_at) == (0.0, False, None)
+    assert Rollout.from_dict(json.loads(planned.to_json())) == planned
+    older = planned.to_dict()
+    del older["begins_at"]
+    assert Rollout.from_dict(older).begins_at is None

@@ -468,13 +468,15 @@ def test_given_the_command_line_when_it_acts_then_the_server_follows(
     ("acts", "left", "then"),
     [
         ((), "running", "running"),
+        (("hold",), "holding", "holding"),
         ((Event.PAUSE,), "paused", "paused"),
         ((Event.PROMOTE,), "promoting", "completed"),
+        ((Event.PROMOTE, "settle"), "completed", "completed"),
         ((Event.ABORT,), "rolling_back", "rolled_back"),
     ],
 )
 def test_given_a_server_that_is_killed_in_a_state_when_it_starts_again_then_it_goes_on_from_there(
-    tmp_path: Path, acts: tuple[Event, ...], left: str, then: str
+    tmp_path: Path, acts: tuple[str, ...], left: str, then: str
 ) -> None:
     fill_registry(tmp_path)
     with App(Settings(data_dir=tmp_path)) as app:
@@ -487,7 +489,13 @@ def test_given_a_server_that_is_killed_in_a_state_when_it_starts_again_then_it_g
             assert httpx.post(f"{server.url}/v1/rollouts", json=body).status_code == 201
             server.end(signal.SIGKILL)
         for event in acts:  # what was written before the process died, and no more
-            rollouts.act(app.rollouts, "june", event, at=datetime.now(UTC))
+            now = datetime.now(UTC)
+            if event == "hold":
+                rollouts.blind(app.rollouts, "june", "the disk is gone", at=now)
+            elif event == "settle":
+                rollouts.settle(app.rollouts, app.registry, "june", at=now)
+            else:
+                rollouts.act(app.rollouts, "june", Event(event), at=now)
         assert app.rollouts.get("june").state == left
 
         with server_process(tmp_path, **quick) as server:
@@ -503,7 +511,7 @@ def test_given_a_server_that_is_killed_in_a_state_when_it_starts_again_then_it_g
                 httpx.get(f"{server.url}/v1/rollouts/june")
             assert app.rollouts.get("june").state == then
             assert server.end() == 0
-    if then in {"running", "paused"}:
+    if then in {"running", "holding", "paused"}:
         assert set(answers) == {"1", GOOD}
     elif then == "rolled_back":
         assert set(answers) == {"1"}

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
+from watchkeeper.clock import parse_timestamp
 from watchkeeper.control import rollouts
 from watchkeeper.control.rollouts import Looked
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
@@ -95,6 +96,15 @@ def start(
     failover: Annotated[
         bool, typer.Option("--failover", help="Production answers where the canary cannot.")
     ] = False,
+    require_proof: Annotated[
+        bool, typer.Option("--require-proof", help="Pass a step only once it is proven safe.")
+    ] = False,
+    begin_at: Annotated[
+        str | None, typer.Option(help="Begin then, as 2026-07-01T03:00:00Z, and not now.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take back the one that is under way first.")
+    ] = False,
     reason: Reason = "",
 ) -> None:
     """Give a version the first step of its traffic; a running server does the rest."""
@@ -111,6 +121,7 @@ def start(
             max_p95_ms=max_p95_ms,
             approval=approval or None,
             failover=failover or None,
+            require_proof=require_proof or None,
         )
     )
     begun = rollouts.start(
@@ -122,6 +133,8 @@ def start(
         version,
         made,
         at=app.clock(),
+        begins_at=None if begin_at is None else parse_timestamp(begin_at, "--begin-at"),
+        replace=replace,
         actor=actor(),
         reason=reason,
     )
@@ -227,6 +240,8 @@ def _act(cli: Invocation, name: str, event: Event, reason: str) -> None:
 
 def _state(rollout: Rollout) -> str:
     told = rollout.state.value.replace("_", " ")
+    if rollout.state is State.SCHEDULED:
+        told += f" for {rollout.begins_at}"
     if rollout.hold is not None:
         told += f" ({rollout.hold.value.replace('_', ' ')})"
     if rollout.active:

@@ -309,17 +309,17 @@ def report(
     wanted = {name for each in experiment.metrics for name in _columns_of(each)}
     columns = [*_COLUMNS, *sorted(wanted)]
     # A day at a time: no more than the exposures are ever held.
-    days: list[pa.Table] = []
+    days: list[tuple[pa.Table, pa.Table]] = []
     versions: dict[str, int] = {}
     for read in events.days(experiment.model, window, columns=columns):
-        days.append(exposures_of(read, experiment, task=task, positive=positive))
+        days.append(_halves(exposures_of(read, experiment, task=task, positive=positive)))
         versions = read.versions
     if not days:
         read = events.read(experiment.model, window, columns=columns)
-        days.append(exposures_of(read, experiment, task=task, positive=positive))
+        days.append(_halves(exposures_of(read, experiment, task=task, positive=positive)))
         versions = read.versions
-    exposures = pa.concat_tables(days, promote_options="default")
-    seen = observe(exposures, experiment.metrics, experiment.arms, at=at)
+    halves = [pa.concat_tables(each, promote_options="default") for each in zip(*days, strict=True)]
+    seen = observe(halves, experiment.metrics, experiment.arms, at=at)
     return analyse(experiment, seen, table_versions=versions)
 
 
@@ -382,6 +382,13 @@ def exposures_of(
         elif metric.source == "value" and _posted(metric) in rows.schema.names:
             found[f"{metric.name}.at"] = rows[METRIC_TIMESTAMP + (metric.posted or metric.name)]
     return pa.table(found)
+
+
+def _halves(exposures: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the exposures of half of the units and those of the others, for two cores."""
+    unit = exposures["unit"]
+    odd = pc.equal(pc.bit_wise_and(unit, pa.scalar(1, unit.type)), pa.scalar(1, unit.type))
+    return exposures.filter(odd), exposures.filter(pc.invert(odd))
 
 
 def _phases(labels: pa.ChunkedArray, experiment: str) -> npt.NDArray[np.int32]:

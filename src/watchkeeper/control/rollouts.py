@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -10,9 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from watchkeeper.clock import as_utc
 from watchkeeper.control.kept import Kept
 from watchkeeper.control.recorded import labels_of, scores_of, segment_of
-from watchkeeper.errors import ConflictError, IntegrityError, NotFoundError
+from watchkeeper.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidValueError,
+    NotFoundError,
+)
 from watchkeeper.events import FEATURE, EventLog, Window
 from watchkeeper.experiments import Experiment
 from watchkeeper.experiments import State as ExperimentState
@@ -26,6 +33,7 @@ __all__ = [
     "Looked",
     "Rollouts",
     "act",
+    "begin",
     "blind",
     "expected",
     "look",
@@ -135,10 +143,21 @@ def start(
     plan: Plan,
     *,
     at: datetime,
+    begins_at: datetime | None = None,
+    replace: bool = False,
     actor: str = "",
     reason: str = "",
 ) -> Rollout:
-    """Give a version the first step of its traffic.
+    """Give a version the first step of its traffic, now or later.
+
+    Parameters
+    ----------
+    begins_at : datetime, optional
+        When it is to begin; the control loop does that then, or cancels it with the reason why it
+        cannot. A time that has passed is now.
+    replace : bool
+        Whether a rollout of the model that is under way is taken back first. What was counted of it
+        says nothing of the new one.
 
     Raises
     ------
@@ -150,6 +169,71 @@ def start(
         If it is in production already, another rollout or an experiment has the traffic of the
         model, or there is a rollout of this name.
     """
+    known = rollouts.find()
+    former = [each for each in known if each.model == model and each.version == version]
+    draft = Rollout(
+        name=name,
+        model=model,
+        version=version,
+        plan=plan,
+        stable=None if replace else _stable(registry, experiments, model, version),
+        retries=former[0].name if former else None,
+        begins_at=None if begins_at is None else as_utc(begins_at),
+    )
+    if begins_at is not None and as_utc(begins_at) > as_utc(at):
+        if replace:
+            raise InvalidValueError(
+                "replace", replace, "no other rollout under way when one is planned for later"
+            )
+        planned = draft.moved(Event.SCHEDULE, at)
+        rollouts.add(planned, at=at, actor=actor, reason=reason)
+        return planned
+    if replace and all(each.name != name for each in known):
+        _make_room(rollouts, registry, experiments, draft, at=at, actor=actor)
+        draft = changed(draft, stable=_stable(registry, experiments, model, version))
+    begun = draft.moved(Event.START, at)
+    rollouts.add(begun, at=at, actor=actor, reason=reason)
+    rollouts.renew(name, at + _lease(plan))
+    return begun
+
+
+def begin(
+    rollouts: Rollouts,
+    registry: ModelRegistry,
+    experiments: Kept[Experiment],
+    name: str,
+    *,
+    at: datetime,
+) -> Rollout:
+    """Begin a rollout whose time has come, or cancel it with the reason why it cannot.
+
+    Raises
+    ------
+    ConflictError
+        If somebody else changed it meanwhile: nothing was changed then.
+    """
+    before = rollouts.get(name)
+    if before.state is not State.SCHEDULED or before.begins_at is None or at < before.begins_at:
+        return before
+    event, reason = Event.START, "its time has come"
+    ready = before
+    try:
+        require_none_under_way(rollouts, before.model, "Only one at a time has the traffic.")
+        stable = _stable(registry, experiments, before.model, before.version)
+        ready = changed(before, stable=stable)
+    except (NotFoundError, ConflictError, IntegrityError) as error:
+        event, reason = Event.ABORT, f"it cannot begin: {error}"
+    after = ready.moved(event, at)
+    _save(rollouts, before, after, event, at, reason, {})
+    if after.active:
+        rollouts.renew(name, at + _lease(after.plan))
+    return after
+
+
+def _stable(
+    registry: ModelRegistry, experiments: Kept[Experiment], model: str, version: str
+) -> str:
+    """Return the version in production that a version can be compared with; refuse what cannot."""
     found = registry.usable(model, version)
     production = registry.get_production_model(model)
     if production is None:
@@ -164,19 +248,28 @@ def start(
             "Stop it first: of two changes at once nobody could tell which one did it.",
         )
     registry.verify(found.model_id)
-    former = [each for each in rollouts.find(model) if each.version == version]
-    draft = Rollout(
-        name=name,
-        model=model,
-        version=version,
-        plan=plan,
-        stable=registry.get(production).version,
-        retries=former[0].name if former else None,
-    )
-    begun = draft.moved(Event.START, at)
-    rollouts.add(begun, at=at, actor=actor, reason=reason)
-    rollouts.renew(name, at + _lease(plan))
-    return begun
+    return registry.get(production).version
+
+
+def _make_room(
+    rollouts: Rollouts,
+    registry: ModelRegistry,
+    experiments: Kept[Experiment],
+    draft: Rollout,
+    *,
+    at: datetime,
+    actor: str,
+) -> None:
+    """Take back what is under way, once it is known that the new one could begin in its place."""
+    under_way = [each for each in rollouts.find(draft.model) if each.active]
+    if any(each.version == draft.version for each in under_way):
+        told = f"the rollout {under_way[0].name} of {draft.model}:{draft.version} is under way"
+        raise ConflictError(told, "Abort it, and start another one of this version then.")
+    _stable(registry, experiments, draft.model, draft.version)
+    for each in under_way:
+        told = f"the rollout {draft.name} takes its place"
+        act(rollouts, each.name, Event.ABORT, at=at, actor=actor, reason=told)
+        settle(rollouts, registry, each.name, at=at)
 
 
 def act(

@@ -5,9 +5,12 @@ and one stretch of time. Cells add up, so that a million exposures are a table o
 every statistic is a pure function of them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import operator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +27,7 @@ __all__ = ["Cell", "Exposed", "Observations", "Sums", "observe", "places_of"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIME = pa.timestamp("us", "UTC")
-_ROWS = 1 << 17  # a block
+_ROWS = 1 << 18  # a block
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.signedinteger[Any]]
@@ -113,7 +116,7 @@ class Observations(Result):
 
 
 def observe(
-    exposures: pa.Table,
+    exposures: pa.Table | Sequence[pa.Table],
     metrics: Sequence[Metric],
     arms: Sequence[str],
     *,
@@ -127,10 +130,11 @@ def observe(
 
     Parameters
     ----------
-    exposures : pyarrow.Table
-        One row a prediction: ``unit`` (text or whole number), ``arm`` (text), ``phase`` (whole
-        number), ``timestamp``, and one column of numbers a metric, by its name; null where the
-        outcome is not known. ``NAME.at`` beside it, where there is one, says when it became known.
+    exposures : pyarrow.Table, or several
+        Several share no unit, and are counted at the same time, each by a thread. One row a
+        prediction: ``unit`` (text or whole number), ``arm`` (text), ``phase`` (whole number),
+        ``timestamp``, and one column of numbers a metric, by its name; null where the outcome is
+        not known. ``NAME.at`` beside it, where there is one, says when it became known.
     metrics : sequence of Metric
     arms : sequence of str
         All arms; rows of others are not read.
@@ -141,11 +145,77 @@ def observe(
     Raises
     ------
     InvalidValueError
-        If the width is not positive.
+        If the width is not positive, or there is no table.
     """
+    if not isinstance(exposures, pa.Table) and not exposures:
+        raise InvalidValueError("exposures", "no table", "at least one")
     if width <= timedelta(0):
         raise InvalidValueError("width", str(width), "longer than 0")
     now, step = (at - _EPOCH) // _MICROSECOND, width // _MICROSECOND
+    parts = [exposures] if isinstance(exposures, pa.Table) else exposures
+    with ThreadPoolExecutor(len(parts)) as pool:
+        counted = pool.map(lambda rows: _counted(rows, metrics, arms, now, step), parts)
+        found = reduce(operator.add, counted)
+    return Observations(
+        at=at,
+        exposed=tuple(
+            Exposed(arms[arm], phase, _moment(start), found.exposed[start, phase, arm])
+            for start, phase, arm in sorted(found.exposed)
+        ),
+        cells=tuple(
+            Cell(metric.name, arms[arm], phase, _moment(start), sums[start, phase, arm])
+            for metric, sums in zip(metrics, found.sums, strict=True)
+            for start, phase, arm in sorted(sums)
+        ),
+        multi_exposed=found.multi_exposed,
+        unknown={
+            metric.name: {
+                arm: float(1.0 - known / watched) if watched else 0.0
+                for arm, known, watched in zip(arms, *shares, strict=True)
+            }
+            for metric, shares in zip(metrics, found.shares, strict=True)
+        },
+    )
+
+
+_Key = tuple[int, int, int]  # begin of the stretch, phase, place of the arm
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What was counted of some of the units.
+
+    Attributes
+    ----------
+    exposed : dict of _Key to int
+    sums : list of dict of _Key to Sums
+        Of each metric.
+    multi_exposed : int
+    shares : list of array of int, shape (2, n_arms)
+        Of each metric, the predictions by arm that are known, and all that were watched.
+    """
+
+    exposed: dict[_Key, int]
+    sums: list[dict[_Key, Sums]]
+    multi_exposed: int
+    shares: list[Integers]
+
+    def __add__(self, other: Self) -> Self:
+        exposed = dict(self.exposed)
+        for key, units in other.exposed.items():
+            exposed[key] = exposed.get(key, 0) + units
+        both = [dict(sums) for sums in self.sums]
+        for added, sums in zip(both, other.sums, strict=True):
+            for key, each in sums.items():
+                added[key] = added[key] + each if key in added else each
+        shares = [one + two for one, two in zip(self.shares, other.shares, strict=True)]
+        return type(self)(exposed, both, self.multi_exposed + other.multi_exposed, shares)
+
+
+def _counted(
+    exposures: pa.Table, metrics: Sequence[Metric], arms: Sequence[str], now: int, step: int
+) -> _Counted:
+    """Return what the exposures of some units come to."""
     rows = _in_time(exposures, arms, now)
     unit, count = _numbered_as_they_come(rows["unit"])
     units = _Units(count)
@@ -154,17 +224,15 @@ def observe(
         counts, after = units.add(block)
         for tally in tallies:
             tally.add(block, counts, after)
-    cells: list[Cell] = []
+    sums: list[dict[_Key, Sums]] = []
     for tally in tallies:
-        metric = tally.metric
-        mature = units.single & (units.first + round(metric.maturity * 1e6) <= now)
-        cells += _cells(metric.name, tally.sums(), units, mature, arms, step)
-    return Observations(
-        at=at,
-        exposed=_exposed(units, arms, step),
-        cells=tuple(cells),
+        mature = units.single & (units.first + round(tally.metric.maturity * 1e6) <= now)
+        sums.append(_sums(tally.sums(), units, mature, step))
+    return _Counted(
+        exposed=_exposed(units, step),
+        sums=sums,
         multi_exposed=int(np.sum(~units.single)),
-        unknown={tally.metric.name: tally.unknown() for tally in tallies},
+        shares=[tally.shares for tally in tallies],
     )
 
 
@@ -207,10 +275,9 @@ class _Tally:
 
     def __init__(self, metric: Metric, count: int, arms: Sequence[str]) -> None:
         self.metric = metric
-        self._arms = arms
+        self._arms = len(arms)
         self._total, self._has = np.zeros(count), np.zeros(count)
-        self._watched = np.zeros(len(arms), dtype=np.int64)
-        self._known = np.zeros(len(arms), dtype=np.int64)
+        self.shares = np.zeros((2, len(arms)), dtype=np.int64)  # known, watched
 
     def add(self, block: _Block, counts: Truths, after: Integers) -> None:
         metric, told = self.metric, f"{self.metric.name}.at"
@@ -220,8 +287,9 @@ class _Tally:
         known = watched & ~np.isnan(values)
         if told in block.rows.schema.names:
             known &= after + (_of(block.rows, told, _TIME) - block.time) <= maturity
-        self._watched += np.bincount(block.arm[watched], minlength=len(self._arms))
-        self._known += np.bincount(block.arm[known], minlength=len(self._arms))
+        self.shares += [
+            np.bincount(block.arm[each], minlength=self._arms) for each in (known, watched)
+        ]
         values = np.where(known, values, 0.0)
         if metric.above is not None:
             values = (values > metric.above).astype(np.float64) * known
@@ -242,13 +310,6 @@ class _Tally:
         elif metric.cap is not None:
             total = np.minimum(total, metric.cap)
         return total, has
-
-    def unknown(self) -> dict[str, float]:
-        """Return by arm the share of predictions that do not count yet."""
-        return {
-            name: float(1.0 - known / watched) if watched else 0.0
-            for name, known, watched in zip(self._arms, self._known, self._watched, strict=True)
-        }
 
 
 def _in_time(exposures: pa.Table, arms: Sequence[str], now: int) -> pa.Table:
@@ -315,38 +376,25 @@ def _numbers(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> npt.NDArr
     return np.asarray(column.to_numpy() if chunked else column.to_numpy(zero_copy_only=False))
 
 
-def _cells(
-    name: str,
-    sums: tuple[Floats, Floats],
-    units: _Units,
-    mature: Truths,
-    arms: Sequence[str],
-    step: int,
-) -> Iterable[Cell]:
-    y, d = sums
+def _sums(
+    of_units: tuple[Floats, Floats], units: _Units, mature: Truths, step: int
+) -> dict[_Key, Sums]:
+    y, d = of_units
     kept = np.flatnonzero(mature & (d > 0))
     y, d = y[kept], d[kept]
     keys, place = _keys(units, kept, step)
     products = (np.ones(len(kept)), y, y * y, d, d * d, y * d)
     added = [np.bincount(place, weights=each, minlength=len(keys)) for each in products]
-    for at, (start, phase, arm) in enumerate(keys):
-        n, *rest = (float(column[at]) for column in added)
-        yield Cell(name, arms[arm], phase, _moment(start), Sums(int(n), *rest))
+    rows = zip(*(column.tolist() for column in added), strict=True)
+    return {key: Sums(int(n), *rest) for key, (n, *rest) in zip(keys, rows, strict=True)}
 
 
-def _exposed(units: _Units, arms: Sequence[str], step: int) -> tuple[Exposed, ...]:
-    kept = np.flatnonzero(units.single)
-    keys, place = _keys(units, kept, step)
-    counts = np.bincount(place, minlength=len(keys))
-    return tuple(
-        Exposed(arms[arm], phase, _moment(start), int(counts[at]))
-        for at, (start, phase, arm) in enumerate(keys)
-    )
+def _exposed(units: _Units, step: int) -> dict[_Key, int]:
+    keys, place = _keys(units, np.flatnonzero(units.single), step)
+    return dict(zip(keys, np.bincount(place, minlength=len(keys)).tolist(), strict=True))
 
 
-def _keys(
-    units: _Units, kept: Integers, step: int
-) -> tuple[list[tuple[int, int, int]], npt.NDArray[np.intp]]:
+def _keys(units: _Units, kept: Integers, step: int) -> tuple[list[_Key], npt.NDArray[np.intp]]:
     """Return the (start, phase, arm) there are, in order, and which of them each unit is of."""
     stretch = units.first[kept] // step
     arm, phase = units.arm[kept], units.phase[kept]

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import exp
 from typing import Self
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
 from watchkeeper.rollouts.plan import Limit, Plan
 from watchkeeper.stats import AnytimeTest, anytime_proportions
-from watchkeeper.stats.rate_limits import evidence_of_steps
+from watchkeeper.stats.rate_limits import evidence_below, evidence_of_steps
 
 __all__ = ["Counts", "Judgement", "Standing", "judged"]
+
+_LARGEST_LOG = 700.0
 
 
 class Standing(StrEnum):
@@ -89,6 +92,9 @@ class Judgement(Result):
     standing : Standing
     reason : str
         A sentence with the figures.
+    proof : float or None
+        Of the present step, for the rate being below the limit: an e-value. None where the plan
+        does not ask for it, or the limit waits for nobody.
     """
 
     limit: Limit
@@ -99,6 +105,7 @@ class Judgement(Result):
     comparison: AnytimeTest | None
     standing: Standing
     reason: str
+    proof: float | None = None
 
 
 def judged(
@@ -157,7 +164,10 @@ def judged(
             f"; at least {comparison.low:.2%} more than of production at the same time, and "
             f"{limit.margin:.2%} more are allowed"
         )
-    return Judgement(limit, requests, bad, rate, evidence, comparison, standing, reason)
+    proof: float | None = None
+    if plan.require_proof and limit.awaited and limit.share is not None:
+        proof = exp(min(evidence_below(bad, requests - bad, limit.share), _LARGEST_LOG))
+    return Judgement(limit, requests, bad, rate, evidence, comparison, standing, reason, proof)
 
 
 def _compared(

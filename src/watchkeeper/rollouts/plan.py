@@ -147,6 +147,12 @@ class Plan(Result):
         Seconds for which the version is watched after it was promoted.
     failover : bool
         Whether production answers where the canary fails or hangs; it counts against the canary.
+    require_proof : bool
+        Whether a step is passed only once its own requests prove, with an error rate of `alpha`,
+        that each rate is below its limit; too few bad ones to blame it are not enough then.
+    on_unproven : {"hold", "rollback"}
+        What becomes of a canary that is neither proven nor over its limit when no extension is
+        left.
     keep : bool
         Whether the canary keeps its share when nobody has looked at it for two windows; otherwise
         production answers until somebody does.
@@ -168,6 +174,8 @@ class Plan(Result):
     max_answer_shift: float | None = None
     watch: float = 86_400.0
     failover: bool = False
+    require_proof: bool = False
+    on_unproven: Literal["hold", "rollback"] = "hold"
     keep: bool = False
 
     def __post_init__(self) -> None:
@@ -183,6 +191,8 @@ class Plan(Result):
             raise InvalidValueError("min_samples", self.min_samples, "at least 1")
         if self.extensions < 0:
             raise InvalidValueError("extensions", self.extensions, "0 or more")
+        if self.on_unproven not in {"hold", "rollback"}:
+            raise InvalidValueError("on_unproven", self.on_unproven, "hold or rollback")
         if self.max_answer_shift is not None and not 0.0 < self.max_answer_shift < 1.0:
             raise InvalidValueError(
                 "max_answer_shift", self.max_answer_shift, "a distance between 0 and 1"

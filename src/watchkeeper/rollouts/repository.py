@@ -36,6 +36,15 @@ class RolloutRepository(Documents[Rollout]):
         """Return the newest rollout of each model, of those under way or watched."""
         return [each for each, _ in self._latest(at) if each.state is not State.ROLLED_BACK]
 
+    def due(self, at: datetime) -> list[Rollout]:
+        """Return the rollouts that were planned for later and whose time has come, in order."""
+        planned = [
+            (each.begins_at, each)
+            for each in self.find(state=State.SCHEDULED)
+            if each.begins_at is not None and each.begins_at <= as_utc(at)
+        ]
+        return [each for _, each in sorted(planned, key=lambda found: found[0])]
+
     def splits(self, at: datetime) -> Mapping[str, Split]:
         """Return how the requests of each model with a rollout are shared.
 

@@ -112,6 +112,8 @@ class Rollout(Result):
         Whether a person went on from a hold for a signal: it is not held for one again.
     step_entered_at, window_started_at : datetime or None
         After a pause, when it was resumed.
+    begins_at : datetime or None
+        When it is to begin, of one that was planned for later.
     started_at : datetime or None
     ended_at : datetime or None
         When it was completed, rolled back or cancelled.
@@ -137,6 +139,7 @@ class Rollout(Result):
     accepted: bool = False
     step_entered_at: datetime | None = None
     window_started_at: datetime | None = None
+    begins_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     number: int = 0
@@ -212,8 +215,14 @@ class Rollout(Result):
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Return the rollout that `to_dict` described."""
         moments = {
-            name: None if stored[name] is None else datetime.fromisoformat(stored[name])
-            for name in ("step_entered_at", "window_started_at", "started_at", "ended_at")
+            name: None if stored.get(name) is None else datetime.fromisoformat(stored[name])
+            for name in (
+                "step_entered_at",
+                "window_started_at",
+                "begins_at",
+                "started_at",
+                "ended_at",
+            )
         }
         return cls(
             **{
@@ -232,11 +241,13 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     Evidence of a breach takes it back at once. A step is passed when its window is over, four
     fifths of it had traffic, there were enough requests, and no more was bad than each limit
     allows. More than that without evidence gives the step another window, and takes the rollout
-    back when no extension is left. A limit with a margin is also held against production over the
-    same time, where only evidence acts. Shares of units that are not those of the plan hold it: the
-    two versions are asked by different people then; so do answers that lie far apart, and breaches
-    of limits that are to hold it. Nothing counted holds it, and takes it back at
-    the deadline; it never passes. A plan that ends below 100 % waits for a person in the end.
+    back when no extension is left. Where the plan asks for proof, so does a step that does not
+    prove its rates below their limits, unless it is to wait for more requests then. A limit with a
+    margin is also held against production over the same time, where only evidence acts. Shares of
+    units that are not those of the plan hold it: the two versions are asked by different people
+    then; so do answers that lie far apart, and breaches of limits that are to hold it. Nothing
+    counted holds it, and takes it back at the deadline; it never passes. A plan that ends below 100
+    % waits for a person in the end.
 
     Parameters
     ----------
@@ -285,11 +296,31 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         if _since(rollout.step_entered_at, now) >= plan.deadline:
             return found(Event.EXPIRE, f"{told}, and the deadline has passed")
         return found(_anew(rollout, Hold.NO_DATA), told, Hold.NO_DATA)
+    return _passed(rollout, judgements)
+
+
+def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> Decision:
+    """Return whether a step whose window is over, with enough requests, is passed."""
+    plan = rollout.plan
+
+    def found(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
+        return Decision(event, hold, reason, judgements)
+
     over = _of(judgements, Standing.OVER)
     if over and rollout.extensions < plan.extensions:
         return found(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
     if over:
         return found(Event.BREACH, f"{_told(over)}, after {plan.extensions} more windows")
+    unproven = [
+        each for each in judgements if each.proof is not None and each.proof < 1 / plan.alpha
+    ]
+    if unproven:
+        told = f"{_told(unproven)}; that it is below the limit is not proven"
+        if rollout.extensions < plan.extensions:
+            return found(Event.HOLD, told, Hold.INCONCLUSIVE)
+        if plan.on_unproven == "rollback":
+            return found(Event.BREACH, f"{told} after {plan.extensions} more windows")
+        return found(_anew(rollout, Hold.INCONCLUSIVE), told, Hold.INCONCLUSIVE)
     last = rollout.step + 1 == len(plan.steps)
     if plan.approval or (last and plan.steps[-1] < 100.0):
         told = f"{_told(judgements)}; it waits for approval"

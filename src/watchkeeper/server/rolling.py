@@ -63,6 +63,7 @@ class Rolling:
     async def _look(self) -> dict[str, rollouts.Looked]:
         began, found = time.monotonic(), {}
         try:
+            await self._begin_due()
             under_way = await asyncio.to_thread(self._app.rollouts.latest, self._app.clock())
             for rollout in under_way:
                 looked = await self._look_at(rollout)
@@ -80,6 +81,25 @@ class Rolling:
             self._system.ended("rollouts", well=not self._failures)
         self._took = time.monotonic() - began
         return found
+
+    async def _begin_due(self) -> None:
+        """Begin what was planned for now."""
+        app, now = self._app, self._app.clock()
+        for rollout in await asyncio.to_thread(app.rollouts.due, now):
+            try:
+                found = await asyncio.to_thread(
+                    rollouts.begin,
+                    app.rollouts,
+                    app.registry,
+                    app.experiments,
+                    rollout.name,
+                    at=now,
+                )
+            except ConflictError as error:  # another process was faster
+                log.info("rollout %s: %s", rollout.name, error)
+                continue
+            log.warning("rollout %s: %s", rollout.name, found.state.value.replace("_", " "))
+            await self._follow()
 
     async def _look_at(self, rollout: Rollout) -> rollouts.Looked | None:
         found: rollouts.Looked | None = None

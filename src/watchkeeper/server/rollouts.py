@@ -1,5 +1,6 @@
 """Rollouts over HTTP: started, looked at, paused, stepped on, promoted, aborted."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -24,6 +25,8 @@ class NewRollout(Body):
     model: str
     version: str
     plan: dict[str, Any] = Field(default_factory=dict)
+    begins_at: datetime | None = None
+    replace: bool = False
 
 
 def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
@@ -37,7 +40,11 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
 
     @api.post("/v1/rollouts", tags=["rollouts"], status_code=201)
     async def start_rollout(body: NewRollout) -> dict[str, Any]:
-        """Give a version the first step of its traffic; this server follows before it answers."""
+        """Give a version the first step of its traffic, now or at `begins_at`.
+
+        This server follows before it answers. With `replace`, a rollout of the model that is under
+        way is taken back first.
+        """
 
         def started() -> dict[str, Any]:
             return rollouts.start(
@@ -49,6 +56,8 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
                 body.version,
                 app.settings.policy(body.model).rollout_plan(**body.plan),
                 at=app.clock(),
+                begins_at=body.begins_at,
+                replace=body.replace,
                 actor=ACTOR,
                 reason=body.reason,
             ).to_dict()
