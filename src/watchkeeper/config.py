@@ -286,7 +286,13 @@ class ModelPolicy(_Section):
         from watchkeeper.retraining import Policy
 
         policy = Policy.from_dict(self.retraining.model_dump())
-        return Setup(policy=policy, task=self.task, positive=self.positive, plan=self.rollout_plan)
+        return Setup(
+            policy=policy,
+            task=self.task,
+            positive=self.positive,
+            plan=self.rollout_plan,
+            min_samples=self.quality.min_samples,
+        )
 
     def rollout_plan(self, **changes: object) -> "Plan":
         """Return the plan of a rollout, with changes to its settings.

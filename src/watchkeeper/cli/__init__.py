@@ -21,7 +21,8 @@ from watchkeeper.cli.command import run
 __all__ = ["main"]
 
 _COMMANDS = (
-    "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "events",
+    "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "retrain",
+    "history", "events",
     "telemetry", "doctor",
 )  # fmt: skip
 

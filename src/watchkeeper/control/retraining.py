@@ -68,6 +68,7 @@ __all__ = [
     "carry_on",
     "log_of",
     "look",
+    "new_labelled",
     "training_data",
     "view",
 ]
@@ -150,12 +151,15 @@ class Setup:
         What it predicts, and the label of the positive class.
     plan : callable
         Gives the plan of its rollouts.
+    min_samples : int
+        Labelled predictions below which its quality has no verdict.
     """
 
     policy: Policy
     task: str = "binary"
     positive: Any = 1
     plan: Callable[[], Plan] = Plan
+    min_samples: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,11 +336,12 @@ def gathered(
     if asked is not None or facts.busy or not counted or policy.data:
         return facts
     begin = None if last is None else last.decided_at
-    return replace(facts, new_labelled=_new_labelled(parts, model, policy, begin, at))
+    return replace(facts, new_labelled=new_labelled(parts.events, model, policy, begin, at))
 
 
 def training_data(
-    parts: Parts,
+    events: EventLog,
+    registry: ModelRegistry,
     model: str,
     policy: Policy,
     window: Window,
@@ -360,7 +365,7 @@ def training_data(
         wanted = None
         if signature is not None and not policy.query:
             wanted = ["timestamp", _ACTUAL, *(FEATURE + name for name in signature.names)]
-        read = parts.events.read(model, window, columns=wanted)
+        read = events.read(model, window, columns=wanted)
         versions = dict(read.versions)
         if policy.query:
             table = query_table(policy.query, read.rows.drop_columns(["tags", "as_text"]))
@@ -374,7 +379,7 @@ def training_data(
         task=task,
         ignore=policy.ignore,
         leak_check=policy.leak_check,
-        framed=framed(parts.registry, champion),
+        framed=framed(registry, champion),
     )
     return found, versions
 
@@ -498,7 +503,13 @@ def _trained(
     if champion is not None:
         parts.registry.verify(champion.model_id)
     data, versions = training_data(
-        parts, run.model, run.policy, Window(run.start, run.end), champion, task=run.task
+        parts.events,
+        parts.registry,
+        run.model,
+        run.policy,
+        Window(run.start, run.end),
+        champion,
+        task=run.task,
     )
     halves = _halves(run, data, champion)
     folder = _folder(parts, run)
@@ -754,12 +765,13 @@ def _drift(parts: Parts, model: str, since: datetime | None) -> dict[str, Any] |
     return None
 
 
-def _new_labelled(
-    parts: Parts, model: str, policy: Policy, since: datetime | None, at: datetime
+def new_labelled(
+    events: EventLog, model: str, policy: Policy, since: datetime | None, at: datetime
 ) -> int:
+    """Return the predictions of the training window whose outcome has come since a moment."""
     window = Window(at - timedelta(days=policy.window_days), at)
     try:
-        rows = parts.events.read(model, window, columns=[_ACTUAL, "actual_timestamp"]).rows
+        rows = events.read(model, window, columns=[_ACTUAL, "actual_timestamp"]).rows
     except NotFoundError:
         return 0
     known = rows[_ACTUAL].is_valid()

@@ -27,7 +27,7 @@ from watchkeeper.registry.signature import of_estimator
 from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.job import Job
 
-__all__ = ["main", "work"]
+__all__ = ["answers", "main", "work"]
 
 _AT_ONCE = 10_000  # rows that are answered together
 _TIMED = 100  # rows that are answered one by one
@@ -79,15 +79,15 @@ def _done(folder: Path, job: Job) -> dict[str, Any]:
     jobs.write_whole(folder / jobs.MODEL, written)
     rows = jobs.read_held_out(folder)
     _say(f"answering {rows.num_rows:,} later rows")
-    columns, latency = _answers(_runtime(job, "candidate", restored, kind), rows)
-    answers = {f"candidate.{name}": values for name, values in columns.items()}
+    columns, latency = answers(_runtime(job, "candidate", restored, kind), rows)
+    table = {f"candidate.{name}": values for name, values in columns.items()}
     champion_latency = None
     if champion is not None and job.champion is not None:
         told = job.champion
         own = _runtime(job, told["model_id"], champion, told["format"], told["signature"])
-        columns, champion_latency = _answers(own, rows)
-        answers |= {f"champion.{name}": values for name, values in columns.items()}
-    pa.feather.write_feather(pa.table(answers), folder / jobs.ANSWERS, compression="uncompressed")
+        columns, champion_latency = answers(own, rows)
+        table |= {f"champion.{name}": values for name, values in columns.items()}
+    pa.feather.write_feather(pa.table(table), folder / jobs.ANSWERS, compression="uncompressed")
     _say("done")
     return {
         "format": kind,
@@ -167,7 +167,7 @@ def _runtime(
     )  # fmt: skip
 
 
-def _answers(runtime: Runtime, rows: pa.Table) -> tuple[dict[str, npt.NDArray[Any]], float]:
+def answers(runtime: Runtime, rows: pa.Table) -> tuple[dict[str, npt.NDArray[Any]], float]:
     """Return the answers to `rows`, and the 95th percentile of milliseconds for one of them."""
     predict = _predicting(runtime)
     parts = [predict(rows.slice(first, _AT_ONCE)) for first in range(0, rows.num_rows, _AT_ONCE)]
