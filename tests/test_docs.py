@@ -34,7 +34,7 @@ def test_given_the_readme_when_its_python_is_run_then_it_holds(
 
 
 @pytest.mark.parametrize(
-    "name", ["telemetry", "drift", "quality", "health", "experiments", "rollouts"]
+    "name", ["telemetry", "drift", "quality", "health", "experiments", "rollouts", "retraining"]
 )
 def test_given_a_page_when_its_python_is_run_then_it_holds(name: str) -> None:
     page = (ROOT / "docs" / f"{name}.md").read_text()

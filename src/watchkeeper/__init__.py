@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from watchkeeper.health import ComprehensiveMonitoringSystem, HealthStatus
     from watchkeeper.quality import ModelPerformanceMonitor
     from watchkeeper.registry import ModelRegistry
+    from watchkeeper.retraining import AutoRetrainingPipeline
     from watchkeeper.rollouts import CanaryDeployment
     from watchkeeper.telemetry import (
         AdvancedModelMonitor,
@@ -40,6 +41,7 @@ __all__ = [
     "ABTestAnalyzer",
     "ABTestRouter",
     "AdvancedModelMonitor",
+    "AutoRetrainingPipeline",
     "CanaryDeployment",
     "ComprehensiveMonitoringSystem",
     "DataDriftDetector",
@@ -63,6 +65,7 @@ _HOMES = {
     "ABTestAnalyzer": "watchkeeper.experiments",
     "ABTestRouter": "watchkeeper.experiments",
     "AdvancedModelMonitor": "watchkeeper.telemetry",
+    "AutoRetrainingPipeline": "watchkeeper.retraining",
     "CanaryDeployment": "watchkeeper.rollouts",
     "ComprehensiveMonitoringSystem": "watchkeeper.health",
     "DataDriftDetector": "watchkeeper.drift",

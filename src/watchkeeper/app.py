@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository
     from watchkeeper.registry import ModelRegistry
+    from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
 
@@ -67,7 +68,8 @@ class App:
     clock : Clock
     registry : ModelRegistry
     control_database : ControlDatabase
-        The one that alerts, the audit trail, experiments, findings, rollouts and shadows share.
+        The one that alerts, the audit trail, experiments, findings, retrainings, rollouts and
+        shadows share.
     events : EventStore
         Where events are read; an `EventLog` that can also compact.
     recorder : JournalRecorder
@@ -77,6 +79,7 @@ class App:
     audit : AuditTrail
     experiments : ExperimentRepository
     findings : FindingRepository
+    retraining : RetrainingRepository
     rollouts : RolloutRepository
     shadows : ShadowRepository
     """
@@ -123,6 +126,12 @@ class App:
         from watchkeeper.findings import FindingRepository
 
         return FindingRepository(self.control_database)
+
+    @cached_property
+    def retraining(self) -> "RetrainingRepository":
+        from watchkeeper.retraining.repository import RetrainingRepository
+
+        return RetrainingRepository(self.control_database, self.settings.data_dir / "retraining")
 
     @cached_property
     def rollouts(self) -> "RolloutRepository":

@@ -37,6 +37,7 @@ from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
 from watchkeeper.telemetry.rules import Objective, Thresholds
 
 if TYPE_CHECKING:
+    from watchkeeper.control.retraining import Setup
     from watchkeeper.health import Slo
     from watchkeeper.health import Thresholds as HealthThresholds
     from watchkeeper.rollouts import Limit, Plan
@@ -48,6 +49,7 @@ __all__ = [
     "HealthPolicy",
     "ModelPolicy",
     "QualityPolicy",
+    "RetrainingPolicy",
     "ServerSettings",
     "Settings",
     "SloPolicy",
@@ -74,6 +76,12 @@ def _rising(bounds: tuple[float, ...]) -> tuple[float, ...]:
     return bounds
 
 
+def _checked_schedule(schedule: str) -> str:
+    from watchkeeper.retraining.schedule import check_schedule
+
+    return check_schedule(schedule)
+
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -82,6 +90,7 @@ Count = Annotated[int, Field(ge=1)]
 Label = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, AfterValidator(_checked_url)]
 Buckets = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)]
+Schedule = Annotated[str, AfterValidator(_checked_schedule)]
 ApiKey = Annotated[str, Field(min_length=1)]
 ModelName = Annotated[str, AfterValidator(lambda name: check_name(name, "models"))]
 DefaultModel = Annotated[str, AfterValidator(lambda name: check_name(name, "default_model"))]
@@ -146,6 +155,7 @@ class ServerSettings(_Section):
     drain_delay: Seconds = 0.0
     drain_timeout: Seconds = 30.0
     rollout_interval: Positive = 5.0
+    retraining_interval: Positive = 30.0
     clock: Literal["system", "events"] = "system"
 
 
@@ -269,6 +279,40 @@ class RolloutPolicy(_Section):
     keep: bool = False
 
 
+class RetrainingPolicy(_Section):
+    """``[models.NAME.retraining]``: when a model is trained again, on what, and what is asked."""
+
+    enabled: bool = False
+    triggers: tuple[Literal["quality", "drift", "schedule", "outcomes"], ...] = (
+        "quality", "drift", "schedule",
+    )  # fmt: skip
+    retrain_threshold: Share = 0.05
+    schedule: Schedule = "0 2 * * *"
+    min_new_outcomes: Count = 1000
+    cooldown_hours: Seconds = 12.0
+    daily_budget: Count = 2
+    data: str = ""
+    query: str = ""
+    target: str = ""
+    ignore: tuple[str, ...] = ()
+    window_days: Positive = 90.0
+    holdout: Share = 0.2
+    min_rows: Count = 100
+    min_holdout: Count = 100
+    min_gain: Annotated[float, Field(ge=0)] = 0.0
+    alpha: Share = 0.05
+    segments: tuple[str, ...] = ()
+    min_segment: Count = 50
+    max_latency_ms: Positive = 500.0
+    max_size: Size = ByteSize(512 << 20)
+    then: Literal["direct", "canary", "shadow"] = "canary"
+    trainer: str = ""
+    time_limit: Positive = 3600.0
+    memory_limit: Size = ByteSize(4 << 30)
+    leak_check: bool = True
+    allow_unsafe: bool = False
+
+
 class ModelPolicy(_Section):
     """``[models.NAME]``: what Watchkeeper should know about one model."""
 
@@ -279,6 +323,7 @@ class ModelPolicy(_Section):
     rollout: RolloutPolicy = RolloutPolicy()
     health: HealthPolicy = HealthPolicy()
     slo: SloPolicy = SloPolicy()
+    retraining: RetrainingPolicy = RetrainingPolicy()
 
     def health_terms(self) -> dict[str, Any]:
         """Return what `watchkeeper.control.health.health_of` is to go by."""
@@ -289,6 +334,20 @@ class ModelPolicy(_Section):
             "task": self.task,
             "positive": self.positive,
         }
+
+    def retraining_setup(self) -> "Setup":
+        """Return what a retraining has to know."""
+        from watchkeeper.control.retraining import Setup
+        from watchkeeper.retraining import Policy
+
+        policy = Policy.from_dict(self.retraining.model_dump())
+        return Setup(
+            policy=policy,
+            task=self.task,
+            positive=self.positive,
+            plan=self.rollout_plan,
+            min_samples=self.quality.min_samples,
+        )
 
     def rollout_plan(self, **changes: object) -> "Plan":
         """Return the plan of a rollout, with changes to its settings.

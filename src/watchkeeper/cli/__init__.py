@@ -21,8 +21,8 @@ from watchkeeper.cli.command import run
 __all__ = ["main"]
 
 _COMMANDS = (
-    "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "events",
-    "health", "telemetry", "doctor",
+    "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "retrain",
+    "history", "events", "health", "telemetry", "doctor",
 )  # fmt: skip
 
 

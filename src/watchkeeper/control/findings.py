@@ -45,6 +45,7 @@ def keep_drift(findings: Findings, found: WindowDrift, *, at: datetime) -> Findi
             evidence={
                 **replace(report, features=features).to_dict(),
                 "answers": plain(answers),
+                "reference": found.reference,
             },
         )
     )

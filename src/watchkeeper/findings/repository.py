@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from watchkeeper.errors import NotFoundError
 from watchkeeper.findings.finding import Finding
 from watchkeeper.results import strict_json
 from watchkeeper.store.database import ControlDatabase, findings
@@ -35,6 +36,21 @@ class FindingRepository:
             added = connection.execute(sa.insert(findings).values(row))
             key = added.inserted_primary_key
         return replace(finding, number=None if key is None else int(key[0]))
+
+    def get(self, number: int) -> Finding:
+        """Return one.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this number.
+        """
+        query = sa.select(findings).where(_columns.id == number)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFoundError("finding", str(number), "`watchkeeper history MODEL` lists them.")
+        return Finding(number=row.id, **{name: getattr(row, name) for name in _OWN})
 
     def find(
         self, model: str | None = None, kind: str | None = None, *, limit: int = 100

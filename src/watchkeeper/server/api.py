@@ -23,6 +23,7 @@ from watchkeeper.server.bodies import decode_json, headers_of, read_body, spool_
 from watchkeeper.server.experiments import add_experiments
 from watchkeeper.server.ingest import ingest
 from watchkeeper.server.openapi import describe
+from watchkeeper.server.retraining import add_retraining
 from watchkeeper.server.rollouts import add_rollouts
 from watchkeeper.server.shadows import add_shadows
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
@@ -50,6 +51,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_alerts(api, gateway)
     add_experiments(api, gateway)
     add_rollouts(api, gateway)
+    add_retraining(api, gateway)
     add_shadows(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)

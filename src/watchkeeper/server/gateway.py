@@ -35,6 +35,7 @@ from watchkeeper.server.answers import (
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
 from watchkeeper.server.measuring import Measuring
 from watchkeeper.server.predicting import Answered, Call, LiveVersion
+from watchkeeper.server.retrainer import Retrainer
 from watchkeeper.server.rolling import Rolling
 from watchkeeper.server.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
@@ -64,7 +65,7 @@ _FOLLOW = 1.0  # seconds between two looks at the registry
 _REWEIGH = 0.25  # seconds between two looks at how rollouts share the traffic
 _WATCH = 0.1  # seconds between two looks for computations that hang
 _MEASURE = 1.0  # seconds between two looks at what is due to be measured
-_JOBS = ("registry", "landing", "accuracy", "drift", "rollouts")
+_JOBS = ("registry", "landing", "accuracy", "drift", "rollouts", "retraining")
 
 
 class Gateway:
@@ -115,6 +116,7 @@ class Gateway:
         self._copies: set[asyncio.Task[None]] = set()  # requests that shadows are being asked
         self.measuring = Measuring(app, self.metrics, self.system)
         self.rolling = Rolling(app, self.router, self.system, self.metrics, self.follow)
+        self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
         from watchkeeper.server.api import make_api
@@ -129,12 +131,14 @@ class Gateway:
         self._show_production()
         for work in (
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
+            self._retrain,
         ):  # fmt: skip
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
     async def stop(self) -> None:
         """End what `start` began."""
         ending = [*self._tasks, *self._copies]
+        self.retrainer.stop()
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
@@ -443,6 +447,12 @@ class Gateway:
             await asyncio.sleep(self.rolling.rest)
             if self._landing:  # of several processes the one that lands also decides
                 await self.rolling.look()
+
+    async def _retrain(self) -> None:
+        while True:
+            await self.retrainer.rest()
+            if self._landing:
+                await self.retrainer.look()
 
 
 def _about(runtime: Runtime) -> dict[str, Any]:

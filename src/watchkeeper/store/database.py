@@ -5,6 +5,8 @@ Alembic is loaded only when there is something to do.
 """
 
 import json
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,11 +32,13 @@ __all__ = [
     "model_versions",
     "note",
     "promotions",
+    "retraining_fires",
+    "retraining_runs",
     "rollouts",
     "shadows",
 ]
 
-HEAD = "0005"
+HEAD = "0007"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -195,6 +199,32 @@ sa.Index(
     postgresql_where=sa.text("state = 'running'"),
 )
 
+retraining_runs = sa.Table(
+    "retraining_runs",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("model", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+sa.Index(
+    "ix_one_active_retraining_a_model",
+    retraining_runs.c.model,
+    unique=True,
+    sqlite_where=sa.text("active"),
+    postgresql_where=sa.text("active"),
+)
+
+retraining_fires = sa.Table(
+    "retraining_fires",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("fire_at", _UtcTime, primary_key=True),
+    sa.Column("claimed_at", _UtcTime, nullable=False),
+)
+
 
 def note(
     connection: Connection,
@@ -312,10 +342,24 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Turn a new database to write-ahead logging; for that SQLite waits for nobody by itself."""
+    deadline = time.monotonic() + _BUSY
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

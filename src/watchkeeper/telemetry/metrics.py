@@ -156,6 +156,16 @@ class ModelMetrics:
                 "Rollouts that the server took back",
                 ("model",),
             )
+            self.retrainings = counter(
+                "model_retraining_runs_total",
+                "Retrainings that this server has carried on to an end, by what came of them",
+                ("model", "outcome"),
+            )
+            self.retrained_at = newest(
+                "model_retraining_last_run_timestamp_seconds",
+                "When the last retraining of a model was decided",
+                ("model",),
+            )
             self.metadata = Metadata(registry)
             self.experiment_traffic = TrafficShares(
                 registry,

@@ -438,6 +438,23 @@ def _model_alerts(at: Thresholds) -> list[AlertRule]:
                 "Mend the version and roll it out under another name: evidence is not inherited.",
             ),
         ),
+        AlertRule(
+            name="RetrainingFailed",
+            expr='sum by (model) (increase(model_retraining_runs_total{outcome="failed"}[1h])) > 0',
+            hold="0s",
+            severity="warning",
+            summary="A retraining of {{ $labels.model }} failed",
+            description="{{ $value | humanize }} retrainings of {{ $labels.model }} failed in an "
+            "hour; expected 0.",
+            means="No candidate came of it. Production is as it was, and what asked for the "
+            "training, a drop of quality say, is as it was too.",
+            steps=(
+                ("`watchkeeper retrain runs --model MODEL` names it, `watchkeeper retrain show "
+                "RUN` gives the reason, `watchkeeper retrain log RUN` what the trainer printed."),
+                "Data: the reason names the column. Time, memory: raise the limit of its policy.",
+                "`watchkeeper retrain MODEL` trains it again.",
+            ),
+        ),
     ]  # fmt: skip
 
 
@@ -530,7 +547,7 @@ def _system_alerts() -> list[AlertRule]:
             "expected 0.",
             means="`registry`: promotions are not followed. `landing`: events wait in the journal. "
             "`accuracy`, `drift`: these figures are old. `rollouts`: nothing is decided, and "
-            "shares expire.",
+            "shares expire. `retraining`: nothing is trained.",
             steps=("The server's log has the error of each run.", "`watchkeeper doctor`."),
         ),
         AlertRule(

@@ -1,0 +1,61 @@
+"""``watchkeeper history``: what happened to a model, and a decision made again."""
+
+from typing import Annotated
+
+import typer
+
+from watchkeeper.cli.command import BAD, Invocation, command, table
+from watchkeeper.control import history as records
+from watchkeeper.errors import InvalidValueError
+
+__all__ = ["commands"]
+
+commands = typer.Typer(help="What happened to a model, as linked records.")
+
+
+@command(commands)
+def history(
+    cli: Invocation,
+    model: Annotated[str | None, typer.Argument(help="Name of the model.")] = None,
+    *,
+    replay: Annotated[
+        str | None,
+        typer.Option("--replay", help="Make the decision of this record again; 1 if it differs."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also measurements that found nothing.")
+    ] = False,
+    limit: Annotated[int, typer.Option(help="At most so many records, the newest.")] = 200,
+) -> int:
+    """Show drift, decisions, trainings, gates, rollouts and promotions of MODEL, and their links.
+
+    With --replay ID, compute that decision again from what is stored, and compare.
+    """
+    app = cli.app
+    if replay is not None:
+        name = records.model_of(app, replay)
+        if model not in {None, name}:
+            raise InvalidValueError("--replay", replay, f"a record of {model}, and it is of {name}")
+        again = records.replay(app, replay, app.settings.policy(name).retraining_setup())
+        verdict = "confirmed" if again.confirmed else "differs"
+        cli.show(again, f"{replay}: {verdict}, {again.summary}", *again.differences)
+        return 0 if again.confirmed else BAD
+    if model is None:
+        raise InvalidValueError("MODEL", None, "the name of a model, or --replay with a record")
+    if limit < 1:
+        raise InvalidValueError("--limit", limit, "at least 1")
+    found = records.history(app, model, everything=everything, limit=limit)
+    rows = [
+        (
+            each.at,
+            each.id,
+            each.kind,
+            each.summary,
+            ", ".join(each.follows) or None,
+            ", ".join(f"{name} {version}" for name, version in each.table_versions.items()) or None,
+        )
+        for each in found
+    ]
+    drawn = table(["at", "record", "what", "told", "came of", "tables"], rows)
+    cli.show({"history": [each.to_dict() for each in found]}, drawn if rows else "no records yet")
+    return 0

@@ -1,0 +1,169 @@
+"""``watchkeeper retrain``: a model is trained again, and what came of earlier trainings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from watchkeeper.cli.command import BAD, Invocation, actor, command, table
+from watchkeeper.clock import parse_timestamp
+from watchkeeper.control import retraining
+from watchkeeper.errors import NotFoundError
+from watchkeeper.retraining import Run, RunState
+from watchkeeper.retraining.training import Progress
+
+__all__ = ["commands"]
+
+
+class _OrModel(TyperGroup):
+    """What is no command of the group is the name of a model to train."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["model", *args]
+        return super().resolve_command(ctx, args)
+
+
+commands = typer.Typer(
+    cls=_OrModel,
+    help="Train a model again: retrain MODEL. What came of it: retrain runs, show, log, cancel.",
+    no_args_is_help=True,
+    context_settings={"allow_interspersed_args": False},
+)
+
+Name = Annotated[str, typer.Argument(help="Name of the retraining.")]
+
+
+@command(commands, "model")
+def model_(
+    cli: Invocation,
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    *,
+    data: Annotated[
+        str, typer.Option(help="Path or address of the training data, in place of the events.")
+    ] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell what would be decided; 1 if to train.")
+    ] = False,
+    until: Annotated[
+        str | None, typer.Option(help="Learn from events before this time; by default now.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
+) -> int:
+    """Train MODEL now, judge the candidate, and let the policy decide; 1 if none is better."""
+    app = cli.app
+    setup = app.settings.policy(model).retraining_setup()
+    at = app.clock() if until is None else parse_timestamp(until, "--until")
+    if check:
+        found = retraining.view(app, model, at, setup)
+        assert found.decision is not None
+        verdict = "would be trained" if found.decision.train else "would not be trained"
+        cli.show(found, f"{model} {verdict}: {found.decision.reason}")
+        return BAD if found.decision.train else 0
+    with app.retraining.holding(model) as ours:
+        if not ours:
+            raise NotFoundError(
+                "free turn to train", model, "Another process trains it: see retrain runs."
+            )
+        run = retraining.ask(app, model, at, setup, actor=actor(), reason=reason, data=data)
+        with _shown(cli, run) as watch:
+            done = retraining.carry_on(app, run.name, setup, at=at, watch=watch)
+    _show(cli, done)
+    return BAD if done.state in {RunState.KEPT, RunState.FAILED, RunState.CANCELLED} else 0
+
+
+@command(commands)
+def runs(
+    cli: Invocation,
+    *,
+    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
+    state: Annotated[RunState | None, typer.Option(help="In one state only.")] = None,
+) -> None:
+    """List retrainings, the newest first."""
+    found = cli.app.retraining.find(model, state)
+    rows = [
+        (each.name, each.model, each.version, _told(each.state), each.decided_at, each.reason)
+        for each in found
+    ]
+    drawn = table(["retraining", "model", "candidate", "state", "decided", "reason"], rows)
+    cli.show({"runs": [each.to_dict() for each in found]}, drawn if rows else "no retrainings yet")
+
+
+@command(commands)
+def show(cli: Invocation, name: Name) -> int:
+    """Show why a retraining was decided, what was trained, and what the gate said; 1 if failed."""
+    run = cli.app.retraining.get(name)
+    _show(cli, run)
+    return BAD if run.state is RunState.FAILED else 0
+
+
+@command(commands)
+def log(cli: Invocation, name: Name) -> None:
+    """Print what the trainer has printed."""
+    text = retraining.log_of(cli.app, name)
+    cli.show({"log": text}, text.rstrip() or "nothing was printed")
+
+
+@command(commands)
+def cancel(
+    cli: Invocation,
+    name: Name,
+    *,
+    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
+) -> None:
+    """Give a retraining up; a training ends within seconds, wherever it runs."""
+    app = cli.app
+    found = retraining.cancel(app, name, at=app.clock(), actor=actor(), reason=reason)
+    cli.show(found, f"{name}: cancelled")
+
+
+@contextmanager
+def _shown(cli: Invocation, run: Run) -> Iterator[Any]:
+    """Show how a training goes, for a person who looks at a terminal."""
+    if cli.as_json or not cli.console.is_terminal:
+        yield None
+        return
+    from rich.status import Status
+
+    with Status(f"{run.name}: begins", console=cli.console) as status:
+
+        def watch(progress: Progress) -> None:
+            said = progress.said.removeprefix("watchkeeper: ")
+            took = timedelta(seconds=round(progress.seconds))
+            status.update(f"{run.name}: {took}, {progress.memory / 2**20:,.0f} MiB, {said}")
+
+        yield watch
+
+
+def _show(cli: Invocation, run: Run) -> None:
+    facts: list[tuple[str, object]] = [
+        ("model", run.model),
+        ("state", _told(run.state)),
+        ("reason", run.reason),
+        ("asked by", "; ".join(f"{each.kind}: {each.reason}" for each in run.decision.triggers)),
+        ("decided", run.decided_at),
+        ("champion", run.champion),
+        ("candidate", run.model_id),
+        ("learned from", _span(run.learned_from, run.learned_until, run.source)),
+        ("rows", f"{run.rows:,} to learn from, {run.held_out:,} to judge by"),
+        ("follows", run.follows or None),
+        ("ended", run.ended_at),
+    ]
+    drawn = [table(["", run.name], facts)]
+    if run.gate is not None:
+        rows = [(each.check, each.figure, each.limit, each.passed) for each in run.gate.checks]
+        drawn.append(table(["check", "figure", "limit", "passed"], rows, title="\nGate"))
+    cli.show(run, *drawn)
+
+
+def _span(start: datetime | None, end: datetime | None, source: str) -> str | None:
+    if start is None or end is None:
+        return source or None
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}{f' of {source}' if source else ''}"
+
+
+def _told(state: RunState) -> str:
+    return state.value.replace("_", " ")

@@ -1,0 +1,43 @@
+"""Labels and scores of a table, as the metrics of a task take them."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["labels_of", "scores_of"]
+
+
+def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
+    """Return labels as the metrics of a task take them."""
+    if task == "binary":
+        return _positive(column, positive)
+    if task == "regression":
+        return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    made = np.empty(len(column), dtype=object)
+    made[:] = column.to_pylist()
+    return made
+
+
+def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_]:
+    """Return which labels are the positive class; numbers and truth values compare by value."""
+    if pa.types.is_dictionary(labels.type) or pa.types.is_string(labels.type):
+        found = pc.equal(labels.cast(pa.string()), str(positive))
+    else:
+        found = pc.equal(labels.cast(pa.float64()), _number(positive))
+    return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
+
+
+def _number(positive: object) -> float:
+    """Return the label as a number: from the environment it comes as text. NaN equals no label."""
+    try:
+        return float(positive)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def scores_of(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return scores as floats, NaN where there is none."""
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)

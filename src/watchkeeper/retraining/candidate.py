@@ -1,0 +1,136 @@
+"""What candidates have in common, whoever has them trained: their job, judgement and place."""
+
+from datetime import datetime
+
+import pyarrow as pa
+
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.quality.labels import labels_of
+from watchkeeper.registry import ModelRegistry, ModelVersion
+from watchkeeper.retraining.data import TrainingData
+from watchkeeper.retraining.gate import Cost, GateReport, judge
+from watchkeeper.retraining.job import Job
+from watchkeeper.retraining.policy import Policy
+from watchkeeper.retraining.training import Trained
+
+__all__ = ["framed", "job_of", "judged", "learned_until", "register"]
+
+RETRAINING, TRAINED_UNTIL = "retraining", "trained_until"  # tags of a candidate
+
+
+def job_of(policy: Policy, data: TrainingData, champion: ModelVersion | None) -> Job:
+    """Return what a training has to do."""
+    about = None
+    if champion is not None:
+        signature = champion.signature
+        about = {
+            "model_id": champion.model_id,
+            "format": champion.format,
+            "trusted": list(champion.trusted),
+            "unsafe": champion.unsafe,
+            "signature": None if signature is None else signature.to_dict(),
+        }
+    return Job(
+        features=data.features,
+        target=data.target,
+        time=data.time,
+        framed=data.framed,
+        trainer=policy.trainer,
+        champion=about,
+        trusted=() if champion is None else champion.trusted,
+        allow_unsafe=policy.allow_unsafe or (champion is not None and champion.unsafe),
+        time_limit=policy.time_limit,
+        memory_limit=policy.memory_limit,
+    )
+
+
+def judged(
+    policy: Policy,
+    held_out: pa.Table,
+    trained: Trained,
+    *,
+    task: str,
+    positive: object,
+    boundary: datetime | None,
+    champion: ModelVersion | None,
+) -> GateReport:
+    """Return what the gate says of the answers to the later rows.
+
+    Parameters
+    ----------
+    held_out : pyarrow.Table
+        Their target in the first column, and the guarded features.
+    """
+    target = held_out.column_names[0]
+    return judge(
+        policy,
+        labels_of(held_out[target], task, positive),
+        trained.candidate,
+        trained.champion,
+        task=task,
+        cost=Cost(float(trained.outcome["latency_ms"]), int(trained.outcome["size"])),
+        segments={name: held_out[name].to_pylist() for name in policy.segments},
+        boundary=boundary,
+        champion_learned_until=learned_until(champion),
+    )
+
+
+def register(
+    registry: ModelRegistry,
+    trained: Trained,
+    job: Job,
+    learned: pa.Table,
+    *,
+    name: str,
+    version: str,
+    gate: GateReport,
+    champion: ModelVersion | None,
+    boundary: datetime | None,
+    run: str,
+    reason: str,
+    actor: str,
+) -> str:
+    """Register a candidate with what it was judged by, and return its id."""
+    tags = {RETRAINING: run}
+    if boundary is not None:
+        tags[TRAINED_UNTIL] = boundary.isoformat()
+    return registry.register_model(
+        trained.model,
+        name,
+        version,
+        gate.candidate,
+        f"trained again: {reason}"[:1000],
+        tags,
+        training_data=learned.select(list(job.features)),
+        signature=None if champion is None else champion.signature,
+        format=trained.outcome["format"],
+        trusted=job.trusted,
+        allow_unsafe=job.allow_unsafe,
+        actor=actor,
+    )
+
+
+def learned_until(version: ModelVersion | None) -> datetime | None:
+    """Return until when the data lie that a version learned from; None where nobody knows."""
+    if version is None:
+        return None
+    told = version.tags.get("trained_until")
+    if told is None:
+        return None
+    try:
+        return datetime.fromisoformat(told)
+    except ValueError:
+        raise InvalidValueError(
+            "trained_until", told, f"an ISO 8601 time, in the tags of {version.model_id}"
+        ) from None
+
+
+def framed(registry: ModelRegistry, champion: ModelVersion | None) -> bool:
+    """Return whether a trainer gets a data frame: as the champion takes its rows."""
+    if champion is None:
+        return True
+    numeric = champion.signature is not None and champion.signature.all_numeric
+    if not numeric or champion.format != "skops":
+        return not numeric
+    model = registry.load_model(champion.model_id)
+    return getattr(model, "feature_names_in_", None) is not None

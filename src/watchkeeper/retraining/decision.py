@@ -1,0 +1,182 @@
+"""Whether a model is trained again now: a function of what is stored and of the clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from watchkeeper.results import Result
+from watchkeeper.retraining.policy import Policy
+
+__all__ = ["Decision", "Facts", "Trigger", "decide", "triggers_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger(Result):
+    """Something that asks for a training.
+
+    Attributes
+    ----------
+    kind : str
+        ``quality``, ``drift``, ``schedule``, ``outcomes`` or ``hand``.
+    reason : str
+        A sentence with the figures.
+    finding : int or None
+        Number of the finding that it rests on.
+    """
+
+    kind: str
+    reason: str
+    finding: int | None = None
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the trigger that `to_dict` described."""
+        return cls(**stored)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts(Result):
+    """What is known of a model when it is decided.
+
+    Attributes
+    ----------
+    champion : str or None
+        The id of the version in production.
+    quality, drift : dict or None
+        The newest finding of each kind since the last training began: ``number``, ``bad``,
+        ``summary``, and of quality ``drops``, by metric, relative to the baseline.
+    fire : datetime or None
+        When the schedule fired last, if nobody has taken that up.
+    new_labelled : int or None
+        Predictions whose outcome has come since the last training began; None where that was not
+        counted, because nothing depends on it.
+    last_started : datetime or None
+        When the last training began.
+    started_within_day : int
+        Trainings that began within 24 hours.
+    busy : str
+        What is under way and excludes another training; empty where nothing is.
+    asked_by : str or None
+        Who asks for it by hand, and
+    asked_reason : str
+        why.
+    """
+
+    champion: str | None
+    quality: dict[str, Any] | None = None
+    drift: dict[str, Any] | None = None
+    fire: datetime | None = None
+    new_labelled: int | None = None
+    last_started: datetime | None = None
+    started_within_day: int = 0
+    busy: str = ""
+    asked_by: str | None = None
+    asked_reason: str = ""
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the facts that `to_dict` described."""
+        times = {
+            name: None if stored[name] is None else datetime.fromisoformat(stored[name])
+            for name in ("fire", "last_started")
+        }
+        return cls(**{**stored, **times})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision(Result):
+    """What was decided.
+
+    Attributes
+    ----------
+    train : bool
+    reason : str
+        A sentence with the figures.
+    triggers : tuple of Trigger
+        All that ask for it.
+    """
+
+    train: bool
+    reason: str
+    triggers: tuple[Trigger, ...] = ()
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the decision that `to_dict` described."""
+        triggers = tuple(Trigger.from_dict(each) for each in stored["triggers"])
+        return cls(train=stored["train"], reason=stored["reason"], triggers=triggers)
+
+
+def triggers_of(policy: Policy, facts: Facts) -> tuple[Trigger, ...]:
+    """Return what asks for a training."""
+    if facts.asked_by is not None:
+        told = f": {facts.asked_reason}" if facts.asked_reason else ""
+        return (Trigger(kind="hand", reason=f"asked for by {facts.asked_by or 'a person'}{told}"),)
+    found = []
+    if "quality" in policy.triggers and facts.quality is not None:
+        drops = {
+            name: drop
+            for name, drop in facts.quality["drops"].items()
+            if drop is not None and drop > policy.retrain_threshold
+        }
+        if drops:
+            told = ", ".join(f"{name} {drop:.1%}" for name, drop in sorted(drops.items()))
+            reason = f"worse than the baseline by {told}; {policy.retrain_threshold:.1%} is allowed"
+            found.append(Trigger(kind="quality", reason=reason, finding=facts.quality["number"]))
+    if "drift" in policy.triggers and facts.drift is not None and facts.drift["bad"]:
+        number = facts.drift["number"]
+        found.append(Trigger(kind="drift", reason=facts.drift["summary"], finding=number))
+    if "schedule" in policy.triggers and facts.fire is not None:
+        told = f"the schedule {policy.schedule!r} fired at {facts.fire:%Y-%m-%d %H:%M}"
+        found.append(Trigger(kind="schedule", reason=told))
+    new = facts.new_labelled or 0
+    if "outcomes" in policy.triggers and new >= policy.min_new_outcomes:
+        told = f"{new:,} new outcomes; {policy.min_new_outcomes:,} ask for a training"
+        found.append(Trigger(kind="outcomes", reason=told))
+    return tuple(found)
+
+
+def decide(policy: Policy, facts: Facts, now: datetime) -> Decision:
+    """Return whether to train now.
+
+    A person who asks is held back by what is under way only. Other triggers also wait for the
+    cool-down, for the daily budget, and for an outcome that no training has seen.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    >>> worse = {"number": 7, "bad": True, "summary": "", "drops": {"accuracy": 0.08}}
+    >>> found = decide(Policy(), Facts(champion="late:1.0.0", quality=worse, new_labelled=90), noon)
+    >>> found.train, found.reason
+    (True, 'worse than the baseline by accuracy 8.0%; 5.0% is allowed')
+    >>> decide(Policy(), Facts(champion="late:1.0.0", quality=worse, new_labelled=0), noon).reason
+    'no outcome has come since the last training'
+    """
+    triggers = triggers_of(policy, facts)
+
+    def found(train: bool, reason: str) -> Decision:
+        return Decision(train=train, reason=reason, triggers=triggers)
+
+    if not triggers:
+        return found(False, "nothing asks for a training")
+    if facts.busy:
+        return found(False, facts.busy)
+    asks = "; ".join(each.reason for each in triggers)
+    if facts.asked_by is not None:
+        return found(True, asks)
+    if facts.champion is None:
+        return found(
+            False, "nothing is in production, so a person has to ask for the first version"
+        )
+    cooldown = timedelta(hours=policy.cooldown_hours)
+    if facts.last_started is not None and now - facts.last_started < cooldown:
+        until = facts.last_started + cooldown
+        return found(False, f"the cool-down lasts until {until:%Y-%m-%d %H:%M}")
+    if facts.started_within_day >= policy.daily_budget:
+        told = f"{facts.started_within_day} trainings began within a day"
+        return found(False, f"{told}, and the budget is {policy.daily_budget}")
+    if facts.new_labelled == 0:
+        return found(False, "no outcome has come since the last training")
+    return found(True, asks)

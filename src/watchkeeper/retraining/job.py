@@ -1,0 +1,128 @@
+"""A training as files: what a process is given to do, and what it leaves.
+
+The process that trains gets a folder and nothing else. It learns from ``learned.arrow``, answers
+``held_out.arrow``, which has no outcomes, and leaves ``model``, ``answers.arrow`` and, last,
+``outcome.json``; what it prints is in ``log.txt``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.feather
+
+from watchkeeper.durable import sync
+from watchkeeper.retraining.data import Halves, TrainingData
+
+__all__ = [
+    "ANSWERS",
+    "CHAMPION",
+    "LOG",
+    "MODEL",
+    "OUTCOME",
+    "TRAINER",
+    "Job",
+    "read_learned",
+    "write_job",
+    "write_whole",
+]
+
+LOG, OUTCOME, MODEL, ANSWERS = "log.txt", "outcome.json", "model", "answers.arrow"
+CHAMPION, TRAINER = "champion", "trainer.pickle"
+_JOB, _LEARNED, _HELD_OUT = "job.json", "learned.arrow", "held_out.arrow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be done.
+
+    Attributes
+    ----------
+    features : tuple of str
+    target : str
+    time : str or None
+    framed : bool
+        As in `TrainingData`.
+    trainer : str
+        ``package.module:name``; empty for the object in ``trainer.pickle``, if it is there, or for
+        the champion's estimator.
+    champion : dict or None
+        ``model_id``, ``format``, ``trusted``, ``unsafe`` and ``signature`` of the version whose
+        file is ``champion``.
+    trusted : tuple of str
+    allow_unsafe : bool
+        As of `ModelRegistry.register_model`.
+    time_limit, memory_limit : float, int
+        Seconds and bytes.
+    """
+
+    features: tuple[str, ...]
+    target: str
+    time: str | None
+    framed: bool
+    trainer: str
+    champion: dict[str, Any] | None
+    trusted: tuple[str, ...]
+    allow_unsafe: bool
+    time_limit: float
+    memory_limit: int
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the job of a folder."""
+        stored = json.loads((folder / _JOB).read_text(encoding="utf-8"))
+        return cls(
+            **{
+                **stored,
+                "features": tuple(stored["features"]),
+                "trusted": tuple(stored["trusted"]),
+            }
+        )
+
+
+def write_job(
+    folder: Path, job: Job, halves: Halves, champion: bytes | None, trainer: bytes | None
+) -> None:
+    """Write a job to an empty folder; ``job.json`` is its last file."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(folder / _LEARNED, halves.learned.table)
+    _write(folder / _HELD_OUT, halves.held_out.table.select(list(job.features)))
+    if champion is not None:
+        (folder / CHAMPION).write_bytes(champion)
+    if trainer is not None:
+        (folder / TRAINER).write_bytes(trainer)
+    write_whole(folder / _JOB, json.dumps(asdict(job)).encode())
+
+
+def read_learned(folder: Path, job: Job) -> TrainingData:
+    """Return what is to be learned from."""
+    table = pa.feather.read_table(folder / _LEARNED)
+    return TrainingData(table, job.features, job.target, job.time, job.framed)
+
+
+def read_held_out(folder: Path) -> pa.Table:
+    """Return the features that are to be answered."""
+    return pa.feather.read_table(folder / _HELD_OUT)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_bytes(data)
+    sync(unfinished)
+    unfinished.replace(path)
+    sync(path.parent)
+
+
+def parameters_of(model: object) -> Mapping[str, str]:
+    """Return the parameters of an estimator, as text; none of what is no estimator."""
+    if not hasattr(model, "get_params"):
+        return {}
+    return {name: repr(value)[:200] for name, value in model.get_params().items()}
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    pa.feather.write_feather(table, path, compression="uncompressed")

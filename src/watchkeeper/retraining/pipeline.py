@@ -1,0 +1,284 @@
+"""`AutoRetrainingPipeline`: a registry, a monitor and training data; the rest is done."""
+
+import inspect
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.clock import Clock, system_clock
+from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.events import EventLog, Window
+from watchkeeper.quality import ModelPerformanceMonitor
+from watchkeeper.registry import ModelRegistry, ModelVersion
+from watchkeeper.retraining.candidate import framed, job_of, judged, learned_until, register
+from watchkeeper.retraining.data import TrainingData, checked, labelled, split
+from watchkeeper.retraining.gate import GateReport
+from watchkeeper.retraining.job import LOG, write_job
+from watchkeeper.retraining.policy import Policy
+from watchkeeper.retraining.sources import query_table, read_training_data
+from watchkeeper.retraining.training import Launch, Progress, launch, read_trained
+from watchkeeper.retraining.versions import next_version
+
+__all__ = ["AutoRetrainingPipeline"]
+
+_LOGS = ".retraining"  # no model can be called so
+
+
+class AutoRetrainingPipeline:
+    """Trains a model again when its quality has fallen, and promotes the result if it is better.
+
+    Parameters
+    ----------
+    model_registry : ModelRegistry
+    performance_monitor : ModelPerformanceMonitor
+        Its task and positive class are those of the model.
+    retrain_threshold : float
+        Drop of a metric, relative to its baseline, beyond which a training is needed.
+    trainer : function, class, estimator or str, optional
+        A function of `TrainingData` that returns a fitted model; a class or an object with
+        ``fit(data)``; an estimator, which is fitted to ``data.X`` and ``data.y``; or the import
+        path ``package.module:name`` of one. By default the champion's estimator is fitted again.
+    model_name : str, optional
+        By default the only model of the registry.
+    policy : Policy, optional
+        What else is asked: see there. A better candidate is promoted at once; with ``then`` other
+        than ``"direct"`` it stays registered, for a rollout or a shadow of your own.
+    events : EventLog, optional
+        Where labelled predictions are read when no training data are named.
+    clock : callable
+    progress : callable, optional
+        Told now and then how a training goes.
+    launch : Launch
+        How a training is done: in a process of its own.
+
+    Attributes
+    ----------
+    last_retrain_time : datetime or None
+        When the last training ended with a model.
+    last_report : GateReport or None
+        What the gate said of it.
+    last_log : Path or None
+        What the last training has printed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from watchkeeper.quality import ModelPerformanceMonitor
+    >>> from watchkeeper.registry import ModelRegistry
+    >>> monitor = ModelPerformanceMonitor(min_samples=4)
+    >>> monitor.set_baseline(accuracy=0.9)
+    >>> monitor.add_batch([1, 1, 0, 0], [1, 0, 0, 1])
+    >>> with tempfile.TemporaryDirectory() as folder, ModelRegistry(folder) as registry:
+    ...     AutoRetrainingPipeline(registry, monitor, model_name="late").check_retrain_needed()
+    True
+    """
+
+    def __init__(
+        self,
+        model_registry: ModelRegistry,
+        performance_monitor: ModelPerformanceMonitor,
+        retrain_threshold: float = 0.05,
+        *,
+        trainer: Any = None,
+        model_name: str | None = None,
+        policy: Policy | None = None,
+        events: EventLog | None = None,
+        clock: Clock = system_clock,
+        progress: Callable[[Progress], None] | None = None,
+        launch: Launch = launch,
+    ) -> None:
+        chosen = Policy(then="direct") if policy is None else policy
+        path = trainer if isinstance(trainer, str) else chosen.trainer
+        self.policy = replace(chosen, retrain_threshold=retrain_threshold, trainer=path)
+        self._registry, self._monitor = model_registry, performance_monitor
+        self._trainer = None if isinstance(trainer, str) else trainer
+        self._name, self._events, self._clock = model_name, events, clock
+        self._progress, self._launch = progress, launch
+        self.last_retrain_time: datetime | None = None
+        self.last_report: GateReport | None = None
+        self.last_log: Path | None = None
+
+    def check_retrain_needed(self) -> bool:
+        """Return whether a metric has dropped from its baseline by more than the threshold.
+
+        Too few labelled predictions, or no baseline, say nothing: then it is not needed.
+        """
+        drops = self._monitor.detect_performance_drift().drops.values()
+        return any(drop is not None and drop > self.policy.retrain_threshold for drop in drops)
+
+    def scheduled_check(self, training_data_path: object = None) -> str | None:
+        """Train if that is needed and the cool-down is over; what a scheduler calls.
+
+        Returns
+        -------
+        str or None
+            The id of the new version; None where none was trained.
+        """
+        cooldown = timedelta(hours=self.policy.cooldown_hours)
+        last = self.last_retrain_time
+        if last is not None and self._clock() - last < cooldown:
+            return None
+        if not self.check_retrain_needed():
+            return None
+        return self.retrain_model(training_data_path)
+
+    def retrain_model(self, training_data_path: object = None) -> str:
+        """Train a candidate, judge it by later data, register it, and promote it if it is better.
+
+        Parameters
+        ----------
+        training_data_path : path, str or data frame, optional
+            A CSV, Parquet or Arrow file, a Delta table, or the address of one. Without it the query
+            or the path of the policy, or the labelled events.
+
+        Returns
+        -------
+        str
+            The id of the new version. `last_report` says whether it is better than the champion.
+
+        Raises
+        ------
+        TrainingDataError
+            If nothing can be learned from the data.
+        TrainingFailedError
+            If the training did not end with a model. Nothing was registered, and what is in
+            production stays there.
+        """
+        name = self._model_name()
+        production = self._registry.get_production_model(name)
+        champion = None if production is None else self._registry.get(production)
+        if champion is not None:
+            self._registry.verify(champion.model_id)
+        elif self._trainer is None and not self.policy.trainer:
+            raise NotFoundError(
+                "model in production", name, "Promote a version first, or give a trainer."
+            )
+        data = self._data(name, champion, training_data_path)
+        task, positive = self._monitor.task, self._monitor.positive
+        halves = split(
+            data,
+            holdout=self.policy.holdout,
+            not_before=learned_until(champion),
+            min_rows=self.policy.min_rows,
+            min_holdout=self.policy.min_holdout,
+            task=task,
+        )
+        job = job_of(self.policy, data, champion)
+        version = next_version(
+            None if champion is None else champion.version,
+            {each.version for each in self._registry.list_models(model_name=name)},
+        )
+        kept = list(dict.fromkeys([data.target, *self.policy.segments]))
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "work"
+            file = None if champion is None else Path(champion.file_path).read_bytes()
+            own = None if self._trainer is None else _pickled(self._trainer)
+            write_job(folder, job, halves, file, own)
+            try:
+                self._launch(folder, job, self._progress or _nobody)
+                trained = read_trained(folder, job, task, positive)
+            finally:
+                self._keep_log(folder / LOG, f"{name}-{version}")
+        report = judged(
+            self.policy,
+            halves.held_out.table.select(kept),
+            trained,
+            task=task,
+            positive=positive,
+            boundary=halves.boundary,
+            champion=champion,
+        )
+        model_id = register(
+            self._registry, trained, job, halves.learned.table, name=name, version=version,
+            gate=report, champion=champion, boundary=halves.boundary, run=f"{name}-{version}",
+            reason="by the pipeline", actor="",
+        )  # fmt: skip
+        self.last_report, self.last_retrain_time = report, self._clock()
+        unmoved = self._registry.get_production_model(name) == production
+        if report.passed and unmoved and (champion is None or self.policy.then == "direct"):
+            self._registry.promote_to_production(model_id, reason=report.reason)
+        return model_id
+
+    def _model_name(self) -> str:
+        if self._name is not None:
+            return self._name
+        names = {each.model_name for each in self._registry.list_models()}
+        if len(names) != 1:
+            told = ", ".join(sorted(names)) or "a name, since no model is registered"
+            raise InvalidValueError("model_name", None, f"one of {told}")
+        return names.pop()
+
+    def _data(self, name: str, champion: ModelVersion | None, source: object) -> TrainingData:
+        policy, target = self.policy, self.policy.target
+        chosen = policy.data if source is None and policy.data else source
+        signature = None if champion is None else champion.signature
+        if chosen is not None:
+            table = read_training_data(chosen)
+        elif self._events is None:
+            raise InvalidValueError(
+                "training_data_path", None, "a path, where the pipeline was given no events"
+            )
+        else:
+            now = self._clock()
+            window = Window(now - timedelta(days=policy.window_days), now)
+            rows = self._events.read(name, window).rows
+            if policy.query:
+                table = query_table(policy.query, rows.drop_columns(["tags", "as_text"]))
+            else:
+                table, target = (
+                    labelled(rows, None if signature is None else signature.names),
+                    "actual",
+                )
+        return checked(
+            table,
+            target=target,
+            signature=signature,
+            task=self._monitor.task,
+            ignore=policy.ignore,
+            leak_check=policy.leak_check,
+            framed=framed(self._registry, champion),
+        )
+
+    def _keep_log(self, log: Path, name: str) -> None:
+        if log.exists():
+            folder = self._registry.path / _LOGS
+            folder.mkdir(exist_ok=True)
+            self.last_log = folder / f"{name}.log"
+            self.last_log.write_bytes(log.read_bytes())
+
+
+def _nobody(_: Progress) -> None:
+    """Hear how a training goes, and do nothing."""
+
+
+def _pickled(trainer: Any) -> bytes:
+    """Return a trainer as bytes for the process that trains.
+
+    What is not installed is pickled with its code: the process may not find where it was defined,
+    in a notebook or a script.
+    """
+    import cloudpickle
+
+    module = inspect.getmodule(trainer if callable(trainer) else type(trainer))
+    file = str(getattr(module, "__file__", None) or "")
+    installed = file.startswith(sys.prefix) or module is None or module.__name__ == "__main__"
+    if not installed:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(trainer))
+    except Exception as error:
+        raise InvalidValueError(
+            "trainer",
+            trainer,
+            f"what can be handed to another process ({error})",
+            "Put it into a module, and give its import path: 'package.module:name'.",
+        ) from error
+    finally:
+        if not installed:
+            cloudpickle.unregister_pickle_by_value(module)

@@ -1,0 +1,242 @@
+"""What trains, in a process of its own: ``python -m watchkeeper.retraining.worker FOLDER``."""
+
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.feather
+
+from watchkeeper.errors import InvalidValueError, WatchkeeperError
+from watchkeeper.registry import ModelVersion, Runtime, Signature, Status, formats
+from watchkeeper.registry.signature import of_estimator
+from watchkeeper.retraining import job as jobs
+from watchkeeper.retraining.job import Job
+
+__all__ = ["answers", "main", "work"]
+
+_AT_ONCE = 10_000  # rows that are answered together
+_TIMED = 100  # rows that are answered one by one
+_ADDRESSES = 4 << 30  # bytes that threads and files take of the addresses and not of the memory
+_GRACE = 30.0  # seconds after which the kernel ends what the parent should have ended
+
+
+class TrainerFailedError(WatchkeeperError):
+    """The trainer raised, or what it returned is no model."""
+
+
+def work(folder: Path) -> None:
+    """Do the job of a folder, and leave how it went in ``outcome.json``; nothing is raised."""
+    began = time.monotonic()
+    try:
+        done = _done(folder, Job.read(folder))
+    except MemoryError:
+        traceback.print_exc()
+        told = "the trainer needed more memory than it may have"
+        outcome: dict[str, Any] = {"ok": False, "kind": "memory", "reason": told}
+    except Exception as error:  # noqa: BLE001 - whatever a user's trainer raises is a failed run
+        traceback.print_exc()
+        kind = error.code if isinstance(error, WatchkeeperError) else "trainer_failed"
+        told = str(error) if isinstance(error, WatchkeeperError) else (
+            f"the trainer raised {type(error).__name__}: {error}"
+        )  # fmt: skip
+        outcome = {"ok": False, "kind": kind, "reason": told[:2000]}
+    else:
+        outcome = {"ok": True, **done}
+    outcome["seconds"] = time.monotonic() - began
+    jobs.write_whole(folder / jobs.OUTCOME, json.dumps(outcome).encode())
+
+
+def _done(folder: Path, job: Job) -> dict[str, Any]:
+    champion = None
+    if job.champion is not None:
+        about = job.champion
+        data = (folder / jobs.CHAMPION).read_bytes()
+        champion = formats.load(
+            data, about["format"], trusted=about["trusted"], unsafe=about["unsafe"]
+        )
+    learned = jobs.read_learned(folder, job)
+    _say(f"training on {len(learned):,} rows of {len(job.features)} features")
+    model = _fitted(_trainer(folder, job, champion), learned)
+    _say("writing the model")
+    kind = formats.natural_format(model)
+    written = formats.dump(model, kind, trusted=job.trusted, allow_unsafe=job.allow_unsafe)
+    restored = formats.load(written, kind, trusted=job.trusted, unsafe=job.allow_unsafe)
+    jobs.write_whole(folder / jobs.MODEL, written)
+    rows = jobs.read_held_out(folder)
+    _say(f"answering {rows.num_rows:,} later rows")
+    columns, latency = answers(_runtime(job, "candidate", restored, kind), rows)
+    table = {f"candidate.{name}": values for name, values in columns.items()}
+    champion_latency = None
+    if champion is not None and job.champion is not None:
+        told = job.champion
+        own = _runtime(job, told["model_id"], champion, told["format"], told["signature"])
+        columns, champion_latency = answers(own, rows)
+        table |= {f"champion.{name}": values for name, values in columns.items()}
+    pa.feather.write_feather(pa.table(table), folder / jobs.ANSWERS, compression="uncompressed")
+    _say("done")
+    return {
+        "format": kind,
+        "sha256": hashlib.sha256(written).hexdigest(),
+        "size": len(written),
+        "latency_ms": latency,
+        "champion_latency_ms": champion_latency,
+        "parameters": dict(jobs.parameters_of(model)),
+        "trainer": job.trainer or "the champion's estimator",
+    }
+
+
+def _trainer(folder: Path, job: Job, champion: Any) -> Any:
+    if job.trainer:
+        module, _, name = job.trainer.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            expected = "package.module:name of a function, or of a class with fit"
+            raise InvalidValueError("trainer", job.trainer, f"{expected} ({error})") from None
+        return found
+    if (folder / jobs.TRAINER).exists():
+        import cloudpickle
+
+        return cloudpickle.loads((folder / jobs.TRAINER).read_bytes())  # which we wrote
+    if champion is None or not hasattr(champion, "get_params"):
+        raise InvalidValueError(
+            "trainer",
+            None,
+            "one: there is no estimator in production that could be fitted again",
+            "Name a function that takes the training data and returns a model.",
+        )
+    from sklearn.base import clone
+
+    return clone(champion)
+
+
+def _fitted(trainer: Any, learned: Any) -> Any:
+    """Return the model that a trainer makes: an estimator, an object with fit(data), a function."""
+    if inspect.isclass(trainer):
+        trainer = trainer()
+    if hasattr(trainer, "get_params") and hasattr(trainer, "fit"):
+        model = trainer.fit(learned.X, learned.y)
+    elif callable(getattr(trainer, "fit", None)):
+        model = trainer.fit(learned)
+    elif callable(trainer):
+        model = trainer(learned)
+    else:
+        raise InvalidValueError(
+            "trainer", type(trainer).__name__, "a function, or an object or class with fit"
+        )
+    if not (callable(getattr(model, "predict", None)) or formats.natural_format(model) == "onnx"):
+        told = repr(model)[:120]
+        raise TrainerFailedError(
+            f"the trainer returned {told}, which is no model",
+            "Let it return a fitted estimator, an ONNX model, or an object with predict.",
+        )
+    return model
+
+
+def _runtime(
+    job: Job, model_id: str, model: Any, kind: str, signature: dict[str, Any] | None = None
+) -> Runtime:
+    known = None if signature is None else Signature.from_dict(signature)
+    if known is None and getattr(model, "feature_names_in_", None) is not None:
+        known = of_estimator(model)
+    name, _, version = model_id.partition(":")
+    now = datetime.now(UTC)
+    return Runtime(
+        ModelVersion(
+            model_id=model_id, model_name=name, version=version, status=Status.REGISTERED,
+            file_path="", file_hash="", metrics={}, description="", tags={}, registered_at=now,
+            promoted_at=None, demoted_at=None, format=kind, unsafe=job.allow_unsafe, trusted=(),
+            signature=known, files={}, about={},
+        ),
+        model,
+    )  # fmt: skip
+
+
+def answers(runtime: Runtime, rows: pa.Table) -> tuple[dict[str, npt.NDArray[Any]], float]:
+    """Return the answers to `rows`, and the 95th percentile of milliseconds for one of them."""
+    predict = _predicting(runtime)
+    parts = [predict(rows.slice(first, _AT_ONCE)) for first in range(0, rows.num_rows, _AT_ONCE)]
+    predictions = np.concatenate([each.predictions for each in parts])
+    if predictions.ndim != 1:
+        raise TrainerFailedError(
+            f"{runtime.model_id} answers a row with several values", "One answer a row is compared."
+        )
+    found: dict[str, npt.NDArray[Any]] = {"predicted": predictions}
+    if all(each.scores is not None for each in parts):
+        scores = np.concatenate([np.asarray(each.scores) for each in parts])
+        two = parts[0].classes is not None and len(parts[0].classes) == 2
+        found["score"] = scores if two else np.full(len(scores), np.nan)
+    took = []
+    for place in np.linspace(0, rows.num_rows - 1, min(_TIMED, rows.num_rows)).astype(int):
+        one = rows.slice(int(place), 1)
+        began = time.perf_counter()
+        predict(one)
+        took.append(1e3 * (time.perf_counter() - began))
+    return found, float(np.quantile(took, 0.95))
+
+
+def _predicting(runtime: Runtime) -> Callable[[pa.Table], Any]:
+    if runtime.wants_matrix:
+        return lambda part: runtime.predict(
+            np.column_stack(
+                [np.asarray(part[name].cast(pa.float64())) for name in part.column_names]
+            )
+        )
+    return lambda part: runtime.predict(
+        MappingProxyType({name: part[name].to_pylist() for name in part.column_names})
+    )
+
+
+def _say(told: str) -> None:
+    print(f"watchkeeper: {told}", flush=True)
+
+
+def _limit(job: Job) -> None:
+    """Let the kernel hold the limits too: the parent may be dead, or look too late."""
+    import resource
+
+    signal.setitimer(signal.ITIMER_REAL, job.time_limit + _GRACE)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    status = Path("/proc/self/statm")
+    if status.exists():
+        now = int(status.read_text().split()[0]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (now + job.memory_limit + _ADDRESSES, hard))
+
+
+def _end_with_parent() -> None:
+    """End this process and what it started when whoever started it is gone."""
+
+    def wait() -> None:
+        os.read(0, 1)  # nothing is ever written: it returns when the other end is closed
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main(arguments: list[str]) -> int:
+    """Train in this process, which `watchkeeper.retraining.training` has started."""
+    folder = Path(arguments[0])
+    _end_with_parent()
+    _limit(Job.read(folder))
+    work(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
