@@ -166,7 +166,7 @@ def history(
                 found = list(_of_steps(kind, subject.partition("/")[2], own, came_of))
                 records += found
                 ends[f"{kind} {subject.partition('/')[2]}"] = found[-1].id
-    records += [_of_entry(each, ends) for each in trail if each.action in _TRAIL]
+    records += [_of_entry(each, ends) for each in reversed(trail) if each.action in _TRAIL]
     if not records and not parts.registry.list_models(model_name=model):
         raise NotFoundError("model", model, "Nothing is registered or recorded of it.")
     return sorted(records, key=lambda each: each.at)[-limit:]

@@ -1,0 +1,150 @@
+"""What happened to a model, as linked records, and decisions that are made again."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from watchkeeper.app import App
+from watchkeeper.control import history as records
+from watchkeeper.control import retraining, rollouts
+from watchkeeper.control.findings import keep_drift, keep_quality
+from watchkeeper.control.measurements import drift_of_window, quality_of_window
+from watchkeeper.control.retraining import Setup
+from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.events import Outcome, Window
+from watchkeeper.rollouts import Event, Plan
+
+from .test_retraining import (  # noqa: F401 - fixtures
+    LATE,
+    NOW,
+    POLICY,
+    START,
+    app,
+    found_worse,
+    here,
+    look,
+    trainers,
+)
+
+SETUP = Setup(policy=POLICY)
+
+
+def measured(app: App) -> None:  # noqa: F811
+    """Keep what a server measures of the last weeks."""
+    window = Window(START, NOW)
+    quality = quality_of_window(app.events, app.registry, "late", window, version="1.0.0")
+    keep_quality(app.findings, quality, at=NOW)
+    keep_drift(app.findings, drift_of_window(app.events, app.registry, "late", window), at=NOW)
+
+
+def of_kind(found: list[records.Record], kind: str) -> records.Record:
+    return next(each for each in found if each.kind == kind)
+
+
+def test_given_a_loop_from_drop_to_promotion_when_read_then_each_record_names_what_it_came_of(
+    app: App,  # noqa: F811
+) -> None:
+    measured(app)
+    run = look(app).run
+    assert run is not None
+
+    found = records.history(app, "late")
+    kinds = [each.kind for each in found]
+    assert [
+        kinds.index(each) for each in ("quality", "decision", "training", "gate", "outcome")
+    ] == (
+        sorted(kinds.index(each) for each in ("quality", "decision", "training", "gate", "outcome"))
+    )
+    assert of_kind(found, "quality").id in of_kind(found, "decision").follows
+    assert of_kind(found, "training").follows == (f"decision:{run.name}",)
+    assert of_kind(found, "gate").follows == (f"training:{run.name}",)
+    assert of_kind(found, "outcome").follows == (f"gate:{run.name}",)
+    assert of_kind(found, "training").table_versions.keys() == {"predictions", "outcomes"}
+    promoted = [each for each in found if each.kind == "promote"]
+    assert promoted[-1].follows == (f"gate:{run.name}",)
+    assert "late:1.0.1" in promoted[-1].summary
+    assert len(records.history(app, "late", limit=2)) == 2
+    with pytest.raises(NotFoundError, match="nobody"):
+        records.history(app, "nobody")
+
+
+def test_given_decisions_when_made_again_then_they_are_confirmed(app: App) -> None:  # noqa: F811
+    measured(app)
+    look(app)
+
+    made_again = [
+        records.replay(app, each.id, SETUP)
+        for each in records.history(app, "late", everything=True)
+        if each.replayable
+    ]
+    assert {each.id.partition(":")[0] for each in made_again} == {"finding", "decision", "gate"}
+    assert [(each.id, each.differences) for each in made_again if not each.confirmed] == []
+    assert all(records.model_of(app, each.id) == "late" for each in made_again)
+
+
+def test_given_outcomes_that_came_later_when_made_again_then_they_do_not_count(
+    app: App,  # noqa: F811
+) -> None:
+    at = START + timedelta(days=10)
+    window = Window(START, at)
+    quality = quality_of_window(app.events, app.registry, "late", window, version="1.0.0")
+    kept = keep_quality(app.findings, quality, at=NOW)
+    late = NOW + timedelta(days=1)
+    app.recorder.record(
+        [
+            Outcome(
+                prediction_id=f"0301-{number}", model="late", timestamp=late, arrived_at=late,
+                actual=int(1 - LATE[number]),
+            )
+            for number in range(0, 100, 2)
+        ]
+    )  # fmt: skip
+
+    again = records.replay(app, f"finding:{kept.number}", SETUP)
+
+    assert not again.confirmed  # what was said before of these fifty is not known any more
+    assert any(each.startswith("labelled was") for each in again.differences)
+    assert "figures differ" in again.summary
+
+
+def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
+    app: App,  # noqa: F811
+) -> None:
+    found_worse(app)
+    policy = POLICY.__class__.from_dict({**POLICY.to_dict(), "then": "canary"})
+    plan = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
+    run = retraining.look(
+        app, "late", NOW, Setup(policy=policy, plan=lambda: plan), launch=here
+    ).run
+    assert run is not None
+    later = NOW + timedelta(minutes=20)
+    looked = rollouts.look(app.rollouts, app.events, app.registry, run.follows, at=later)
+    assert looked.rollout.hold == "no_data"
+    rollouts.act(app.rollouts, run.follows, Event.ABORT, at=later)
+    rollouts.settle(app.rollouts, app.registry, run.follows, at=later)
+
+    found = records.history(app, "late")
+    steps = [each for each in found if each.kind == "rollout"]
+    assert steps[0].follows == (f"gate:{run.name}",)
+    assert steps[1].follows == (steps[0].id,)
+    again = records.replay(app, next(each.id for each in steps if each.replayable), SETUP)
+    assert again.confirmed, again.differences
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [
+        ("finding:999", NotFoundError),
+        ("decision:nobody", NotFoundError),
+        ("audit:1", InvalidValueError),
+        ("something", InvalidValueError),
+    ],
+)
+def test_given_what_is_no_decision_when_made_again_then_the_error_says_so(
+    app: App,  # noqa: F811
+    record: str,
+    error: Any,
+) -> None:
+    with pytest.raises(error):
+        records.replay(app, record, SETUP)
