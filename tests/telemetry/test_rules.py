@@ -64,6 +64,7 @@ UP = 'up{job="watchkeeper",instance="a"}'
 AGE = 'watchkeeper_oldest_segment_age_seconds{service="s",instance="a"}'
 DROPPED = 'watchkeeper_events_dropped_total{service="s",instance="a"}'
 ROLLBACKS = 'model_rollout_rollbacks_total{model="risk",instance="a"}'
+RETRAINED = 'model_retraining_runs_total{model="risk",outcome="failed",instance="a"}'
 REFUSED = 'watchkeeper_requests_refused_total{service="s",instance="a"}'
 FAILED = 'watchkeeper_job_failures_total{service="s",task="landing",instance="a"}'
 VERSION = {"model": "risk", "model_version": "1"}
@@ -310,6 +311,9 @@ CASES = [
     Case("RolloutRolledBack", "one was", {ROLLBACKS: "0x20 1x100"}, {"4m": 0, "6m": 1, "40m": 0},
          {"model": "risk"}),
     Case("RolloutRolledBack", "none was", {ROLLBACKS: "1x120"}, {"10m": 0}, {"model": "risk"}),
+    Case("RetrainingFailed", "one did", {RETRAINED: "0x20 1x300"}, {"4m": 0, "6m": 1, "70m": 0},
+         {"model": "risk"}),
+    Case("RetrainingFailed", "none did", {RETRAINED: "1x120"}, {"10m": 0}, {"model": "risk"}),
     Case(
         "WatchkeeperDown",
         "a replica is gone",

@@ -107,10 +107,23 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         yield f"\nThe experiment {shown.tried.experiment} asked whether {shown.tried.hypothesis}."
         yield f"  {verdict}: {shown.tried.reason}."
 
+    if shown.renewed is not None:
+        yield f"\nThe retraining {shown.renewed.run}: {shown.renewed.outcome}."
+        yield f"It was asked for by this: {shown.renewed.asked}."
+        yield table(("gate", "figure", "limit", "passed"), shown.renewed.gate)
+        figures = ", ".join(
+            f"{name} {shown.renewed.before[name]:.3f} before and {after:.3f} after"
+            for name, after in shown.renewed.after.items()
+            if name in shown.renewed.before
+        )
+        yield f"On the same {shown.renewed.rows:,} later flights: {figures}."
+
     if shown.released is not None:
         state = shown.released.state.replace("_", " ")
         yield f"\nThe rollout {shown.released.rollout} of {shown.released.version}: {state}."
         yield table(("when", "what", "why"), shown.released.history)
+
+    yield f"\n{shown.health.status.to_text('Health at the end of it').rstrip()}"
 
 
 def _figure(value: float | None) -> str | None:
@@ -127,6 +140,8 @@ def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]
         "events export flights --out flights.parquet",
         *([] if shown.tried is None else [f"experiments report {shown.tried.experiment}"]),
         *([] if shown.released is None else [f"rollouts status {shown.released.rollout}"]),
+        *([] if shown.renewed is None else [f"retrain show {shown.renewed.run}"]),
+        "history flights",
         "doctor",
     ):
         yield f"  watchkeeper {line} --data-dir {folder}"

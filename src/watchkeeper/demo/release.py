@@ -1,6 +1,8 @@
-"""The rollout of the demo: in September the version that met January's gets all of the traffic.
+"""What September brings: the model is trained again, judged, and rolled out.
 
-With a bad candidate it is another one: the same data, but somebody has swapped the labels, and
+The findings that the server has kept ask for it. The candidate learns from what was recorded since
+February, has to be better than January's on later flights, and comes in step by step. With a bad
+candidate it is another one that comes in: the same data, but somebody has swapped the labels, and
 measured the result on swapped labels as well, so that its registered accuracy looks fine.
 """
 
@@ -16,10 +18,10 @@ from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, recorded, train
 from watchkeeper.demo.process import Server
 from watchkeeper.demo.trial import BEGINS as AUGUST
-from watchkeeper.demo.trial import CHALLENGER, ENDS, LEARNS, Stage
+from watchkeeper.demo.trial import ENDS, LEARNS, Stage
 from watchkeeper.rollouts import Hold, State
 
-__all__ = ["NAME", "Release"]
+__all__ = ["NAME", "PLAN", "Release"]
 
 NAME, SWAPPED = "september", "1.2.0"
 PLAN: Mapping[str, Any] = {
@@ -35,7 +37,7 @@ _OVER = {State.COMPLETED, State.ROLLED_BACK}
 
 
 class Release:
-    """Begins the rollout when the experiment is over, and has it looked at twice a window.
+    """Lets the loop begin when the experiment is over, and has it looked at twice a window.
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ class Release:
 
     def __init__(self, app: App, server: Server, spectator: Stage, *, bad: bool) -> None:
         self._app, self._server, self._spectator, self._bad = app, server, spectator, bad
-        self._begun = self._over = False
+        self._over = False
+        self._rollout = ""
         self._next = ENDS
 
     async def at(self, now: datetime) -> None:
@@ -57,29 +60,42 @@ class Release:
         if self._over or now < self._next:
             return
         self._next = now + _LOOK
-        if not self._begun:
-            self._begun = True
-            await self._begin()
+        if not self._rollout:
+            await (self._roll_out_swapped() if self._bad else self._retrain())
             return
-        answer = await self._server.post(f"/v1/rollouts/{NAME}/look", {})
+        answer = await self._server.post(f"/v1/rollouts/{self._rollout}/look", {})
         found = msgspec.json.decode(answer)["rollout"]
         state = State(found["state"])
         if found["hold"] == Hold.SIGNAL and not self._bad:
-            reason = "August has shown that it answers otherwise, and better"
-            await self._server.post(f"/v1/rollouts/{NAME}/resume", {"reason": reason})
+            reason = "August and the gate have shown that such a one answers otherwise, and better"
+            await self._server.post(f"/v1/rollouts/{self._rollout}/resume", {"reason": reason})
         elif state in _OVER:
             self._over = True
+            if not self._bad:
+                await self._look()  # the retraining learns what became of its candidate
             told = "is in production" if state is State.COMPLETED else "was taken back"
             self._spectator.stage(f"The new version {told}; replaying the rest of the year")
 
-    async def _begin(self) -> None:
-        version, reason = CHALLENGER, "it has seen the summer"
-        if self._bad:
-            version, reason = SWAPPED, "its accuracy on held-out flights looks fine"
-            self._register_swapped()
-        self._spectator.stage(f"Rolling out version {version}, step by step")
+    async def _retrain(self) -> None:
+        self._spectator.stage("Looking whether the model has to learn again")
+        run = await self._look()
+        self._rollout = "" if run is None else run["follows"]
+        self._over = not self._rollout
+        told = "nothing asks for it" if run is None else run["reason"]
+        self._spectator.stage(f"Retraining: {told}")
+
+    async def _look(self) -> dict[str, Any] | None:
+        answer = await self._server.post("/v1/retraining/look", {"model": MODEL})
+        run: dict[str, Any] | None = msgspec.json.decode(answer)["run"]
+        return run
+
+    async def _roll_out_swapped(self) -> None:
+        self._register_swapped()
+        self._spectator.stage(f"Rolling out version {SWAPPED}, step by step")
+        self._rollout = NAME
         await self._server.post("/v1/rollouts", {
-            "name": NAME, "model": MODEL, "version": version, "plan": PLAN, "reason": reason,
+            "name": NAME, "model": MODEL, "version": SWAPPED, "plan": PLAN,
+            "reason": "its accuracy on held-out flights looks fine",
         })  # fmt: skip
 
     def _register_swapped(self) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from watchkeeper.app import App
+from watchkeeper.control.health import ModelHealth, health_of
 from watchkeeper.control.measurements import (
     WindowDrift,
     WindowQuality,
@@ -24,6 +25,7 @@ from watchkeeper.rollouts import State
 __all__ = ["Month", "Released", "Report", "Tried", "report"]
 
 NEW_YORK = ZoneInfo("America/New_York")
+_FIGURES = ("accuracy", "auc", "brier")
 _LEARNED, _TOLD = 1, 7  # months: what the model knows, and what is told beside it
 
 
@@ -92,6 +94,33 @@ class Released(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed(Result):
+    """A retraining, as it is kept.
+
+    Attributes
+    ----------
+    run : str
+    asked : str
+        What asked for it.
+    outcome : str
+    gate : tuple of (str, str, str, bool)
+        Check, figure, limit, and whether it was passed.
+    before, after : dict of str to float
+        Metrics of the champion and of the candidate on the same later flights.
+    rows : int
+        Of these flights.
+    """
+
+    run: str
+    asked: str
+    outcome: str
+    gate: tuple[tuple[str, str, str, bool], ...]
+    before: dict[str, float]
+    after: dict[str, float]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report(Result):
     """The year of one model.
 
@@ -107,8 +136,12 @@ class Report(Result):
         Of July, or of the last month where July was not played; None while it is January.
     tried : Tried or None
         The experiment of August; None where August was not played to its end.
+    renewed : Renewed or None
+        The retraining of September; None where September was not played.
     released : Released or None
         The rollout of September; None where September was not played.
+    health : ModelHealth
+        At the last event.
     data_dir : str
     """
 
@@ -120,7 +153,9 @@ class Report(Result):
     months: tuple[Month, ...]
     story: Story | None
     tried: Tried | None
+    renewed: Renewed | None
     released: Released | None
+    health: ModelHealth
     data_dir: str
 
 
@@ -138,7 +173,9 @@ def report(played: Played) -> Report:
         months=tuple(_measured(app, each) for each in months),
         story=_story(app, months),
         tried=_tried(app),
+        renewed=_renewed(app),
         released=_released(app),
+        health=_health(app, counts.newest or app.clock()),
         data_dir=str(app.settings.data_dir),
     )
 
@@ -189,6 +226,27 @@ def _tried(app: App) -> Tried | None:
             ship=None if better is None else f"{MODEL}:{better}",
         )
     return None
+
+
+def _renewed(app: App) -> Renewed | None:
+    for each in app.retraining.find(MODEL):
+        gate = each.gate
+        checks = () if gate is None else gate.checks
+        return Renewed(
+            run=each.name,
+            asked="; ".join(trigger.reason for trigger in each.decision.triggers),
+            outcome=f"{each.state.value.replace('_', ' ')}: {each.reason}",
+            gate=tuple((one.check, one.figure, one.limit, one.passed) for one in checks),
+            before={} if gate is None else {name: gate.champion[name] for name in _FIGURES},
+            after={} if gate is None else {name: gate.candidate[name] for name in _FIGURES},
+            rows=0 if gate is None else gate.rows,
+        )
+    return None
+
+
+def _health(app: App, at: datetime) -> ModelHealth:
+    terms = app.settings.policy(MODEL).health_terms()
+    return health_of(app.events, app.registry, app.findings, app.alerts, MODEL, at=at, **terms)
 
 
 def _released(app: App) -> Released | None:

@@ -22,7 +22,7 @@ from watchkeeper.control import models
 from watchkeeper.demo.flights import flights_of_2013, sample
 from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, between, january
 from watchkeeper.demo.process import HOST, Server, ServerDiedError, free_port, serving
-from watchkeeper.demo.release import Release
+from watchkeeper.demo.release import PLAN, Release
 from watchkeeper.demo.replay import Replay, flights_of, replay
 from watchkeeper.demo.trial import BEGINS, ENDS, Trial
 from watchkeeper.errors import ConflictError, UnavailableError
@@ -39,7 +39,19 @@ data_dir = {data_dir}
 [server]
 port = {port}
 clock = "events"   # it is 2013 here: time is what the newest flight says
-"""
+retraining_interval = 86400   # of the clock on the wall: the replay says when it is time
+
+[models.flights.retraining]
+enabled = true
+triggers = ["quality", "drift"]
+window_days = 210
+
+[models.flights.health]
+window_hours = 168
+accuracy = 0.65   # a third of the flights of a bad month are late, and nobody foresees them all
+
+[models.flights.rollout]
+{plan}"""
 _MARK = "demo.lock"
 
 
@@ -116,7 +128,8 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
         config = folder / "watchkeeper.toml"
         port = free_port()
         kept_in = json.dumps(str(folder.resolve()))
-        config.write_text(_SETTINGS.format(data_dir=kept_in, port=port))
+        plan_of_rollouts = "".join(f"{key} = {value}\n" for key, value in PLAN.items())
+        config.write_text(_SETTINGS.format(data_dir=kept_in, port=port, plan=plan_of_rollouts))
         with App(load_settings(config, folder), clock=lambda: TRAINED_AT) as app:
             spectator.stage("Training on January, and putting the model into production")
             trained = january(flights)
@@ -144,7 +157,10 @@ def _aircraft(flights: pa.Table) -> int:
 
 
 def _replayed(
-    flights: pa.Table, server: Server, spectator: Spectator, acts: Sequence[Trial | Release]
+    flights: pa.Table,
+    server: Server,
+    spectator: Spectator,
+    acts: Sequence[Trial | Release],
 ) -> Replay:
     one_by_one = asyncio.Lock()  # several connections may begin an hour at once
 
