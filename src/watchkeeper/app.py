@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from watchkeeper.audit import AuditTrail
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
-    from watchkeeper.incidents import AlertRepository
+    from watchkeeper.incidents import AlertRepository, IncidentRepository
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
@@ -79,6 +79,7 @@ class App:
     audit : AuditTrail
     experiments : ExperimentRepository
     findings : FindingRepository
+    incidents : IncidentRepository
     retraining : RetrainingRepository
     rollouts : RolloutRepository
     shadows : ShadowRepository
@@ -132,6 +133,12 @@ class App:
         from watchkeeper.retraining.repository import RetrainingRepository
 
         return RetrainingRepository(self.control_database, self.settings.data_dir / "retraining")
+
+    @cached_property
+    def incidents(self) -> "IncidentRepository":
+        from watchkeeper.incidents import IncidentRepository
+
+        return IncidentRepository(self.control_database)
 
     @cached_property
     def rollouts(self) -> "RolloutRepository":

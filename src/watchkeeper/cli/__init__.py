@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "retrain",
-    "history", "events", "health", "telemetry", "doctor",
+    "history", "events", "health", "incidents", "telemetry", "doctor",
 )  # fmt: skip
 
 

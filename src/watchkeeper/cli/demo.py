@@ -23,6 +23,8 @@ __all__ = ["commands"]
 
 commands = typer.Typer()
 
+_MOST_INCIDENTS = 5
+
 FOLDER = Path("watchkeeper-demo")
 
 Full = Annotated[
@@ -123,6 +125,25 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         yield f"\nThe rollout {shown.released.rollout} of {shown.released.version}: {state}."
         yield table(("when", "what", "why"), shown.released.history)
 
+    if shown.incidents:
+        yield f"\n{len(shown.incidents)} incidents were opened; the last of them:"
+        yield table(
+            ("incident", "severity", "state", "opened", "ended", "what"),
+            [
+                (
+                    each.name,
+                    each.severity,
+                    each.state.value,
+                    each.opened_at,
+                    each.ended_at,
+                    each.title,
+                )
+                for each in shown.incidents[:_MOST_INCIDENTS]
+            ],
+        )
+        head, _, _ = shown.post_mortem.partition("## Evidence")
+        yield f"\nThe draft of the first one's post-mortem begins so:\n\n{head.rstrip()}"
+
     yield f"\n{shown.health.status.to_text('Health at the end of it').rstrip()}"
 
 
@@ -140,6 +161,7 @@ def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]
         "events export flights --out flights.parquet",
         *([] if shown.tried is None else [f"experiments report {shown.tried.experiment}"]),
         *([] if shown.released is None else [f"rollouts status {shown.released.rollout}"]),
+        "incidents list",
         *([] if shown.renewed is None else [f"retrain show {shown.renewed.run}"]),
         "history flights",
         "doctor",

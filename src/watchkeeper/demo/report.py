@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from watchkeeper.app import App
 from watchkeeper.control.health import ModelHealth, health_of
+from watchkeeper.control.incidents import draft
 from watchkeeper.control.measurements import (
     WindowDrift,
     WindowQuality,
@@ -19,6 +20,7 @@ from watchkeeper.demo.run import Played
 from watchkeeper.demo.story import Story, told
 from watchkeeper.events import Window
 from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.incidents import Incident
 from watchkeeper.results import Result
 from watchkeeper.rollouts import State
 
@@ -140,6 +142,10 @@ class Report(Result):
         The retraining of September; None where September was not played.
     released : Released or None
         The rollout of September; None where September was not played.
+    incidents : tuple of Incident
+        The newest first.
+    post_mortem : str
+        The draft of the first one; empty without any.
     health : ModelHealth
         At the last event.
     data_dir : str
@@ -155,6 +161,8 @@ class Report(Result):
     tried: Tried | None
     renewed: Renewed | None
     released: Released | None
+    incidents: tuple[Incident, ...]
+    post_mortem: str
     health: ModelHealth
     data_dir: str
 
@@ -175,6 +183,8 @@ def report(played: Played) -> Report:
         tried=_tried(app),
         renewed=_renewed(app),
         released=_released(app),
+        incidents=tuple(app.incidents.find(MODEL)),
+        post_mortem=_post_mortem(app, counts.newest or app.clock()),
         health=_health(app, counts.newest or app.clock()),
         data_dir=str(app.settings.data_dir),
     )
@@ -242,6 +252,13 @@ def _renewed(app: App) -> Renewed | None:
             rows=0 if gate is None else gate.rows,
         )
     return None
+
+
+def _post_mortem(app: App, at: datetime) -> str:
+    opened = app.incidents.find(MODEL)
+    if not opened:
+        return ""
+    return draft(app.incidents, app.events, app.audit, opened[-1].name, at)
 
 
 def _health(app: App, at: datetime) -> ModelHealth:

@@ -1,4 +1,4 @@
-"""What people were told: alerts, as Alertmanager posts them, kept with when they began and ended.
+"""What people were told: alerts, as Alertmanager posts them, and incidents until they are over.
 
 >>> notification = {"version": "4", "receiver": "page", "alerts": [{
 ...     "status": "firing", "fingerprint": "8d1c", "labels": {"alertname": "HighErrorRate"},
@@ -9,6 +9,15 @@
 """
 
 from watchkeeper.incidents.alerts import Alert, alerts_of
-from watchkeeper.incidents.repository import AlertRepository
+from watchkeeper.incidents.incident import Incident, IncidentState, Moment
+from watchkeeper.incidents.repository import AlertRepository, IncidentRepository
 
-__all__ = ["Alert", "AlertRepository", "alerts_of"]
+__all__ = [
+    "Alert",
+    "AlertRepository",
+    "Incident",
+    "IncidentRepository",
+    "IncidentState",
+    "Moment",
+    "alerts_of",
+]

@@ -1,15 +1,18 @@
-"""Alerts in the control database: the only part of incidents that touches the store."""
+"""Alerts and incidents in the control database: the only part of them that touches the store."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from watchkeeper.incidents.alerts import Alert
-from watchkeeper.store.database import ControlDatabase, alerts
+from watchkeeper.incidents.incident import Incident
+from watchkeeper.store.database import ControlDatabase, alerts, incidents
+from watchkeeper.store.documents import Documents
 
-__all__ = ["AlertRepository"]
+__all__ = ["AlertRepository", "IncidentRepository"]
 
 _columns = alerts.c
 
@@ -46,6 +49,23 @@ class AlertRepository:
             query = query.where(_columns.name == name)
         with self._database.read() as connection:
             return [_alert(row) for row in connection.execute(query.limit(limit))]
+
+
+class IncidentRepository(Documents[Incident]):
+    """The incidents that were ever opened; of one source and model one at a time is not over.
+
+    Parameters
+    ----------
+    database : ControlDatabase
+        Whoever opened it closes it.
+    """
+
+    def __init__(self, database: ControlDatabase) -> None:
+        super().__init__(database, incidents, "incident", Incident.from_dict)
+
+    def _stored(self, document: Incident) -> dict[str, Any]:
+        own = {"source": document.source, "active": document.active}
+        return {**super()._stored(document), **own}
 
 
 def _keep(connection: Connection, alert: Alert, at: datetime) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from watchkeeper import __version__
 from watchkeeper.clock import parse_timestamp, system_clock
-from watchkeeper.control import alerts
+from watchkeeper.control import alerts, incidents
 from watchkeeper.control.health import ModelHealth, health_of, served
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
@@ -21,6 +21,7 @@ from watchkeeper.server import v2
 from watchkeeper.server.answers import Answer, error_answer, json_answer
 from watchkeeper.server.bodies import decode_json, headers_of, read_body, spool_body
 from watchkeeper.server.experiments import add_experiments
+from watchkeeper.server.incidents import add_incidents
 from watchkeeper.server.ingest import ingest
 from watchkeeper.server.openapi import describe
 from watchkeeper.server.retraining import add_retraining
@@ -53,6 +54,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_rollouts(api, gateway)
     add_retraining(api, gateway)
     add_shadows(api, gateway)
+    add_incidents(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -321,6 +323,7 @@ def _add_alerts(api: FastAPI, gateway: "Gateway") -> None:
         news = await asyncio.to_thread(
             alerts.receive, app.alerts, decode_json(body), at=system_clock()
         )
+        await asyncio.to_thread(incidents.of_alerts, app.incidents, news, at=app.clock())
         for alert in news:
             gateway.system.alerts.labels(alert.status).inc()
         return _response(json_answer({"received": len(news)}))

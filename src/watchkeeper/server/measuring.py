@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from watchkeeper.app import App
+from watchkeeper.control import incidents
 from watchkeeper.control.answers import LearnedAnswers, answers_to_training
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.measurements import (
@@ -15,6 +16,7 @@ from watchkeeper.control.measurements import (
 )
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
+from watchkeeper.findings import Finding
 from watchkeeper.server.predicting import LiveVersion
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
@@ -110,7 +112,7 @@ class Measuring:
         except NotFoundError:  # nothing was predicted
             return
         if found.labelled or found.estimate is not None:
-            keep_quality(self._app.findings, found, at=now)
+            self._tell(keep_quality(self._app.findings, found, at=now), "modelaccuracydrop")
 
     def _drift(self, live: LiveVersion) -> None:
         model = live.runtime.model_name
@@ -129,7 +131,7 @@ class Measuring:
             )
         except NotFoundError:  # nothing was predicted, or there is nothing to compare it with
             return
-        keep_drift(self._app.findings, found, at=now)
+        self._tell(keep_drift(self._app.findings, found, at=now), "modeldriftdetected")
         self._metrics.show_drift(
             model,
             [
@@ -144,6 +146,12 @@ class Measuring:
                 else (found.answers.effect_size, found.answers.drift_detected)
             ),
         )
+
+    def _tell(self, finding: Finding, runbook: str) -> None:
+        """Open an incident by what was found, or end it."""
+        app = self._app
+        page = f"{app.settings.url}/runbook#{runbook}"
+        incidents.of_finding(app.incidents, finding, at=finding.at, runbook=page)
 
     def _answers(self, live: LiveVersion) -> LearnedAnswers | None:
         """Return what the version answers to its training data, asked once a version.

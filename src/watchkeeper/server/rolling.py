@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from watchkeeper.app import App
-from watchkeeper.control import rollouts
+from watchkeeper.control import incidents, rollouts
 from watchkeeper.errors import ConflictError
 from watchkeeper.rollouts import Rollout, State
 from watchkeeper.server.routing import Router
@@ -126,10 +126,31 @@ class Rolling:
                 if found.rollout.state is State.ROLLING_BACK:
                     rollbacks.inc()
             await self._router.reweigh()  # the traffic first, the registry after it
+            if found.rollout.state is State.ROLLING_BACK:
+                await self._tell(found)
             if found.rollout.state not in {State.PROMOTING, State.ROLLING_BACK}:
                 await self._follow()
                 break
         return found
+
+    async def _tell(self, found: rollouts.Looked) -> None:
+        """Open an incident by a rollout that is taken back; production answers, so it warns."""
+        app, rollout = self._app, found.rollout
+        reason = "" if found.decision is None else found.decision.reason
+        try:
+            await asyncio.to_thread(
+                incidents.open_incident,
+                app.incidents,
+                model=rollout.model,
+                title=f"the rollout {rollout.name} of {rollout.version} was taken back: {reason}",
+                severity="warning",
+                source=f"rollout:{rollout.name}",
+                evidence={"rollout": rollout.name, "step": rollout.step + 1},
+                at=app.clock(),
+                runbook=f"{app.settings.url}/runbook#rolloutrolledback",
+            )
+        except Exception:  # what takes the version back must not wait for this
+            log.exception("no incident could be opened of rollout %s", rollout.name)
 
     def _decide(self, rollout: Rollout) -> rollouts.Looked:
         policy = self._app.settings.policy(rollout.model)

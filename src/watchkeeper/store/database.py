@@ -28,6 +28,7 @@ __all__ = [
     "audit",
     "experiments",
     "findings",
+    "incidents",
     "metadata",
     "model_versions",
     "note",
@@ -38,7 +39,7 @@ __all__ = [
     "shadows",
 ]
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -223,6 +224,27 @@ retraining_fires = sa.Table(
     sa.Column("model", sa.Text, primary_key=True),
     sa.Column("fire_at", _UtcTime, primary_key=True),
     sa.Column("claimed_at", _UtcTime, nullable=False),
+)
+
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", _number, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("model", sa.Text, nullable=False, index=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+sa.Index(
+    "ix_one_active_incident_a_source",
+    incidents.c.model,
+    incidents.c.source,
+    unique=True,
+    sqlite_where=sa.text("active"),
+    postgresql_where=sa.text("active"),
 )
 
 

@@ -1,0 +1,132 @@
+"""``watchkeeper incidents``: what went wrong, who has it in hand, and what was learned."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from watchkeeper.cli.command import BAD, Invocation, actor, command, table
+from watchkeeper.control import incidents
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.incidents import IncidentState
+
+__all__ = ["commands"]
+
+commands = typer.Typer(help="What went wrong, and who has it in hand.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the incident.")]
+
+
+@command(commands, "list")
+def list_(
+    cli: Invocation,
+    *,
+    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
+    state: Annotated[IncidentState | None, typer.Option(help="In one state only.")] = None,
+) -> int:
+    """List incidents, the newest first; exit code 1 while a critical one is open."""
+    found = cli.app.incidents.find(model, state)
+    rows = [
+        (each.name, each.severity, each.state.value, each.owner, each.opened_at, each.title)
+        for each in found
+    ]
+    drawn = table(["incident", "severity", "state", "owner", "opened", "what"], rows)
+    shown = {"incidents": [each.to_dict() for each in found]}
+    cli.show(shown, drawn if rows else "no incidents")
+    urgent = any(each.state is IncidentState.OPEN and each.severity == "critical" for each in found)
+    return BAD if urgent else 0
+
+
+@command(commands)
+def show(cli: Invocation, name: Name) -> None:
+    """Show the timeline of an incident."""
+    found = cli.app.incidents.get(name)
+    facts: list[tuple[str, object]] = [
+        ("model", found.model),
+        ("what", found.title),
+        ("severity", found.severity),
+        ("state", found.state.value),
+        ("owner", found.owner or None),
+        ("source", found.source),
+        ("runbook", found.runbook or None),
+        ("opened", found.opened_at),
+        ("ended", found.ended_at),
+        ("post-mortem", "finished" if found.post_mortem else None),
+    ]
+    rows = [(each.at, each.actor, each.what) for each in found.timeline]
+    cli.show(
+        found, table(["", name], facts), table(["when", "who", "what"], rows, title="\nTimeline")
+    )
+
+
+@command(commands)
+def acknowledge(
+    cli: Invocation,
+    name: Name,
+    *,
+    reason: Annotated[str, typer.Option(help="Kept in the timeline.")] = "",
+) -> None:
+    """Take an incident in hand."""
+    _change(cli, name, "acknowledge", reason)
+
+
+@command(commands)
+def assign(
+    cli: Invocation, name: Name, owner: Annotated[str, typer.Argument(help="A person or a team.")]
+) -> None:
+    """Give an incident to an owner."""
+    _change(cli, name, "assign", owner)
+
+
+@command(commands)
+def note(
+    cli: Invocation, name: Name, text: Annotated[str, typer.Argument(help="What happened.")]
+) -> None:
+    """Add to the timeline of an incident."""
+    _change(cli, name, "note", text)
+
+
+@command(commands)
+def resolve(
+    cli: Invocation,
+    name: Name,
+    *,
+    reason: Annotated[str, typer.Option(help="Why it is over.")],
+) -> None:
+    """Say that an incident is over, and why."""
+    _change(cli, name, "resolve", reason)
+
+
+@command(commands, "post-mortem")
+def post_mortem(
+    cli: Invocation,
+    name: Name,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Write it there.")] = None,
+    finish: Annotated[
+        Path | None, typer.Option(help="Keep this Markdown as the finished one.")
+    ] = None,
+) -> None:
+    """Print the post-mortem: the finished one, or a draft with all that is known."""
+    app = cli.app
+    if finish is not None:
+        try:
+            text = finish.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidValueError(
+                "--finish", str(finish), f"a file of Markdown ({error})"
+            ) from None
+        _change(cli, name, "finish", text)
+        return
+    found = app.incidents.get(name).post_mortem or incidents.draft(
+        app.incidents, app.events, app.audit, name, app.clock()
+    )
+    if out is not None:
+        out.write_text(found, encoding="utf-8")
+    cli.show({"post_mortem": found}, found.rstrip() if out is None else f"written to {out}")
+
+
+def _change(cli: Invocation, name: str, action: str, text: str) -> None:
+    app = cli.app
+    found = incidents.change(app.incidents, name, action, text, at=app.clock(), actor=actor())
+    cli.show(found, f"{name}: {found.state.value}, {found.timeline[-1].what}")

@@ -1,0 +1,166 @@
+"""One incident: what went wrong, who has it in hand, what was done, until it is over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from watchkeeper.clock import as_utc
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.events import check_name
+from watchkeeper.results import Result
+
+__all__ = ["Incident", "IncidentState", "Moment", "Severity"]
+
+Severity = Literal["critical", "warning"]
+
+
+class IncidentState(StrEnum):
+    """Where an incident is."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(Result):
+    """What happened at one time, who did or said it, and by what it is shown."""
+
+    at: datetime
+    actor: str
+    what: str
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident(Result):
+    """An incident, as it is stored.
+
+    Attributes
+    ----------
+    name, model, title : str
+    severity : {"critical", "warning"}
+        The worst that was told.
+    source : str
+        What it came of, such as ``alert:HighErrorRate``; while it is not resolved, the same source
+        adds to it and opens no other.
+    state : IncidentState
+    opened_at : datetime
+    ended_at : datetime or None
+    owner : str
+        Who has it in hand; empty while nobody has.
+    runbook : str
+        Where it says what to do.
+    timeline : tuple of Moment
+        The oldest first.
+    post_mortem : str
+        What was learned, in Markdown; empty until somebody has finished it.
+
+    Raises
+    ------
+    InvalidValueError
+        If a name is none, or there is no such severity.
+    """
+
+    name: str
+    model: str
+    title: str
+    severity: Severity
+    source: str
+    state: IncidentState = IncidentState.OPEN
+    opened_at: datetime
+    ended_at: datetime | None = None
+    owner: str = ""
+    runbook: str = ""
+    timeline: tuple[Moment, ...] = ()
+    post_mortem: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "name")
+        check_name(self.model, "model")
+        if self.severity not in {"critical", "warning"}:
+            raise InvalidValueError("severity", self.severity, "critical or warning")
+
+    @property
+    def active(self) -> bool:
+        """Whether it is not over."""
+        return self.state is not IncidentState.RESOLVED
+
+    def told(
+        self, at: datetime, actor: str, what: str, evidence: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return it with one more moment.
+
+        Raises
+        ------
+        InvalidValueError
+            If nothing is said.
+        """
+        if not what.strip():
+            raise InvalidValueError("note", what, "what happened, in words")
+        moment = Moment(as_utc(at), actor, what, dict(evidence or {}))
+        return replace(self, timeline=(*self.timeline, moment))
+
+    def acknowledged(self, at: datetime, actor: str, reason: str = "") -> Self:
+        """Return it in the hands of `actor`."""
+        self._require_active()
+        found = self.told(at, actor, f"acknowledged{f': {reason}' if reason else ''}")
+        return replace(found, state=IncidentState.ACKNOWLEDGED, owner=self.owner or actor)
+
+    def assigned(self, at: datetime, actor: str, owner: str) -> Self:
+        """Return it in the hands of `owner`."""
+        self._require_active()
+        if not owner.strip():
+            raise InvalidValueError("owner", owner, "the name of a person or a team")
+        return replace(self.told(at, actor, f"assigned to {owner}"), owner=owner)
+
+    def resolved(self, at: datetime, actor: str, reason: str) -> Self:
+        """Return it as it is when it is over.
+
+        Raises
+        ------
+        ConflictError
+            If it is over already.
+        InvalidValueError
+            If there is no reason.
+        """
+        self._require_active()
+        if not reason.strip():
+            raise InvalidValueError("reason", reason, "why it is over, in words")
+        found = self.told(at, actor, f"resolved: {reason}")
+        return replace(found, state=IncidentState.RESOLVED, ended_at=as_utc(at))
+
+    def finished(self, at: datetime, actor: str, post_mortem: str) -> Self:
+        """Return it with what was learned from it.
+
+        Raises
+        ------
+        ConflictError
+            If it is not over.
+        """
+        if self.active:
+            raise ConflictError(f"the incident {self.name} is not over", "Resolve it first.")
+        return replace(self.told(at, actor, "post-mortem finished"), post_mortem=post_mortem)
+
+    def _require_active(self) -> None:
+        if not self.active:
+            raise ConflictError(f"the incident {self.name} is resolved", "Open another one.")
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the incident that `to_dict` described."""
+        ended = stored["ended_at"]
+        return cls(
+            **{
+                **stored,
+                "state": IncidentState(stored["state"]),
+                "opened_at": datetime.fromisoformat(stored["opened_at"]),
+                "ended_at": None if ended is None else datetime.fromisoformat(ended),
+                "timeline": tuple(
+                    Moment(**{**each, "at": datetime.fromisoformat(each["at"])})
+                    for each in stored["timeline"]
+                ),
+            }
+        )
