@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
+    from watchkeeper.readiness import Checklist
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
@@ -192,6 +193,28 @@ class App:
                 if feature.type in _KINDS
             }
         return self._types[model, version]
+
+    def checklist(self, model: str) -> "Checklist":
+        """Return the readiness checklist of a model now."""
+        from watchkeeper.control import readiness
+
+        terms = self.settings.policy(model).health_terms()
+        return readiness.of_model(
+            self, model, at=self.clock(), around=self.settings.around(), health=terms
+        )
+
+    def require_ready(self, model: str) -> None:
+        """Refuse to bring in a version of a model that is to be ready first, and is not.
+
+        Raises
+        ------
+        ConflictError
+            If its settings ask for the checklist, and a required point of it does not pass.
+        """
+        if self.settings.policy(model).promotion_requires_checklist:
+            from watchkeeper.control import readiness
+
+            readiness.require_ready(self.checklist(model))
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""

@@ -37,6 +37,7 @@ from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
 from watchkeeper.telemetry.rules import Objective, Thresholds
 
 if TYPE_CHECKING:
+    from watchkeeper.control.readiness import Around
     from watchkeeper.control.retraining import Setup
     from watchkeeper.health import Slo
     from watchkeeper.health import Thresholds as HealthThresholds
@@ -194,6 +195,7 @@ class TelemetrySettings(_Section):
     slack_url_file: Label | None = None
     latency_buckets: Buckets = LATENCY_BUCKETS
     otlp_endpoint: Url | None = None
+    grafana: Url | None = None
     alerts: AlertSettings = AlertSettings()
 
 
@@ -318,6 +320,7 @@ class ModelPolicy(_Section):
 
     task: Literal["binary", "multiclass", "regression"] = "binary"
     positive: bool | int | float | str = 1
+    promotion_requires_checklist: bool = False
     drift: DriftPolicy = DriftPolicy()
     quality: QualityPolicy = QualityPolicy()
     rollout: RolloutPolicy = RolloutPolicy()
@@ -492,6 +495,17 @@ class Settings(BaseSettings):
                 latency=policy.slo.latency,
                 seconds=seconds,
             )
+
+    def around(self) -> "Around":
+        """Return what a readiness checklist has to know of the surroundings."""
+        from watchkeeper.control.readiness import Around
+
+        telemetry = self.telemetry
+        return Around(
+            log_file=self.log_file,
+            grafana=telemetry.grafana,
+            on_call=bool(telemetry.pagerduty_key_file or telemetry.slack_url_file),
+        )
 
     def policy(self, model: str) -> ModelPolicy:
         """Return what was set for `model`, or the defaults."""

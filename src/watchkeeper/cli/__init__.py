@@ -22,7 +22,8 @@ __all__ = ["main"]
 
 _COMMANDS = (
     "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "retrain",
-    "history", "events", "health", "incidents", "telemetry", "doctor",
+    "history", "events", "health", "incidents",
+    "checklist", "loadtest", "telemetry", "doctor",
 )  # fmt: skip
 
 

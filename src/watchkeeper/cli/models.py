@@ -8,6 +8,7 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.control import models
+from watchkeeper.control.readiness import REHEARSAL
 from watchkeeper.errors import IntegrityError, InvalidValueError
 from watchkeeper.registry import ModelVersion
 
@@ -100,6 +101,7 @@ def register(
 @command(commands)
 def promote(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Put a version in production; that model's former one goes to staging."""
+    cli.app.require_ready(model_id.partition(":")[0])
     promoted = models.promote(cli.app.registry, model_id, reason=reason, actor=actor())
     cli.show(promoted, f"{promoted.model_id} is in production")
 
@@ -119,6 +121,11 @@ def rollback(
         registry = cli.app.registry
         earlier = registry.get(registry.check_rollback(name))
         current = registry.get_production_model(name)
+        cli.app.audit.note(
+            at=cli.app.clock(), actor=actor(), action=REHEARSAL, subject=f"{name}:rollback",
+            reason=f"{earlier.model_id} can take the place of {current}",
+            evidence={"passed": True, "version": str(current).partition(":")[2]},
+        )  # fmt: skip
         told = f"{earlier.model_id} would take the place of {current}; its files are as registered"
         cli.show(earlier, told)
         return

@@ -50,6 +50,13 @@ class AlertRepository:
         with self._database.read() as connection:
             return [_alert(row) for row in connection.execute(query.limit(limit))]
 
+    def last_received(self) -> tuple[datetime, str] | None:
+        """Return when the last alert came, and its name."""
+        query = sa.select(_columns.received_at, _columns.name).order_by(_columns.received_at.desc())
+        with self._database.read() as connection:
+            found = connection.execute(query.limit(1)).one_or_none()
+        return None if found is None else (found[0], found[1])
+
 
 class IncidentRepository(Documents[Incident]):
     """The incidents that were ever opened; of one source and model one at a time is not over.

@@ -24,6 +24,7 @@ from watchkeeper.server.experiments import add_experiments
 from watchkeeper.server.incidents import add_incidents
 from watchkeeper.server.ingest import ingest
 from watchkeeper.server.openapi import describe
+from watchkeeper.server.readiness import add_readiness
 from watchkeeper.server.retraining import add_retraining
 from watchkeeper.server.rollouts import add_rollouts
 from watchkeeper.server.shadows import add_shadows
@@ -55,6 +56,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_retraining(api, gateway)
     add_shadows(api, gateway)
     add_incidents(api, gateway)
+    add_readiness(api, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

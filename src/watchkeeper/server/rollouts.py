@@ -47,6 +47,7 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
         """
 
         def started() -> dict[str, Any]:
+            app.require_ready(body.model)
             return rollouts.start(
                 app.rollouts,
                 app.registry,

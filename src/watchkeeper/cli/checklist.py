@@ -1,0 +1,53 @@
+"""``watchkeeper checklist``: what has to be in order before a model answers people, by evidence."""
+
+from typing import Annotated
+
+import typer
+
+from watchkeeper.cli.command import BAD, Invocation, actor, command, table
+from watchkeeper.clock import parse_timestamp
+from watchkeeper.control import readiness
+from watchkeeper.errors import InvalidValueError
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+
+@command(commands)
+def checklist(
+    cli: Invocation,
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    *,
+    waive: Annotated[
+        str | None, typer.Option(help="A point that need not pass; needs --until and --reason.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Until when, as 2026-07-01T00:00:00Z.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")] = "",
+) -> int:
+    """Check whether MODEL is ready; exit code 1 while a required point does not pass."""
+    app = cli.app
+    if waive is not None:
+        if until is None:
+            raise InvalidValueError("--until", until, "a time: no waiver holds for ever")
+        end = parse_timestamp(until, "--until")
+        kept = readiness.waive(
+            app.audit, model, waive, until=end, at=app.clock(), actor=actor(), reason=reason
+        )
+        cli.show(kept, f"{model}: {waive} is waived until {end:%Y-%m-%d %H:%M}")
+        return 0
+    found = app.checklist(model)
+    rows = [
+        (
+            each.item.category,
+            each.item.told,
+            each.item.priority.value,
+            each.state.value,
+            each.told if each.waiver is None else f"{each.waiver.actor}: {each.waiver.reason}",
+            "" if each.state.value in {"pass", "waived"} else each.item.do,
+        )
+        for each in found.points
+    ]
+    drawn = table(["", "point", "", "state", "evidence", "to do"], rows)
+    cli.show(found, drawn, f"{model} is {'ready' if found.ready else 'not ready'}")
+    return 0 if found.ready else BAD

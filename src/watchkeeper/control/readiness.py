@@ -1,0 +1,315 @@
+"""Readiness of a model: the evidence of each point, gathered from what is kept."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from watchkeeper.audit import Entry
+from watchkeeper.clock import as_utc
+from watchkeeper.control.health import Alerts, Findings, health_of
+from watchkeeper.control.kept import Kept
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.events import EventLog
+from watchkeeper.experiments import Experiment
+from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.health import Condition
+from watchkeeper.incidents import Incident, IncidentState
+from watchkeeper.readiness import Answer, Checklist, State, Waiver, checklist
+from watchkeeper.readiness.checklist import item_of
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.telemetry.rules import Thresholds, alerts
+from watchkeeper.telemetry.runbook import page
+
+__all__ = ["LOAD_TEST", "REHEARSAL", "Around", "Parts", "of_model", "require_ready", "waive"]
+
+LOAD_TEST, REHEARSAL = "load test", "rollback rehearsal"
+_WAIVE = "waive readiness"
+_FRESH = timedelta(days=30)  # for which a measurement speaks
+_RECENT = timedelta(days=1)  # within which an alert says that the chain stands
+_LINES = 50  # of the log that are read
+_LOGGED = {"timestamp", "level", "message"}
+_OF_HEALTH = {
+    "latency": "latency",
+    "error-rate": "error_rate",
+    "availability": "availability",
+    "accuracy-kept": "model_performance",
+    "prediction-log": "prediction_log",
+}
+_BY_CONDITION = {
+    Condition.HEALTHY: State.PASS,
+    Condition.UNHEALTHY: State.FAIL,
+    Condition.UNKNOWN: State.UNKNOWN,
+}
+
+
+class Trail(Protocol):
+    """Where the audit trail is kept."""
+
+    def note(
+        self,
+        *,
+        at: datetime,
+        actor: str,
+        action: str,
+        subject: str,
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Keep an entry."""
+        ...
+
+    def entries(
+        self,
+        model: str | None = None,
+        *,
+        subject: str | None = None,
+        action: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Entry]:
+        """Return entries, the newest first."""
+        ...
+
+
+class ReceivedAlerts(Alerts, Protocol):
+    """Where alerts are kept, and when one came last."""
+
+    def last_received(self) -> tuple[datetime, str] | None:
+        """Return when the last alert came, and its name."""
+        ...
+
+
+class Parts(Protocol):
+    """What the evidence is read from; an `watchkeeper.app.App` is one."""
+
+    @property
+    def events(self) -> EventLog: ...
+    @property
+    def registry(self) -> ModelRegistry: ...
+    @property
+    def findings(self) -> Findings: ...
+    @property
+    def alerts(self) -> ReceivedAlerts: ...
+    @property
+    def experiments(self) -> Kept[Experiment]: ...
+    @property
+    def incidents(self) -> Kept[Incident]: ...
+    @property
+    def audit(self) -> Trail: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What the settings say of the surroundings.
+
+    Attributes
+    ----------
+    log_file : Path or None
+    grafana : str or None
+        Its address.
+    on_call : bool
+        Whether critical alerts have a route to a person.
+    """
+
+    log_file: Path | None = None
+    grafana: str | None = None
+    on_call: bool = False
+
+
+def of_model(
+    parts: Parts, model: str, *, at: datetime, around: Around, health: Mapping[str, Any]
+) -> Checklist:
+    """Return the checklist of a model at a time.
+
+    Parameters
+    ----------
+    around : Around
+    health : mapping
+        The terms that `watchkeeper.control.health.health_of` goes by.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing is known of the model.
+    """
+    found = health_of(
+        parts.events, parts.registry, parts.findings, parts.alerts, model, at=at, **health
+    )
+    answers = dict(_kept(parts, model, at))
+    for key, component in _OF_HEALTH.items():
+        each = found.status.components[component]
+        evidence = {"table_versions": found.table_versions, **each.figures}
+        answers[key] = Answer(_BY_CONDITION[each.condition], each.reason, at, evidence)
+    answers |= _chain(parts, at, around)
+    answers["logs"] = _logs(around.log_file)
+    answers["procedures"] = _procedures()
+    if around.grafana is not None:
+        answers["grafana"] = _grafana(around.grafana, at)
+    return checklist(model, answers, _waivers(parts.audit, model), at=at)
+
+
+def waive(
+    audit: Trail, model: str, item: str, *, until: datetime, at: datetime, actor: str, reason: str
+) -> Waiver:
+    """Keep somebody's word that a point need not pass until a day; a day that has passed ends it.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such point.
+    InvalidValueError
+        If there is no reason.
+    """
+    item_of(item)
+    if not reason.strip():
+        raise InvalidValueError("reason", reason, "why it need not pass, in words")
+    audit.note(
+        at=at, actor=actor, action=_WAIVE, subject=f"{model}:readiness/{item}", reason=reason,
+        evidence={"until": as_utc(until).isoformat()},
+    )  # fmt: skip
+    return Waiver(item, actor, reason, as_utc(until))
+
+
+def require_ready(found: Checklist) -> None:
+    """Refuse what asks for a model that is ready.
+
+    Raises
+    ------
+    ConflictError
+        If a required point neither passes nor is waived.
+    """
+    if found.ready:
+        return
+    missing = [
+        each.item.key
+        for each in found.points
+        if each.item.priority == "required" and each.state not in {State.PASS, State.WAIVED}
+    ]
+    raise ConflictError(
+        f"{found.model} is not ready: {', '.join(missing)}",
+        f"`watchkeeper checklist {found.model}` says what to do, and how to waive a point.",
+    )
+
+
+def _kept(parts: Parts, model: str, at: datetime) -> Iterator[tuple[str, Answer]]:
+    """Yield what measurements, experiments, rehearsals and incidents say."""
+    production = parts.registry.get_production_model(model)
+    version = None if production is None else production.partition(":")[2]
+    for key, kind in (("accuracy", "quality"), ("drift", "drift")):
+        for each in parts.findings.find(model, kind, limit=1):  # type: ignore[arg-type]
+            fresh = at - each.at <= _FRESH
+            state = State.PASS if kind == "drift" or not each.bad else State.FAIL
+            told = each.summary if fresh else f"the last check was at {each.at:%Y-%m-%d}"
+            evidence = {"finding": each.number, "table_versions": each.table_versions}
+            yield key, Answer(state if fresh else State.UNKNOWN, told, each.at, evidence)
+    yield "ab-test", _experiment(parts, model, version)
+    for key, action, subject in (
+        ("load-test", LOAD_TEST, f"{model}:loadtest"),
+        ("rollback", REHEARSAL, f"{model}:rollback"),
+        ("backups", "restore test", "system:backup"),
+    ):
+        for entry in parts.audit.entries(subject=subject, action=action, limit=1):
+            state = State.PASS if entry.evidence.get("passed") else State.FAIL
+            tried = entry.evidence.get("version", version)
+            if tried != version:
+                state = State.UNKNOWN
+            told = f"{entry.reason or action}, of version {tried}"
+            yield key, Answer(state, told, entry.at, {"audit": entry.number, **entry.evidence})
+    over = [
+        each
+        for each in parts.incidents.find(model, IncidentState.RESOLVED)
+        if each.severity == "critical"
+    ]
+    without = [each.name for each in over if not each.post_mortem]
+    told = f"{len(over) - len(without)} of {len(over)} critical incidents that are over have one"
+    yield (
+        "post-mortems",
+        Answer(State.FAIL if without else State.PASS, told, at, {"without": without}),
+    )
+    counts = parts.events.counts(model) if model in parts.events.models() else None
+    if counts is not None:
+        state = State.PASS if counts.outcomes else State.UNKNOWN
+        told = f"{counts.outcomes:,} outcomes of {counts.predictions:,} predictions"
+        yield "outcomes", Answer(state, told, counts.newest, {})
+
+
+def _experiment(parts: Parts, model: str, version: str | None) -> Answer:
+    for each in parts.experiments.find(model, ExperimentState.STOPPED):
+        arms = {arm.key: arm.model_version for arm in each.allocation.arms}
+        decision = each.decision or {}
+        if version in arms.values():
+            better = arms.get(str(decision.get("arm"))) == version
+            shipped = decision.get("verdict") == "ship" and better
+            state = State.PASS if shipped else State.FAIL
+            told = f"{each.name}: {decision.get('reason', 'no verdict')}"
+            return Answer(state, told, each.ended_at, {"experiment": each.name})
+    return Answer(State.UNKNOWN, f"no experiment with version {version} has ended")
+
+
+def _chain(parts: Parts, at: datetime, around: Around) -> Iterator[tuple[str, Answer]]:
+    """Yield whether figures and alerts travel: an alert that came has passed every link."""
+    last = parts.alerts.last_received()
+    fresh = last is not None and at - last[0] <= _RECENT
+    told = (
+        "no alert has come yet" if last is None else f"{last[1]} came at {last[0]:%Y-%m-%d %H:%M}"
+    )
+    answer = Answer(State.PASS if fresh else State.UNKNOWN, told, last[0] if last else None)
+    yield "metrics", answer
+    yield "alerts", answer
+    if around.on_call:
+        yield "on-call", answer
+    else:
+        yield "on-call", Answer(State.FAIL, "no route to a person is configured")
+
+
+def _logs(path: Path | None) -> Answer:
+    if path is None:
+        return Answer(State.UNKNOWN, "no `log_file` is set, so nothing can be read back")
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES:]
+    except OSError as error:
+        return Answer(State.FAIL, f"{path.name} cannot be read: {error.strerror}")
+    if not lines:
+        return Answer(State.UNKNOWN, f"{path.name} is empty")
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            return Answer(State.FAIL, f"a line of {path.name} is not JSON: {line[:80]!r}")
+        if not isinstance(found, dict) or not found.keys() >= _LOGGED:
+            return Answer(State.FAIL, f"a line of {path.name} lacks one of {sorted(_LOGGED)}")
+    return Answer(State.PASS, f"the last {len(lines)} lines of {path.name} are well-formed")
+
+
+def _procedures() -> Answer:
+    text = page(Thresholds())
+    names = [each.name for each in alerts(Thresholds())]
+    missing = [name for name in names if f'id="{name.lower()}"' not in text]
+    told = f"the runbook has a section for {len(names) - len(missing)} of {len(names)} alerts"
+    return Answer(State.FAIL if missing else State.PASS, told)
+
+
+def _grafana(address: str, at: datetime) -> Answer:
+    try:
+        with urlopen(f"{address}/api/health", timeout=3) as answer:  # noqa: S310 - http(s) by settings
+            status = answer.status
+    except (URLError, OSError, ValueError) as error:
+        return Answer(State.FAIL, f"{address} does not answer: {error}", at)
+    state = State.PASS if status == 200 else State.FAIL
+    return Answer(state, f"{address} answers with {status}", at)
+
+
+def _waivers(audit: Trail, model: str) -> list[Waiver]:
+    """Return the last waiver of each point."""
+    found: dict[str, Waiver] = {}
+    for entry in audit.entries(model, action=_WAIVE):
+        item = entry.subject.partition("readiness/")[2]
+        until = datetime.fromisoformat(entry.evidence["until"])
+        found.setdefault(item, Waiver(item, entry.actor, entry.reason, until))
+    return list(found.values())

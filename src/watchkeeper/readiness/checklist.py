@@ -1,0 +1,203 @@
+"""The points of the checklist, and what is known of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from watchkeeper.clock import as_utc
+from watchkeeper.errors import NotFoundError
+from watchkeeper.results import Result
+
+__all__ = [
+    "ITEMS", "Answer", "Checklist", "Item", "Point", "Priority", "State", "Waiver", "checklist",
+]  # fmt: skip
+
+
+class State(StrEnum):
+    """How a point stands."""
+
+    PASS = "pass"  # noqa: S105 - no secret
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    WAIVED = "waived"
+
+
+class Priority(StrEnum):
+    """Whether a model is ready without it."""
+
+    REQUIRED = "required"
+    RECOMMENDED = "recommended"
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Result):
+    """One point of the list.
+
+    Attributes
+    ----------
+    key, category, told : str
+    priority : Priority
+    do : str
+        What makes it pass.
+    """
+
+    key: str
+    category: str
+    told: str
+    priority: Priority
+    do: str
+
+
+_MUST, _SHOULD = Priority.REQUIRED, Priority.RECOMMENDED
+
+ITEMS = (
+    Item("accuracy", "before deployment", "accuracy above the baseline", _MUST,
+         "`watchkeeper quality --model MODEL --start TIME`, once outcomes are posted."),
+    Item("ab-test", "before deployment", "significance confirmed in an A/B test", _MUST,
+         "`watchkeeper experiments create` with the version in production as an arm."),
+    Item("load-test", "before deployment", "load test meets the requirements", _MUST,
+         "`watchkeeper loadtest MODEL`."),
+    Item("rollback", "before deployment", "rollback documented and rehearsed", _MUST,
+         "`watchkeeper models rollback MODEL --dry-run`."),
+    Item("logs", "monitoring", "structured logs are written correctly", _MUST,
+         "Set `log_file` and `log_format = \"json\"`, and start the server."),
+    Item("metrics", "monitoring", "Prometheus metrics are scraped", _MUST,
+         "Run Prometheus with what `watchkeeper telemetry export` writes."),
+    Item("alerts", "monitoring", "a synthetic alert reaches its receiver", _MUST,
+         "Run Alertmanager with what `watchkeeper telemetry export` writes: its Watchdog arrives."),
+    Item("grafana", "monitoring", "Grafana dashboard answers", _SHOULD,
+         "Set `telemetry.grafana` to its address."),
+    Item("drift", "monitoring", "drift detection ran", _SHOULD,
+         "`watchkeeper drift --model MODEL --start TIME`, or let a server run."),
+    Item("latency", "SLA", "p95 within its limit", _MUST, "`watchkeeper health --model MODEL`."),
+    Item("error-rate", "SLA", "error rate within its limit", _MUST,
+         "`watchkeeper health --model MODEL`."),
+    Item("availability", "SLA", "availability above its limit", _MUST,
+         "`watchkeeper health --model MODEL`."),
+    Item("accuracy-kept", "SLA", "accuracy above 95 % of the baseline", _SHOULD,
+         "`watchkeeper health --model MODEL`; retrain if it fell."),
+    Item("on-call", "incident response", "on-call route configured and tested", _MUST,
+         "Set `telemetry.pagerduty_key_file` or `telemetry.slack_url_file`, and export again."),
+    Item("procedures", "incident response", "incident procedures documented", _MUST,
+         "The runbook has a section for each alert: `/runbook`."),
+    Item("post-mortems", "incident response", "post-mortems of past critical incidents", _SHOULD,
+         "`watchkeeper incidents post-mortem INCIDENT --finish FILE`."),
+    Item("prediction-log", "data", "prediction logs are saved", _MUST,
+         "Let callers ask through the server, or post predictions."),
+    Item("outcomes", "data", "outcomes are collected", _MUST,
+         "Post outcomes to `/v1/models/MODEL/outcomes`."),
+    Item("backups", "data", "backups run and a restore was tested", _SHOULD,
+         "Back the data directory up, restore it somewhere, and note both."),
+)  # fmt: skip
+"""All points, in the order in which they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Result):
+    """What the evidence says of a point.
+
+    Attributes
+    ----------
+    state : State
+    told : str
+        A sentence with the figures.
+    at : datetime or None
+        When that was so.
+    evidence : dict
+        Where it can be read again.
+    """
+
+    state: State
+    told: str
+    at: datetime | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver(Result):
+    """Somebody's word that a point need not pass, until a day."""
+
+    item: str
+    actor: str
+    reason: str
+    until: datetime
+
+    def holds(self, at: datetime) -> bool:
+        """Return whether it holds at a time."""
+        return as_utc(at) < as_utc(self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Point(Result):
+    """A point, and how it stands."""
+
+    item: Item
+    state: State
+    told: str
+    at: datetime | None
+    evidence: dict[str, Any]
+    waiver: Waiver | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist(Result):
+    """All points of a model at one time.
+
+    Attributes
+    ----------
+    model : str
+    at : datetime
+    ready : bool
+        Whether every required point passes or is waived.
+    points : tuple of Point
+    """
+
+    model: str
+    at: datetime
+    ready: bool
+    points: tuple[Point, ...]
+
+
+def checklist(
+    model: str, answers: Mapping[str, Answer], waivers: Sequence[Waiver], *, at: datetime
+) -> Checklist:
+    """Return how all points stand; without an answer one is unknown.
+
+    A waiver excuses what does not pass. What passes by itself needs none.
+
+    Raises
+    ------
+    NotFoundError
+        If there is an answer or a waiver of no point.
+    """
+    for key in (*answers, *(each.item for each in waivers)):
+        item_of(key)
+    held = {each.item: each for each in waivers if each.holds(at)}
+    points = []
+    for item in ITEMS:
+        answer = answers.get(item.key, Answer(State.UNKNOWN, "there is no evidence"))
+        waiver = None if answer.state is State.PASS else held.get(item.key)
+        state = answer.state if waiver is None else State.WAIVED
+        points.append(Point(item, state, answer.told, answer.at, answer.evidence, waiver))
+    ready = all(
+        each.state in {State.PASS, State.WAIVED}
+        for each in points
+        if each.item.priority is Priority.REQUIRED
+    )
+    return Checklist(model, as_utc(at), ready, tuple(points))
+
+
+def item_of(key: str) -> Item:
+    """Return a point by its key.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
+    for each in ITEMS:
+        if each.key == key:
+            return each
+    raise NotFoundError("point of the checklist", key, f"One of {', '.join(i.key for i in ITEMS)}.")
