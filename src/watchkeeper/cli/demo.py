@@ -144,6 +144,15 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         head, _, _ = shown.post_mortem.partition("## Evidence")
         yield f"\nThe draft of the first one's post-mortem begins so:\n\n{head.rstrip()}"
 
+    verdict = "ready" if shown.readiness.ready else "not ready"
+    yield f"\nThe readiness checklist says that it is {verdict}:"
+    yield table(
+        ("point", "", "state", "evidence"),
+        [
+            (each.item.told, each.item.priority.value, each.state.value, each.told)
+            for each in shown.readiness.points
+        ],
+    )
     yield f"\n{shown.health.status.to_text('Health at the end of it').rstrip()}"
 
 
@@ -162,6 +171,7 @@ def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]
         *([] if shown.tried is None else [f"experiments report {shown.tried.experiment}"]),
         *([] if shown.released is None else [f"rollouts status {shown.released.rollout}"]),
         "incidents list",
+        "checklist flights",
         *([] if shown.renewed is None else [f"retrain show {shown.renewed.run}"]),
         "history flights",
         "doctor",

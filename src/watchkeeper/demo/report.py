@@ -15,12 +15,14 @@ from watchkeeper.control.measurements import (
     drift_of_window,
     quality_of_rows,
 )
+from watchkeeper.control.readiness import of_model
 from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Played
 from watchkeeper.demo.story import Story, told
 from watchkeeper.events import Window
 from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.incidents import Incident
+from watchkeeper.readiness import Checklist
 from watchkeeper.results import Result
 from watchkeeper.rollouts import State
 
@@ -148,6 +150,8 @@ class Report(Result):
         The draft of the first one; empty without any.
     health : ModelHealth
         At the last event.
+    readiness : Checklist
+        Then, too.
     data_dir : str
     """
 
@@ -164,6 +168,7 @@ class Report(Result):
     incidents: tuple[Incident, ...]
     post_mortem: str
     health: ModelHealth
+    readiness: Checklist
     data_dir: str
 
 
@@ -186,6 +191,13 @@ def report(played: Played) -> Report:
         incidents=tuple(app.incidents.find(MODEL)),
         post_mortem=_post_mortem(app, counts.newest or app.clock()),
         health=_health(app, counts.newest or app.clock()),
+        readiness=of_model(
+            app,
+            MODEL,
+            at=counts.newest or app.clock(),
+            around=app.settings.around(),
+            health=app.settings.policy(MODEL).health_terms(),
+        ),
         data_dir=str(app.settings.data_dir),
     )
 
