@@ -172,6 +172,7 @@ class StoreSettings(_Section):
     landing_interval: Annotated[float, Field(gt=0)] = 2.0
     retention_days: Annotated[float, Field(gt=0)] | None = None
     max_bytes: Size | None = None
+    compaction_hours: Positive | None = 24.0
 
 
 class AlertSettings(_Section):

@@ -33,6 +33,7 @@ from watchkeeper.server.answers import (
     status_of,
 )
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
+from watchkeeper.server.compacting import Compacting
 from watchkeeper.server.measuring import Measuring
 from watchkeeper.server.predicting import Answered, Call, LiveVersion
 from watchkeeper.server.retrainer import Retrainer
@@ -64,8 +65,9 @@ _MOST_COPIES = 64  # requests that shadows are asked at once
 _FOLLOW = 1.0  # seconds between two looks at the registry
 _REWEIGH = 0.25  # seconds between two looks at how rollouts share the traffic
 _WATCH = 0.1  # seconds between two looks for computations that hang
+_COMPACT = 60.0  # seconds between two looks whether the tables are to be compacted
 _MEASURE = 1.0  # seconds between two looks at what is due to be measured
-_JOBS = ("registry", "landing", "accuracy", "drift", "rollouts", "retraining")
+_JOBS = ("registry", "landing", "accuracy", "drift", "rollouts", "retraining", "compaction")
 
 
 class Gateway:
@@ -116,6 +118,7 @@ class Gateway:
         self._copies: set[asyncio.Task[None]] = set()  # requests that shadows are being asked
         self.measuring = Measuring(app, self.metrics, self.system)
         self.rolling = Rolling(app, self.router, self.system, self.metrics, self.follow)
+        self.compacting = Compacting(app, self.system)
         self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
@@ -131,7 +134,7 @@ class Gateway:
         self._show_production()
         for work in (
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
-            self._retrain,
+            self._retrain, self._compact,
         ):  # fmt: skip
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
@@ -447,6 +450,16 @@ class Gateway:
             await asyncio.sleep(self.rolling.rest)
             if self._landing:  # of several processes the one that lands also decides
                 await self.rolling.look()
+
+    async def _compact(self) -> None:
+        while True:
+            await asyncio.sleep(_COMPACT)
+            try:
+                if self._landing:
+                    await self.compacting.look()
+            except Exception:
+                self.system.ended("compaction", well=False)
+                log.exception("it cannot be told whether the tables are to be compacted")
 
     async def _retrain(self) -> None:
         while True:

@@ -547,7 +547,8 @@ def _system_alerts() -> list[AlertRule]:
             "expected 0.",
             means="`registry`: promotions are not followed. `landing`: events wait in the journal. "
             "`accuracy`, `drift`: these figures are old. `rollouts`: nothing is decided, and "
-            "shares expire. `retraining`: nothing is trained.",
+            "shares expire. `retraining`: nothing is trained. `compaction`: "
+            "tables grow, and nothing too old is dropped.",
             steps=("The server's log has the error of each run.", "`watchkeeper doctor`."),
         ),
         AlertRule(
