@@ -51,6 +51,19 @@ def test_given_tables_when_it_is_time_then_they_are_compacted_once_and_the_trail
     assert not look(client)  # a restart, or another replica, finds that it was done
 
 
+def test_given_a_model_of_which_all_is_dropped_when_asked_for_health_then_it_is_unknown(
+    start: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    client = start(store={"retention_days": 30, "compaction_hours": 1})
+    fill(client, 5)
+    land(client, tmp_path, hours_ago=2)
+    assert look(client)
+    found = client.get("/v1/models/lr/health")
+    assert found.status_code == 200, found.text
+    assert found.json()["status"]["components"]["latency"]["condition"] == "unknown"
+    assert client.get("/v1/checklist/lr").status_code == 200
+
+
 def test_given_no_interval_when_looked_then_nothing_is_compacted(
     start: Callable[..., TestClient], tmp_path: Path
 ) -> None:

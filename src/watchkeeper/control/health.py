@@ -1,6 +1,7 @@
 """Health of a model from what is recorded of it, and what is left of its error budgets."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -119,7 +120,7 @@ def health_of(
     versions: dict[str, int] = {}
     own: list[pa.Table] = []
     earlier: list[pa.Table] = []
-    if model in events.models():
+    with suppress(NotFoundError):  # nothing is recorded, or retention has dropped all of it
         columns = _COLUMNS if task == "regression" else (*_COLUMNS, *_LABELS)
         until = at + timedelta(microseconds=1)  # what was predicted now is part of it
         for read in events.days(model, Window(at - longest, until), columns=columns):

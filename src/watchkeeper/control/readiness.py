@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from watchkeeper.audit import Entry
 from watchkeeper.clock import as_utc
 from watchkeeper.control.health import Alerts, Findings, health_of
 from watchkeeper.control.kept import Kept
-from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog
 from watchkeeper.experiments import Experiment
 from watchkeeper.experiments import State as ExperimentState
@@ -232,8 +233,8 @@ def _kept(parts: Parts, model: str, at: datetime) -> Iterator[tuple[str, Answer]
         "post-mortems",
         Answer(State.FAIL if without else State.PASS, told, at, {"without": without}),
     )
-    counts = parts.events.counts(model) if model in parts.events.models() else None
-    if counts is not None:
+    with suppress(NotFoundError):  # nothing is recorded
+        counts = parts.events.counts(model)
         state = State.PASS if counts.outcomes else State.UNKNOWN
         told = f"{counts.outcomes:,} outcomes of {counts.predictions:,} predictions"
         yield "outcomes", Answer(state, told, counts.newest, {})
