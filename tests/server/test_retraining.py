@@ -85,6 +85,20 @@ def test_given_outcomes_when_the_server_looks_then_a_better_version_answers_and_
     assert json.loads(capsys.readouterr().out)["confirmed"]
 
 
+def test_given_a_training_that_fails_when_the_server_looks_then_an_incident_says_so(
+    start: Callable[..., TestClient],
+) -> None:
+    policy = {"retraining": {**POLICY["retraining"], "min_rows": 100_000, "cooldown_hours": 0}}
+    client = start(server={"clock": "events", "retraining_interval": 3_600}, models={"lr": policy})
+    fill(client)
+    run: Any = client.post("/v1/retraining/look", json={"model": "lr"}).json()["run"]
+    assert run["state"] == "failed"
+    (found,) = client.get("/v1/incidents").json()["incidents"]
+    assert found["source"] == "retraining"
+    assert run["name"] in found["title"]
+    assert client.get("/v1/models/lr").json()["production"] == "lr:1"
+
+
 def test_given_a_person_when_asking_over_http_then_it_is_decided_and_can_be_cancelled(
     client: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

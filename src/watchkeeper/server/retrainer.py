@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 
 from watchkeeper.app import App
-from watchkeeper.control import retraining
+from watchkeeper.control import incidents, retraining
 from watchkeeper.retraining import Run, RunState
 from watchkeeper.retraining.training import Progress
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
@@ -105,7 +105,22 @@ class Retrainer:
         found = retraining.look(self._app, model, self._app.clock(), setup, watch=self._watch)
         if found.changed and found.run is not None and [found.run] != before:
             self._count(found.run)
+            if not found.run.active:
+                self._tell(found.run)
         return found
+
+    def _tell(self, run: Run) -> None:
+        """Open an incident by a training that failed; end it by one that did not."""
+        app, source = self._app, "retraining"
+        if run.state is not RunState.FAILED:
+            told = f"the retraining {run.name} did not fail"
+            incidents.over(app.incidents, model=run.model, source=source, told=told, at=app.clock())
+            return
+        incidents.open_incident(
+            app.incidents, model=run.model, title=f"the retraining {run.name} failed: {run.reason}",
+            severity="warning", source=source, evidence={"run": run.name}, at=app.clock(),
+            runbook=f"{app.settings.url}/runbook#retrainingfailed",
+        )  # fmt: skip
 
     def _watch(self, _: Progress) -> None:
         if self._stopped.is_set():
