@@ -10,6 +10,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -21,6 +22,7 @@ from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
     from watchkeeper.audit import AuditTrail
+    from watchkeeper.control.health import ModelHealth
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
+    from watchkeeper.store.compaction import CompactionReport
 
 __all__ = ["App", "DataDirError"]
 
@@ -194,13 +197,32 @@ class App:
             }
         return self._types[model, version]
 
-    def checklist(self, model: str) -> "Checklist":
-        """Return the readiness checklist of a model now."""
+    def health(self, model: str, at: datetime | None = None) -> "ModelHealth":
+        """Return the health of a model by its policy, by default now."""
+        from watchkeeper.control.health import health_of
+
+        terms = self.settings.policy(model).health_terms()
+        now = self.clock() if at is None else at
+        return health_of(
+            self.events, self.registry, self.findings, self.alerts, model, at=now, **terms
+        )
+
+    def checklist(self, model: str, at: datetime | None = None) -> "Checklist":
+        """Return the readiness checklist of a model by its policy, by default now."""
         from watchkeeper.control import readiness
 
         terms = self.settings.policy(model).health_terms()
-        return readiness.of_model(
-            self, model, at=self.clock(), around=self.settings.around(), health=terms
+        now = self.clock() if at is None else at
+        return readiness.of_model(self, model, at=now, around=self.settings.around(), health=terms)
+
+    def compact(self, model: str | None = None) -> "CompactionReport":
+        """Merge small files, and drop what is older or larger than the settings allow."""
+        store = self.settings.store
+        days = store.retention_days
+        return self.events.compact(
+            model,
+            retention=None if days is None else timedelta(days=days),
+            max_bytes=store.max_bytes,
         )
 
     def require_ready(self, model: str) -> None:

@@ -1,7 +1,7 @@
 """The loop of retraining over a real database, registry and event store: every way it can go."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,8 @@ from watchkeeper.rollouts import Plan
 from watchkeeper.rollouts import State as RolloutState
 from watchkeeper.testing import FixedClock
 
+from .killed import Killed, kill_at
+
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = START + timedelta(days=20, hours=1)
 RNG = np.random.default_rng(11)
@@ -35,10 +37,6 @@ COUNT = 800
 FEATURES = RNG.normal(size=(COUNT, 2))
 LATE = (FEATURES[:, 0] + 0.5 * RNG.normal(size=COUNT) > 0).astype(int)
 POLICY = Policy(enabled=True, then="direct")
-
-
-class Killed(BaseException):
-    """Nothing that runs afterwards: neither handlers nor the rest of the function."""
 
 
 def here(folder: Path, job: Any, watch: Any) -> None:
@@ -237,24 +235,7 @@ def test_given_a_kill_between_two_writes_when_looked_again_then_it_ends_as_witho
     app: App, monkeypatch: pytest.MonkeyPatch, number: int, when: str, then: str
 ) -> None:
     found_worse(app)
-    left = number
-
-    def killing(real: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*given: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == -1 and when == "before":
-                raise Killed
-            found = real(*given, **named)
-            if left == -1:
-                raise Killed
-            return found
-
-        return write
-
-    for part, name in WRITES:
-        owner = getattr(app, part)
-        monkeypatch.setattr(owner, name, killing(getattr(owner, name)))
+    kill_at(monkeypatch, app, WRITES, number, when)
     for _ in range(3):
         with suppress(Killed):
             look(app, policy=replace(POLICY, then=then))

@@ -1,7 +1,7 @@
 """Rollouts in a real database and registry: killed between writes, two at once, read-only."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -20,12 +20,10 @@ from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import Outcome, Prediction
 from watchkeeper.rollouts import Event, Limit, Plan, State
 
+from .killed import Killed, kill_at
+
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
-
-
-class Killed(BaseException):
-    """Nothing that runs afterwards: neither handlers nor the rest of the function."""
 
 
 @pytest.fixture
@@ -87,24 +85,7 @@ def test_given_a_kill_between_two_writes_when_looked_again_then_the_state_is_the
     way = [State.RUNNING, State.ROLLING_BACK, State.ROLLED_BACK]
     if not failing:
         way = [State.RUNNING, State.RUNNING, State.PROMOTING, State.COMPLETED]
-    left = number
-
-    def killing(real: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*given: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == -1 and when == "before":
-                raise Killed
-            found = real(*given, **named)
-            if left == -1:
-                raise Killed
-            return found
-
-        return write
-
-    for part, name in WRITES:
-        owner = getattr(app, part)
-        monkeypatch.setattr(owner, name, killing(getattr(owner, name)))
+    kill_at(monkeypatch, app, WRITES, number, when)
     seen = [(app.rollouts.get("june").state, app.rollouts.get("june").step)]
     at = START + timedelta(minutes=13)
     for _ in range(12):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -87,5 +86,5 @@ class AuditTrail:
 
 
 def _entry(row: Mapping[Any, Any]) -> Entry:
-    found = Entry(**{name: row[name] for name in Entry.__dataclass_fields__ if name != "number"})
-    return replace(found, number=row["id"])
+    own = {name: row[name] for name in Entry.__dataclass_fields__ if name != "number"}
+    return Entry(**own, number=row["id"])

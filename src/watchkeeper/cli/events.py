@@ -1,6 +1,5 @@
 """``watchkeeper events``: what is recorded, exported and compacted."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -64,12 +63,6 @@ def export(
 @command(commands)
 def compact(cli: Invocation, *, model: Model = None) -> None:
     """Merge small files, file late outcomes, and drop what is older or larger than allowed."""
-    store = cli.app.settings.store
-    days = store.retention_days
     cli.app.landing.land()
-    report = cli.app.events.compact(
-        model,
-        retention=None if days is None else timedelta(days=days),
-        max_bytes=store.max_bytes,
-    )
+    report = cli.app.compact(model)
     cli.show(report)

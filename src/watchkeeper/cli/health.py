@@ -7,7 +7,7 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.control.health import ModelHealth, health_of, served
+from watchkeeper.control.health import ModelHealth, served
 from watchkeeper.errors import InvalidValueError, NotFoundError
 
 if TYPE_CHECKING:
@@ -36,18 +36,7 @@ def health(
     names = [model] if model is not None else served(app.events, app.registry)
     if not names:
         raise NotFoundError("model", "", "Register and promote one, or post predictions.")
-    found = [
-        health_of(
-            app.events,
-            app.registry,
-            app.findings,
-            app.alerts,
-            name,
-            at=now,
-            **app.settings.policy(name).health_terms(),
-        )
-        for name in names
-    ]
+    found = [app.health(name, now) for name in names]
     if html is not None:
         html.write_text(found[0].status.to_html(f"Health of {model}"), encoding="utf-8")
     healthy = all(each.is_healthy for each in found)

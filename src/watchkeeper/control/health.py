@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from watchkeeper.control.kept import KeptAlerts, KeptFindings
 from watchkeeper.control.measurements import baseline_of
 from watchkeeper.control.recorded import wrong_of
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import EventLog, Window
-from watchkeeper.findings import Finding, Kind
+from watchkeeper.findings import Finding
 from watchkeeper.health import (
     Budget,
     ComprehensiveMonitoringSystem,
@@ -25,7 +25,6 @@ from watchkeeper.health import (
     budget_of,
     traffic_of,
 )
-from watchkeeper.incidents import Alert
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.rollouts.shadow import stream_of
@@ -35,26 +34,6 @@ __all__ = ["ModelHealth", "health_of", "served"]
 _COLUMNS = ("timestamp", "status", "latency_ms")
 _LABELS = ("prediction", "actual")
 _TIME = pa.timestamp("us", "UTC")
-
-
-class Findings(Protocol):
-    """Where findings are kept."""
-
-    def find(
-        self, model: str | None = None, kind: Kind | None = None, *, limit: int = 100
-    ) -> list[Finding]:
-        """Return findings, the newest first."""
-        ...
-
-
-class Alerts(Protocol):
-    """Where alerts are kept."""
-
-    def find(
-        self, status: str | None = None, name: str | None = None, limit: int = 1000
-    ) -> list[Alert]:
-        """Return alerts, those that began last first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +67,8 @@ class ModelHealth(Result):
 def health_of(
     events: EventLog,
     registry: ModelRegistry,
-    findings: Findings,
-    alerts: Alerts,
+    findings: KeptFindings,
+    alerts: KeptAlerts,
     model: str,
     *,
     at: datetime,
@@ -173,7 +152,7 @@ def _verdict(found: Sequence[Finding]) -> Verdict | None:
     return Verdict(newest.bad, newest.summary, newest.at, since)
 
 
-def _firing(alerts: Alerts, model: str) -> Iterator[str]:
+def _firing(alerts: KeptAlerts, model: str) -> Iterator[str]:
     for each in alerts.find("firing"):
         if each.labels.get("model", model) == model and each.labels.get("severity") != "none":
             told = each.annotations.get("summary", "it fires")

@@ -11,14 +11,15 @@ import pyarrow as pa
 from watchkeeper.audit import Entry
 from watchkeeper.control.asof import AsOf
 from watchkeeper.control.findings import keep_drift, keep_quality
+from watchkeeper.control.kept import KeptFindings, Trail
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
-from watchkeeper.control.retraining import Parts, Setup, new_labelled, training_data
+from watchkeeper.control.retraining import Parts, Setup, new_labelled
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.findings import Finding
 from watchkeeper.results import Result, plain
 from watchkeeper.retraining import Answered, Run, decide
-from watchkeeper.retraining.candidate import judged, learned_until
+from watchkeeper.retraining.candidate import judged, learned_until, training_data
 from watchkeeper.retraining.data import split
 from watchkeeper.retraining.training import Trained
 from watchkeeper.rollouts import Counts, Event, Hold, Rollout, Seen, decided
@@ -30,34 +31,11 @@ _CLOSE = 1e-9  # relative; figures are sums over rows in another order
 _TRAIL = ("promote", "rollback", "retraining pass over")
 
 
-class AllFindings(Protocol):
+class AllFindings(KeptFindings, Protocol):
     """Where findings are kept."""
-
-    def find(
-        self, model: str | None = None, kind: str | None = None, *, limit: int = 100
-    ) -> list[Finding]:
-        """Return findings, the newest first."""
-        ...
 
     def get(self, number: int) -> Finding:
         """Return one."""
-        ...
-
-
-class Trail(Protocol):
-    """Where the audit trail is kept."""
-
-    def entries(
-        self,
-        model: str | None = None,
-        *,
-        subject: str | None = None,
-        action: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 1000,
-    ) -> list[Entry]:
-        """Return entries, the newest first."""
         ...
 
 

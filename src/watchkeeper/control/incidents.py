@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.audit import Entry
-from watchkeeper.control.kept import Kept
+from watchkeeper.control.kept import Kept, Trail
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import UNIT_HASH, EventLog, Window
 from watchkeeper.findings import Finding
@@ -22,23 +21,6 @@ _ACTOR = "watchkeeper"
 _BEFORE = timedelta(hours=24)  # in which a change may be the cause
 _NO_MODEL = "system"
 _SEVERITIES: Mapping[str, Severity] = {"critical": "critical", "warning": "warning"}
-
-
-class Trail(Protocol):
-    """Where the audit trail is kept."""
-
-    def entries(
-        self,
-        model: str | None = None,
-        *,
-        subject: str | None = None,
-        action: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 1000,
-    ) -> list[Entry]:
-        """Return entries, the newest first."""
-        ...
 
 
 def open_incident(

@@ -10,10 +10,9 @@ from typing import Any, Protocol
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from watchkeeper.audit import Entry
 from watchkeeper.clock import as_utc
-from watchkeeper.control.health import Alerts, Findings, health_of
-from watchkeeper.control.kept import Kept
+from watchkeeper.control.health import health_of
+from watchkeeper.control.kept import Kept, KeptAlerts, KeptFindings, Trail
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog
 from watchkeeper.experiments import Experiment
@@ -48,37 +47,7 @@ _BY_CONDITION = {
 }
 
 
-class Trail(Protocol):
-    """Where the audit trail is kept."""
-
-    def note(
-        self,
-        *,
-        at: datetime,
-        actor: str,
-        action: str,
-        subject: str,
-        reason: str = "",
-        evidence: Mapping[str, Any] | None = None,
-    ) -> Entry:
-        """Keep an entry."""
-        ...
-
-    def entries(
-        self,
-        model: str | None = None,
-        *,
-        subject: str | None = None,
-        action: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 1000,
-    ) -> list[Entry]:
-        """Return entries, the newest first."""
-        ...
-
-
-class ReceivedAlerts(Alerts, Protocol):
+class ReceivedAlerts(KeptAlerts, Protocol):
     """Where alerts are kept, and when one came last."""
 
     def last_received(self) -> tuple[datetime, str] | None:
@@ -94,7 +63,7 @@ class Parts(Protocol):
     @property
     def registry(self) -> ModelRegistry: ...
     @property
-    def findings(self) -> Findings: ...
+    def findings(self) -> KeptFindings: ...
     @property
     def alerts(self) -> ReceivedAlerts: ...
     @property
@@ -203,7 +172,7 @@ def _kept(parts: Parts, model: str, at: datetime) -> Iterator[tuple[str, Answer]
     production = parts.registry.get_production_model(model)
     version = None if production is None else production.partition(":")[2]
     for key, kind in (("accuracy", "quality"), ("drift", "drift")):
-        for each in parts.findings.find(model, kind, limit=1):  # type: ignore[arg-type]
+        for each in parts.findings.find(model, kind, limit=1):
             fresh = at - each.at <= _FRESH
             state = State.PASS if kind == "drift" or not each.bad else State.FAIL
             told = each.summary if fresh else f"the last check was at {each.at:%Y-%m-%d}"

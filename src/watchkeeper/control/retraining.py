@@ -18,7 +18,7 @@ import pyarrow.feather
 
 from watchkeeper.clock import Clock
 from watchkeeper.control import models, rollouts, shadows
-from watchkeeper.control.kept import Kept
+from watchkeeper.control.kept import Kept, KeptFindings
 from watchkeeper.errors import (
     ConflictError,
     IntegrityError,
@@ -27,25 +27,23 @@ from watchkeeper.errors import (
     UnavailableError,
     WatchkeeperError,
 )
-from watchkeeper.events import FEATURE, EventLog, Window
+from watchkeeper.events import EventLog, Window
 from watchkeeper.experiments import Experiment
-from watchkeeper.findings import Finding
-from watchkeeper.registry import ModelRegistry, ModelVersion
+from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, decide, next_version
 from watchkeeper.retraining.candidate import (
     RETRAINING,
-    framed,
+    halves_of,
     job_of,
     judged,
-    learned_until,
     register,
+    training_data,
 )
-from watchkeeper.retraining.data import Halves, TrainingData, checked, labelled, split
+from watchkeeper.retraining.data import TrainingData
 from watchkeeper.retraining.decision import triggers_of
 from watchkeeper.retraining.job import LOG, Job, write_job
 from watchkeeper.retraining.schedule import last_fire
-from watchkeeper.retraining.sources import query_table, read_training_data
 from watchkeeper.retraining.training import (
     Launch,
     Progress,
@@ -58,7 +56,6 @@ from watchkeeper.rollouts import Plan, Rollout, State
 from watchkeeper.rollouts.shadow import Shadow, ShadowState
 
 __all__ = [
-    "Findings",
     "Looked",
     "Parts",
     "Retrainings",
@@ -69,7 +66,6 @@ __all__ = [
     "log_of",
     "look",
     "new_labelled",
-    "training_data",
     "view",
 ]
 
@@ -109,16 +105,6 @@ class Retrainings(Kept[Run], Protocol):
         ...
 
 
-class Findings(Protocol):
-    """Where findings are kept."""
-
-    def find(
-        self, model: str | None = None, kind: str | None = None, *, limit: int = 100
-    ) -> list[Finding]:
-        """Return findings, the newest first."""
-        ...
-
-
 class Parts(Protocol):
     """What a retraining needs; an `watchkeeper.app.App` is one."""
 
@@ -129,7 +115,7 @@ class Parts(Protocol):
     @property
     def events(self) -> EventLog: ...
     @property
-    def findings(self) -> Findings: ...
+    def findings(self) -> KeptFindings: ...
     @property
     def retraining(self) -> Retrainings: ...
     @property
@@ -339,51 +325,6 @@ def gathered(
     return replace(facts, new_labelled=new_labelled(parts.events, model, policy, begin, at))
 
 
-def training_data(
-    events: EventLog,
-    registry: ModelRegistry,
-    model: str,
-    policy: Policy,
-    window: Window,
-    champion: ModelVersion | None,
-    *,
-    task: str,
-) -> tuple[TrainingData, dict[str, int]]:
-    """Return the checked training data, and the versions of the tables that they were read from.
-
-    Raises
-    ------
-    TrainingDataError
-        If nothing can be learned from them.
-    """
-    signature = None if champion is None else champion.signature
-    versions: dict[str, int] = {}
-    target = policy.target
-    if policy.data:
-        table = read_training_data(policy.data)
-    else:
-        wanted = None
-        if signature is not None and not policy.query:
-            wanted = ["timestamp", _ACTUAL, *(FEATURE + name for name in signature.names)]
-        read = events.read(model, window, columns=wanted)
-        versions = dict(read.versions)
-        if policy.query:
-            table = query_table(policy.query, read.rows.drop_columns(["tags", "as_text"]))
-        else:
-            table = labelled(read.rows, None if signature is None else signature.names)
-            target = _ACTUAL
-    found = checked(
-        table,
-        target=target,
-        signature=signature,
-        task=task,
-        ignore=policy.ignore,
-        leak_check=policy.leak_check,
-        framed=framed(registry, champion),
-    )
-    return found, versions
-
-
 def carry_on(
     parts: Parts,
     name: str,
@@ -511,7 +452,7 @@ def _trained(
         champion,
         task=run.task,
     )
-    halves = _halves(run, data, champion)
+    halves = halves_of(run.policy, data, champion, task=run.task)
     folder = _folder(parts, run)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -702,17 +643,6 @@ def _learned(parts: Parts, run: Run) -> tuple[pa.Table, Job]:
     folder = _folder(parts, run) / _WORK
     job = Job.read(folder)
     return read_learned(folder, job).table.select(list(job.features)), job
-
-
-def _halves(run: Run, data: TrainingData, champion: ModelVersion | None) -> Halves:
-    return split(
-        data,
-        holdout=run.policy.holdout,
-        not_before=learned_until(champion),
-        min_rows=run.policy.min_rows,
-        min_holdout=run.policy.min_holdout,
-        task=run.task,
-    )
 
 
 def _first_time(data: TrainingData) -> datetime | None:

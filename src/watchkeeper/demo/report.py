@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from watchkeeper.app import App
-from watchkeeper.control.health import ModelHealth, health_of
+from watchkeeper.control.health import ModelHealth
 from watchkeeper.control.incidents import draft
 from watchkeeper.control.measurements import (
     WindowDrift,
@@ -15,7 +15,6 @@ from watchkeeper.control.measurements import (
     drift_of_window,
     quality_of_rows,
 )
-from watchkeeper.control.readiness import of_model
 from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Played
 from watchkeeper.demo.story import Story, told
@@ -176,6 +175,7 @@ def report(played: Played) -> Report:
     """Measure what the demo has recorded, while its server still writes."""
     app = played.app
     counts = app.events.counts(MODEL)
+    newest = counts.newest or app.clock()
     months = list(_months(counts.oldest, counts.newest))
     return Report(
         model=MODEL,
@@ -189,15 +189,9 @@ def report(played: Played) -> Report:
         renewed=_renewed(app),
         released=_released(app),
         incidents=tuple(app.incidents.find(MODEL)),
-        post_mortem=_post_mortem(app, counts.newest or app.clock()),
-        health=_health(app, counts.newest or app.clock()),
-        readiness=of_model(
-            app,
-            MODEL,
-            at=counts.newest or app.clock(),
-            around=app.settings.around(),
-            health=app.settings.policy(MODEL).health_terms(),
-        ),
+        post_mortem=_post_mortem(app, newest),
+        health=app.health(MODEL, newest),
+        readiness=app.checklist(MODEL, newest),
         data_dir=str(app.settings.data_dir),
     )
 
@@ -271,11 +265,6 @@ def _post_mortem(app: App, at: datetime) -> str:
     if not opened:
         return ""
     return draft(app.incidents, app.events, app.audit, opened[-1].name, at)
-
-
-def _health(app: App, at: datetime) -> ModelHealth:
-    terms = app.settings.policy(MODEL).health_terms()
-    return health_of(app.events, app.registry, app.findings, app.alerts, MODEL, at=at, **terms)
 
 
 def _released(app: App) -> Released | None:

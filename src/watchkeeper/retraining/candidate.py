@@ -1,21 +1,106 @@
-"""What candidates have in common, whoever has them trained: their job, judgement and place."""
+"""What candidates have in common, whoever has them trained: data, job, judgement and place."""
 
 from datetime import datetime
 
 import pyarrow as pa
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import FEATURE, EventLog, Window
 from watchkeeper.quality.labels import labels_of
 from watchkeeper.registry import ModelRegistry, ModelVersion
-from watchkeeper.retraining.data import TrainingData
+from watchkeeper.retraining.data import Halves, TrainingData, checked, labelled, split
 from watchkeeper.retraining.gate import Cost, GateReport, judge
 from watchkeeper.retraining.job import Job
 from watchkeeper.retraining.policy import Policy
+from watchkeeper.retraining.sources import query_table, read_training_data
 from watchkeeper.retraining.training import Trained
 
-__all__ = ["framed", "job_of", "judged", "learned_until", "register"]
+__all__ = [
+    "framed",
+    "halves_of",
+    "job_of",
+    "judged",
+    "learned_until",
+    "register",
+    "training_data",
+]
 
 RETRAINING, TRAINED_UNTIL = "retraining", "trained_until"  # tags of a candidate
+_ACTUAL = "actual"
+
+
+def training_data(
+    events: EventLog | None,
+    registry: ModelRegistry,
+    model: str,
+    policy: Policy,
+    window: Window,
+    champion: ModelVersion | None,
+    *,
+    task: str,
+    source: object = None,
+) -> tuple[TrainingData, dict[str, int]]:
+    """Return the checked training data, and the versions of the tables that they were read from.
+
+    Parameters
+    ----------
+    events : EventLog, optional
+        Read where neither `source` nor the policy names other data.
+    source : path, str or data frame, optional
+        In place of what the policy says.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is nowhere to read from.
+    TrainingDataError
+        If nothing can be learned from them.
+    """
+    signature = None if champion is None else champion.signature
+    versions: dict[str, int] = {}
+    target = policy.target
+    chosen = policy.data if source is None and policy.data else source
+    if chosen is not None:
+        table = read_training_data(chosen)
+    elif events is None:
+        raise InvalidValueError(
+            "training_data_path", None, "a path, where the pipeline was given no events"
+        )
+    else:
+        wanted = None
+        if signature is not None and not policy.query:
+            wanted = ["timestamp", _ACTUAL, *(FEATURE + name for name in signature.names)]
+        read = events.read(model, window, columns=wanted)
+        versions = dict(read.versions)
+        if policy.query:
+            table = query_table(policy.query, read.rows.drop_columns(["tags", "as_text"]))
+        else:
+            table = labelled(read.rows, None if signature is None else signature.names)
+            target = _ACTUAL
+    found = checked(
+        table,
+        target=target,
+        signature=signature,
+        task=task,
+        ignore=policy.ignore,
+        leak_check=policy.leak_check,
+        framed=framed(registry, champion),
+    )
+    return found, versions
+
+
+def halves_of(
+    policy: Policy, data: TrainingData, champion: ModelVersion | None, *, task: str
+) -> Halves:
+    """Return what a candidate learns from, and the later rows that it is judged by."""
+    return split(
+        data,
+        holdout=policy.holdout,
+        not_before=learned_until(champion),
+        min_rows=policy.min_rows,
+        min_holdout=policy.min_holdout,
+        task=task,
+    )
 
 
 def job_of(policy: Policy, data: TrainingData, champion: ModelVersion | None) -> Job:
@@ -114,14 +199,14 @@ def learned_until(version: ModelVersion | None) -> datetime | None:
     """Return until when the data lie that a version learned from; None where nobody knows."""
     if version is None:
         return None
-    told = version.tags.get("trained_until")
+    told = version.tags.get(TRAINED_UNTIL)
     if told is None:
         return None
     try:
         return datetime.fromisoformat(told)
     except ValueError:
         raise InvalidValueError(
-            "trained_until", told, f"an ISO 8601 time, in the tags of {version.model_id}"
+            TRAINED_UNTIL, told, f"an ISO 8601 time, in the tags of {version.model_id}"
         ) from None
 
 

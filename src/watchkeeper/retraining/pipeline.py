@@ -13,13 +13,11 @@ from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog, Window
 from watchkeeper.quality import ModelPerformanceMonitor
-from watchkeeper.registry import ModelRegistry, ModelVersion
-from watchkeeper.retraining.candidate import framed, job_of, judged, learned_until, register
-from watchkeeper.retraining.data import TrainingData, checked, labelled, split
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.retraining.candidate import halves_of, job_of, judged, register, training_data
 from watchkeeper.retraining.gate import GateReport
 from watchkeeper.retraining.job import LOG, write_job
 from watchkeeper.retraining.policy import Policy
-from watchkeeper.retraining.sources import query_table, read_training_data
 from watchkeeper.retraining.training import Launch, Progress, launch, read_trained
 from watchkeeper.retraining.versions import next_version
 
@@ -159,16 +157,14 @@ class AutoRetrainingPipeline:
             raise NotFoundError(
                 "model in production", name, "Promote a version first, or give a trainer."
             )
-        data = self._data(name, champion, training_data_path)
         task, positive = self._monitor.task, self._monitor.positive
-        halves = split(
-            data,
-            holdout=self.policy.holdout,
-            not_before=learned_until(champion),
-            min_rows=self.policy.min_rows,
-            min_holdout=self.policy.min_holdout,
-            task=task,
-        )
+        now = self._clock()
+        window = Window(now - timedelta(days=self.policy.window_days), now)
+        data, _ = training_data(
+            self._events, self._registry, name, self.policy, window, champion,
+            task=task, source=training_data_path,
+        )  # fmt: skip
+        halves = halves_of(self.policy, data, champion, task=task)
         job = job_of(self.policy, data, champion)
         version = next_version(
             None if champion is None else champion.version,
@@ -213,37 +209,6 @@ class AutoRetrainingPipeline:
             told = ", ".join(sorted(names)) or "a name, since no model is registered"
             raise InvalidValueError("model_name", None, f"one of {told}")
         return names.pop()
-
-    def _data(self, name: str, champion: ModelVersion | None, source: object) -> TrainingData:
-        policy, target = self.policy, self.policy.target
-        chosen = policy.data if source is None and policy.data else source
-        signature = None if champion is None else champion.signature
-        if chosen is not None:
-            table = read_training_data(chosen)
-        elif self._events is None:
-            raise InvalidValueError(
-                "training_data_path", None, "a path, where the pipeline was given no events"
-            )
-        else:
-            now = self._clock()
-            window = Window(now - timedelta(days=policy.window_days), now)
-            rows = self._events.read(name, window).rows
-            if policy.query:
-                table = query_table(policy.query, rows.drop_columns(["tags", "as_text"]))
-            else:
-                table, target = (
-                    labelled(rows, None if signature is None else signature.names),
-                    "actual",
-                )
-        return checked(
-            table,
-            target=target,
-            signature=signature,
-            task=self._monitor.task,
-            ignore=policy.ignore,
-            leak_check=policy.leak_check,
-            framed=framed(self._registry, champion),
-        )
 
     def _keep_log(self, log: Path, name: str) -> None:
         if log.exists():

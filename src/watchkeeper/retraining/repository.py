@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -95,11 +95,8 @@ class RetrainingRepository(Documents[Run]):
         known = self.taken_up(model)
         if known is not None:
             return known
-        try:
-            with self._database.write() as connection:
-                self._claim(connection, model, at, at)
-        except sa.exc.IntegrityError:
-            pass
+        with suppress(sa.exc.IntegrityError), self._database.write() as connection:
+            self._claim(connection, model, at, at)  # unless another process has
         return self.taken_up(model) or at
 
     @contextmanager

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from watchkeeper import __version__
 from watchkeeper.clock import parse_timestamp, system_clock
 from watchkeeper.control import alerts, incidents
-from watchkeeper.control.health import ModelHealth, health_of, served
+from watchkeeper.control.health import ModelHealth, served
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 from watchkeeper.events import EventKind, Window, check_name
@@ -277,15 +277,7 @@ def _add_health(api: FastAPI, gateway: "Gateway") -> None:
     app = gateway.app
 
     def found(model: str, at: str | None) -> ModelHealth:
-        return health_of(
-            app.events,
-            app.registry,
-            app.findings,
-            app.alerts,
-            model,
-            at=app.clock() if at is None else parse_timestamp(at, "at"),
-            **app.settings.policy(model).health_terms(),
-        )
+        return app.health(model, None if at is None else parse_timestamp(at, "at"))
 
     @api.get("/v1/models/{model}/health", tags=["health"])
     def model_health(model: str, at: str | None = None) -> Response:

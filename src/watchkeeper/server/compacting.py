@@ -85,9 +85,5 @@ def main() -> None:
     """Compact by the settings on standard input, and print what was done."""
     os.nice(_LOWEST)
     with App(Settings.model_validate_json(sys.stdin.read())) as app:
-        store = app.settings.store
-        days = store.retention_days
-        report = app.events.compact(
-            retention=None if days is None else timedelta(days=days), max_bytes=store.max_bytes
-        )
+        report = app.compact()
     sys.stdout.write(strict_json(report))

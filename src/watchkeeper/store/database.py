@@ -7,7 +7,7 @@ Alembic is loaded only when there is something to do.
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -154,69 +154,48 @@ findings = sa.Table(
     sa.Column("evidence", sa.JSON, nullable=False),
 )
 
-experiments = sa.Table(
-    "experiments",
-    metadata,
-    sa.Column("id", _number, primary_key=True, autoincrement=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("model", sa.Text, nullable=False, index=True),
-    sa.Column("state", sa.Text, nullable=False, index=True),
-    sa.Column("document", sa.JSON, nullable=False),
-)
 
-rollouts = sa.Table(
-    "rollouts",
-    metadata,
-    sa.Column("id", _number, primary_key=True, autoincrement=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("model", sa.Text, nullable=False, index=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("active", sa.Boolean, nullable=False),
-    sa.Column("watched_until", _UtcTime, nullable=True),
-    sa.Column("document", sa.JSON, nullable=False),
-)
-sa.Index(
-    "ix_one_active_rollout_a_model",
-    rollouts.c.model,
-    unique=True,
-    sqlite_where=sa.text("active"),
-    postgresql_where=sa.text("active"),
-)
+def _documents(name: str, *more: sa.Column[Any], indexed: Sequence[str] = ("model",)) -> sa.Table:
+    """Return a table of `watchkeeper.store.documents.Documents`, with what is looked for in SQL."""
+    table = sa.Table(
+        name,
+        metadata,
+        sa.Column("id", _number, primary_key=True, autoincrement=True),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        *more,
+        sa.Column("document", sa.JSON, nullable=False),
+    )
+    for column in indexed:
+        sa.Index(None, table.c[column])
+    return table
 
-shadows = sa.Table(
-    "shadows",
-    metadata,
-    sa.Column("id", _number, primary_key=True, autoincrement=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("document", sa.JSON, nullable=False),
-)
-sa.Index(
-    "ix_one_shadow_a_model",
-    shadows.c.model,
-    unique=True,
-    sqlite_where=sa.text("state = 'running'"),
-    postgresql_where=sa.text("state = 'running'"),
-)
 
-retraining_runs = sa.Table(
-    "retraining_runs",
-    metadata,
-    sa.Column("id", _number, primary_key=True, autoincrement=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("model", sa.Text, nullable=False, index=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("active", sa.Boolean, nullable=False),
-    sa.Column("document", sa.JSON, nullable=False),
-)
-sa.Index(
-    "ix_one_active_retraining_a_model",
-    retraining_runs.c.model,
-    unique=True,
-    sqlite_where=sa.text("active"),
-    postgresql_where=sa.text("active"),
-)
+def _active() -> sa.Column[bool]:
+    """Return the column that says whether a document is not over."""
+    return sa.Column("active", sa.Boolean, nullable=False)
+
+
+def _one(name: str, *columns: sa.Column[Any], where: str = "active") -> None:
+    """Let no two rows with equal `columns` be there of those of which `where` is true."""
+    condition = sa.text(where)
+    sa.Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+
+
+experiments = _documents("experiments", indexed=("model", "state"))
+
+rollouts = _documents("rollouts", _active(), sa.Column("watched_until", _UtcTime, nullable=True))
+_one("ix_one_active_rollout_a_model", rollouts.c.model)
+
+shadows = _documents("shadows", indexed=())
+_one("ix_one_shadow_a_model", shadows.c.model, where="state = 'running'")
+
+retraining_runs = _documents("retraining_runs", _active())
+_one("ix_one_active_retraining_a_model", retraining_runs.c.model)
+
+incidents = _documents("incidents", sa.Column("source", sa.Text, nullable=False), _active())
+_one("ix_one_active_incident_a_source", incidents.c.model, incidents.c.source)
 
 retraining_fires = sa.Table(
     "retraining_fires",
@@ -224,27 +203,6 @@ retraining_fires = sa.Table(
     sa.Column("model", sa.Text, primary_key=True),
     sa.Column("fire_at", _UtcTime, primary_key=True),
     sa.Column("claimed_at", _UtcTime, nullable=False),
-)
-
-
-incidents = sa.Table(
-    "incidents",
-    metadata,
-    sa.Column("id", _number, primary_key=True, autoincrement=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("model", sa.Text, nullable=False, index=True),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("active", sa.Boolean, nullable=False),
-    sa.Column("document", sa.JSON, nullable=False),
-)
-sa.Index(
-    "ix_one_active_incident_a_source",
-    incidents.c.model,
-    incidents.c.source,
-    unique=True,
-    sqlite_where=sa.text("active"),
-    postgresql_where=sa.text("active"),
 )
 
 
