@@ -85,7 +85,7 @@ def test_given_one_bad_row_when_batched_with_others_then_the_others_are_answered
 def test_given_a_model_that_hangs_when_inferred_then_it_is_cut_off_and_starves_no_other(
     start: Callable[..., TestClient],
 ) -> None:
-    client = start(server={"predict_timeout": 0.3}, odd=Hangs())
+    client = start(server={"predict_timeout": 2}, odd=Hangs())
     with ThreadPoolExecutor(4) as pool:
         hanging = pool.submit(infer, client, "odd", [1.0, 1.0])
         fast = [infer(client, "lr", ROW).status_code for _ in range(20)]
@@ -93,7 +93,7 @@ def test_given_a_model_that_hangs_when_inferred_then_it_is_cut_off_and_starves_n
 
     assert fast == [200] * 20
     assert answer.status_code == 504
-    assert "did not answer within 0.3 s" in answer.json()["error"]
+    assert "did not answer within 2 s" in answer.json()["error"]
     assert infer(client, "odd", [0.0, 0.0]).status_code == 200
     rows = app_of(client).events.read("odd").rows.to_pylist()
     assert [row["status"] for row in rows] == ["error", "success"]
@@ -102,7 +102,7 @@ def test_given_a_model_that_hangs_when_inferred_then_it_is_cut_off_and_starves_n
 def test_given_a_model_that_hangs_often_when_asked_then_it_is_not_ready_and_recovers(
     start: Callable[..., TestClient],
 ) -> None:
-    client = start(server={"predict_timeout": 0.1}, odd=Hangs())
+    client = start(server={"predict_timeout": 1}, odd=Hangs())
     statuses = [infer(client, "odd", [1.0, 1.0]).status_code for _ in range(4)]
     ready = client.get("/v2/health/ready")
     model_ready = client.get("/v2/models/odd/ready")
