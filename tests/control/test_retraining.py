@@ -117,7 +117,15 @@ def test_given_a_finding_when_looked_then_a_better_version_is_trained_and_promot
     assert run.boundary == START + timedelta(minutes=30 * 640)
     assert set(run.table_versions) == {"predictions", "outcomes"}
     version = app.registry.get("late:1.0.1")
-    assert version.tags == {"retraining": run.name, "trained_until": run.boundary.isoformat()}
+    assert version.tags == {"retraining": run.name}
+    assert version.lineage.parent == "late:1.0.0"
+    assert (version.lineage.training_start, version.lineage.training_end) == (START, run.boundary)
+    assert version.lineage.table_versions == run.table_versions
+    assert (version.lineage.dataset, version.lineage.evaluated_on) == (
+        "labelled events",
+        "160 later rows",
+    )
+    assert version.aliases == ("challenger", "champion")
     assert version.metrics["accuracy"] == run.gate.candidate["accuracy"]
     former = app.registry.get("late:1.0.0").signature
     assert version.signature == former

@@ -29,18 +29,19 @@ from watchkeeper.errors import (
 )
 from watchkeeper.events import EventLog, Window
 from watchkeeper.experiments import Experiment
-from watchkeeper.registry import ModelRegistry
+from watchkeeper.registry import Lineage, ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, decide, next_version
 from watchkeeper.retraining.candidate import (
+    CHALLENGER,
     RETRAINING,
+    dataset_of,
     halves_of,
     job_of,
     judged,
     register,
     training_data,
 )
-from watchkeeper.retraining.data import TrainingData
 from watchkeeper.retraining.decision import triggers_of
 from watchkeeper.retraining.job import LOG, Job, write_job
 from watchkeeper.retraining.schedule import last_fire
@@ -468,7 +469,6 @@ def _trained(
     at = max(run.decided_at, parts.clock())
     seconds = float(done.outcome["seconds"])
     learned = halves.learned
-    first = _first_time(learned)
     after = run.moved(
         RunState.GATING,
         at,
@@ -477,7 +477,7 @@ def _trained(
         rows=len(learned),
         held_out=len(halves.held_out),
         boundary=halves.boundary,
-        learned_from=first,
+        learned_from=learned.first,
         learned_until=halves.boundary,
         trained={name: value for name, value in done.outcome.items() if name != "ok"},
     )
@@ -493,7 +493,7 @@ def _judged(parts: Parts, run: Run, at: datetime) -> Run:
         run.policy, held_out, trained, task=run.task, positive=run.positive,
         boundary=run.boundary, champion=champion,
     )  # fmt: skip
-    taken = {each.version for each in parts.registry.list_models(model_name=run.model)}
+    taken = parts.registry.taken_versions(run.model)
     version = next_version(None if champion is None else champion.version, taken)
     after = run.moved(
         RunState.GATING,
@@ -510,6 +510,8 @@ def _acted(parts: Parts, run: Run, setup: Setup, at: datetime) -> Run:
     gate, model_id = run.gate, str(run.model_id)
     assert gate is not None
     _register(parts, run)
+    if gate.passed and run.state is RunState.GATING:
+        parts.registry.set_alias(model_id, CHALLENGER, reason=gate.reason, actor=_ACTOR)
     if not gate.passed:
         told = f"{model_id} stays registered: {gate.reason}"
         return _save(parts, run, run.moved(RunState.KEPT, at, told), at)
@@ -561,9 +563,17 @@ def _register(parts: Parts, run: Run) -> None:
     trained = _left(parts, run)
     learned, job = _learned(parts, run)
     assert run.gate is not None
+    lineage = Lineage(
+        parent=run.champion or "",
+        dataset=dataset_of(run.policy),
+        training_start=run.learned_from,
+        training_end=run.learned_until,
+        table_versions=run.table_versions,
+        evaluated_on=f"{run.held_out:,} later rows",
+    )
     register(
         parts.registry, trained, job, learned, name=run.model, version=str(run.version),
-        gate=run.gate, champion=champion, boundary=run.learned_until, run=run.name,
+        gate=run.gate, champion=champion, lineage=lineage, run=run.name,
         reason=run.decision.reason, actor=_ACTOR,
     )  # fmt: skip
 
@@ -643,13 +653,6 @@ def _learned(parts: Parts, run: Run) -> tuple[pa.Table, Job]:
     folder = _folder(parts, run) / _WORK
     job = Job.read(folder)
     return read_learned(folder, job).table.select(list(job.features)), job
-
-
-def _first_time(data: TrainingData) -> datetime | None:
-    if data.time is None or not len(data):
-        return None
-    found: datetime = data.table[data.time][0].cast(pa.timestamp("us", "UTC")).as_py()
-    return found
 
 
 def _newest(parts: Parts, model: str) -> Run | None:

@@ -13,7 +13,9 @@
 ('risk:1.0.0', array([1]))
 """
 
+from watchkeeper.registry.diff import Difference
 from watchkeeper.registry.formats import UnsafeFormatError, UntrustedTypesError
+from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.registry import ModelRegistry
 from watchkeeper.registry.runtime import Answers, ModelOutputError, Runtime
 from watchkeeper.registry.signature import Feature, Signature
@@ -21,7 +23,9 @@ from watchkeeper.registry.versions import ModelVersion, Status
 
 __all__ = [
     "Answers",
+    "Difference",
     "Feature",
+    "Lineage",
     "ModelOutputError",
     "ModelRegistry",
     "ModelVersion",

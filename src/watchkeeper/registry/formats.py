@@ -6,6 +6,7 @@ graph of operators; ``joblib`` is pickle, which runs whatever it is told to, and
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from zipfile import ZIP_DEFLATED
@@ -19,6 +20,7 @@ __all__ = [
     "about_model",
     "dump",
     "format_of_file",
+    "lineage_of",
     "load",
     "suffix_of",
 ]
@@ -166,20 +168,39 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
 
 
 def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 - the word users know
-    """Return the framework and algorithm of a model, and the package versions it was made with."""
+    """Return the framework and algorithm of a model."""
     if format == "onnx":
         return {"framework": "onnx", "algorithm": "onnx"}
-    from importlib.metadata import version
-
     package = type(model).__module__.partition(".")[0]
     steps = getattr(model, "steps", None)
     about: dict[str, Any] = {
         "framework": "scikit-learn" if package == "sklearn" else package,
         "algorithm": type(steps[-1][1] if steps else model).__name__,
     }
-    if hasattr(model, "get_params"):
-        about["packages"] = {name: version(name) for name in ("numpy", "scikit-learn")}
     return about
+
+
+def lineage_of(model: Any) -> dict[str, Any]:
+    """Return the ``parameters`` and ``packages`` that an estimator says were used for it."""
+    if not hasattr(model, "get_params"):
+        return {"parameters": {}, "packages": {}}
+    last = model.steps[-1][1] if getattr(model, "steps", None) else model
+    parameters = last.get_params(deep=False) if hasattr(last, "get_params") else {}
+    return {
+        "parameters": {
+            name: value
+            for name, value in parameters.items()
+            if value is None or isinstance(value, bool | int | float | str)
+        },
+        "packages": {name: _installed(name) for name in ("numpy", "scikit-learn")},
+    }
+
+
+@lru_cache
+def _installed(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
 
 
 def _require_trusted(data: bytes, trusted: Sequence[str]) -> list[str]:

@@ -14,11 +14,15 @@ from watchkeeper.events import check_name
 from watchkeeper.profiles import Profile
 from watchkeeper.registry import formats, reference
 from watchkeeper.registry.artifacts import Artifacts
+from watchkeeper.registry.card import card_of
+from watchkeeper.registry.diff import Difference, differences
 from watchkeeper.registry.formats import Format
-from watchkeeper.registry.repository import Repository
+from watchkeeper.registry.lineage import Lineage
+from watchkeeper.registry.repository import CHAMPION, Repository
 from watchkeeper.registry.runtime import Runtime, onnx_signature
 from watchkeeper.registry.signature import Signature, of_estimator, of_training_data
 from watchkeeper.registry.versions import ModelVersion, Status
+from watchkeeper.results import plain
 
 __all__ = ["ModelRegistry"]
 
@@ -26,6 +30,7 @@ _DATABASE = "control.db"
 _MANIFEST = "manifest.json"
 _REFERENCE = "reference.parquet"
 _PROFILE = "profile.bin"
+_CARD = "card.md"
 
 
 class ModelRegistry:
@@ -74,6 +79,8 @@ class ModelRegistry:
         *,
         training_data: object = None,
         signature: Signature | None = None,
+        lineage: Lineage | None = None,
+        card: str = "",
         format: Format | None = None,  # noqa: A002 - the word users know
         trusted: Sequence[str] = (),
         allow_unsafe: bool = False,
@@ -96,6 +103,12 @@ class ModelRegistry:
             the reference of drift checks are taken from it: a profile of all of it, and a sample.
         signature : Signature, optional
             What the model takes; otherwise from `training_data`, or from the model itself.
+        lineage : Lineage, optional
+            Where it comes from. Parameters and packages are what the estimator says of itself
+            where they are not given.
+        card : str
+            What people should know of it, in Markdown: what it is for, and what not. `card` puts
+            it before what the registry knows.
         format : {"skops", "onnx", "joblib"}, optional
         trusted : sequence of str
             Names of types beyond scikit-learn's own that loading this version may make.
@@ -129,6 +142,7 @@ class ModelRegistry:
             "description": description,
             "tags": {str(name): str(value) for name, value in (tags or {}).items()},
             "about": formats.about_model(model, kind),
+            "lineage": _lineage_of(model, lineage or Lineage()),
         }
         data = formats.dump(model, kind, trusted=trusted, allow_unsafe=allow_unsafe)
         files = {f"model{formats.suffix_of(kind)}": data}
@@ -140,6 +154,8 @@ class ModelRegistry:
             signature = signature or of_training_data(frame)
         elif signature is None:
             signature = _signature_of(model, kind, data)
+        if card:
+            files[_CARD] = card.encode()
         described["signature"] = None if signature is None else signature.to_dict()
         files[_MANIFEST] = json.dumps(described, indent=2, sort_keys=True).encode()
         self._keep(described, files, actor)
@@ -265,8 +281,81 @@ class ModelRegistry:
         """Put a version aside; the one in production is refused with `ConflictError`."""
         self._repository.archive(model_id, at=self._clock(), actor=actor, reason=reason)
 
+    def delete(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
+        """Remove a version and its files for good; the audit trail keeps what it was.
+
+        Its name is never given to another one. What a rollback would return to is refused like
+        what is in production; later rollbacks pass over it.
+
+        Raises
+        ------
+        ConflictError
+            If it is in production, or what a rollback would return to.
+        """
+        version = self._repository.delete(model_id, at=self._clock(), actor=actor, reason=reason)
+        self._artifacts.discard(self._artifacts.folder(version.model_name, version.version))
+
+    def set_alias(self, model_id: str, alias: str, *, reason: str = "", actor: str = "") -> None:
+        """Let a name of the model point to a version; it may have pointed to another one.
+
+        A version is then also found as ``NAME@ALIAS``. ``champion`` points to what is in
+        production by itself.
+
+        Raises
+        ------
+        InvalidValueError
+            If the name is not 1 to 100 of ``A-Z a-z 0-9 . _ -``, or is ``champion``.
+        """
+        version = self.get(model_id)
+        self._point(version.model_name, alias, version.model_id, reason, actor)
+
+    def remove_alias(
+        self, model_name: str, alias: str, *, reason: str = "", actor: str = ""
+    ) -> None:
+        """Let a name of a model point to no version any more; raises `NotFoundError` if it did not.
+
+        ``champion`` cannot be removed.
+        """
+        self.get(f"{model_name}@{alias}")
+        self._point(model_name, alias, None, reason, actor)
+
+    def _point(
+        self, model_name: str, alias: str, model_id: str | None, reason: str, actor: str
+    ) -> None:
+        if check_name(alias, "alias") == CHAMPION:
+            raise InvalidValueError("alias", alias, "another: it follows what is in production")
+        self._repository.point(
+            model_name, alias, model_id, at=self._clock(), actor=actor, reason=reason
+        )
+
+    def diff(self, model_id: str, other: str) -> tuple[Difference, ...]:
+        """Return in what two versions differ: metrics, inputs, lineage, parameters, format, size.
+
+        See Also
+        --------
+        watchkeeper.registry.diff.differences : on what is compared
+        """
+        return differences(self.get(model_id), self.get(other))
+
+    def card(self, model_id: str) -> str:
+        """Return the model card of a version, in Markdown.
+
+        It begins with what was written for people at its registration.
+
+        Raises
+        ------
+        IntegrityError
+            If that is not what was registered.
+        """
+        version = self.get(model_id)
+        words = self._kept(version.model_id, _CARD)
+        done = [
+            each for each in self.history(version.model_name) if each["subject"] == version.model_id
+        ]
+        return card_of(version, "" if words is None else words.decode(), done)
+
     def get(self, model_id: str) -> ModelVersion:
-        """Return a version; raises `NotFoundError` if there is none of that id."""
+        """Return a version by its id or as ``NAME@ALIAS``; raises `NotFoundError` if it is not."""
         return self._repository.get(model_id)
 
     def find(self, model_name: str, version: str) -> ModelVersion | None:
@@ -319,6 +408,10 @@ class ModelRegistry:
             raise InvalidValueError("status", status, f"one of {', '.join(Status)}")
         return self._repository.find(None if status is None else Status(status), model_name)
 
+    def taken_versions(self, model_name: str) -> set[str]:
+        """Return the versions that a model has or had: no new one may be called like them."""
+        return self._repository.taken(model_name)
+
     def history(self, model_name: str) -> list[dict[str, Any]]:
         """Return the audit trail of a model: at, actor, action, subject, reason, evidence."""
         return self._repository.history(model_name)
@@ -354,6 +447,16 @@ class ModelRegistry:
 
     def _verify(self, version: ModelVersion) -> None:
         self._artifacts.verify(Path(version.file_path).parent, version.files)
+
+
+def _lineage_of(model: Any, given: Lineage) -> dict[str, Any]:
+    """Return the lineage that is kept: what was given, beside what the model says of itself."""
+    own = formats.lineage_of(model)
+    return {
+        **given.to_dict(),
+        "parameters": plain(given.parameters) or own["parameters"],
+        "packages": {**own["packages"], **given.packages},
+    }
 
 
 def _checked_metrics(metrics: Mapping[str, float]) -> dict[str, float]:

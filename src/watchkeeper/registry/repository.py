@@ -2,20 +2,42 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from watchkeeper.errors import ConflictError, NotFoundError
+from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.versions import ModelVersion, Status
-from watchkeeper.store.database import ControlDatabase, audit, model_versions, note, promotions
+from watchkeeper.store.database import (
+    ControlDatabase,
+    aliases,
+    audit,
+    model_versions,
+    note,
+    promotions,
+)
 
-__all__ = ["Repository"]
+__all__ = ["CHAMPION", "Repository"]
 
+CHAMPION = "champion"
+"""The alias of what is in production."""
+
+_DELETE = "delete"
 _versions = model_versions.c
+# JSON is read as text, which is decoded when somebody looks at it.
+_read = sa.select(
+    *(
+        sa.cast(column, sa.Text).label(column.name) if isinstance(column.type, sa.JSON) else column
+        for column in _versions
+    )
+)
+_decoded = msgspec.json.decode
 
 
 class Repository:
@@ -44,7 +66,7 @@ class Repository:
         self, status: Status | None, model_name: str | None, version: str | None = None
     ) -> list[ModelVersion]:
         """Return versions, the newest first."""
-        query = sa.select(model_versions).order_by(_versions.id.desc())
+        query = _read.order_by(_versions.id.desc())
         if status is not None:
             query = query.where(_versions.status == status)
         if model_name is not None:
@@ -52,7 +74,20 @@ class Repository:
         if version is not None:
             query = query.where(_versions.version == version)
         with self._database.read() as connection:
-            return [self._version(row) for row in connection.execute(query)]
+            known = _aliases(connection, model_name)
+            rows = connection.execute(query).all()
+        return [self._version(row, known) for row in rows]
+
+    def taken(self, model_name: str) -> set[str]:
+        """Return the versions that a model has, and those that were deleted."""
+        kept = sa.select(_versions.model_id).where(_versions.model_name == model_name)
+        gone = sa.select(audit.c.subject).where(
+            audit.c.subject.startswith(f"{model_name}:", autoescape=True),
+            audit.c.action == _DELETE,
+        )
+        with self._database.read() as connection:
+            found = connection.execute(sa.union(kept, gone)).scalars()
+            return {model_id.partition(":")[2] for model_id in found}
 
     def production(self) -> dict[str, str]:
         query = sa.select(_versions.model_name, _versions.model_id).where(
@@ -79,10 +114,20 @@ class Repository:
         Raises
         ------
         ConflictError
-            If the model has this version already.
+                If the model has this version already, or had it.
         """
+        gone = sa.select(audit.c.at).where(
+            audit.c.subject == row["model_id"], audit.c.action == _DELETE
+        )
         try:
             with self._database.write() as connection:
+                deleted = connection.execute(gone).scalar()
+                if deleted is not None:
+                    raise ConflictError(
+                        f"{row['model_id']} was deleted on {deleted:%Y-%m-%d}; what was recorded "
+                        "of it keeps its name",
+                        "Register under a new version.",
+                    )
                 connection.execute(model_versions.insert().values(**row, registered_at=at))
                 publish()
                 note(connection, at, actor, "register", row["model_id"], "", evidence)
@@ -108,14 +153,14 @@ class Repository:
             connection.execute(
                 promotions.insert().values(
                     model_name=version.model_name,
-                    model_id=model_id,
+                    model_id=version.model_id,
                     former=None if former is None else former.id,
                     current=True,
                     at=at,
                 )
             )
             was = None if former is None else former.model_id
-            note(connection, at, actor, "promote", model_id, reason, {"former": was})
+            note(connection, at, actor, "promote", version.model_id, reason, {"former": was})
             return was
 
     def roll_back(
@@ -154,13 +199,54 @@ class Repository:
 
     def archive(self, model_id: str, *, at: datetime, actor: str, reason: str) -> None:
         with self._database.write() as connection:
-            version = self._get(connection, model_id)
-            if version.status is Status.PRODUCTION:
+            version = self._idle(connection, model_id)
+            self._set_status(connection, version.model_id, Status.ARCHIVED)
+            note(connection, at, actor, "archive", version.model_id, reason, {})
+
+    def delete(self, model_id: str, *, at: datetime, actor: str, reason: str) -> ModelVersion:
+        """Forget a version and the aliases that point to it; return what it was."""
+        with self._database.write() as connection:
+            version = self._idle(connection, model_id)
+            current = self._current(connection, version.model_name)
+            earlier = None if current is None else self._before(connection, current)
+            if earlier is not None and earlier.model_id == version.model_id:
                 raise ConflictError(
-                    f"{model_id} is in production", "Promote another version first, or roll back."
+                    f"{version.model_id} is what a rollback returns to",
+                    "Promote another version first, or archive it.",
                 )
-            self._set_status(connection, model_id, Status.ARCHIVED)
-            note(connection, at, actor, "archive", model_id, reason, {})
+            kept = version.to_dict()  # all of it is read before it is gone
+            connection.execute(
+                model_versions.delete().where(_versions.model_id == version.model_id)
+            )
+            connection.execute(aliases.delete().where(aliases.c.model_id == version.model_id))
+            note(connection, at, actor, _DELETE, version.model_id, reason, {"version": kept})
+            return version
+
+    def point(
+        self,
+        model_name: str,
+        alias: str,
+        model_id: str | None,
+        *,
+        at: datetime,
+        actor: str,
+        reason: str,
+    ) -> None:
+        """Let an alias of a model point to a version, or to none."""
+        this = (aliases.c.model_name == model_name) & (aliases.c.alias == alias)
+        with self._database.write() as connection:
+            was = connection.execute(sa.select(aliases.c.model_id).where(this)).scalar()
+            if was == model_id:
+                return
+            connection.execute(aliases.delete().where(this))
+            if model_id is not None:
+                self._get(connection, model_id)  # it is there
+                connection.execute(
+                    aliases.insert().values(model_name=model_name, alias=alias, model_id=model_id)
+                )
+            subject = model_id or was or model_name
+            evidence = {"alias": alias, "was": was, "is": model_id}
+            note(connection, at, actor, "alias", subject, reason, evidence)
 
     def history(self, model_name: str) -> list[dict[str, Any]]:
         """Return the audit trail of a model, the oldest entry first."""
@@ -173,13 +259,24 @@ class Repository:
             return [dict(row._mapping) for row in connection.execute(query)]
 
     def _get(self, connection: Connection, model_id: str) -> ModelVersion:
-        query = sa.select(model_versions).where(_versions.model_id == model_id)
-        row = connection.execute(query).one_or_none()
+        name, at, alias = model_id.partition("@")
+        known = _aliases(connection, name.partition(":")[0])
+        if at:
+            held = [of for of, names in known.items() if alias in names]
+            if not held:
+                named = ", ".join(sorted({each for names in known.values() for each in names}))
+                raise NotFoundError(
+                    "alias", model_id, f"{name} has {named or 'none'}. Set it with models alias."
+                )
+            model_id = held[0]
+        row = connection.execute(_read.where(_versions.model_id == model_id)).one_or_none()
         if row is None:
             raise NotFoundError(
-                "model version", model_id, "A model id is NAME:VERSION; list_models() has them all."
+                "model version",
+                model_id,
+                "A model id is NAME:VERSION or NAME@ALIAS; list_models() has them all.",
             )
-        return self._version(row)
+        return self._version(row, known)
 
     def _current(self, connection: Connection, model_name: str) -> Row[Any] | None:
         query = sa.select(promotions).where(
@@ -192,14 +289,35 @@ class Repository:
         current = self._current(connection, model_name)
         if current is None:
             raise NotFoundError("production version of model", model_name)
-        if current.former is None:
+        earlier = self._before(connection, current)
+        if earlier is None:
             raise NotFoundError(
                 "earlier production version of model",
                 model_name,
                 f"{current.model_id} is the first that was promoted. Promote another one.",
             )
-        query = sa.select(promotions).where(promotions.c.id == current.former)
-        return current, connection.execute(query).one()
+        return current, earlier
+
+    def _before(self, connection: Connection, current: Row[Any]) -> Row[Any] | None:
+        """Return the promotion before one; what was deleted meanwhile is passed over."""
+        former = current.former
+        while former is not None:
+            row = connection.execute(sa.select(promotions).where(promotions.c.id == former)).one()
+            kept = sa.select(_versions.id).where(_versions.model_id == row.model_id)
+            if connection.execute(kept).one_or_none() is not None:
+                return row
+            former = row.former
+        return None
+
+    def _idle(self, connection: Connection, model_id: str) -> ModelVersion:
+        """Return a version; the one in production is refused."""
+        version = self._get(connection, model_id)
+        if version.status is Status.PRODUCTION:
+            raise ConflictError(
+                f"{version.model_id} is in production",
+                "Promote another version first, or roll back.",
+            )
+        return version
 
     def _put_in_production(
         self, connection: Connection, version: ModelVersion, former: Row[Any] | None, at: datetime
@@ -217,24 +335,50 @@ class Repository:
             .values(status=status, **times)
         )
 
-    def _version(self, row: Row[Any]) -> ModelVersion:
-        return ModelVersion(
-            model_id=row.model_id,
-            model_name=row.model_name,
-            version=row.version,
-            status=Status(row.status),
-            file_path=str(self._folder(row.model_name, row.version) / row.file_name),
-            file_hash=row.file_hash,
-            metrics=row.metrics,
-            description=row.description,
-            tags=row.tags,
-            registered_at=row.registered_at,
-            promoted_at=row.promoted_at,
-            demoted_at=row.demoted_at,
-            format=row.format,
-            unsafe=row.unsafe,
-            trusted=tuple(row.trusted),
-            signature=None if row.signature is None else Signature.from_dict(row.signature),
-            files=row.files,
-            about=row.about,
-        )
+    def _version(self, row: Row[Any], known: Mapping[str, tuple[str, ...]]) -> ModelVersion:
+        return ModelVersion.deferred(partial(self._field, row, known))
+
+    def _field(self, row: Row[Any], known: Mapping[str, tuple[str, ...]], name: str) -> Any:
+        """Return a field of a version from its row."""
+        if name == "file_path":
+            return str(self._folder(row.model_name, row.version) / row.file_name)
+        if name == "aliases":
+            return known.get(row.model_id, ())
+        value = row._mapping[name]
+        decode = _FIELDS.get(name)
+        return value if decode is None or value is None else decode(value)
+
+
+@lru_cache(maxsize=1024)  # versions of a model take the same
+def _signature(text: str) -> Signature | None:
+    described = _decoded(text)
+    return None if described is None else Signature.from_dict(described)
+
+
+_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "status": Status,
+    "metrics": _decoded,
+    "tags": _decoded,
+    "trusted": lambda text: tuple(_decoded(text)),
+    "signature": _signature,
+    "files": _decoded,
+    "about": _decoded,
+    "lineage": lambda text: Lineage.from_dict(_decoded(text)),
+}
+
+
+def _aliases(connection: Connection, model_name: str | None) -> dict[str, tuple[str, ...]]:
+    """Return the names that point to versions, of one model or of all, by model id."""
+    query = sa.union_all(
+        sa.select(aliases.c.model_name, aliases.c.model_id, aliases.c.alias),
+        sa.select(_versions.model_name, _versions.model_id, sa.literal(CHAMPION)).where(
+            _versions.status == Status.PRODUCTION
+        ),
+    ).subquery()
+    asked = sa.select(query.c.model_id, query.c.alias).order_by(query.c.alias)
+    if model_name is not None:
+        asked = asked.where(query.c.model_name == model_name)
+    found: dict[str, tuple[str, ...]] = {}
+    for model_id, alias in connection.execute(asked):
+        found[model_id] = (*found.get(model_id, ()), alias)
+    return found

@@ -1,10 +1,12 @@
 """What the registry knows of one version of one model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
+from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.signature import Signature
 from watchkeeper.results import Result
 
@@ -20,9 +22,32 @@ class Status(StrEnum):
     ARCHIVED = "archived"
 
 
+class _Deferred(Result):
+    """A result whose fields may be read when they are first looked at."""
+
+    __slots__ = ("_read",)
+    _read: Callable[[str], Any]
+
+    @classmethod
+    def deferred(cls, read: Callable[[str], Any]) -> Self:
+        """Return one each of whose fields is what `read` gives for its name, asked once."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "_read", read)
+        return made
+
+    def __getattr__(self, name: str) -> Any:  # a slot that nothing was put in yet
+        if name == "_read" or name not in self:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        value = self._read(name)
+        object.__setattr__(self, name, value)
+        return value
+
+
 @dataclass(frozen=True, slots=True)
-class ModelVersion(Result):
+class ModelVersion(_Deferred):
     """One immutable version.
+
+    Versions that are listed by the thousand are decoded as far as somebody looks at them.
 
     Attributes
     ----------
@@ -33,13 +58,17 @@ class ModelVersion(Result):
     files : dict
         Of every file of the version: its ``sha256`` and ``size``.
     format : str
-        ``skops``, ``onnx`` or ``joblib``.
+        ``skops``, ``onnx``, ``joblib``, ``cloudpickle``, ``mlflow`` or ``remote``.
     unsafe : bool
         The format can run code when it is loaded, and whoever registered it allowed that.
     trusted : tuple of str
         Types beyond scikit-learn's own that loading may make.
     about : dict
-        Framework, algorithm, package versions, and counts of the training data.
+        Framework, algorithm, and counts of the training data.
+    lineage : Lineage
+        Where it comes from.
+    aliases : tuple of str
+        Names that point to it now. ``champion`` is the one in production.
     """
 
     model_id: str
@@ -60,3 +89,5 @@ class ModelVersion(Result):
     signature: Signature | None
     files: dict[str, dict[str, Any]]
     about: dict[str, Any]
+    lineage: Lineage
+    aliases: tuple[str, ...]

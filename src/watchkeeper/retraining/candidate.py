@@ -1,13 +1,14 @@
 """What candidates have in common, whoever has them trained: data, job, judgement and place."""
 
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import FEATURE, EventLog, Window
 from watchkeeper.quality.labels import labels_of
-from watchkeeper.registry import ModelRegistry, ModelVersion
+from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion
 from watchkeeper.retraining.data import Halves, TrainingData, checked, labelled, split
 from watchkeeper.retraining.gate import Cost, GateReport, judge
 from watchkeeper.retraining.job import Job
@@ -16,6 +17,8 @@ from watchkeeper.retraining.sources import query_table, read_training_data
 from watchkeeper.retraining.training import Trained
 
 __all__ = [
+    "CHALLENGER",
+    "dataset_of",
     "framed",
     "halves_of",
     "job_of",
@@ -25,7 +28,10 @@ __all__ = [
     "training_data",
 ]
 
-RETRAINING, TRAINED_UNTIL = "retraining", "trained_until"  # tags of a candidate
+CHALLENGER = "challenger"
+"""The alias of a candidate that the gate let in."""
+
+RETRAINING = "retraining"  # the tag of a candidate
 _ACTUAL = "actual"
 
 
@@ -87,6 +93,13 @@ def training_data(
         framed=framed(registry, champion),
     )
     return found, versions
+
+
+def dataset_of(policy: Policy, source: object = None) -> str:
+    """Return what people call the data that `training_data` reads."""
+    if source is not None:
+        return str(source) if isinstance(source, str | Path) else "a data frame"
+    return policy.data or policy.query or "labelled events"
 
 
 def halves_of(
@@ -170,24 +183,22 @@ def register(
     version: str,
     gate: GateReport,
     champion: ModelVersion | None,
-    boundary: datetime | None,
+    lineage: Lineage,
     run: str,
     reason: str,
     actor: str,
 ) -> str:
     """Register a candidate with what it was judged by, and return its id."""
-    tags = {RETRAINING: run}
-    if boundary is not None:
-        tags[TRAINED_UNTIL] = boundary.isoformat()
     return registry.register_model(
         trained.model,
         name,
         version,
         gate.candidate,
         f"trained again: {reason}"[:1000],
-        tags,
+        {RETRAINING: run},
         training_data=learned.select(list(job.features)),
         signature=None if champion is None else champion.signature,
+        lineage=lineage,
         format=trained.outcome["format"],
         trusted=job.trusted,
         allow_unsafe=job.allow_unsafe,
@@ -197,17 +208,7 @@ def register(
 
 def learned_until(version: ModelVersion | None) -> datetime | None:
     """Return until when the data lie that a version learned from; None where nobody knows."""
-    if version is None:
-        return None
-    told = version.tags.get(TRAINED_UNTIL)
-    if told is None:
-        return None
-    try:
-        return datetime.fromisoformat(told)
-    except ValueError:
-        raise InvalidValueError(
-            TRAINED_UNTIL, told, f"an ISO 8601 time, in the tags of {version.model_id}"
-        ) from None
+    return None if version is None else version.lineage.training_end
 
 
 def framed(registry: ModelRegistry, champion: ModelVersion | None) -> bool:

@@ -53,6 +53,14 @@ class TrainingData:
     framed: bool = True
 
     @property
+    def first(self) -> datetime | None:
+        """When the oldest row was; None where no time is known."""
+        if self.time is None or not len(self):
+            return None
+        found: datetime = self.table[self.time][0].cast(pa.timestamp("us", "UTC")).as_py()
+        return found
+
+    @property
     def X(self) -> Any:  # noqa: N802 - the word users know
         """The features: a pandas data frame, or a matrix where `framed` is false."""
         chosen = self.table.select(list(self.features))

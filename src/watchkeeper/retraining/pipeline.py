@@ -13,8 +13,16 @@ from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog, Window
 from watchkeeper.quality import ModelPerformanceMonitor
-from watchkeeper.registry import ModelRegistry
-from watchkeeper.retraining.candidate import halves_of, job_of, judged, register, training_data
+from watchkeeper.registry import Lineage, ModelRegistry
+from watchkeeper.retraining.candidate import (
+    CHALLENGER,
+    dataset_of,
+    halves_of,
+    job_of,
+    judged,
+    register,
+    training_data,
+)
 from watchkeeper.retraining.gate import GateReport
 from watchkeeper.retraining.job import LOG, write_job
 from watchkeeper.retraining.policy import Policy
@@ -160,7 +168,7 @@ class AutoRetrainingPipeline:
         task, positive = self._monitor.task, self._monitor.positive
         now = self._clock()
         window = Window(now - timedelta(days=self.policy.window_days), now)
-        data, _ = training_data(
+        data, tables = training_data(
             self._events, self._registry, name, self.policy, window, champion,
             task=task, source=training_data_path,
         )  # fmt: skip
@@ -168,7 +176,7 @@ class AutoRetrainingPipeline:
         job = job_of(self.policy, data, champion)
         version = next_version(
             None if champion is None else champion.version,
-            {each.version for each in self._registry.list_models(model_name=name)},
+            self._registry.taken_versions(name),
         )
         kept = list(dict.fromkeys([data.target, *self.policy.segments]))
         with tempfile.TemporaryDirectory() as place:
@@ -190,11 +198,21 @@ class AutoRetrainingPipeline:
             boundary=halves.boundary,
             champion=champion,
         )
+        lineage = Lineage(
+            parent=production or "",
+            dataset=dataset_of(self.policy, training_data_path),
+            training_start=halves.learned.first,
+            training_end=halves.boundary,
+            table_versions=tables,
+            evaluated_on=f"{len(halves.held_out):,} later rows",
+        )
         model_id = register(
             self._registry, trained, job, halves.learned.table, name=name, version=version,
-            gate=report, champion=champion, boundary=halves.boundary, run=f"{name}-{version}",
+            gate=report, champion=champion, lineage=lineage, run=f"{name}-{version}",
             reason="by the pipeline", actor="",
         )  # fmt: skip
+        if report.passed:
+            self._registry.set_alias(model_id, CHALLENGER, reason=report.reason)
         self.last_report, self.last_retrain_time = report, self._clock()
         unmoved = self._registry.get_production_model(name) == production
         if report.passed and unmoved and (champion is None or self.policy.then == "direct"):

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.feather
 
 from watchkeeper.errors import InvalidValueError, WatchkeeperError
-from watchkeeper.registry import ModelVersion, Runtime, Signature, Status, formats
+from watchkeeper.registry import Lineage, ModelVersion, Runtime, Signature, Status, formats
 from watchkeeper.registry.signature import of_estimator
 from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.job import Job
@@ -161,7 +161,7 @@ def _runtime(
             model_id=model_id, model_name=name, version=version, status=Status.REGISTERED,
             file_path="", file_hash="", metrics={}, description="", tags={}, registered_at=now,
             promoted_at=None, demoted_at=None, format=kind, unsafe=job.allow_unsafe, trusted=(),
-            signature=known, files={}, about={},
+            signature=known, files={}, about={}, lineage=Lineage(), aliases=(),
         ),
         model,
     )  # fmt: skip

@@ -25,6 +25,7 @@ __all__ = [
     "HEAD",
     "ControlDatabase",
     "alerts",
+    "aliases",
     "audit",
     "experiments",
     "findings",
@@ -39,7 +40,7 @@ __all__ = [
     "shadows",
 ]
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -86,6 +87,7 @@ model_versions = sa.Table(
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("signature", sa.JSON, nullable=True),
     sa.Column("about", sa.JSON, nullable=False),
+    sa.Column("lineage", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("registered_at", _UtcTime, nullable=False),
     sa.Column("promoted_at", _UtcTime, nullable=True),
     sa.Column("demoted_at", _UtcTime, nullable=True),
@@ -97,6 +99,14 @@ sa.Index(
     unique=True,
     sqlite_where=model_versions.c.status == "production",
     postgresql_where=model_versions.c.status == "production",
+)
+
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("model_name", sa.Text, primary_key=True),
+    sa.Column("alias", sa.Text, primary_key=True),
+    sa.Column("model_id", sa.Text, nullable=False),
 )
 
 promotions = sa.Table(

@@ -1,0 +1,80 @@
+"""In what two versions differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from watchkeeper.registry.versions import ModelVersion
+from watchkeeper.results import Result, plain
+
+__all__ = ["Difference", "differences"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Result):
+    """One thing that is not the same in two versions.
+
+    Attributes
+    ----------
+    what : str
+        Such as ``metrics.auc``, ``signature.distance`` or ``lineage.parameters.C``.
+    before, after : object
+        In the first and in the second version; None where it is not there.
+    change : float or None
+        After minus before, of numbers.
+    """
+
+    what: str
+    before: Any
+    after: Any
+    change: float | None
+
+
+def differences(first: ModelVersion, second: ModelVersion) -> tuple[Difference, ...]:
+    """Return in what two versions differ.
+
+    Compared are metrics, the names, types and order of the inputs, lineage with parameters and
+    packages, what is known of the training data, format, trust, size, tags and description; when
+    they were registered and where their files lie is not.
+    """
+    before, after = _facts(first), _facts(second)
+    return tuple(
+        Difference(what, before.get(what), after.get(what), _change(before, after, what))
+        for what in dict.fromkeys([*before, *after])
+        if before.get(what) != after.get(what)
+    )
+
+
+def _facts(version: ModelVersion) -> dict[str, Any]:
+    signature = version.signature
+    features = () if signature is None else signature.features
+    facts: dict[str, Any] = {f"metrics.{name}": value for name, value in version.metrics.items()}
+    for each in features:
+        facts[f"signature.{each.name}"] = f"{each.type}, nullable" if each.nullable else each.type
+    facts["signature order"] = ", ".join(each.name for each in features)
+    facts.update(_flat("lineage", plain(version.lineage)))
+    facts.update(_flat("about", version.about))
+    facts["format"], facts["unsafe"] = version.format, version.unsafe
+    facts["trusted"] = ", ".join(version.trusted)
+    facts["size"] = sum(each["size"] for each in version.files.values())
+    facts.update(_flat("tags", version.tags))
+    facts["description"] = version.description
+    return {what: value for what, value in facts.items() if value not in ("", None)}
+
+
+def _flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is nested under dotted names."""
+    facts: dict[str, Any] = {}
+    for key, value in values.items():
+        what = f"{name}.{key}"
+        facts.update(_flat(what, value) if isinstance(value, Mapping) else {what: value})
+    return facts
+
+
+def _change(before: Mapping[str, Any], after: Mapping[str, Any], what: str) -> float | None:
+    first, second = before.get(what), after.get(what)
+    if isinstance(first, bool) or isinstance(second, bool):
+        return None
+    if isinstance(first, int | float) and isinstance(second, int | float):
+        return second - first
+    return None
