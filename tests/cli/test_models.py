@@ -125,3 +125,50 @@ def test_given_unknown_names_when_asked_for_then_the_error_names_them(models: Co
         code, _, error = models(*arguments)
         assert code == 2
         assert "r" in error
+
+
+def test_given_two_versions_when_named_compared_and_deleted_then_the_commands_say_so(
+    models: Command,
+) -> None:
+    Path("card.md").write_text("For loans.")
+    for version in ("1", "2"):
+        code, _, error = models(
+            "register", "model.skops", "--name", "risk", "--version", version,
+            "--metrics", f'{{"auc": 0.{version}}}', "--card", "card.md",
+            "--lineage", '{"dataset": "june", "training_end": "2026-07-01T00:00:00+00:00"}',
+        )  # fmt: skip
+        assert code == 0, error
+    models("promote", "risk:1")
+    assert models("alias", "risk:2", "challenger")[1] == "risk@challenger is risk:2\n"
+    assert models.json("show", "risk@challenger")["aliases"] == ["challenger"]
+    (found,) = models.json("diff", "risk@champion", "risk@challenger")["differences"]
+    assert (found["what"], found["before"], found["after"]) == ("metrics.auc", 0.1, 0.2)
+    assert "metrics.auc" in models("diff", "risk:1", "risk:2")[1]
+    assert models("diff", "risk:1", "risk:1")[1] == "risk:1 and risk:1 do not differ\n"
+    assert "For loans." in models("card", "risk:2")[1]
+    assert models("alias", "risk:2", "challenger", "--remove")[1] == "risk@challenger is no more\n"
+    assert "is in production" in models("delete", "risk:1")[2]
+    assert "is deleted" in models("delete", "risk:2", "--reason", "unused")[1]
+    assert "unused" in models("history", "risk")[1]
+    assert models("history", "nobody")[0] != 0
+    code, _, error = models(
+        "register", "model.skops", "--name", "risk", "--version", "3", "--lineage", '{"data": 1}'
+    )
+    assert code != 0
+    assert "training_start" in error
+
+
+def test_given_a_version_that_an_experiment_or_a_shadow_needs_when_deleted_then_it_is_refused(
+    models: Command, data_dir: Path
+) -> None:
+    for version in ("1", "2", "3"):
+        models("register", "model.skops", "--name", "risk", "--version", version)
+    models("promote", "risk:1")
+    common = ["--data-dir", str(data_dir)]
+    arms = ["--arm", "old=1", "--arm", "new=2", "--units", "1000"]
+    assert main(["experiments", "create", "x", "--model", "risk", *arms, *common]) == 0
+    assert main(["shadows", "start", "s", "--model", "risk", "--version", "3", *common]) == 0
+    assert "an arm of the experiment x" in models("delete", "risk:2")[2]
+    assert "answers as the shadow s" in models("delete", "risk:3")[2]
+    assert main(["shadows", "stop", "s", *common]) == 0
+    assert "is deleted" in models("delete", "risk:3")[1]

@@ -1,6 +1,7 @@
 """``watchkeeper models``: the registry from the command line."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,14 +10,14 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.control import models
 from watchkeeper.control.readiness import REHEARSAL
-from watchkeeper.errors import IntegrityError, InvalidValueError
-from watchkeeper.registry import ModelVersion
+from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
+from watchkeeper.registry import Lineage, ModelVersion
 
 __all__ = ["commands"]
 
 commands = typer.Typer(help="Register, promote and take back model versions.", no_args_is_help=True)
 
-ModelId = Annotated[str, typer.Argument(help="NAME:VERSION.", metavar="MODEL_ID")]
+ModelId = Annotated[str, typer.Argument(help="NAME:VERSION or NAME@ALIAS.", metavar="MODEL_ID")]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Reason = Annotated[str, typer.Option(help="Kept in the history.")]
 
@@ -47,13 +48,13 @@ def show(cli: Invocation, model_id: ModelId) -> None:
     history = [
         entry
         for entry in cli.app.registry.history(version.model_name)
-        if entry["subject"] == model_id
+        if entry["subject"] == version.model_id
     ]
     facts = [(name, _shown(value)) for name, value in version.items() if name != "files"]
     done = [(entry["at"], entry["action"], entry["actor"], entry["reason"]) for entry in history]
     cli.show(
         {**version, "history": history},
-        table(["", model_id], facts),
+        table(["", version.model_id], facts),
         table(["at", "action", "by", "reason"], done, title="\nHistory"),
     )
 
@@ -77,6 +78,12 @@ def register(
     ] = False,
     description: Annotated[str, typer.Option(help="For people.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeatable.")] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Markdown: what the model is for, and what not.")
+    ] = None,
+    lineage: Annotated[
+        str, typer.Option(help='JSON, such as \'{"dataset": "june", "parent": "late:1"}\'.')
+    ] = "{}",
 ) -> None:
     """Register the model in FILE as a version that never changes."""
     from watchkeeper.cli.files import read_table
@@ -87,10 +94,12 @@ def register(
         file,
         name,
         version,
-        metrics=_parsed(metrics),
+        metrics=_parsed("--metrics", metrics),
         description=description,
         tags=_tags(tag or []),
         training_data=data,
+        lineage=_lineage(lineage),
+        card="" if card is None else card.read_text(encoding="utf-8"),
         trusted=trusted or (),
         allow_unsafe=allow_unsafe,
         actor=actor(),
@@ -136,9 +145,73 @@ def rollback(
 @command(commands)
 def archive(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Put a version aside; the one in production is refused."""
-    app = cli.app
-    archived = models.archive(app.registry, app.rollouts, model_id, reason=reason, actor=actor())
+    archived = models.archive(cli.app, model_id, reason=reason, actor=actor())
     cli.show(archived, f"{archived.model_id} is archived")
+
+
+@command(commands)
+def delete(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
+    """Remove a version and its files for good; what serves, or may have to, is refused."""
+    deleted = models.delete(cli.app, model_id, reason=reason, actor=actor())
+    cli.show(deleted, f"{deleted.model_id} is deleted; the audit trail keeps what it was")
+
+
+@command(commands)
+def alias(
+    cli: Invocation,
+    model_id: ModelId,
+    alias: Annotated[str, typer.Argument(help="Such as challenger.")],
+    *,
+    reason: Reason = "",
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Let the alias point to nothing.")
+    ] = False,
+) -> None:
+    """Let a name point to a version, which is then also NAME@ALIAS."""
+    registry = cli.app.registry
+    version = registry.get(model_id)
+    if remove:
+        registry.remove_alias(version.model_name, alias, reason=reason, actor=actor())
+        told = f"{version.model_name}@{alias} is no more"
+    else:
+        registry.set_alias(version.model_id, alias, reason=reason, actor=actor())
+        told = f"{version.model_name}@{alias} is {version.model_id}"
+    cli.show(registry.get(version.model_id), told)
+
+
+@command(commands)
+def diff(cli: Invocation, model_id: ModelId, other: ModelId) -> None:
+    """Show in what two versions differ: metrics, inputs, lineage, parameters, format, size."""
+    registry = cli.app.registry
+    found = registry.diff(model_id, other)
+    names = [registry.get(each).model_id for each in (model_id, other)]
+    rows = [
+        (each.what, *(_shown(value) for value in (each.before, each.after, each.change)))
+        for each in found
+    ]
+    drawn = table(["", *names, "change"], rows)
+    told = drawn if found else f"{names[0]} and {names[1]} do not differ"
+    cli.show({"from": names[0], "to": names[1], "differences": found}, told)
+
+
+@command(commands)
+def card(cli: Invocation, model_id: ModelId) -> None:
+    """Print the model card of a version, in Markdown."""
+    written = cli.app.registry.card(model_id)
+    cli.show({"model_id": cli.app.registry.get(model_id).model_id, "card": written}, written)
+
+
+@command(commands)
+def history(cli: Invocation, name: Name) -> None:
+    """Show who changed what of a model's versions, when and why."""
+    entries = cli.app.registry.history(name)
+    if not entries:
+        raise NotFoundError("registered model", name, "See models list for those there are.")
+    rows = [
+        (each["at"], each["subject"], each["action"], each["actor"], each["reason"])
+        for each in entries
+    ]
+    cli.show({"history": entries}, table(["at", "version", "action", "by", "reason"], rows))
 
 
 @command(commands)
@@ -161,14 +234,24 @@ def verify(
     return BAD if any(said != "ok" for said in found.values()) else 0
 
 
-def _parsed(text: str) -> dict[str, float]:
+def _parsed(option: str, text: str) -> dict[str, Any]:
     try:
-        metrics = json.loads(text)
+        found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidValueError("--metrics", text, f"JSON ({error})") from None
-    if not isinstance(metrics, dict):
-        raise InvalidValueError("--metrics", text, "a JSON object of numbers")
-    return metrics
+        raise InvalidValueError(option, text, f"JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise InvalidValueError(option, text, "a JSON object")
+    return found
+
+
+def _lineage(text: str) -> Lineage:
+    try:
+        return Lineage.from_dict(_parsed("--lineage", text))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidValueError):
+            raise
+        names = ", ".join(field.name for field in fields(Lineage))
+        raise InvalidValueError("--lineage", text, f"any of {names} ({error})") from None
 
 
 def _tags(given: list[str]) -> dict[str, str]:

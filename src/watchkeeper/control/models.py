@@ -2,14 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from watchkeeper.control.kept import Kept
 from watchkeeper.control.rollouts import Rollouts, require_none_under_way
-from watchkeeper.errors import InvalidValueError
-from watchkeeper.registry import ModelRegistry, ModelVersion
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.experiments import Experiment, State
+from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion
 from watchkeeper.registry.formats import format_of_file, load
+from watchkeeper.rollouts.shadow import Shadow, ShadowState
 
-__all__ = ["archive", "promote", "register_file", "rollback"]
+__all__ = ["Parts", "archive", "delete", "promote", "register_file", "rollback"]
+
+
+class Parts(Protocol):
+    """Where versions are, and who may need one; an `watchkeeper.app.App` is one."""
+
+    @property
+    def registry(self) -> ModelRegistry: ...
+    @property
+    def rollouts(self) -> Rollouts: ...
+    @property
+    def experiments(self) -> Kept[Experiment]: ...
+    @property
+    def shadows(self) -> Kept[Shadow]: ...
 
 
 def register_file(
@@ -22,6 +38,8 @@ def register_file(
     description: str = "",
     tags: Mapping[str, str] | None = None,
     training_data: object = None,
+    lineage: Lineage | None = None,
+    card: str = "",
     trusted: Sequence[str] = (),
     allow_unsafe: bool = False,
     actor: str = "",
@@ -53,6 +71,8 @@ def register_file(
         description,
         tags,
         training_data=training_data,
+        lineage=lineage,
+        card=card,
         format=kind,
         trusted=trusted,
         allow_unsafe=allow_unsafe,
@@ -76,17 +96,40 @@ def rollback(
     return registry.get(registry.rollback(name, reason=reason, actor=actor))
 
 
-def archive(
-    registry: ModelRegistry,
-    rollouts: Rollouts,
-    model_id: str,
-    *,
-    reason: str = "",
-    actor: str = "",
-) -> ModelVersion:
+def archive(parts: Parts, model_id: str, *, reason: str = "", actor: str = "") -> ModelVersion:
     """Put a version aside; the one in production, or in a rollout, is refused."""
-    found = registry.get(model_id)
+    found = parts.registry.get(model_id)
+    _require_idle(parts, found)
+    parts.registry.archive(found.model_id, reason=reason, actor=actor)
+    return parts.registry.get(found.model_id)
+
+
+def delete(parts: Parts, model_id: str, *, reason: str = "", actor: str = "") -> ModelVersion:
+    """Remove a version for good; what serves, or may have to, is refused.
+
+    Raises
+    ------
+    ConflictError
+        If it is in production or what a rollback returns to, a side of a rollout that is under
+        way, a shadow, or a variant of an experiment that is not over.
+    """
+    found = parts.registry.get(model_id)
+    _require_idle(parts, found)
+    for shadow in parts.shadows.find(found.model_name, ShadowState.RUNNING):
+        if shadow.version == found.version:
+            raise ConflictError(
+                f"{found.model_id} answers as the shadow {shadow.name}", "Stop it first."
+            )
+    for each in parts.experiments.find(found.model_name):
+        arms = {arm.model_version for arm in each.allocation.arms}
+        if each.state is not State.STOPPED and found.version in arms:
+            raise ConflictError(
+                f"{found.model_id} is an arm of the experiment {each.name}", "Stop it first."
+            )
+    parts.registry.delete(found.model_id, reason=reason, actor=actor)
+    return found
+
+
+def _require_idle(parts: Parts, version: ModelVersion) -> None:
     why = "Both of its versions are needed."
-    require_none_under_way(rollouts, found.model_name, why, found.version)
-    registry.archive(model_id, reason=reason, actor=actor)
-    return registry.get(model_id)
+    require_none_under_way(parts.rollouts, version.model_name, why, version.version)

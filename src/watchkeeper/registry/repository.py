@@ -76,7 +76,8 @@ class Repository:
         with self._database.read() as connection:
             known = _aliases(connection, model_name)
             rows = connection.execute(query).all()
-        return [self._version(row, known) for row in rows]
+        field = partial(self._field, known)
+        return [ModelVersion.deferred(field, row) for row in rows]
 
     def taken(self, model_name: str) -> set[str]:
         """Return the versions that a model has, and those that were deleted."""
@@ -276,7 +277,7 @@ class Repository:
                 model_id,
                 "A model id is NAME:VERSION or NAME@ALIAS; list_models() has them all.",
             )
-        return self._version(row, known)
+        return ModelVersion.deferred(partial(self._field, known), row)
 
     def _current(self, connection: Connection, model_name: str) -> Row[Any] | None:
         query = sa.select(promotions).where(
@@ -335,10 +336,7 @@ class Repository:
             .values(status=status, **times)
         )
 
-    def _version(self, row: Row[Any], known: Mapping[str, tuple[str, ...]]) -> ModelVersion:
-        return ModelVersion.deferred(partial(self._field, row, known))
-
-    def _field(self, row: Row[Any], known: Mapping[str, tuple[str, ...]], name: str) -> Any:
+    def _field(self, known: Mapping[str, tuple[str, ...]], row: Row[Any], name: str) -> Any:
         """Return a field of a version from its row."""
         if name == "file_path":
             return str(self._folder(row.model_name, row.version) / row.file_name)

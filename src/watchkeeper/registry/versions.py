@@ -25,20 +25,22 @@ class Status(StrEnum):
 class _Deferred(Result):
     """A result whose fields may be read when they are first looked at."""
 
-    __slots__ = ("_read",)
-    _read: Callable[[str], Any]
+    __slots__ = ("_read", "_row")
+    _read: Callable[[Any, str], Any]
+    _row: Any
 
     @classmethod
-    def deferred(cls, read: Callable[[str], Any]) -> Self:
-        """Return one each of whose fields is what `read` gives for its name, asked once."""
+    def deferred(cls, read: Callable[[Any, str], Any], row: Any) -> Self:
+        """Return one each of whose fields is what `read` gives for `row` and its name."""
         made = object.__new__(cls)
         object.__setattr__(made, "_read", read)
+        object.__setattr__(made, "_row", row)
         return made
 
     def __getattr__(self, name: str) -> Any:  # a slot that nothing was put in yet
-        if name == "_read" or name not in self:
+        if name not in self:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        value = self._read(name)
+        value = self._read(self._row, name)
         object.__setattr__(self, name, value)
         return value
 
