@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.experiments import ABTestAnalyzer, ABTestRouter, ModelVariant
     from watchkeeper.health import ComprehensiveMonitoringSystem, HealthStatus
     from watchkeeper.quality import ModelPerformanceMonitor
-    from watchkeeper.registry import ModelRegistry
+    from watchkeeper.registry import Lineage, ModelRegistry, Remote
     from watchkeeper.retraining import AutoRetrainingPipeline
     from watchkeeper.rollouts import CanaryDeployment
     from watchkeeper.telemetry import (
@@ -49,12 +49,14 @@ __all__ = [
     "FeatureDrift",
     "HealthStatus",
     "JSONFormatter",
+    "Lineage",
     "ModelMonitor",
     "ModelPerformanceMonitor",
     "ModelRegistry",
     "ModelVariant",
     "Outcome",
     "Prediction",
+    "Remote",
     "WatchkeeperError",
     "__version__",
     "setup_logger",
@@ -73,12 +75,14 @@ _HOMES = {
     "FeatureDrift": "watchkeeper.drift",
     "HealthStatus": "watchkeeper.health",
     "JSONFormatter": "watchkeeper.telemetry",
+    "Lineage": "watchkeeper.registry",
     "ModelMonitor": "watchkeeper.telemetry",
     "ModelPerformanceMonitor": "watchkeeper.quality",
     "ModelRegistry": "watchkeeper.registry",
     "ModelVariant": "watchkeeper.experiments",
     "Outcome": "watchkeeper.events",
     "Prediction": "watchkeeper.events",
+    "Remote": "watchkeeper.registry",
     "WatchkeeperError": "watchkeeper.errors",
     "setup_logger": "watchkeeper.telemetry",
     "start_metrics_server": "watchkeeper.telemetry",

@@ -100,7 +100,13 @@ class App:
     def registry(self) -> "ModelRegistry":
         from watchkeeper.registry import ModelRegistry
 
-        return ModelRegistry(self.settings.data_dir / "registry", clock=self.clock)
+        settings = self.settings.registry
+        return ModelRegistry(
+            self.settings.data_dir / "registry",
+            clock=self.clock,
+            signing_key=settings.signing_key,
+            public_key=settings.public_key,
+        )
 
     @cached_property
     def control_database(self) -> "ControlDatabase":

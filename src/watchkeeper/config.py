@@ -175,6 +175,13 @@ class StoreSettings(_Section):
     compaction_hours: Positive | None = 24.0
 
 
+class RegistrySettings(_Section):
+    """``[registry]``: who signs model versions, and whose signature is asked for."""
+
+    signing_key: Path | None = None
+    public_key: Path | None = None
+
+
 class AlertSettings(_Section):
     """``[telemetry.alerts]``: where the exported alerts begin."""
 
@@ -439,6 +446,7 @@ class Settings(BaseSettings):
     log_redact: tuple[str, ...] = SECRETS
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
+    registry: RegistrySettings = RegistrySettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     models: dict[ModelName, ModelPolicy] = {}
 

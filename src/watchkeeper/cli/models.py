@@ -19,6 +19,9 @@ commands = typer.Typer(help="Register, promote and take back model versions.", n
 
 ModelId = Annotated[str, typer.Argument(help="NAME:VERSION or NAME@ALIAS.", metavar="MODEL_ID")]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="MLflow's server or database; by default as MLflow is set.")
+]
 Reason = Annotated[str, typer.Option(help="Kept in the history.")]
 
 
@@ -62,7 +65,13 @@ def show(cli: Invocation, model_id: ModelId) -> None:
 @command(commands)
 def register(
     cli: Invocation,
-    file: Annotated[Path, typer.Argument(help="A .skops, .onnx or .joblib file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A .skops, .onnx, .joblib or .cloudpickle file, an MLflow directory, or a .json "
+            "that says where another server computes the model."
+        ),
+    ],
     *,
     name: Annotated[str, typer.Option(help="Name of the model.")],
     version: Annotated[str, typer.Option(help="The new version.")],
@@ -105,6 +114,42 @@ def register(
         actor=actor(),
     )
     cli.show(registered, f"{registered.model_id} registered")
+
+
+@command(commands, "import")
+def import_(
+    cli: Invocation,
+    uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION, runs:/RUN/PATH or a folder.")],
+    *,
+    name: Annotated[str, typer.Option(help="Name of the model here.")],
+    version: Annotated[str, typer.Option(help="The new version here.")],
+    tracking_uri: TrackingUri = None,
+    trusted: Annotated[
+        list[str] | None, typer.Option(help="A type that loading may make; repeatable.")
+    ] = None,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Accept to load a pickle, or what runs code.")
+    ] = False,
+) -> None:
+    """Register a model of MLflow, with the metrics and parameters of its run."""
+    from watchkeeper.registry.mlflow import import_model
+
+    registry = cli.app.registry
+    model_id = import_model(
+        registry, uri, name, version, tracking_uri=tracking_uri, trusted=trusted or (),
+        allow_unsafe=allow_unsafe, actor=actor(),
+    )  # fmt: skip
+    registered = registry.get(model_id)
+    cli.show(registered, f"{model_id} registered as {registered.format}")
+
+
+@command(commands)
+def export(cli: Invocation, model_id: ModelId, *, tracking_uri: TrackingUri = None) -> None:
+    """Register a version in MLflow, as a run with its metrics."""
+    from watchkeeper.registry.mlflow import export_model
+
+    uri = export_model(cli.app.registry, model_id, tracking_uri=tracking_uri, actor=actor())
+    cli.show({"model_id": model_id, "uri": uri}, f"{model_id} is {uri} in MLflow")
 
 
 @command(commands)

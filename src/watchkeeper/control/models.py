@@ -8,7 +8,7 @@ from watchkeeper.control.kept import Kept
 from watchkeeper.control.rollouts import Rollouts, require_none_under_way
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.experiments import Experiment, State
-from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion
+from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Remote
 from watchkeeper.registry.formats import format_of_file, load
 from watchkeeper.rollouts.shadow import Shadow, ShadowState
 
@@ -54,9 +54,15 @@ def register_file(
         As `ModelRegistry.register_model`.
     """
     kind = format_of_file(file)
-    data = file.read_bytes()
-    model: Any = data
-    if kind != "onnx":
+    model: Any
+    if kind == "mlflow":
+        model = file if file.is_dir() else file.parent
+    elif kind == "remote":
+        model = Remote.from_json(file.read_bytes())
+    elif kind == "onnx":
+        model = file.read_bytes()
+    else:
+        data = file.read_bytes()
         try:
             model = load(data, kind, trusted=trusted, unsafe=allow_unsafe)
         except (ValueError, ImportError):

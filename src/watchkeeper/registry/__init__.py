@@ -17,6 +17,7 @@ from watchkeeper.registry.diff import Difference
 from watchkeeper.registry.formats import UnsafeFormatError, UntrustedTypesError
 from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.registry import ModelRegistry
+from watchkeeper.registry.remote import Remote
 from watchkeeper.registry.runtime import Answers, ModelOutputError, Runtime
 from watchkeeper.registry.signature import Feature, Signature
 from watchkeeper.registry.versions import ModelVersion, Status
@@ -29,6 +30,7 @@ __all__ = [
     "ModelOutputError",
     "ModelRegistry",
     "ModelVersion",
+    "Remote",
     "Runtime",
     "Signature",
     "Status",

@@ -58,7 +58,7 @@ class ApartRuntime(Runtime):
 
     def __init__(self, registry: ModelRegistry, model_id: str, *, timeout: float = 30.0) -> None:
         super().__init__(registry.get(model_id), registry.load_model(model_id))
-        self._wanted = (str(registry.path), registry.control_url, model_id)
+        self._wanted = (str(registry.path), registry.control_url, registry.public_key, model_id)
         self._timeout = timeout
         self._turn = threading.Lock()
         self.begun = threading.Event()
@@ -129,8 +129,8 @@ def _attend(
 def _answer(pipe: _Pipe) -> None:
     """Answer what comes, until nobody is there to ask."""
     threading.Thread(target=_end_with_the_other_side, args=(pipe.fileno(),), daemon=True).start()
-    path, url, model_id = pipe.recv()
-    with ModelRegistry(path, database_url=url) as registry:
+    path, url, key, model_id = pipe.recv()
+    with ModelRegistry(path, database_url=url, public_key=key) as registry:
         runtime = registry.open_runtime(model_id)
     pipe.send(None)  # it has loaded
     while True:

@@ -11,9 +11,14 @@ from typing import Any
 from watchkeeper.durable import sync
 from watchkeeper.errors import IntegrityError
 
-__all__ = ["Artifacts"]
+__all__ = ["Artifacts", "about_bytes"]
 
 _INCOMING = ".incoming"
+
+
+def about_bytes(data: bytes) -> dict[str, Any]:
+    """Return the ``sha256`` and ``size`` of a file's bytes."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
 class Artifacts:
@@ -32,12 +37,14 @@ class Artifacts:
         folder.mkdir(parents=True)
         about: dict[str, dict[str, Any]] = {}
         for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             with (folder / name).open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            about[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-        sync(folder)
+            about[name] = about_bytes(data)
+        for inner in {(folder / name).parent for name in files}:
+            sync(inner)
         return folder, about
 
     def publish(self, prepared: Path, model_name: str, version: str) -> None:
@@ -93,7 +100,8 @@ class Artifacts:
         """
         for name, about in files.items():
             self.read(folder, name, about)
-        added = sorted(path.name for path in folder.iterdir() if path.name not in files)
+        there = (path for path in folder.rglob("*") if not path.is_dir())
+        added = sorted({path.relative_to(folder).as_posix() for path in there} - set(files))
         if added:
             raise IntegrityError(
                 f"{folder} holds files that were not registered: {', '.join(added)}",

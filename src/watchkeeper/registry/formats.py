@@ -1,10 +1,13 @@
 """How a model becomes bytes, and bytes a model, without running a stranger's code.
 
 ``skops`` holds scikit-learn estimators and restores only types that are trusted; ``onnx`` holds a
-graph of operators; ``joblib`` is pickle, which runs whatever it is told to, and takes consent.
+graph of operators; ``remote`` says which server computes the model. ``joblib``, ``cloudpickle``
+(functions) and ``mlflow`` (a directory that MLflow loads) run whatever they are told to, and take
+consent.
 """
 
 import io
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,22 +15,39 @@ from typing import Any, Literal
 from zipfile import ZIP_DEFLATED
 
 from watchkeeper.errors import InvalidValueError, MissingExtraError, WatchkeeperError
+from watchkeeper.registry.remote import Remote, RemoteModel
+from watchkeeper.registry.signature import Feature, FeatureType, Signature
 
 __all__ = [
+    "UNSAFE",
     "Format",
     "UnsafeFormatError",
     "UntrustedTypesError",
     "about_model",
     "dump",
+    "file_of",
+    "files_of_directory",
     "format_of_file",
+    "known_types",
     "lineage_of",
     "load",
-    "suffix_of",
+    "load_directory",
+    "signature_of_directory",
 ]
 
-Format = Literal["skops", "onnx", "joblib"]
+Format = Literal["skops", "onnx", "joblib", "cloudpickle", "mlflow", "remote"]
 
-_SUFFIXES: dict[Format, str] = {"skops": ".skops", "onnx": ".onnx", "joblib": ".joblib"}
+_FILES: dict[Format, str] = {
+    "skops": "model.skops",
+    "onnx": "model.onnx",
+    "joblib": "model.joblib",
+    "cloudpickle": "model.cloudpickle",
+    "mlflow": "model/MLmodel",
+    "remote": "model.json",
+}
+UNSAFE: frozenset[Format] = frozenset(("joblib", "cloudpickle", "mlflow"))
+"""The formats that can run code when they are loaded."""
+_DIRECTORY = "MLmodel"
 
 # What scikit-learn's own estimators are made of beyond what skops trusts by itself. Each restores
 # arrays, numbers and further trusted types from its state; none calls what the file names.
@@ -72,9 +92,9 @@ class UnsafeFormatError(WatchkeeperError, ValueError):
         self.format = format
 
 
-def suffix_of(format: Format) -> str:  # noqa: A002 - the word users know
-    """Return the ending of files in `format`."""
-    return _SUFFIXES[format]
+def file_of(format: Format) -> str:  # noqa: A002 - the word users know
+    """Return what the first file of a version in `format` is called."""
+    return _FILES[format]
 
 
 def format_of_file(path: Path) -> Format:
@@ -87,19 +107,31 @@ def format_of_file(path: Path) -> Format:
     """
     endings: dict[str, Format] = {
         ".skops": "skops", ".onnx": "onnx", ".joblib": "joblib", ".pkl": "joblib",
-        ".pickle": "joblib",
+        ".pickle": "joblib", ".cloudpickle": "cloudpickle", ".json": "remote",
     }  # fmt: skip
+    if path.name == _DIRECTORY or (path / _DIRECTORY).is_file():
+        return "mlflow"
     if path.suffix.lower() not in endings:
-        raise InvalidValueError("file", str(path), f"a name that ends in {', '.join(endings)}")
+        raise InvalidValueError(
+            "file",
+            str(path),
+            f"a name that ends in {', '.join(endings)}, or an MLflow directory",
+        )
     return endings[path.suffix.lower()]
 
 
 def natural_format(model: object) -> Format:
     """Return the format for a model when the user names none."""
+    if isinstance(model, Remote):
+        return "remote"
+    if isinstance(model, Path):
+        return "mlflow"
     if isinstance(model, bytes) or hasattr(model, "SerializeToString"):
         return "onnx"
     if type(model).__module__.partition(".")[0] == "sklearn" or hasattr(model, "get_params"):
         return "skops"
+    if callable(model) and not hasattr(model, "predict"):
+        return "cloudpickle"
     return "joblib"
 
 
@@ -121,9 +153,17 @@ def dump(
     InvalidValueError
         If the model cannot be written in this format.
     """
+    if format in UNSAFE and not allow_unsafe:
+        raise UnsafeFormatError(format)
+    if format == "remote" and isinstance(model, Remote):
+        return model.to_json().encode()
+    if format == "cloudpickle":
+        if not callable(model):
+            raise InvalidValueError("model", type(model).__name__, "a function, for cloudpickle")
+        import cloudpickle
+
+        return bytes(cloudpickle.dumps(model))
     if format == "joblib":
-        if not allow_unsafe:
-            raise UnsafeFormatError(format)
         import joblib
 
         buffer = io.BytesIO()
@@ -143,7 +183,7 @@ def dump(
         data = bytes(skops.io.dumps(model, compression=ZIP_DEFLATED))
         _require_trusted(data, trusted)
         return data
-    raise InvalidValueError("format", format, f"one of {', '.join(_SUFFIXES)}")
+    raise InvalidValueError("format", format, f"one of {', '.join(_FILES)}, that suits the model")
 
 
 def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -> Any:  # noqa: A002
@@ -154,9 +194,17 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
     UntrustedTypesError, UnsafeFormatError
         As `dump`.
     """
+    if format in UNSAFE and not unsafe:
+        raise UnsafeFormatError(format)
+    if format == "mlflow":
+        raise InvalidValueError("format", format, "a model that is one file")
+    if format == "remote":
+        return RemoteModel(Remote.from_json(data))
+    if format == "cloudpickle":
+        import cloudpickle
+
+        return cloudpickle.loads(data)
     if format == "joblib":
-        if not unsafe:
-            raise UnsafeFormatError(format)
         import joblib
 
         return joblib.load(io.BytesIO(data))
@@ -167,10 +215,75 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
     return skops.io.loads(data, trusted=_require_trusted(data, trusted))
 
 
+def files_of_directory(directory: Path) -> dict[str, bytes]:
+    """Return the files of an MLflow model directory, the one that describes it first.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is none.
+    """
+    if not (directory / _DIRECTORY).is_file():
+        raise InvalidValueError(
+            "model", str(directory), f"a directory with a file {_DIRECTORY}, as MLflow writes it"
+        )
+    found = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    found.sort(key=lambda path: path != directory / _DIRECTORY)
+    place = Path(_FILES["mlflow"]).parent
+    return {(place / path.relative_to(directory)).as_posix(): path.read_bytes() for path in found}
+
+
+def load_directory(directory: Path, *, unsafe: bool) -> Any:
+    """Return what MLflow makes of a model directory; its files have been checked before.
+
+    Raises
+    ------
+    UnsafeFormatError
+        If nobody has consented to run what is in it.
+    """
+    if not unsafe:
+        raise UnsafeFormatError("mlflow")
+    try:
+        import mlflow.pyfunc
+    except ImportError:
+        raise MissingExtraError("a model directory of MLflow", "mlflow") from None
+    return mlflow.pyfunc.load_model(str(directory))
+
+
+def signature_of_directory(directory: Path) -> Signature | None:
+    """Return the inputs that an MLflow model directory tells; None if it tells none by name."""
+    import yaml
+
+    told = yaml.safe_load((directory / _DIRECTORY).read_text(encoding="utf-8"))
+    inputs = json.loads((told.get("signature") or {}).get("inputs") or "[]")
+    if not inputs or any("name" not in each for each in inputs):
+        return None
+    return Signature(
+        tuple(
+            Feature(each["name"], _MLFLOW.get(each["type"], "any"), not each.get("required", True))
+            for each in inputs
+        )
+    )
+
+
+_MLFLOW: dict[str, FeatureType] = {
+    "double": "number", "float": "number", "integer": "integer", "long": "integer",
+    "boolean": "boolean", "string": "string",
+}  # fmt: skip
+
+
 def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 - the word users know
     """Return the framework and algorithm of a model."""
     if format == "onnx":
         return {"framework": "onnx", "algorithm": "onnx"}
+    if isinstance(model, Remote):
+        return {"framework": "remote", "algorithm": model.protocol, "url": model.url}
+    if isinstance(model, Path):
+        import yaml
+
+        told = yaml.safe_load((model / _DIRECTORY).read_text(encoding="utf-8"))
+        flavours = sorted(set(told.get("flavors", ())) - {"python_function"})
+        return {"framework": "mlflow", "algorithm": ", ".join(flavours) or "python_function"}
     package = type(model).__module__.partition(".")[0]
     steps = getattr(model, "steps", None)
     about: dict[str, Any] = {
@@ -203,14 +316,19 @@ def _installed(package: str) -> str:
     return version(package)
 
 
+def known_types(trusted: Sequence[str]) -> list[str]:
+    """Return the types that a skops file may make, beyond what skops trusts by itself."""
+    return sorted({*_OWN_PARTS, *trusted})
+
+
 def _require_trusted(data: bytes, trusted: Sequence[str]) -> list[str]:
     import skops.io
 
-    known = {*_OWN_PARTS, *trusted}
+    known = known_types(trusted)
     untrusted = [name for name in skops.io.get_untrusted_types(data=data) if name not in known]
     if untrusted:
         raise UntrustedTypesError(untrusted)
-    return sorted(known)
+    return known
 
 
 def _onnx_bytes(model: Any) -> bytes:

@@ -9,11 +9,11 @@ from typing import Any, Self
 import pyarrow as pa
 
 from watchkeeper.clock import Clock, system_clock
-from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
 from watchkeeper.profiles import Profile
 from watchkeeper.registry import formats, reference
-from watchkeeper.registry.artifacts import Artifacts
+from watchkeeper.registry.artifacts import Artifacts, about_bytes
 from watchkeeper.registry.card import card_of
 from watchkeeper.registry.diff import Difference, differences
 from watchkeeper.registry.formats import Format
@@ -21,6 +21,7 @@ from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.repository import CHAMPION, Repository
 from watchkeeper.registry.runtime import Runtime, onnx_signature
 from watchkeeper.registry.signature import Signature, of_estimator, of_training_data
+from watchkeeper.registry.signing import SIGNATURE, check_signature, sign
 from watchkeeper.registry.versions import ModelVersion, Status
 from watchkeeper.results import plain
 
@@ -31,6 +32,8 @@ _MANIFEST = "manifest.json"
 _REFERENCE = "reference.parquet"
 _PROFILE = "profile.bin"
 _CARD = "card.md"
+_SIGNED = ("model_id", "format", "unsafe", "trusted", "signature")
+"""What decides how a version is loaded and asked; the signed manifest has it too."""
 
 
 class ModelRegistry:
@@ -46,12 +49,17 @@ class ModelRegistry:
         Of the control database; by default ``control.db`` in the folder.
     clock : callable
         Where the time is read.
+    signing_key : Path, optional
+        Private key that signs what is registered.
+    public_key : Path, optional
+        Public key: only what its owner signed is loaded, promoted and rolled back to.
 
     Attributes
     ----------
     path : Path
     control_url : str
         Of the control database.
+    public_key : Path or None
     """
 
     def __init__(
@@ -60,11 +68,14 @@ class ModelRegistry:
         *,
         database_url: str | None = None,
         clock: Clock = system_clock,
+        signing_key: Path | None = None,
+        public_key: Path | None = None,
     ) -> None:
         self.path = Path(registry_path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._artifacts = Artifacts(self.path)
         self.control_url = database_url or f"sqlite:///{self.path / _DATABASE}"
+        self._signing_key, self.public_key = signing_key, public_key
         self._repository = Repository(self.control_url, self._artifacts.folder)
         self._clock = clock
 
@@ -90,9 +101,10 @@ class ModelRegistry:
 
         Parameters
         ----------
-        model : estimator, bytes, onnx.ModelProto or object
-            A fitted scikit-learn estimator, an ONNX model, or, with `allow_unsafe`, any object
-            with ``predict``.
+        model : estimator, bytes, onnx.ModelProto, Remote, Path or object
+            A fitted scikit-learn estimator, an ONNX model, or where another server computes it.
+            With `allow_unsafe`, a function of rows, any object with ``predict``, or the path of an
+            MLflow model directory.
         model_name, version : str
             Each 1 to 100 of ``A-Z a-z 0-9 . _ -``.
         metrics : mapping of str to float
@@ -109,7 +121,7 @@ class ModelRegistry:
         card : str
             What people should know of it, in Markdown: what it is for, and what not. `card` puts
             it before what the registry knows.
-        format : {"skops", "onnx", "joblib"}, optional
+        format : {"skops", "onnx", "joblib", "cloudpickle", "mlflow", "remote"}, optional
         trusted : sequence of str
             Names of types beyond scikit-learn's own that loading this version may make.
         allow_unsafe : bool
@@ -131,12 +143,13 @@ class ModelRegistry:
             raise InvalidValueError("model_name", model_name, f"a name other than {_DATABASE}")
         check_name(version, "version")
         kind = format or formats.natural_format(model)
+        files = _files_of(model, kind, trusted, allow_unsafe)
         described: dict[str, Any] = {
             "model_id": f"{model_name}:{version}",
             "model_name": model_name,
             "version": version,
             "format": kind,
-            "unsafe": kind == "joblib",
+            "unsafe": kind in formats.UNSAFE,
             "trusted": sorted(trusted),
             "metrics": _checked_metrics(metrics),
             "description": description,
@@ -144,8 +157,6 @@ class ModelRegistry:
             "about": formats.about_model(model, kind),
             "lineage": _lineage_of(model, lineage or Lineage()),
         }
-        data = formats.dump(model, kind, trusted=trusted, allow_unsafe=allow_unsafe)
-        files = {f"model{formats.suffix_of(kind)}": data}
         if training_data is not None:
             frame = reference.as_frame(training_data)
             frame = frame.select(_feature_names(model, kind, frame.columns))
@@ -153,7 +164,7 @@ class ModelRegistry:
             files[_PROFILE] = Profile.of(frame.to_native()).to_bytes()
             signature = signature or of_training_data(frame)
         elif signature is None:
-            signature = _signature_of(model, kind, data)
+            signature = _signature_of(model, kind, next(iter(files.values())))
         if card:
             files[_CARD] = card.encode()
         described["signature"] = None if signature is None else signature.to_dict()
@@ -164,6 +175,13 @@ class ModelRegistry:
     def _keep(self, described: Mapping[str, Any], files: Mapping[str, bytes], actor: str) -> None:
         """Write a version's files and its row; `files` has the model's first."""
         folder, digests = self._artifacts.prepare(files)
+        if self._signing_key is not None:
+            try:
+                signature = sign(folder, self._signing_key)
+            except BaseException:
+                self._artifacts.discard(folder)
+                raise
+            digests[SIGNATURE] = about_bytes(signature)
         file_name = next(iter(files))
         try:
             self._repository.add(
@@ -199,8 +217,13 @@ class ModelRegistry:
             If its file is not what was registered; nothing was deserialised then.
         """
         version = self.get(model_id)
-        path = Path(version.file_path)
-        data = self._artifacts.read(path.parent, path.name, version.files[path.name])
+        folder = self._folder(version)
+        if self.public_key is not None or version.format == "mlflow":
+            self._verify(version)
+        if version.format == "mlflow":
+            return formats.load_directory(Path(version.file_path).parent, unsafe=version.unsafe)
+        name = Path(version.file_path).relative_to(folder).as_posix()
+        data = self._artifacts.read(folder, name, version.files[name])
         return formats.load(
             data,
             version.format,  # type: ignore[arg-type]
@@ -239,7 +262,7 @@ class ModelRegistry:
         version = self.get(model_id)
         if name not in version.files:
             return None
-        return self._artifacts.read(Path(version.file_path).parent, name, version.files[name])
+        return self._artifacts.read(self._folder(version), name, version.files[name])
 
     def promote_to_production(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
         """Put a version in production; that model's former one goes to staging.
@@ -416,6 +439,13 @@ class ModelRegistry:
         """Return the audit trail of a model: at, actor, action, subject, reason, evidence."""
         return self._repository.history(model_name)
 
+    def note(self, model_id: str, action: str, reason: str, *, actor: str = "") -> None:
+        """Add what was done with a version to its audit trail."""
+        version = self.get(model_id)
+        self._repository.note(
+            version.model_id, action, at=self._clock(), actor=actor, reason=reason
+        )
+
     def generation(self) -> int:
         """Return a number that grows with every change, for those who watch for one."""
         return self._repository.generation()
@@ -446,7 +476,23 @@ class ModelRegistry:
         self.close()
 
     def _verify(self, version: ModelVersion) -> None:
-        self._artifacts.verify(Path(version.file_path).parent, version.files)
+        folder = self._folder(version)
+        self._artifacts.verify(folder, version.files)
+        if self.public_key is None:
+            return
+        check_signature(folder, self.public_key, version.model_id)
+        signed = json.loads((folder / _MANIFEST).read_bytes())
+        told = version.to_dict()
+        other = [name for name in _SIGNED if signed[name] != told[name]]
+        if other:
+            raise IntegrityError(
+                f"the control database says otherwise of {version.model_id} than what was signed: "
+                f"{', '.join(other)}",
+                "Somebody changed one of them. Restore it from a backup, or roll back.",
+            )
+
+    def _folder(self, version: ModelVersion) -> Path:
+        return self._artifacts.folder(version.model_name, version.version)
 
 
 def _lineage_of(model: Any, given: Lineage) -> dict[str, Any]:
@@ -471,11 +517,25 @@ def _checked_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     return checked
 
 
+def _files_of(
+    model: Any, kind: Format, trusted: Sequence[str], allow_unsafe: bool
+) -> dict[str, bytes]:
+    """Return the files of a model, the first of which says what it is."""
+    if kind == "mlflow":
+        if not allow_unsafe:
+            raise formats.UnsafeFormatError(kind)
+        if not isinstance(model, Path):
+            raise InvalidValueError("model", type(model).__name__, "a path, for the format mlflow")
+        return formats.files_of_directory(model)
+    data = formats.dump(model, kind, trusted=trusted, allow_unsafe=allow_unsafe)
+    return {formats.file_of(kind): data}
+
+
 def _signature_of(model: Any, kind: Format, data: bytes) -> Signature | None:
     """Return what the model itself says that it takes, if it says so."""
     if kind == "onnx":
         return onnx_signature(formats.load(data, kind, trusted=(), unsafe=False))
-    return of_estimator(model)
+    return formats.signature_of_directory(model) if kind == "mlflow" else of_estimator(model)
 
 
 def _feature_names(model: Any, kind: Format, columns: Sequence[str]) -> list[str]:

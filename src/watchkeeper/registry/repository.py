@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.signature import Signature
@@ -30,10 +31,17 @@ CHAMPION = "champion"
 
 _DELETE = "delete"
 _versions = model_versions.c
-# JSON is read as text, which is decoded when somebody looks at it.
+_TIMES = ("registered_at", "promoted_at", "demoted_at")
+
+
+def _as_text(column: sa.Column[Any]) -> bool:
+    """Return whether a column is read as text, which is decoded when somebody looks at it."""
+    return isinstance(column.type, sa.JSON) or column.name in _TIMES
+
+
 _read = sa.select(
     *(
-        sa.cast(column, sa.Text).label(column.name) if isinstance(column.type, sa.JSON) else column
+        sa.cast(column, sa.Text).label(column.name) if _as_text(column) else column
         for column in _versions
     )
 )
@@ -249,6 +257,10 @@ class Repository:
             evidence = {"alias": alias, "was": was, "is": model_id}
             note(connection, at, actor, "alias", subject, reason, evidence)
 
+    def note(self, model_id: str, action: str, *, at: datetime, actor: str, reason: str) -> None:
+        with self._database.write() as connection:
+            note(connection, at, actor, action, model_id, reason, {})
+
     def history(self, model_name: str) -> list[dict[str, Any]]:
         """Return the audit trail of a model, the oldest entry first."""
         query = (
@@ -362,6 +374,7 @@ _FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "files": _decoded,
     "about": _decoded,
     "lineage": lambda text: Lineage.from_dict(_decoded(text)),
+    **dict.fromkeys(_TIMES, lambda text: as_utc(datetime.fromisoformat(text))),
 }
 
 

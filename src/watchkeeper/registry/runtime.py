@@ -48,8 +48,8 @@ class Runtime:
     ----------
     version : ModelVersion
     model : object
-        A fitted scikit-learn estimator, an ``onnxruntime.InferenceSession``, or anything with
-        ``predict``.
+        A fitted scikit-learn estimator, an ``onnxruntime.InferenceSession``, a `RemoteModel`, a
+        function of rows, or anything with ``predict``.
 
     Attributes
     ----------
@@ -72,9 +72,17 @@ class Runtime:
             self.wants_matrix = len(model.get_inputs()) == 1
             self._named = not self.wants_matrix
         else:
-            self._answer = _estimator(model)
-            self._named = getattr(model, "feature_names_in_", None) is not None
             numeric = self.signature is None or self.signature.all_numeric
+            self._named = getattr(model, "feature_names_in_", None) is not None
+            if version.format == "remote":
+                self._answer, self._named = self._ask, not numeric
+            elif version.format == "mlflow":
+                self._answer, self._named = self._let_mlflow_answer, self.signature is not None
+            elif version.format == "cloudpickle":
+                self._answer = lambda given: Answers(np.asarray(model(given)))
+                self._named = not numeric
+            else:
+                self._answer = _estimator(model)
             self.wants_matrix = numeric and not self._named
 
     @property
@@ -109,6 +117,23 @@ class Runtime:
             )
         return answers
 
+    def _ask(self, given: Any) -> Answers:
+        """Return what another server answers."""
+        names = () if isinstance(given, Mapping) else self._names(given.shape[1])
+        predictions, probabilities = self._model.predict(given, names)
+        if probabilities is None or probabilities.ndim != 2:
+            return Answers(predictions)
+        classes = tuple(range(probabilities.shape[1]))
+        return Answers(predictions, _scores(probabilities), probabilities, classes)
+
+    def _let_mlflow_answer(self, given: Any) -> Answers:
+        """Return what MLflow answers; it takes whole numbers as such only."""
+        if self.signature is not None:
+            whole = [each.name for each in self.signature.features if each.type == "integer"]
+            given = given.astype({name: "int64" for name in whole if given[name].notna().all()})
+        found = np.asarray(self._model.predict(given))
+        return Answers(found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found)
+
     def _from_matrix(self, matrix: npt.NDArray[np.float64]) -> Any:
         if not self._named:
             return matrix
@@ -140,7 +165,7 @@ class Runtime:
         return values
 
     def _frame(self, columns: Mapping[str, Any]) -> Any:
-        if self.version.format == "onnx":
+        if self.version.format in {"onnx", "remote"}:
             return columns
         try:
             import pandas as pd
