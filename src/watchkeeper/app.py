@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from watchkeeper.clock import Clock, ReplayClock, system_clock
 from watchkeeper.config import Settings
-from watchkeeper.errors import NotFoundError, UnavailableError
+from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
+    from watchkeeper.store.backup import Backups
     from watchkeeper.store.compaction import CompactionReport
 
-__all__ = ["App", "DataDirError"]
+__all__ = ["BACKUP", "RESTORE_TEST", "App", "DataDirError"]
+
+BACKUP, RESTORE_TEST = "backup", "restore test"  # as the audit trail tells of them
 
 Kind = Literal["number", "word", "truth"]
 
@@ -230,6 +233,27 @@ class App:
             retention=None if days is None else timedelta(days=days),
             max_bytes=store.max_bytes,
         )
+
+    def backups(self, target: str | None = None) -> "Backups":
+        """Return the backups of this data directory at `target`, or where the settings say.
+
+        Raises
+        ------
+        InvalidValueError
+            If neither says where, or there cannot be any.
+        """
+        from watchkeeper.store.backup import Backups
+
+        chosen = target or self.settings.backup.target
+        if chosen is None:
+            raise InvalidValueError("backup.target", None, "a folder or an address for backups")
+        return Backups(self.settings.data_dir, chosen)
+
+    def back_up(self, target: str | None = None) -> dict[str, Any]:
+        """Take a backup, remove those that are too many, and tell of both."""
+        backups = self.backups(target)
+        made = backups.create(system_clock)
+        return {**made.to_dict(), "removed": backups.prune(self.settings.backup.keep)}
 
     def require_ready(self, model: str) -> None:
         """Refuse to bring in a version of a model that is to be ready first, and is not.

@@ -182,6 +182,14 @@ class RegistrySettings(_Section):
     public_key: Path | None = None
 
 
+class BackupSettings(_Section):
+    """``[backup]``: where a server puts backups, how often, and how many are kept."""
+
+    target: Label | None = None
+    hours: Positive = 24.0
+    keep: Count = 7
+
+
 class AlertSettings(_Section):
     """``[telemetry.alerts]``: where the exported alerts begin."""
 
@@ -447,6 +455,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
     registry: RegistrySettings = RegistrySettings()
+    backup: BackupSettings = BackupSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     models: dict[ModelName, ModelPolicy] = {}
 

@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "retrain",
-    "history", "events", "health", "incidents",
+    "history", "events", "backup", "health", "incidents",
     "checklist", "loadtest", "telemetry", "doctor",
 )  # fmt: skip
 

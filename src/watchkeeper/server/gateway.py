@@ -33,12 +33,12 @@ from watchkeeper.server.answers import (
     status_of,
 )
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
-from watchkeeper.server.compacting import Compacting
 from watchkeeper.server.measuring import Measuring
 from watchkeeper.server.predicting import Answered, Call, LiveVersion
 from watchkeeper.server.retrainer import Retrainer
 from watchkeeper.server.rolling import Rolling
 from watchkeeper.server.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
+from watchkeeper.server.upkeep import Upkeep
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.exposition import shared_between_workers
 from watchkeeper.telemetry.tracing import RequestSpan, tracing_to
@@ -65,9 +65,18 @@ _MOST_COPIES = 64  # requests that shadows are asked at once
 _FOLLOW = 1.0  # seconds between two looks at the registry
 _REWEIGH = 0.25  # seconds between two looks at how rollouts share the traffic
 _WATCH = 0.1  # seconds between two looks for computations that hang
-_COMPACT = 60.0  # seconds between two looks whether the tables are to be compacted
+_KEEP_UP = 60.0  # seconds between two looks whether it is time to compact or back up
 _MEASURE = 1.0  # seconds between two looks at what is due to be measured
-_JOBS = ("registry", "landing", "accuracy", "drift", "rollouts", "retraining", "compaction")
+_JOBS = (
+    "registry",
+    "landing",
+    "accuracy",
+    "drift",
+    "rollouts",
+    "retraining",
+    "compaction",
+    "backup",
+)
 
 
 class Gateway:
@@ -118,7 +127,7 @@ class Gateway:
         self._copies: set[asyncio.Task[None]] = set()  # requests that shadows are being asked
         self.measuring = Measuring(app, self.metrics, self.system)
         self.rolling = Rolling(app, self.router, self.system, self.metrics, self.follow)
-        self.compacting = Compacting(app, self.system)
+        self.upkeep = Upkeep(app, self.system)
         self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,7 +143,7 @@ class Gateway:
         self._show_production()
         for work in (
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
-            self._retrain, self._compact,
+            self._retrain, self._keep_up,
         ):  # fmt: skip
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
@@ -451,15 +460,11 @@ class Gateway:
             if self._landing:  # of several processes the one that lands also decides
                 await self.rolling.look()
 
-    async def _compact(self) -> None:
+    async def _keep_up(self) -> None:
         while True:
-            await asyncio.sleep(_COMPACT)
-            try:
-                if self._landing:
-                    await self.compacting.look()
-            except Exception:
-                self.system.ended("compaction", well=False)
-                log.exception("it cannot be told whether the tables are to be compacted")
+            await asyncio.sleep(_KEEP_UP)
+            if self._landing:
+                await self.upkeep.look()
 
     async def _retrain(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Compaction on schedule: when it is time, in a process of its own, once."""
+"""Compaction and backups on schedule: when it is time, in a process of their own, once."""
 
 import os
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from watchkeeper.clock import system_clock
+from watchkeeper.config import BackupSettings
 
 from .conftest import tensor
 from .test_health import fill
@@ -17,7 +18,7 @@ from .test_health import fill
 
 def look(client: TestClient) -> bool:
     gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-    return bool(client.portal.call(gateway.compacting.look))  # type: ignore[union-attr]
+    return bool(client.portal.call(gateway.upkeep.look))  # type: ignore[union-attr]
 
 
 def land(client: TestClient, data_dir: Path, hours_ago: float) -> None:
@@ -87,5 +88,37 @@ def test_given_tables_that_cannot_be_compacted_when_it_is_time_then_it_is_told_a
     os.utime(tmp_path / "events" / "lr" / "predictions" / "_delta_log" / f"{0:020}.json", (at, at))
 
     assert look(client)
-    assert "could not be compacted" in caplog.text
+    assert "the compaction failed" in caplog.text
+    assert not look(client)
+
+
+def test_given_a_target_when_it_is_time_then_a_backup_is_taken_once_and_a_failure_is_tried_again(
+    start: Callable[..., TestClient], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    client = start(store={"compaction_hours": None})
+    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    target = tmp_path_factory.mktemp("target") / "backups"
+    target.write_text("a file, where a folder should be")
+    settings = gateway.app.settings.model_copy(
+        update={"backup": BackupSettings(target=str(target), hours=12, keep=1)}
+    )
+    gateway.app.settings = settings
+    fill(client, 5)
+    land(client, tmp_path, hours_ago=13)
+
+    assert look(client)
+    (entry,) = gateway.app.audit.entries(subject="system:backup", action="backup")
+    assert not entry.evidence["passed"]
+    assert "could not be written" in entry.evidence["error"]
+    assert not look(client)
+    target.unlink()
+    gateway.app.audit.note(
+        at=system_clock() - timedelta(hours=2), actor="", action="backup",
+        subject="system:backup", reason="", evidence={"passed": False},
+    )  # fmt: skip
+    assert look(client)
+    (made,) = gateway.app.backups().find()
+    entry = gateway.app.audit.entries(subject="system:backup", action="backup", limit=1)[0]
+    assert entry.evidence["passed"]
+    assert entry.evidence["name"] == made.name
     assert not look(client)

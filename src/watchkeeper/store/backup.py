@@ -1,0 +1,477 @@
+"""Backups of a data directory: all of it as it was at one moment, taken while it is in use.
+
+Almost every file in a data directory is written once. So a backup first makes hard links to all of
+them in a folder aside, which takes a moment and is the only time at which landing and changes of
+the registry wait, and copies them afterwards at leisure. Open journal segments grow on; of them
+what was there at that moment counts. The manifest is written last: without it, it is no backup.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+
+from watchkeeper.clock import Clock
+from watchkeeper.durable import sync
+from watchkeeper.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidValueError,
+    NotFoundError,
+    UnavailableError,
+)
+from watchkeeper.results import Result
+from watchkeeper.store.database import ControlDatabase
+from watchkeeper.store.segments import locked
+
+__all__ = ["Backup", "Backups"]
+
+_STAGING = ".backup"
+_MANIFEST = "manifest.json"
+_CONTROL = Path("registry") / "control.db"
+_LEFT_OUT = frozenset((_STAGING, ".incoming", "joined", "lock", ".landing.lock"))
+"""Names of what is derived, half-written or of a running process only."""
+_AT_ONCE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Backup(Result):
+    """One backup.
+
+    Attributes
+    ----------
+    name : str
+        When it was taken, as a file name.
+    point : datetime
+        All that was acknowledged before this moment is in it.
+    files, size : int
+        How many files it has, and their bytes.
+    written_by : str
+        The version of Watchkeeper.
+    """
+
+    name: str
+    point: datetime
+    files: int
+    size: int
+    written_by: str
+
+
+@dataclass(slots=True)
+class _Manifest:
+    name: str
+    point: str
+    written_by: str
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        told = {name: getattr(self, name) for name in ("name", "point", "written_by", "files")}
+        told["digest"] = self._digest()
+        return json.dumps(told, indent=1).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> "_Manifest":
+        try:
+            told = json.loads(data)
+            digest = told.pop("digest")
+            found = cls(**told)
+            if digest == found._digest():
+                return found
+        except (ValueError, TypeError, KeyError):
+            pass
+        raise IntegrityError(f"the manifest {where} was changed, or is none", "Use another backup.")
+
+    def _digest(self) -> str:
+        told = [self.name, self.point, self.written_by, self.files]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    def about(self) -> Backup:
+        return Backup(
+            name=self.name,
+            point=datetime.fromisoformat(self.point),
+            files=len(self.files),
+            size=sum(each["size"] for each in self.files.values()),
+            written_by=self.written_by,
+        )
+
+
+class Backups:
+    """The backups of one data directory at one target.
+
+    Parameters
+    ----------
+    data_dir : Path
+    target : str
+        A folder, or an address that Arrow's file systems understand, such as ``s3://bucket/path``.
+
+    Raises
+    ------
+    InvalidValueError
+        If the target cannot be, or is within the data directory.
+    """
+
+    def __init__(self, data_dir: Path, target: str) -> None:
+        self._data_dir = data_dir
+        try:
+            if "://" in target:
+                self._fs, self._root = fs.FileSystem.from_uri(target)
+            else:
+                self._fs, self._root = fs.LocalFileSystem(), str(Path(target).absolute())
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InvalidValueError(
+                "backup.target",
+                target,
+                f"a folder or an address such as s3://bucket/path ({error})",
+            ) from error
+        self._local = isinstance(self._fs, fs.LocalFileSystem)
+        if self._local and Path(self._root).resolve().is_relative_to(data_dir.resolve()):
+            raise InvalidValueError(
+                "backup.target", target, f"a place outside of the data directory {data_dir}"
+            )
+
+    def create(self, clock: Clock) -> Backup:
+        """Take a backup.
+
+        Raises
+        ------
+        ConflictError
+            If another one is being taken.
+        UnavailableError
+            If the target cannot be written, for want of room or otherwise. What had been written
+            is removed, and the data directory is as it was.
+        """
+        staging = self._data_dir / _STAGING
+        staging.mkdir(exist_ok=True)
+        with locked(staging / "lock") as ours:
+            if not ours:
+                raise ConflictError(
+                    f"another backup of {self._data_dir} is being taken", "Wait for its end."
+                )
+            for left in staging.iterdir():  # of a process that died
+                if left.is_dir():
+                    shutil.rmtree(left)
+            folder = staging / "files"
+            try:
+                point, sizes = self._staged(folder, clock)
+                name = f"{point:%Y%m%dT%H%M%S.%fZ}"
+                manifest = _Manifest(name, point.isoformat(), version("watchkeeper"))
+                try:
+                    self._copied(folder, sizes, manifest)
+                except OSError as error:
+                    with suppress(OSError):
+                        self._fs.delete_dir(self._at(name))
+                    raise UnavailableError(
+                        f"the backup {name} could not be written to {self._root}: {error}",
+                        "Make room there, or choose another backup.target. What was written of it "
+                        "is removed.",
+                        retry_after=60.0,
+                    ) from error
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        return manifest.about()
+
+    def find(self) -> list[Backup]:
+        """Return the backups that are whole, the newest first.
+
+        Raises
+        ------
+        IntegrityError
+            If a manifest was changed.
+        """
+        return [self._manifest(name).about() for name in self._names()]
+
+    def get(self, name: str | None = None) -> Backup:
+        """Return a backup, by default the newest; raises `NotFoundError` if there is none."""
+        return self._chosen(name).about()
+
+    def verify(self, name: str | None = None) -> Backup:
+        """Read a backup, by default the newest, and check every byte.
+
+        Raises
+        ------
+        IntegrityError
+            If anything was changed or removed.
+        """
+        manifest = self._chosen(name)
+        for path, about in manifest.files.items():
+            self._read(manifest, path, about, None)
+        return manifest.about()
+
+    def restore(self, into: Path, name: str | None = None) -> Backup:
+        """Make a data directory of a backup, by default the newest.
+
+        Parameters
+        ----------
+        into : Path
+            A folder that is not there or empty. It is there whole or not at all.
+        name : str, optional
+
+        Raises
+        ------
+        ConflictError
+            If the folder has something in it.
+        IntegrityError
+            If the backup was changed.
+        """
+        manifest = self._chosen(name)
+        if into.exists() and (not into.is_dir() or any(into.iterdir())):
+            raise ConflictError(
+                f"{into} is not empty, and nothing is written over",
+                "Restore to a new folder, and name it in data_dir.",
+            )
+        into.parent.mkdir(parents=True, exist_ok=True)
+        partial = into.parent / f".{into.name}.restoring"
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that died
+        try:
+            partial.mkdir()
+            for path, about in manifest.files.items():
+                place = partial / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self._read(manifest, path, about, place)
+            for folder in (partial / "journal").glob("*/"):
+                (folder / "lock").touch()  # nobody holds it: a server takes over what is there
+            for inner, _, _ in os.walk(partial):
+                sync(Path(inner))
+            partial.replace(into)
+            sync(into.parent)
+        except OSError as error:
+            raise UnavailableError(
+                f"{into} could not be written: {error}", "Make room, or restore to another place."
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return manifest.about()
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove all but the `keep` newest backups, and what never became one; return their names.
+
+        What is being written by another process is left alone.
+        """
+        whole = self._names()
+        unfinished = [
+            name for name in self._all() if name not in whole and name < max(whole, default="")
+        ]
+        gone = [*whole[keep:], *unfinished]
+        for name in gone:
+            with suppress(FileNotFoundError):
+                self._fs.delete_file(f"{self._at(name)}/{_MANIFEST}")  # it is none from here on
+            self._fs.delete_dir(self._at(name))
+        return gone
+
+    def _staged(self, folder: Path, clock: Clock) -> tuple[datetime, dict[Path, int]]:
+        """Link all that there is into `folder`; return the moment, and of what grows its size."""
+        folder.mkdir()
+        events = self._data_dir / "events"
+        events.mkdir(exist_ok=True)
+        (self._data_dir / "registry").mkdir(exist_ok=True)
+        with (
+            closing(ControlDatabase(f"sqlite:///{self._data_dir / _CONTROL}")) as database,
+            locked(events / ".landing.lock", wait=True),
+        ):
+            with database.write():  # nothing is registered, promoted or deleted meanwhile
+                point = clock()
+                self._link_all(folder, "registry")
+                _copy_database(self._data_dir / _CONTROL, folder / _CONTROL)
+            for path in sorted(self._data_dir.iterdir()):
+                if path.name not in {*_LEFT_OUT, "registry", "journal"}:
+                    self._link_all(folder, path.name)
+            sizes = self._link_journals(folder)
+        return point, sizes
+
+    def _link_all(self, folder: Path, name: str) -> None:
+        """Link a file, or those of a folder, under `folder`."""
+        for path in _files(self._data_dir / name):
+            inner = path.relative_to(self._data_dir)
+            if not inner.as_posix().startswith(_CONTROL.as_posix()):
+                _link(path, folder / inner)
+
+    def _link_journals(self, folder: Path) -> dict[Path, int]:
+        """Link the segments of all journals; return the size of each, whole lines only.
+
+        A segment that is sealed while they are listed has another name by then, and a new one is
+        there as well: they are listed again until none has gone.
+        """
+        source = self._data_dir / "journal"
+        again = True
+        while again:
+            again = False
+            sizes: dict[Path, int] = {}
+            shutil.rmtree(folder / "journal", ignore_errors=True)
+            for path in _files(source):
+                inner = path.relative_to(self._data_dir)
+                if _link(path, folder / inner):
+                    sizes[inner] = _whole_lines(folder / inner)
+                else:
+                    again = True
+        return sizes
+
+    def _copied(self, folder: Path, sizes: dict[Path, int], manifest: _Manifest) -> None:
+        """Copy what was linked to the target, and the manifest last."""
+        place = self._at(manifest.name)
+        made: set[str] = set()
+        for path in _files(folder):
+            inner = path.relative_to(folder)
+            where = f"{place}/{inner.as_posix()}"
+            parent = where.rpartition("/")[0]
+            if parent not in made:
+                self._fs.create_dir(parent, recursive=True)
+                made.add(parent)
+            with path.open("rb") as source:
+                limit = sizes.get(inner)
+                manifest.files[inner.as_posix()] = self._write(where, source, limit)
+        self._write_manifest(f"{place}/{_MANIFEST}", manifest.to_bytes())
+        if self._local:
+            for parent in sorted({*made, place, self._root}):
+                sync(Path(parent))
+
+    def _write(self, where: str, source: Any, limit: int | None) -> dict[str, Any]:
+        digest, left = hashlib.sha256(), limit
+        size = 0
+        with self._fs.open_output_stream(where) as stream:
+            while data := source.read(_AT_ONCE if left is None else min(_AT_ONCE, left)):
+                stream.write(data)
+                digest.update(data)
+                size += len(data)
+                left = None if left is None else left - len(data)
+        if self._local:
+            sync(Path(where))
+        return {"sha256": digest.hexdigest(), "size": size}
+
+    def _write_manifest(self, where: str, data: bytes) -> None:
+        with self._fs.open_output_stream(where) as stream:
+            stream.write(data)
+        if self._local:
+            sync(Path(where))
+
+    def _read(
+        self, manifest: _Manifest, path: str, about: dict[str, Any], place: Path | None
+    ) -> None:
+        """Check a file of a backup, and write it to `place` while it is read."""
+        where = f"{self._at(manifest.name)}/{path}"
+        digest = hashlib.sha256()
+        try:
+            source = self._fs.open_input_stream(where, compression=None)
+        except OSError as error:
+            raise IntegrityError(f"{where} cannot be read: {error}", _OTHER) from error
+        with source, _sink(place) as write:
+            while data := source.read(_AT_ONCE):
+                digest.update(data)
+                write(data)
+        if digest.hexdigest() != about["sha256"]:
+            raise IntegrityError(f"{where} is not what was written at the backup", _OTHER)
+
+    def _chosen(self, name: str | None) -> _Manifest:
+        if name is None:
+            names = self._names()
+            if not names:
+                raise NotFoundError("backup", self._root, "Take one with backup create.")
+            name = names[0]
+        if name not in self._all():
+            raise NotFoundError("backup", name, f"See those in {self._root} with backup list.")
+        return self._manifest(name)
+
+    def _manifest(self, name: str) -> _Manifest:
+        where = f"{self._at(name)}/{_MANIFEST}"
+        try:
+            with self._fs.open_input_stream(where) as stream:
+                data = stream.read()
+        except OSError as error:
+            raise NotFoundError(
+                "backup", name, f"It has no manifest: it was never finished ({error})."
+            ) from error
+        return _Manifest.from_bytes(data, where)
+
+    def _names(self) -> list[str]:
+        """Return the names of the backups that are whole, the newest first."""
+        names = self._all()
+        infos = self._fs.get_file_info([f"{self._at(name)}/{_MANIFEST}" for name in names])
+        return [n for n, info in zip(names, infos, strict=True) if info.type == fs.FileType.File]
+
+    def _all(self) -> list[str]:
+        chosen = fs.FileSelector(self._root, allow_not_found=True)
+        found = self._fs.get_file_info(chosen)
+        return sorted((i.base_name for i in found if i.type == fs.FileType.Directory), reverse=True)
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+_OTHER = "Somebody changed it, or its disk is failing. Use another backup."
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield the files under a path, or itself, that belong in a backup."""
+    if path.name in _LEFT_OUT:
+        return
+    try:
+        found = path.lstat()
+        inner = sorted(path.iterdir()) if stat.S_ISDIR(found.st_mode) else []
+    except FileNotFoundError:  # it was there a moment ago
+        return
+    if stat.S_ISREG(found.st_mode):
+        yield path
+    for each in inner:
+        yield from _files(each)
+
+
+def _link(path: Path, to: Path) -> bool:
+    """Link a file to another name; return whether it was still there."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, to)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK}:
+            raise
+        shutil.copyfile(path, to)  # a file system that has no links
+    return True
+
+
+def _whole_lines(path: Path) -> int:
+    """Return the bytes of a segment; of an open one, those of its whole lines."""
+    size = path.stat().st_size
+    if path.suffix != ".open":
+        return size
+    with path.open("rb") as file:
+        while size:
+            first = max(0, size - _AT_ONCE)
+            file.seek(first)
+            end = file.read(size - first).rfind(b"\n")
+            if end >= 0:
+                return first + end + 1
+            size = first
+    return 0
+
+
+def _copy_database(path: Path, to: Path) -> None:
+    """Copy a SQLite database as it is now, with what its write-ahead log has."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file
+
+
+@contextmanager
+def _sink(place: Path | None) -> Iterator[Any]:
+    """Yield what writes bytes to a file, which is synced in the end; or to nowhere."""
+    if place is None:
+        yield len
+        return
+    with place.open("xb") as file:
+        yield file.write
+        file.flush()
+        os.fsync(file.fileno())
