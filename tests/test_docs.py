@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 import typer
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from watchkeeper.cli import watchkeeper
-from watchkeeper.config import ModelPolicy, Settings
+from watchkeeper.config import Settings
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
 ROOT = Path(__file__).parents[1]
@@ -69,8 +70,9 @@ def test_given_the_commands_when_the_readme_is_read_then_each_is_in_it() -> None
 def settings(model: type[BaseModel], path: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if name == "models":
-            yield from settings(ModelPolicy, "models.NAME.")
+        of_name = get_args(kind)[-1] if get_origin(kind) is dict else None
+        if isinstance(of_name, type) and issubclass(of_name, BaseModel):
+            yield from settings(of_name, f"{path}{name}.NAME.")
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from settings(kind, f"{path}{name}.")
         else:

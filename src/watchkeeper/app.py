@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
+    from watchkeeper.notifications.repository import PlaceRepository
     from watchkeeper.readiness import Checklist
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
@@ -87,6 +88,8 @@ class App:
     experiments : ExperimentRepository
     findings : FindingRepository
     incidents : IncidentRepository
+    places : PlaceRepository
+        How far receivers of notifications were told.
     retraining : RetrainingRepository
     rollouts : RolloutRepository
     shadows : ShadowRepository
@@ -140,6 +143,12 @@ class App:
         from watchkeeper.findings import FindingRepository
 
         return FindingRepository(self.control_database)
+
+    @cached_property
+    def places(self) -> "PlaceRepository":
+        from watchkeeper.notifications.repository import PlaceRepository
+
+        return PlaceRepository(self.control_database)
 
     @cached_property
     def retraining(self) -> "RetrainingRepository":

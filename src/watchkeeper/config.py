@@ -17,10 +17,18 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from watchkeeper.control.retraining import Setup
     from watchkeeper.health import Slo
     from watchkeeper.health import Thresholds as HealthThresholds
+    from watchkeeper.notifications import Receiver
     from watchkeeper.rollouts import Limit, Plan
 
 __all__ = [
@@ -77,6 +86,32 @@ def _rising(bounds: tuple[float, ...]) -> tuple[float, ...]:
     return bounds
 
 
+def _checked_hours(hours: str) -> str:
+    from watchkeeper.notifications import QuietHours
+
+    QuietHours.parse(hours)
+    return hours
+
+
+def _checked_zone(zone: str) -> str:
+    from watchkeeper.notifications import QuietHours
+
+    QuietHours.parse("22:00-07:00", zone)
+    return zone
+
+
+def _address_in(name: str, file: Path | None) -> str:
+    """Return the address that a file holds, so that it need not stand in the settings."""
+    assert file is not None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"notifications.receivers.{name}.url_file", "the settings", str(file),
+            f"a file that can be read ({error.strerror})",
+        ) from error  # fmt: skip
+
+
 def _checked_schedule(schedule: str) -> str:
     from watchkeeper.retraining.schedule import check_schedule
 
@@ -91,9 +126,12 @@ Count = Annotated[int, Field(ge=1)]
 Label = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, AfterValidator(_checked_url)]
 Buckets = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)]
+Hours = Annotated[str, AfterValidator(_checked_hours)]
+Zone = Annotated[str, AfterValidator(_checked_zone)]
 Schedule = Annotated[str, AfterValidator(_checked_schedule)]
 ApiKey = Annotated[str, Field(min_length=1)]
 ModelName = Annotated[str, AfterValidator(lambda name: check_name(name, "models"))]
+ReceiverName = Annotated[str, AfterValidator(lambda name: check_name(name, "receivers"))]
 DefaultModel = Annotated[str, AfterValidator(lambda name: check_name(name, "default_model"))]
 
 
@@ -188,6 +226,34 @@ class BackupSettings(_Section):
     target: Label | None = None
     hours: Positive = 24.0
     keep: Count = 7
+
+
+class ReceiverSettings(_Section):
+    """``[notifications.receivers.NAME]``: one who is told of incidents, and of which."""
+
+    url: Annotated[Label | None, Field(repr=False)] = None
+    url_file: Path | None = None
+    severity: Literal["critical", "warning"] = "warning"
+    models: tuple[ModelName, ...] = ()
+    quiet_hours: Hours | None = None
+
+    @model_validator(mode="after")
+    def _has_address(self) -> Self:
+        if (self.url is None) == (self.url_file is None):
+            raise InvalidValueError(
+                "url", None if self.url is None else "both",
+                "either url, or url_file with the address in it",
+            )  # fmt: skip
+        return self
+
+
+class NotificationSettings(_Section):
+    """``[notifications]``: who is told of incidents, and when it may wake them."""
+
+    receivers: dict[ReceiverName, ReceiverSettings] = {}
+    quiet_hours: Hours | None = None
+    time_zone: Zone = "UTC"
+    group_wait: Seconds = 30.0
 
 
 class AlertSettings(_Section):
@@ -456,6 +522,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     registry: RegistrySettings = RegistrySettings()
     backup: BackupSettings = BackupSettings()
+    notifications: NotificationSettings = NotificationSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     models: dict[ModelName, ModelPolicy] = {}
 
@@ -523,7 +590,33 @@ class Settings(BaseSettings):
             log_file=self.log_file,
             grafana=telemetry.grafana,
             on_call=bool(telemetry.pagerduty_key_file or telemetry.slack_url_file),
+            receivers=tuple(self.notifications.receivers),
         )
+
+    def receivers(self) -> "list[Receiver]":
+        """Return who is told of incidents.
+
+        Raises
+        ------
+        ConfigError
+            If a file that holds an address cannot be read.
+        """
+        from watchkeeper.notifications import QuietHours, Receiver
+
+        own = self.notifications
+        found = []
+        for name, each in own.receivers.items():
+            hours = each.quiet_hours or own.quiet_hours
+            found.append(
+                Receiver(
+                    name=name,
+                    url=each.url or _address_in(name, each.url_file),
+                    severity=each.severity,
+                    models=each.models,
+                    quiet=None if hours is None else QuietHours.parse(hours, own.time_zone),
+                )
+            )
+        return found
 
     def policy(self, model: str) -> ModelPolicy:
         """Return what was set for `model`, or the defaults."""

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from watchkeeper.app import App
 from watchkeeper.cli import main
+from watchkeeper.config import Settings
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.telemetry.dashboards import Panel, dashboards
 
@@ -344,6 +346,21 @@ def test_given_a_runbook_link_when_it_is_opened_then_the_page_has_that_section(
 
     assert 'id="higherrorrate"' in page
     assert "<script" not in page
+
+
+def test_given_a_synthetic_alert_when_sent_then_it_comes_back_and_that_is_evidence(
+    chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["telemetry", "test-alert", "--config", str(chain.folder / "watchkeeper.toml")]
+    common = ["--data-dir", str(chain.folder / "data")]
+    assert main([*told, *common]) == 0
+    assert "a synthetic alert came back in" in capsys.readouterr().out
+    assert main([*told, *common, "--alertmanager", "http://127.0.0.1:9"]) == 2
+    assert "did not take the alert" in capsys.readouterr().err
+    with App(Settings(data_dir=chain.folder / "data")) as app:
+        failed, arrived = app.audit.entries(subject="system:alerts", action="alert test")
+        assert (arrived.evidence["passed"], failed.evidence["passed"]) == (True, False)
+        assert not [each for each in app.incidents.find() if "synthetic" in each.title]
 
 
 def test_given_a_replica_that_dies_when_prometheus_asks_it_then_that_replica_is_named(

@@ -84,6 +84,21 @@ class AuditTrail:
         with self._database.read() as connection:
             return [_entry(row) for row in connection.execute(query).mappings()]
 
+    def after(self, number: int, about: str, *, limit: int = 1000) -> list[Entry]:
+        """Return the entries after one of a number whose subject has `about` in it, in order."""
+        query = (
+            sa.select(audit)
+            .where(_columns.id > number, _columns.subject.contains(about, autoescape=True))
+            .order_by(_columns.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [_entry(row) for row in connection.execute(query).mappings()]
+
+    def last(self) -> int:
+        """Return the number of the newest entry; 0 if there is none."""
+        return self._database.generation()
+
 
 def _entry(row: Mapping[Any, Any]) -> Entry:
     own = {name: row[name] for name in Entry.__dataclass_fields__ if name != "number"}

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from watchkeeper.cli.command import Invocation, command
+from watchkeeper.cli.command import Invocation, actor, command
+from watchkeeper.clock import system_clock
+from watchkeeper.errors import InvalidValueError
 
 __all__ = ["commands"]
 
@@ -13,11 +15,6 @@ commands = typer.Typer(no_args_is_help=True, help="Point Prometheus and Grafana 
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that say something else.")]
-
-
-@commands.callback()
-def _group() -> None:
-    """Keep `telemetry export` a group of one command."""
 
 
 @command(commands)
@@ -35,3 +32,29 @@ def export(cli: Invocation, folder: Folder, *, force: Force = False) -> None:
     if around.asks_for_key:
         told.append(f"Put a key of server.api_keys into {folder / KEY_FILE}, for both to read.")
     cli.show({"folder": str(folder), "files": list(files), "written": written}, *told)
+
+
+@command(commands, "test-alert")
+def send_test_alert(
+    cli: Invocation,
+    *,
+    alertmanager: Annotated[
+        str | None, typer.Option(help="Its address; by default the first of the settings.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 120.0,
+) -> None:
+    """Send a synthetic alert through Alertmanager, and wait until it has come back."""
+    from watchkeeper.control.alerts import travelled
+
+    known = cli.settings.telemetry.alertmanagers
+    chosen = alertmanager or (f"http://{known[0]}" if known else None)
+    if chosen is None:
+        raise InvalidValueError(
+            "--alertmanager", None, "an address such as http://127.0.0.1:9093, or "
+            "telemetry.alertmanagers in the settings",
+        )  # fmt: skip
+    app = cli.app
+    seconds = travelled(
+        app.alerts, app.audit, chosen, timeout=timeout, clock=system_clock, actor=actor()
+    )
+    cli.show({"seconds": seconds}, f"a synthetic alert came back in {seconds:.1f} s")

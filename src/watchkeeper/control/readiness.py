@@ -10,9 +10,12 @@ from typing import Any, Protocol
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from watchkeeper.audit import Entry
 from watchkeeper.clock import as_utc
+from watchkeeper.control.alerts import ALERT_SUBJECT, ALERT_TEST
 from watchkeeper.control.health import health_of
 from watchkeeper.control.kept import Kept, KeptAlerts, KeptFindings, Trail
+from watchkeeper.control.notifications import PROOF, SUBJECT
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog
 from watchkeeper.experiments import Experiment
@@ -85,11 +88,14 @@ class Around:
         Its address.
     on_call : bool
         Whether critical alerts have a route to a person.
+    receivers : tuple of str
+        Who is told of incidents.
     """
 
     log_file: Path | None = None
     grafana: str | None = None
     on_call: bool = False
+    receivers: tuple[str, ...] = ()
 
 
 def of_model(
@@ -231,11 +237,27 @@ def _chain(parts: Parts, at: datetime, around: Around) -> Iterator[tuple[str, An
     )
     answer = Answer(State.PASS if fresh else State.UNKNOWN, told, last[0] if last else None)
     yield "metrics", answer
-    yield "alerts", answer
-    if around.on_call:
+    tested = parts.audit.entries(subject=ALERT_SUBJECT, action=ALERT_TEST, limit=1)
+    yield "alerts", _tested(tested[0]) if tested else answer
+    tried = [
+        each
+        for each in parts.audit.entries(subject=SUBJECT, action=PROOF, limit=100)
+        if each.evidence.get("receiver") in around.receivers
+    ]
+    if tried:
+        yield "on-call", _tested(tried[0])
+    elif around.on_call:
         yield "on-call", answer
+    elif around.receivers:
+        yield "on-call", Answer(State.UNKNOWN, "a receiver is configured, and was never tried")
     else:
         yield "on-call", Answer(State.FAIL, "no route to a person is configured")
+
+
+def _tested(entry: Entry) -> Answer:
+    """Return what the last test of a route says."""
+    state = State.PASS if entry.evidence.get("passed") else State.FAIL
+    return Answer(state, entry.reason, entry.at, {"audit": entry.number, **entry.evidence})
 
 
 def _logs(path: Path | None) -> Answer:

@@ -66,7 +66,7 @@ ITEMS = (
     Item("metrics", "monitoring", "Prometheus metrics are scraped", _MUST,
          "Run Prometheus with what `watchkeeper telemetry export` writes."),
     Item("alerts", "monitoring", "a synthetic alert reaches its receiver", _MUST,
-         "Run Alertmanager with what `watchkeeper telemetry export` writes: its Watchdog arrives."),
+         "`watchkeeper telemetry test-alert`, with Alertmanager as `telemetry export` sets it up."),
     Item("grafana", "monitoring", "Grafana dashboard answers", _SHOULD,
          "Set `telemetry.grafana` to its address."),
     Item("drift", "monitoring", "drift detection ran", _SHOULD,
@@ -79,7 +79,7 @@ ITEMS = (
     Item("accuracy-kept", "SLA", "accuracy above 95 % of the baseline", _SHOULD,
          "`watchkeeper health --model MODEL`; retrain if it fell."),
     Item("on-call", "incident response", "on-call route configured and tested", _MUST,
-         "Set `telemetry.pagerduty_key_file` or `telemetry.slack_url_file`, and export again."),
+         "Set `[notifications.receivers.NAME]`, then `watchkeeper notifications test`."),
     Item("procedures", "incident response", "incident procedures documented", _MUST,
          "The runbook has a section for each alert: `/runbook`."),
     Item("post-mortems", "incident response", "post-mortems of past critical incidents", _SHOULD,
@@ -89,7 +89,7 @@ ITEMS = (
     Item("outcomes", "data", "outcomes are collected", _MUST,
          "Post outcomes to `/v1/models/MODEL/outcomes`."),
     Item("backups", "data", "backups run and a restore was tested", _SHOULD,
-         "Back the data directory up, restore it somewhere, and note both."),
+         "`watchkeeper backup create`, then `watchkeeper backup test`."),
 )  # fmt: skip
 """All points, in the order in which they are shown."""
 

@@ -34,6 +34,7 @@ from watchkeeper.server.answers import (
 )
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
 from watchkeeper.server.measuring import Measuring
+from watchkeeper.server.notifier import Notifier
 from watchkeeper.server.predicting import Answered, Call, LiveVersion
 from watchkeeper.server.retrainer import Retrainer
 from watchkeeper.server.rolling import Rolling
@@ -65,6 +66,7 @@ _MOST_COPIES = 64  # requests that shadows are asked at once
 _FOLLOW = 1.0  # seconds between two looks at the registry
 _REWEIGH = 0.25  # seconds between two looks at how rollouts share the traffic
 _WATCH = 0.1  # seconds between two looks for computations that hang
+_NOTIFY = 5.0  # seconds between two looks whether somebody is to be told
 _KEEP_UP = 60.0  # seconds between two looks whether it is time to compact or back up
 _MEASURE = 1.0  # seconds between two looks at what is due to be measured
 _JOBS = (
@@ -76,6 +78,7 @@ _JOBS = (
     "retraining",
     "compaction",
     "backup",
+    "notifications",
 )
 
 
@@ -128,6 +131,7 @@ class Gateway:
         self.measuring = Measuring(app, self.metrics, self.system)
         self.rolling = Rolling(app, self.router, self.system, self.metrics, self.follow)
         self.upkeep = Upkeep(app, self.system)
+        self.notifier = Notifier(app, self.system)
         self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
@@ -143,7 +147,7 @@ class Gateway:
         self._show_production()
         for work in (
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
-            self._retrain, self._keep_up,
+            self._retrain, self._keep_up, self._notify,
         ):  # fmt: skip
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
@@ -465,6 +469,12 @@ class Gateway:
             await asyncio.sleep(_KEEP_UP)
             if self._landing:
                 await self.upkeep.look()
+
+    async def _notify(self) -> None:
+        while True:
+            await asyncio.sleep(_NOTIFY)
+            if self._landing:
+                await self.notifier.look()
 
     async def _retrain(self) -> None:
         while True:

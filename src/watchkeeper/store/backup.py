@@ -332,6 +332,9 @@ class Backups:
             with path.open("rb") as source:
                 limit = sizes.get(inner)
                 manifest.files[inner.as_posix()] = self._write(where, source, limit)
+        if self._local:  # all at the end: each sync alone would hold up those of the journal
+            for name in manifest.files:
+                sync(Path(place, name))
         self._write_manifest(f"{place}/{_MANIFEST}", manifest.to_bytes())
         if self._local:
             for parent in sorted({*made, place, self._root}):
@@ -346,8 +349,6 @@ class Backups:
                 digest.update(data)
                 size += len(data)
                 left = None if left is None else left - len(data)
-        if self._local:
-            sync(Path(where))
         return {"sha256": digest.hexdigest(), "size": size}
 
     def _write_manifest(self, where: str, data: bytes) -> None:

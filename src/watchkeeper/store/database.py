@@ -33,6 +33,7 @@ __all__ = [
     "metadata",
     "model_versions",
     "note",
+    "notification_places",
     "promotions",
     "retraining_fires",
     "retraining_runs",
@@ -40,7 +41,7 @@ __all__ = [
     "shadows",
 ]
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -213,6 +214,18 @@ retraining_fires = sa.Table(
     sa.Column("model", sa.Text, primary_key=True),
     sa.Column("fire_at", _UtcTime, primary_key=True),
     sa.Column("claimed_at", _UtcTime, nullable=False),
+)
+
+
+notification_places = sa.Table(
+    "notification_places",
+    metadata,
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("severity", sa.Text, primary_key=True),
+    sa.Column("told", _number, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_try", _UtcTime, nullable=True),
+    sa.Column("error", sa.Text, nullable=False),
 )
 
 

@@ -1,0 +1,18 @@
+"""Notifications: people are told of incidents, each thing once, when it may wake them.
+
+What there is to tell is in the audit trail, written with each change of an incident. Every receiver
+has a place in it: what comes after is pending, waits for its group and for the end of quiet hours,
+is sent as one message, and is tried again until it has arrived.
+
+>>> from datetime import UTC, datetime
+>>> quiet = QuietHours.parse("22:00-07:00", "Europe/Berlin")
+>>> quiet.until(datetime(2026, 7, 1, 23, 30, tzinfo=UTC))  # half past one in Berlin
+datetime.datetime(2026, 7, 2, 5, 0, tzinfo=datetime.timezone.utc)
+>>> quiet.until(datetime(2026, 7, 1, 12, tzinfo=UTC)) is None
+True
+"""
+
+from watchkeeper.notifications.message import Message, Note, grouped
+from watchkeeper.notifications.receiver import Place, QuietHours, Receiver, due
+
+__all__ = ["Message", "Note", "Place", "QuietHours", "Receiver", "due", "grouped"]

@@ -1,0 +1,86 @@
+"""What people are told: several changes of incidents as one message of plain text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from watchkeeper.results import Result
+
+__all__ = ["Message", "Note", "grouped"]
+
+_SHOWN = 20  # changes that a message tells in full
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Result):
+    """One change of an incident.
+
+    Attributes
+    ----------
+    number : int
+        Of its entry in the audit trail.
+    at : datetime
+    incident, model, severity, title : str
+    what : str
+        ``opened``, ``told``, ``acknowledged``, ``assigned`` or ``resolved``.
+    text : str
+        What was said of it.
+    actor : str
+    runbook : str
+        Where it says what to do.
+    """
+
+    number: int
+    at: datetime
+    incident: str
+    model: str
+    severity: str
+    title: str
+    what: str
+    text: str
+    actor: str
+    runbook: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Result):
+    """What is sent."""
+
+    title: str
+    body: str
+
+
+def grouped(notes: Sequence[Note], url: str) -> Message:
+    """Return one message of all `notes`, the oldest of which comes first.
+
+    Parameters
+    ----------
+    notes : sequence of Note
+        At least one.
+    url : str
+        Of the server, where incidents are read and acted upon.
+    """
+    incidents = {note.incident: note for note in notes}
+    last = notes[-1]
+    if len(incidents) == 1:
+        title = f"[{last.severity}] {last.model}: {last.what}: {last.title}"
+    else:
+        models = ", ".join(sorted({note.model for note in notes})[:3])
+        title = f"[{last.severity}] {len(incidents)} incidents of {models}"
+    lines = []
+    for note in notes[-_SHOWN:]:
+        by = f" by {note.actor}" if note.actor else ""
+        said = note.text if note.text and note.text != note.title else ""
+        lines.append(f"{note.at:%Y-%m-%d %H:%M} UTC  {note.model}: {note.what}{by}: {note.title}")
+        if said:
+            lines.append(f"    {said[:300]}")
+    if len(notes) > _SHOWN:
+        lines.insert(0, f"({len(notes) - _SHOWN} earlier changes are not shown)")
+    for name, note in incidents.items():
+        lines.append("")
+        lines.append(f"{url}/v1/incidents/{name}")
+        if note.runbook:
+            lines.append(f"What to do: {note.runbook}")
+        if note.what != "resolved":
+            lines.append(f"Take it in hand: watchkeeper incidents acknowledge {name}")
+    return Message(title[:200], "\n".join(lines))

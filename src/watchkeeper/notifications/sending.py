@@ -1,0 +1,44 @@
+"""A message leaves through Apprise, which speaks to some hundred services."""
+
+import logging
+from typing import Any
+
+from watchkeeper.errors import InvalidValueError, MissingExtraError
+from watchkeeper.notifications.message import Message
+
+__all__ = ["check_url", "send"]
+
+
+def check_url(url: str) -> None:
+    """Raise `InvalidValueError` if `url` is no address that Apprise understands."""
+    _service(url)
+
+
+def send(url: str, message: Message) -> str:
+    """Send a message; return why it did not arrive, or nothing.
+
+    Raises
+    ------
+    InvalidValueError
+        If `url` is no address that Apprise understands.
+    """
+    apprise, service = _service(url)
+    with apprise.LogCapture(level=logging.WARNING) as said:
+        arrived = bool(service.notify(body=message.body, title=message.title, body_format="text"))
+        lines = [line.rpartition(" - ")[2] for line in said.getvalue().splitlines()]
+    return "" if arrived else " ".join(lines) or "the service did not take it"
+
+
+def _service(url: str) -> tuple[Any, Any]:
+    try:
+        import apprise
+    except ImportError:
+        raise MissingExtraError("notifications", "notifications") from None
+    service = apprise.Apprise()
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    if not service.add(url):
+        raise InvalidValueError(
+            "notifications.receivers", url.partition("://")[0] + "://…",
+            "an address that Apprise understands, such as mailto://, slack:// or json://",
+        )  # fmt: skip
+    return apprise, service
