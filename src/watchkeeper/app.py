@@ -21,6 +21,7 @@ from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableErro
 from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
+    from watchkeeper.access import Access
     from watchkeeper.audit import AuditTrail
     from watchkeeper.control.health import ModelHealth
     from watchkeeper.experiments.repository import ExperimentRepository
@@ -74,6 +75,8 @@ class App:
     ----------
     settings : Settings
     clock : Clock
+    access : Access
+        Who may do what over HTTP.
     registry : ModelRegistry
     control_database : ControlDatabase
         The one that alerts, the audit trail, experiments, findings, retrainings, rollouts and
@@ -101,6 +104,14 @@ class App:
         self.clock = clock or named
         self._types: dict[tuple[str, str], dict[str, Kind]] = {}
         self._require_data_dir()
+
+    @cached_property
+    def access(self) -> "Access":
+        from watchkeeper.access import Access, kept_secret
+
+        server = self.settings.server
+        secret = kept_secret(self.settings.data_dir / "session.secret")
+        return Access(server.api_keys, server.read_keys, secret=secret)
 
     @cached_property
     def registry(self) -> "ModelRegistry":

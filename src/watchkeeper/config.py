@@ -185,6 +185,7 @@ class ServerSettings(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: Count = 1
     api_keys: Annotated[tuple[ApiKey, ...], Field(repr=False)] = ()
+    read_keys: Annotated[tuple[ApiKey, ...], Field(repr=False)] = ()
     default_model: DefaultModel | None = None
     max_body_bytes: Size = ByteSize(32 << 20)
     max_rows: Count = 10_000

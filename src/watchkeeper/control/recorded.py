@@ -1,15 +1,26 @@
 """Columns of recorded events, as what measures takes them."""
 
+from datetime import datetime
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.errors import NotFoundError
-from watchkeeper.events import FEATURE
+from watchkeeper.events import FEATURE, EventLog
 from watchkeeper.quality.labels import labels_of, scores_of
 
-__all__ = ["LABELLED", "answered", "labels_of", "rows_of", "scores_of", "segment_of", "wrong_of"]
+__all__ = [
+    "LABELLED",
+    "answered",
+    "labels_of",
+    "newest_time",
+    "rows_of",
+    "scores_of",
+    "segment_of",
+    "wrong_of",
+]
 
 LABELLED = ("model_version", "status", "prediction", "score", "actual", "actual_timestamp")
 """What is read of predictions to hold them against their outcomes, beside the time."""
@@ -25,6 +36,16 @@ def answered(rows: pa.Table, version: str | None) -> pa.Table:
     if version is not None:
         kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
     return rows.filter(kept)
+
+
+def newest_time(events: EventLog) -> datetime | None:
+    """Return the event time of the newest prediction of any model; None without any."""
+    newest: datetime | None = None
+    for model in events.models():
+        for day in events.days(model, columns=["timestamp"]):
+            last = pc.max(day.rows["timestamp"]).as_py()
+            newest = last if newest is None else max(newest, last)
+    return newest
 
 
 def rows_of(table: pa.Table, *, prediction: str, actual: str, score: str | None) -> pa.Table:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.access import ForbiddenError
 from watchkeeper.errors import (
     ConflictError,
     IntegrityError,
@@ -57,6 +58,7 @@ class ModelTimedOutError(WatchkeeperError):
 _STATUSES: Sequence[tuple[type[WatchkeeperError], int]] = (
     (TooLargeError, 413),
     (UnauthorizedError, 401),
+    (ForbiddenError, 403),
     (ModelTimedOutError, 504),
     (ModelFailedError, 500),
     (ModelOutputError, 500),

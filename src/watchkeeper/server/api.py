@@ -14,6 +14,7 @@ from watchkeeper.clock import parse_timestamp, system_clock
 from watchkeeper.control import alerts, incidents
 from watchkeeper.control.health import ModelHealth, served
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
+from watchkeeper.dashboard import add_dashboard
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 from watchkeeper.events import EventKind, Window, check_name
 from watchkeeper.results import plain
@@ -57,6 +58,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_shadows(api, gateway)
     add_incidents(api, gateway)
     add_readiness(api, gateway)
+    add_dashboard(api, gateway.app, gateway.acting)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -98,16 +98,7 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/experiments/{name}/start", tags=["experiments"])
     async def start_experiment(name: str, body: Why) -> dict[str, Any]:
         """Let an experiment take traffic; this server follows before it answers."""
-        found = await run_in_threadpool(
-            experiments.start,
-            app.experiments,
-            app.rollouts,
-            name,
-            at=app.clock(),
-            actor=ACTOR,
-            reason=body.reason,
-        )
-        await gateway.follow()
+        found = await gateway.acting.start_experiment(name, actor=ACTOR, reason=body.reason)
         return found.to_dict()
 
     @api.post("/v1/experiments/{name}/weights", tags=["experiments"])
@@ -129,21 +120,5 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/experiments/{name}/stop", tags=["experiments"])
     async def stop_experiment(name: str, body: Why) -> Response:
         """End an experiment and keep its verdict with its evidence."""
-
-        def stopped() -> str:
-            policy = app.settings.policy(app.experiments.get(name).model)
-            _, found = experiments.stop(
-                app.experiments,
-                app.events,
-                name,
-                at=app.clock(),
-                task=policy.task,
-                positive=policy.positive,
-                actor=ACTOR,
-                reason=body.reason,
-            )
-            return found.to_json()
-
-        found = await run_in_threadpool(stopped)
-        await gateway.follow()
-        return Response(found, media_type="application/json")
+        found = await gateway.acting.stop_experiment(name, actor=ACTOR, reason=body.reason)
+        return Response(found.to_json(), media_type="application/json")

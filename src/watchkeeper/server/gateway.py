@@ -6,23 +6,24 @@ other paths are described by OpenAPI, those of the short way included.
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from watchkeeper import __version__
+from watchkeeper import __version__, dashboard
+from watchkeeper.access import ForbiddenError, Rights
 from watchkeeper.app import App
 from watchkeeper.clock import ReplayClock
+from watchkeeper.control.recorded import newest_time
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.registry import ModelOutputError, Runtime
 from watchkeeper.server import mlflow, v2
+from watchkeeper.server.acting import Acting
 from watchkeeper.server.answers import (
     Answer,
     ModelFailedError,
@@ -94,6 +95,8 @@ class Gateway:
 
     Attributes
     ----------
+    acting : Acting
+        What people do through this server.
     draining : bool
         Set when the process is about to end: it still answers, and says that it is not ready.
     """
@@ -125,7 +128,6 @@ class Gateway:
             app.settings.server.predict_timeout,
         )
         self._settings = app.settings.server
-        self._keys = [_digest(key) for key in self._settings.api_keys]
         self._in_flight = 0
         self._copies: set[asyncio.Task[None]] = set()  # requests that shadows are being asked
         self.measuring = Measuring(app, self.metrics, self.system)
@@ -133,6 +135,7 @@ class Gateway:
         self.upkeep = Upkeep(app, self.system)
         self.notifier = Notifier(app, self.system)
         self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
+        self.acting = Acting(self)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
         from watchkeeper.server.api import make_api
@@ -143,6 +146,8 @@ class Gateway:
         """Load what is in production and begin to follow the registry, to land and to measure."""
         self.app.recorder  # noqa: B018 - opened now, so that a data directory that is unfit says so
         self.app.recorder.on_dropped = self.system.dropped.inc
+        if isinstance(self.app.clock, ReplayClock):
+            self.saw(await asyncio.to_thread(newest_time, self.app.events))
         await self.router.refresh()
         self._show_production()
         for work in (
@@ -200,8 +205,8 @@ class Gateway:
             return
         path: str = scope["path"]
         try:
-            if self._keys and path not in _OPEN:
-                self._require_key(headers_of(scope))
+            if not (self.app.access.open or path in _OPEN or dashboard.is_page(path)):
+                self._require_rights(scope["method"], headers_of(scope))
             if scope["method"] == "POST":
                 if (infer := _INFER.fullmatch(path)) is not None:
                     await _respond(send, await self._infer(scope, receive, *infer.groups()))
@@ -209,7 +214,7 @@ class Gateway:
                 if (scoring := _INVOCATIONS.fullmatch(path)) is not None:
                     await _respond(send, await self._score(scope, receive, scoring[1]))
                     return
-        except UnauthorizedError as error:
+        except (UnauthorizedError, ForbiddenError) as error:
             await _respond(send, error_answer(error, protocol=path.startswith("/v2")))
             return
         await self._api(scope, receive, send)
@@ -368,14 +373,22 @@ class Gateway:
             timeout=self._settings.predict_timeout,
         )
 
-    def _require_key(self, headers: Headers) -> None:
+    def _require_rights(self, method: str, headers: Headers) -> None:
+        """Refuse who may not do this; somebody who is signed in may follow a link to the API."""
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        given = _digest(key.strip())
-        known = [hmac.compare_digest(given, own) for own in self._keys]
-        if scheme.lower() != "bearer" or not any(known):
+        rights = self.app.access.rights_of(key.strip()) if scheme.lower() == "bearer" else None
+        reading = method in {"GET", "HEAD"}
+        if rights is None and reading:
+            rights = dashboard.rights_in(self.app, headers)
+        if rights is None:
             raise UnauthorizedError(
                 "the request carries no key that this server knows",
                 "Send the header Authorization: Bearer KEY.",
+            )
+        if rights is Rights.READ and not reading:
+            raise ForbiddenError(
+                f"the key of this request may only read, and {method} changes something",
+                "Use one of server.api_keys.",
             )
 
     def _show_production(self) -> None:
@@ -509,10 +522,3 @@ async def _respond(send: Send, answer: Answer) -> None:
     status, headers, body = answer
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _digest(key: str) -> str:
-    """Return what keys are compared by; settings may hold that instead of the key itself."""
-    if key.startswith("sha256:"):
-        return key.removeprefix("sha256:").lower()
-    return sha256(key.encode()).hexdigest()

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
 from watchkeeper.control import incidents
@@ -54,14 +53,8 @@ def add_incidents(api: FastAPI, gateway: "Gateway") -> None:
 
     def add(action: str, told: str) -> None:
         async def act(name: str, body: Said) -> dict[str, Any]:
-            found = await run_in_threadpool(
-                incidents.change,
-                app.incidents,
-                name,
-                action,
-                body.text or body.reason,
-                at=app.clock(),
-                actor=ACTOR,
+            found = await gateway.acting.incident(
+                name, action, body.text or body.reason, actor=ACTOR
             )
             return found.to_dict()
 

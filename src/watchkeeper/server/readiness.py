@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from watchkeeper.control import readiness
 from watchkeeper.server.experiments import ACTOR, Body
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ def add_readiness(api: FastAPI, gateway: "Gateway") -> None:
         return app.checklist(model).to_dict()
 
     @api.post("/v1/checklist/{model}/waive", tags=["readiness"])
-    def waive(model: str, body: NewWaiver) -> dict[str, Any]:
+    async def waive(model: str, body: NewWaiver) -> dict[str, Any]:
         """Keep that a point need not pass until a day; a day that has passed ends it."""
-        return readiness.waive(
-            app.audit, model, body.item, until=body.until, at=app.clock(), actor=ACTOR,
-            reason=body.reason,
-        ).to_dict()  # fmt: skip
+        found = await gateway.acting.waive(
+            model, body.item, until=body.until, actor=ACTOR, reason=body.reason
+        )
+        return found.to_dict()

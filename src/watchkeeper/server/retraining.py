@@ -43,16 +43,8 @@ def add_retraining(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/retraining/runs", tags=["retraining"], status_code=202)
     async def start_run(body: NewRun) -> dict[str, Any]:
         """Decide that a model is trained now; a server begins within seconds."""
-
-        def asked() -> dict[str, Any]:
-            setup = app.settings.policy(body.model).retraining_setup()
-            return retraining.ask(
-                app, body.model, app.clock(), setup, actor=ACTOR, reason=body.reason
-            ).to_dict()
-
-        made = await run_in_threadpool(asked)
-        gateway.retrainer.wake()
-        return made
+        made = await gateway.acting.retrain(body.model, actor=ACTOR, reason=body.reason)
+        return made.to_dict()
 
     @api.post("/v1/retraining/look", tags=["retraining"])
     async def look(body: Look) -> dict[str, Any]:
@@ -103,8 +95,7 @@ def add_retraining(api: FastAPI, gateway: "Gateway") -> None:
         return records.replay(app, record, setup).to_dict()
 
     @api.post("/v1/retraining/runs/{name}/cancel", tags=["retraining"])
-    def cancel(name: str, body: Why) -> dict[str, Any]:
+    async def cancel(name: str, body: Why) -> dict[str, Any]:
         """Give a retraining up; a training ends within seconds, wherever it runs."""
-        return retraining.cancel(
-            app, name, at=app.clock(), actor=ACTOR, reason=body.reason
-        ).to_dict()
+        found = await gateway.acting.cancel(name, actor=ACTOR, reason=body.reason)
+        return found.to_dict()

@@ -45,27 +45,8 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
         This server follows before it answers. With `replace`, a rollout of the model that is under
         way is taken back first.
         """
-
-        def started() -> dict[str, Any]:
-            app.require_ready(body.model)
-            return rollouts.start(
-                app.rollouts,
-                app.registry,
-                app.experiments,
-                body.name,
-                body.model,
-                body.version,
-                app.settings.policy(body.model).rollout_plan(**body.plan),
-                at=app.clock(),
-                begins_at=body.begins_at,
-                replace=body.replace,
-                actor=ACTOR,
-                reason=body.reason,
-            ).to_dict()
-
-        made = await run_in_threadpool(started)
-        await gateway.follow()
-        return made
+        made = await gateway.acting.start_rollout(**body.model_dump(), actor=ACTOR)
+        return made.to_dict()
 
     def viewed(name: str) -> dict[str, Any]:
         policy = app.settings.policy(app.rollouts.get(name).model)
@@ -97,20 +78,7 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
 
     def add(path: str, event: Event, told: str) -> None:
         async def act(name: str, body: Why) -> dict[str, Any]:
-            await run_in_threadpool(
-                rollouts.act,
-                app.rollouts,
-                name,
-                event,
-                at=app.clock(),
-                actor=ACTOR,
-                reason=body.reason,
-            )
-            await gateway.router.reweigh()  # the traffic first, the registry after it
-            found = await run_in_threadpool(
-                rollouts.settle, app.rollouts, app.registry, name, at=app.clock()
-            )
-            await gateway.follow()
+            found = await gateway.acting.rollout(name, event, actor=ACTOR, reason=body.reason)
             return found.to_dict()
 
         act.__doc__, act.__name__ = told, f"{path}_rollout"

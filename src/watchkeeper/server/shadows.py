@@ -58,20 +58,5 @@ def add_shadows(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/shadows/{name}/stop", tags=["rollouts"])
     async def stop_shadow(name: str, body: Why) -> dict[str, Any]:
         """Ask it no more, and keep what it was compared by."""
-
-        def stopped() -> dict[str, Any]:
-            policy = app.settings.policy(app.shadows.get(name).model)
-            return shadows.stop(
-                app.shadows,
-                app.events,
-                name,
-                at=app.clock(),
-                task=policy.task,
-                positive=policy.positive,
-                actor=ACTOR,
-                reason=body.reason,
-            ).to_dict()
-
-        found = await run_in_threadpool(stopped)
-        await gateway.follow()
-        return found
+        found = await gateway.acting.stop_shadow(name, actor=ACTOR, reason=body.reason)
+        return found.to_dict()

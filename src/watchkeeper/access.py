@@ -1,0 +1,166 @@
+"""Who may do what: keys by their digest, and sessions of people who gave one in a browser.
+
+>>> access = Access(act=["secret"], read=["sha256:" + digest("guest")], secret=b"0" * 32)
+>>> access.rights_of("secret"), access.rights_of("guest"), access.rights_of("wrong")
+(<Rights.ACT: 'act'>, <Rights.READ: 'read'>, None)
+>>> cookie = access.signed(Session(id="4f", name="maria", key=digest("guest"), at=1_800_000_000))
+>>> access.opened(cookie, now=1_800_000_060).name
+'maria'
+>>> access.opened("A" + cookie[1:], now=1_800_000_060) is None  # not what was signed
+True
+"""
+
+import base64
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+
+from watchkeeper.durable import sync
+from watchkeeper.errors import WatchkeeperError
+
+__all__ = ["Access", "ForbiddenError", "Rights", "Session", "digest", "kept_secret"]
+
+LASTS = 7 * 86_400
+"""Seconds for which a session holds."""
+
+_SECRET_BYTES = 32
+
+
+class ForbiddenError(WatchkeeperError):
+    """It is known who asks, and they may not do this."""
+
+
+class Rights(StrEnum):
+    """What somebody may do."""
+
+    ACT = "act"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A person at a browser.
+
+    Attributes
+    ----------
+    id : str
+        Made anew at each sign-in.
+    name : str
+        Who they say they are, for the audit trail; empty until they have said it.
+    key : str
+        Digest of the key that they gave; empty where none is asked for.
+    at : int
+        When it began, in seconds since the Unix epoch.
+    """
+
+    id: str
+    name: str
+    key: str
+    at: int
+
+    @classmethod
+    def new(cls, name: str = "", key: str = "", *, now: float) -> "Session":
+        """Return one that nobody can guess."""
+        return cls(secrets.token_hex(16), name, key and digest(key), int(now))
+
+
+class Access:
+    """The keys of a server, and the sessions that were begun with them.
+
+    Parameters
+    ----------
+    act, read : iterable of str
+        Keys, or ``sha256:`` and their digest, of those who may do everything and of those who may
+        only read.
+    secret : bytes
+        What sessions are signed with.
+    """
+
+    def __init__(self, act: Iterable[str], read: Iterable[str], *, secret: bytes) -> None:
+        self._rights = {
+            **{_digest_of(key): Rights.READ for key in read},
+            **{_digest_of(key): Rights.ACT for key in act},
+        }
+        self._secret = secret
+
+    @property
+    def open(self) -> bool:
+        """Whether there are no keys: then whoever reaches the server may do everything."""
+        return not self._rights
+
+    def rights_of(self, key: str) -> Rights | None:
+        """Return what the owner of a key may do; None if this server does not know it."""
+        return self._of_digest(digest(key))
+
+    def rights_in(self, session: Session) -> Rights | None:
+        """Return what a person may do now: a key that was taken away ends its sessions."""
+        return Rights.ACT if self.open else self._of_digest(session.key)
+
+    def signed(self, session: Session) -> str:
+        """Return a session as a cookie holds it."""
+        told = base64.urlsafe_b64encode(json.dumps(asdict(session)).encode()).decode()
+        return f"{told}.{self._mac('session', told)}"
+
+    def opened(self, cookie: str, *, now: float) -> Session | None:
+        """Return the session in a cookie; None if it was not signed here, or is too old."""
+        told, _, mac = cookie.partition(".")
+        if not hmac.compare_digest(mac.encode(), self._mac("session", told).encode()):
+            return None
+        session = Session(**json.loads(base64.urlsafe_b64decode(told)))
+        return session if now - session.at < LASTS else None
+
+    def token(self, session: Session) -> str:
+        """Return what a form of this session carries, so that no other site can send it."""
+        return self._mac("form", session.id)
+
+    def is_token(self, token: str, session: Session) -> bool:
+        """Return whether a form came from a page of this session."""
+        return hmac.compare_digest(token.encode(), self.token(session).encode())
+
+    def _of_digest(self, given: str) -> Rights | None:
+        found = None
+        for known, rights in self._rights.items():  # all of them, so that time tells nothing
+            if hmac.compare_digest(given, known):
+                found = rights
+        return found
+
+    def _mac(self, purpose: str, text: str) -> str:
+        return hmac.new(self._secret, f"{purpose}\x1f{text}".encode(), sha256).hexdigest()
+
+
+def digest(key: str) -> str:
+    """Return what keys are compared by; settings may hold that instead of the key itself."""
+    return sha256(key.encode()).hexdigest()
+
+
+def kept_secret(path: Path) -> bytes:
+    """Return the secret in a file that only its owner reads, made by whoever comes first."""
+    while True:
+        try:
+            found = path.read_bytes()
+        except FileNotFoundError:
+            found = b""
+        if len(found) == _SECRET_BYTES:
+            return found
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+        sync(partial)
+        try:
+            path.hardlink_to(partial)  # fails where another process was faster
+        except FileExistsError:
+            if path.stat().st_size != _SECRET_BYTES:
+                partial.replace(path)
+        partial.unlink(missing_ok=True)
+
+
+def _digest_of(key: str) -> str:
+    if key.startswith("sha256:"):
+        return key.removeprefix("sha256:").lower()
+    return digest(key)

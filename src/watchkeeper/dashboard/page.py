@@ -1,0 +1,84 @@
+"""What a page is asked, and what it shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from markupsafe import Markup
+
+from watchkeeper.dashboard.charts import Table
+from watchkeeper.dashboard.spans import Span, span_of
+from watchkeeper.dashboard.viewer import Viewer
+
+__all__ = ["Ask", "Drawn", "Page"]
+
+
+class Drawn(Protocol):
+    """A chart: drawn, and as a table."""
+
+    @property
+    def title(self) -> str: ...
+    def svg(self) -> Markup:
+        """Return it as SVG."""
+        ...
+
+    def table(self) -> Table:
+        """Return what it shows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What somebody asks of a page.
+
+    Attributes
+    ----------
+    path : str
+    names : mapping of str to str
+        What stands in the path: a model, a rollout, ….
+    query : mapping of str to str
+    viewer : Viewer
+    now : datetime
+        By the clock of the app.
+    """
+
+    path: str
+    names: Mapping[str, str]
+    query: Mapping[str, str]
+    viewer: Viewer
+    now: datetime
+
+    def span(self, default: str = "1y") -> Span:
+        """Return the time range that was asked for."""
+        return span_of(self.query, now=self.now, default=default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a page shows.
+
+    Attributes
+    ----------
+    template : str
+        Its name in the folder of templates.
+    title : str
+    section : str
+        Which part of the navigation it belongs to.
+    model : str
+        Whose page it is; empty where it is of no one model.
+    span : Span or None
+        The time range that it is of, where it is of one.
+    charts : mapping of str to Drawn
+        By the name with which ``?csv=NAME`` asks for the table of one.
+    context : dict
+        What its template takes beside all that.
+    """
+
+    template: str
+    title: str
+    section: str
+    model: str = ""
+    span: Span | None = None
+    charts: Mapping[str, Drawn] = field(default_factory=dict)
+    context: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,176 @@
+"""Templates, and how figures, times and states are written in them."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+__all__ = ["STATIC", "environment", "static_file"]
+
+STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "charts.css": "text/css; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+"""Files that pages are made of beside their HTML, and their types."""
+
+_NONE = "-"
+_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("healthy", "ok", "pass", "completed", "promoted", "production", "resolved", "ship",
+         "confirmed", "well", "passed"),
+        "good",
+    ),
+    **dict.fromkeys(
+        ("unhealthy", "ill", "fail", "failed", "rolled_back", "rolling_back", "critical", "open",
+         "firing", "invalid", "breach", "do_not_ship"),
+        "bad",
+    ),
+    **dict.fromkeys(
+        ("holding", "paused", "warning", "acknowledged", "waived", "undecided", "kept",
+         "cancelled", "drifted"),
+        "warn",
+    ),
+    **dict.fromkeys(
+        ("running", "promoting", "training", "gating", "decided", "rolling_out", "shadowing",
+         "scheduled", "staging"),
+        "busy",
+    ),
+}  # fmt: skip
+_SHAPES = {"good": "●", "bad": "▲", "warn": "◆", "busy": "◐", "mute": "○"}
+
+
+@cache
+def environment() -> Environment:
+    """Return what renders the pages."""
+    made = Environment(
+        loader=PackageLoader("watchkeeper.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "at": at,
+        "duration": duration,
+        "number": number,
+        "percent": percent,
+        "ms": ms,
+        "markdown": markdown,
+        "words": words,
+        "plain": shown,
+        "without": without,
+    }
+    made.globals |= {"state": state, "static": static_url}
+    return made
+
+
+@pass_context
+def at(context: Context, moment: datetime | str | None) -> Markup | str:
+    """Return a time in the zone of who looks, with the same in UTC behind it."""
+    if moment is None:
+        return _NONE
+    known = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    local = known.astimezone(context["viewer"].zone)
+    utc = known.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{} UTC">{} {}</time>').format(
+        f"{utc:%Y-%m-%dT%H:%M:%SZ}",
+        f"{utc:%Y-%m-%d %H:%M:%S}",
+        f"{local:%Y-%m-%d %H:%M}",
+        local.tzname(),
+    )
+
+
+def duration(length: timedelta | float | None) -> str:
+    """Return how long something lasts, by its two largest units."""
+    if length is None:
+        return _NONE
+    seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    left, told = round(seconds), []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            told.append(f"{count} {name}")
+        if len(told) == 2 or (told and not left):
+            break
+    return " ".join(told)
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Return a number with thousands apart; small ones keep three digits that mean something."""
+    if value is None or math.isnan(value):
+        return _NONE
+    if not digits and value != int(value):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,.{digits}f}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share as percent."""
+    return _NONE if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def ms(value: float | None) -> str:
+    """Return milliseconds."""
+    return _NONE if value is None or math.isnan(value) else f"{value:,.3g} ms"
+
+
+def words(name: str) -> str:
+    """Return the name of a state, a metric or a part as words."""
+    return name.replace("_", " ")
+
+
+def shown(value: Any) -> str:
+    """Return any stored value as text of a cell."""
+    if value is None:
+        return _NONE
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return str(value)
+
+
+def without(query: Mapping[str, str], *names: str) -> dict[str, str]:
+    """Return a query without some of its names."""
+    return {name: value for name, value in query.items() if name not in names}
+
+
+def state(name: str, told: str = "") -> Markup:
+    """Return a state as a badge: its shape and its words say what its colour says."""
+    kind = _KINDS.get(name, "mute")
+    return Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>').format(
+        kind, _SHAPES[kind], told or words(name)
+    )
+
+
+def markdown(text: str) -> Markup:
+    """Return Markdown as HTML; what HTML it holds is shown as text."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.validateLink = _is_harmless  # type: ignore[method-assign, assignment]
+    return Markup(reader.render(text))  # noqa: S704 - it escapes what it is given
+
+
+def static_url(name: str) -> str:
+    """Return the address of a static file; another content has another address."""
+    return f"/static/{name}?v={static_file(name)[1]}"
+
+
+@cache
+def static_file(name: str) -> tuple[bytes, str]:
+    """Return the bytes of a static file, and a short digest of them."""
+    found = resources.files("watchkeeper.dashboard").joinpath("static", name).read_bytes()
+    return found, hashlib.sha256(found).hexdigest()[:12]
+
+
+def _is_harmless(address: str) -> bool:
+    return address.startswith(("https://", "http://", "mailto:", "/", "#"))

@@ -1,0 +1,335 @@
+"""Pages over HTTP: asked, rendered, kept short on the way; forms checked before anything is done.
+
+No page holds a script or a style of its own, so that the policy that goes with it can forbid both.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from watchkeeper import __version__
+from watchkeeper.access import LASTS, ForbiddenError, Rights, Session
+from watchkeeper.app import App
+from watchkeeper.clock import system_clock
+from watchkeeper.dashboard.forms import FORMS, Actions, Form, Sent
+from watchkeeper.dashboard.page import Ask, Page
+from watchkeeper.dashboard.pages import PAGES
+from watchkeeper.dashboard.rendering import STATIC, environment, static_file
+from watchkeeper.dashboard.spans import RANGES
+from watchkeeper.dashboard.viewer import SESSION, ZONE, Viewer, viewer_of
+from watchkeeper.errors import (
+    ConflictError,
+    InvalidValueError,
+    NotFoundError,
+    UnavailableError,
+    WatchkeeperError,
+)
+from watchkeeper.incidents import IncidentState
+
+__all__ = ["Actions", "add_dashboard", "is_page"]
+
+log = logging.getLogger(__name__)
+
+_SAID = "watchkeeper_said"  # the cookie of what the next page tells of what was done
+_PATHS = re.compile(
+    r"/(?:(?:models|experiments|rollouts|shadows|retraining|incidents|system|static|sign-in|"
+    r"sign-out|zone)(?:/.*)?)?"
+)
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+_LONGEST = 1 << 20  # bytes of a form
+_SHORT = 1_000  # bytes that are not worth packing
+_STATUSES: tuple[tuple[type[WatchkeeperError], int], ...] = (
+    (ForbiddenError, 403),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (UnavailableError, 503),
+    (InvalidValueError, 400),
+)
+
+
+def is_page(path: str) -> bool:
+    """Return whether a path is of the dashboard, which asks for itself who looks."""
+    return _PATHS.fullmatch(path) is not None
+
+
+def add_dashboard(api: FastAPI, app: App, actions: Actions) -> None:
+    """Add the pages, their forms and what they are made of."""
+    site = _Site(app, actions)
+    for path, page in PAGES.items():
+        api.router.add_route(path, site.shows(page), methods=["GET"], include_in_schema=False)
+    for path, form in FORMS.items():
+        api.router.add_route(path, site.does(form), methods=["POST"], include_in_schema=False)
+    for path, endpoint, method in (
+        ("/sign-in", site.door, "GET"),
+        ("/sign-in", site.sign_in, "POST"),
+        ("/sign-out", site.sign_out, "POST"),
+        ("/zone", site.set_zone, "POST"),
+        ("/static/{name}", site.static, "GET"),
+    ):
+        api.router.add_route(path, endpoint, methods=[method], include_in_schema=False)
+
+
+class _Site:
+    def __init__(self, app: App, actions: Actions) -> None:
+        self._app, self._actions = app, actions
+
+    def shows(self, page: Callable[[App, Ask], Page]) -> Callable[[Request], Any]:
+        """Return the endpoint that shows a page."""
+
+        async def endpoint(request: Request) -> Response:
+            viewer = self._viewer(request)
+            if viewer.rights is None:
+                return self._to_door(request)
+            return await asyncio.to_thread(self._shown, request, viewer, page)
+
+        return endpoint
+
+    def does(self, form: Form) -> Callable[[Request], Any]:
+        """Return the endpoint that does what a form asks for."""
+
+        async def endpoint(request: Request) -> Response:
+            viewer = self._viewer(request)
+            fields: dict[str, str] = {}
+            try:
+                fields = await _fields(request)
+                actor = self._actor(request, viewer, fields)
+                sent = Sent(request.path_params, fields, actor, self._app.clock())
+                said = await form(self._actions, sent)
+            except WatchkeeperError as error:
+                return self._failed(
+                    request, viewer, _status(error), error.message, error.hint, again=fields
+                )
+            answer = _redirect(fields.get("next") or request.url.path)
+            answer.set_cookie(_SAID, quote(said), max_age=60, httponly=True, samesite="lax")
+            if actor != viewer.session.name:
+                named = Session(viewer.session.id, actor, viewer.session.key, viewer.session.at)
+                self._set_session(answer, request, named)
+            return answer
+
+        return endpoint
+
+    async def door(self, request: Request) -> Response:
+        """Ask somebody who they are."""
+        viewer = self._viewer(request)
+        return self._at_door(request, viewer, 200, "")
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session for somebody who has a key, or has only said their name."""
+        viewer = self._viewer(request)
+        fields = await _fields(request)
+        key, name = fields.get("key", ""), fields.get("name", "").strip()[:100]
+        access = self._app.access
+        if not access.is_token(fields.get("token", ""), viewer.session):
+            told = "The page was too old. Try again."
+            return self._at_door(request, viewer, 403, told)
+        if not name:
+            return self._at_door(request, viewer, 400, "Say who you are, for the history.")
+        if not access.open and access.rights_of(key) is None:
+            return self._at_door(request, viewer, 403, "This server does not know that key.")
+        answer = _redirect(fields.get("next") or "/")
+        now = system_clock().timestamp()
+        self._set_session(answer, request, Session.new(name, key, now=now))
+        return answer
+
+    async def sign_out(self, request: Request) -> Response:
+        """End a session."""
+        viewer = self._viewer(request)
+        fields = await _fields(request)
+        answer = _redirect("/sign-in")
+        if self._app.access.is_token(fields.get("token", ""), viewer.session):
+            answer.delete_cookie(SESSION)
+        return answer
+
+    async def set_zone(self, request: Request) -> Response:
+        """Tell times in another zone from now on."""
+        fields = await _fields(request)
+        answer = _redirect(fields.get("next") or "/")
+        answer.set_cookie(ZONE, quote(fields.get("zone", "UTC"), safe="/"), max_age=365 * 86_400,
+                          samesite="lax")  # fmt: skip
+        return answer
+
+    async def static(self, request: Request) -> Response:
+        """Return a file that pages are made of; its address changes with its content."""
+        name = request.path_params["name"]
+        if name not in STATIC:
+            raise NotFoundError("file", name)
+        content, _ = static_file(name)
+        headers = {
+            **_HEADERS,
+            "cache-control": "public, max-age=31536000, immutable"
+            if "v" in request.query_params
+            else "no-cache",
+        }
+        return _packed(request, content, 200, {**headers, "content-type": STATIC[name]})
+
+    def _viewer(self, request: Request) -> Viewer:
+        return viewer_of(self._app, dict(request.scope["headers"]))
+
+    def _shown(
+        self, request: Request, viewer: Viewer, page: Callable[[App, Ask], Page]
+    ) -> Response:
+        query = dict(request.query_params)
+        ask = Ask(request.url.path, request.path_params, query, viewer, self._app.clock())
+        try:
+            found = page(self._app, ask)
+            if (wanted := query.get("csv")) is not None:
+                return _csv(found, wanted)
+            body = self._render(request, viewer, found)
+        except WatchkeeperError as error:
+            return self._failed(request, viewer, _status(error), error.message, error.hint)
+        return self._answer(request, viewer, body, 200)
+
+    def _render(self, request: Request, viewer: Viewer, page: Page) -> str:
+        app = self._app
+        active = [each for each in app.incidents.find() if each.active]
+        kept = {name: value for name, value in request.query_params.items() if name != "csv"}
+        return environment().get_template(page.template).render(
+            page=page,
+            charts=page.charts,
+            viewer=viewer,
+            open_server=app.access.open,
+            said=unquote(request.cookies.get(_SAID, "")),
+            path=request.url.path,
+            here=request.url.path + (f"?{urlencode(kept)}" if kept else ""),
+            query=kept,
+            ranges=RANGES,
+            active_incidents=len(active),
+            unowned=sum(each.state is IncidentState.OPEN for each in active),
+            environment_name=app.settings.telemetry.environment,
+            version=__version__,
+            **page.context,
+        )  # fmt: skip
+
+    def _failed(
+        self,
+        request: Request,
+        viewer: Viewer,
+        status: int,
+        told: str,
+        hint: str,
+        *,
+        again: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Say what was wrong; what was typed is there to be sent again."""
+        page = Page(
+            template="error.html",
+            title="That did not work",
+            section="",
+            context={"told": told, "hint": hint, "again": dict(again or {})},
+        )
+        return self._answer(request, viewer, self._render(request, viewer, page), status)
+
+    def _at_door(self, request: Request, viewer: Viewer, status: int, told: str) -> Response:
+        page = Page(
+            template="sign_in.html",
+            title="Sign in",
+            section="",
+            context={"told": told, "onward": _own(request.query_params.get("next") or "/")},
+        )
+        return self._answer(request, viewer, self._render(request, viewer, page), status)
+
+    def _answer(self, request: Request, viewer: Viewer, body: str, status: int) -> Response:
+        content = body.encode()
+        tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+        headers = {**_HEADERS, "cache-control": "private, no-cache", "etag": tag}
+        if status == 200 and request.headers.get("if-none-match") == tag and not viewer.fresh:
+            return Response(status_code=304, headers=headers)
+        headers["content-type"] = "text/html; charset=utf-8"
+        answer = _packed(request, content, status, headers)
+        if _SAID in request.cookies:
+            answer.delete_cookie(_SAID)
+        if viewer.fresh:
+            self._set_session(answer, request, viewer.session)
+        return answer
+
+    def _set_session(self, answer: Response, request: Request, session: Session) -> None:
+        answer.set_cookie(
+            SESSION,
+            self._app.access.signed(session),
+            max_age=LASTS,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+
+    def _actor(self, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> str:
+        """Return who sent a form, if they may and did."""
+        if viewer.rights is not Rights.ACT:
+            raise ForbiddenError("you may read here, and change nothing", "Use another key.")
+        origin = request.headers.get("origin", "")
+        foreign = origin not in {"", "null"} and urlsplit(origin).netloc != request.url.netloc
+        if foreign or not self._app.access.is_token(fields.get("token", ""), viewer.session):
+            raise ForbiddenError(
+                "the form did not come from a page of this session",
+                "Go back, reload the page, and send it again.",
+            )
+        actor = (viewer.session.name or fields.get("actor", "")).strip()[:100]
+        if not actor:
+            raise InvalidValueError("your name", actor, "who does this, for the history")
+        return actor
+
+    def _to_door(self, request: Request) -> Response:
+        onward = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return _redirect(f"/sign-in?{urlencode({'next': onward})}")
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """Return the fields of an ordinary form."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > _LONGEST:
+            raise InvalidValueError("form", f"{size:,} bytes", f"at most {_LONGEST:,} bytes")
+        parts.append(part)
+    try:
+        return dict(parse_qsl(b"".join(parts).decode(), keep_blank_values=True, max_num_fields=64))
+    except (UnicodeDecodeError, ValueError):
+        raise InvalidValueError("form", "bytes", "fields as a browser sends them") from None
+
+
+def _csv(page: Page, name: str) -> Response:
+    if name not in page.charts:
+        raise NotFoundError("chart", name, f"There are {', '.join(page.charts) or 'none'}.")
+    headers = {**_HEADERS, "content-disposition": f'attachment; filename="{name}.csv"'}
+    content = page.charts[name].table().csv()
+    return Response(content, headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _packed(request: Request, content: bytes, status: int, headers: dict[str, str]) -> Response:
+    headers = {**headers, "vary": "accept-encoding, cookie"}
+    if len(content) > _SHORT and "gzip" in request.headers.get("accept-encoding", ""):
+        content = gzip.compress(content, 5, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return Response(content, status, headers)
+
+
+def _redirect(to: str) -> RedirectResponse:
+    return RedirectResponse(_own(to), 303, headers=_HEADERS)
+
+
+def _own(address: str) -> str:
+    """Return an address of this server; one that leads away becomes the overview."""
+    away = not address.startswith("/") or address.startswith(("//", "/\\")) or "\n" in address
+    return "/" if away else address
+
+
+def _status(error: WatchkeeperError) -> int:
+    return next((status for family, status in _STATUSES if isinstance(error, family)), 500)
