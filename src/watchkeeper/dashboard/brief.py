@@ -1,0 +1,244 @@
+"""What there is to know of a model at a glance: how it is, how it fared, and what was done about it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from watchkeeper.app import App
+from watchkeeper.control.health import ModelHealth
+from watchkeeper.control.measurements import baseline_of
+from watchkeeper.control.reports import Asked
+from watchkeeper.control.timelines import ModelTimeline
+from watchkeeper.dashboard.deeds import Deeds, Promotion, deeds_of
+from watchkeeper.dashboard.spans import Span
+from watchkeeper.dashboard.story import Chapter, Illness, Moved, Terms, chapters, illnesses
+from watchkeeper.drift.checks import DRIFTED, Checks
+from watchkeeper.errors import NotFoundError
+from watchkeeper.timelines import Timeline
+
+__all__ = ["Brief", "Helped", "Side", "brief_of", "spells"]
+
+_POINTS = 100  # of a time line as a page draws it
+_CHAPTERS = 14  # of a story: a year in months
+_COMPARED = timedelta(days=90)  # before and after a promotion, at most
+_FIGURES = ("accuracy", "auc", "brier", "mae", "rmse")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Figures of a version over some time.
+
+    Attributes
+    ----------
+    version : str
+    start, end : datetime
+    predictions, labelled : int
+    figures : dict of str to (float, float, float)
+        Value and interval, by name.
+    """
+
+    version: str
+    start: datetime
+    end: datetime
+    predictions: int
+    labelled: int
+    figures: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Helped:
+    """What a promotion has brought.
+
+    Attributes
+    ----------
+    promotion : Promotion
+    before, after : Side
+        Of the former version until then and of the new one since: other data, so that the season
+        may be the reason as well.
+    rows : int
+        Later rows that both were judged by before; 0 where no retraining led to it.
+    gate : dict of str to (float, float)
+        Figures of the former and of the new version on these same rows, by name.
+    """
+
+    promotion: Promotion
+    before: Side
+    after: Side
+    rows: int
+    gate: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What there is to know of a model.
+
+    Attributes
+    ----------
+    model : str
+    production : str or None
+        The version in production; None of a model that is served elsewhere.
+    since : datetime or None
+    health : ModelHealth
+    line : ModelTimeline or None
+        None where nothing is recorded.
+    baseline : mapping of str to float
+        Of the version in production.
+    story : tuple of Chapter
+    illnesses : tuple of Illness
+    deeds : Deeds
+    helped : tuple of Helped
+        The newest promotion first.
+    """
+
+    model: str
+    production: str | None
+    since: datetime | None
+    health: ModelHealth
+    line: ModelTimeline | None
+    baseline: Mapping[str, float]
+    story: tuple[Chapter, ...]
+    illnesses: tuple[Illness, ...]
+    deeds: Deeds
+    helped: tuple[Helped, ...]
+
+
+def brief_of(app: App, model: str, span: Span, at: datetime) -> Asked[Brief]:
+    """Ask for what there is to know of a model over a span."""
+    return Asked(
+        "brief", f"{model} {span.query}", of=None, at=at, make=lambda: _made(app, model, span, at)
+    )
+
+
+def _terms(app: App, model: str) -> Terms:
+    """Return what makes a chapter of a model's story an ill one, by its policy."""
+    policy = app.settings.policy(model)
+    return Terms(
+        allowed=policy.quality.alert_threshold,
+        min_samples=policy.quality.min_samples,
+        error_rate=policy.health.error_rate,
+    )
+
+
+def _baselines(app: App, model: str, deeds: Deeds) -> Callable[[datetime], Mapping[str, float]]:
+    """Return what the version in production at a time was registered with."""
+    metrics: dict[str | None, Mapping[str, float]] = {}
+    first = deeds.promotions[0].version if deeds.promotions else None
+
+    def at(moment: datetime) -> Mapping[str, float]:
+        version = deeds.in_production(moment) or first
+        if version not in metrics:
+            metrics[version] = baseline_of(app.registry, model, version)
+        return metrics[version]
+
+    return at
+
+
+def _made(app: App, model: str, span: Span, at: datetime) -> Brief:
+    health = app.health(model, at)
+    deeds = deeds_of(app, model)
+    production = app.registry.get_production_model(model)
+    version = None if production is None else app.registry.get(production)
+    line, story = None, ()
+    with suppress(NotFoundError):  # nothing is recorded of it
+        line = app.timelines.timeline(
+            model, span.start, span.window.end, points=_POINTS, fresh=timedelta(seconds=5)
+        )
+        story = _story(app, model, span, deeds)
+    return Brief(
+        model=model,
+        production=None if version is None else version.version,
+        since=None if version is None else version.promoted_at,
+        health=health,
+        line=line,
+        baseline={} if version is None else version.metrics,
+        story=story,
+        illnesses=illnesses(story),
+        deeds=deeds,
+        helped=tuple(_helped(app, model, deeds, span.end)),
+    )
+
+
+def _story(app: App, model: str, span: Span, deeds: Deeds) -> tuple[Chapter, ...]:
+    found = app.timelines.timeline(model, span.start, span.window.end, points=_CHAPTERS)
+    checks = app.drift_history.checks(model).within(span.start, span.end)
+    told = chapters(
+        found.timeline,
+        _baselines(app, model, deeds),
+        terms=_terms(app, model),
+        moved=list(_moved(checks)),
+        deeds=[each for each in deeds.told if span.start is None or each.at >= span.start],
+    )
+    known = [place for place, each in enumerate(told) if each.predictions]
+    return told[known[0] :] if known else ()  # nothing is told of before it began
+
+
+def _moved(checks: Checks) -> Iterator[Moved]:
+    """Yield what each check found, the features that moved furthest first."""
+    names = np.array(checks.features, dtype=object)
+    for row, at in enumerate(checks.moments):
+        drifted = checks.states[row] == DRIFTED
+        far = np.argsort(-np.nan_to_num(checks.effects[row][drifted]))
+        yield Moved(at, tuple(names[drifted][far]))
+
+
+def _helped(app: App, model: str, deeds: Deeds, until: datetime) -> Iterator[Helped]:
+    """Yield what promotions have brought, the newest first; nothing is told of the first one."""
+    entered = [each for each in deeds.promotions if each.at < until]
+    for place in range(len(entered) - 1, 0, -1):
+        former, own = entered[place - 1], entered[place]
+        later = entered[place + 1].at if place + 1 < len(entered) else until
+        before = _side(app, model, former.version, max(former.at, own.at - _COMPARED), own.at)
+        after = _side(app, model, own.version, own.at, min(later, own.at + _COMPARED))
+        if before is None or after is None:
+            continue
+        run = next((each for each in deeds.runs if each.version == own.version and each.gate), None)
+        gate: dict[str, tuple[float, float]] = {}
+        rows = 0
+        if run is not None and run.gate is not None:
+            rows = run.gate.rows
+            gate = {
+                name: (run.gate.champion[name], run.gate.candidate[name])
+                for name in _FIGURES
+                if name in run.gate.champion and name in run.gate.candidate
+            }
+        yield Helped(own, before, after, rows, gate)
+
+
+def _side(app: App, model: str, version: str, start: datetime, end: datetime) -> Side | None:
+    if end <= start:
+        return None
+    try:
+        found = app.timelines.timeline(model, start, end, points=1, version=version).timeline
+    except NotFoundError:
+        return None
+    return Side(
+        version,
+        start,
+        end,
+        int(found.predictions.sum()),
+        int(found.labelled.sum()),
+        dict(_figures(found)),
+    )
+
+
+def _figures(found: Timeline) -> Iterator[tuple[str, tuple[float, float, float]]]:
+    for name in _FIGURES:
+        band = found[name]
+        if band is not None and len(band.value) and not np.isnan(band.value[0]):
+            yield name, (float(band.value[0]), float(band.low[0]), float(band.high[0]))
+
+
+def spells(story: Sequence[Chapter]) -> list[tuple[datetime, datetime]]:
+    """Return the stretches of a story in which it was ill, those that touch as one."""
+    found: list[tuple[datetime, datetime]] = []
+    for each in story:
+        if each.condition == "ill":
+            if found and found[-1][1] == each.start:
+                found[-1] = (found[-1][0], each.end)
+            else:
+                found.append((each.start, each.end))
+    return found
