@@ -1,0 +1,1 @@
+"""The pages people look at: server-rendered, without scripts of others."""
