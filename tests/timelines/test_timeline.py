@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tests.timelines.rows import HOUR, START, many, table
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats import roc_auc, wilson
 from watchkeeper.timelines import (
@@ -20,6 +19,8 @@ from watchkeeper.timelines import (
 )
 from watchkeeper.timelines.buckets import EPOCH, unit_for
 from watchkeeper.timelines.scales import score_bins, wait_bins, wait_of
+
+from .rows import HOUR, START, many, table
 
 DAY = timedelta(days=1)
 
@@ -39,9 +40,7 @@ def labelled(rows: pa.Table) -> pa.Table:
 
 def test_given_a_binary_task_when_drawn_then_figures_are_those_of_numpy_and_scikit_learn() -> None:
     rows = many(3_000, 3)
-    found = timeline_of(
-        cells_of(rows, task="binary"), START, START + 2 * DAY, points=8
-    )
+    found = timeline_of(cells_of(rows, task="binary"), START, START + 2 * DAY, points=8)
 
     assert (found.bucket, len(found.starts)) == ("6 hours", 8)
     for n, (start, end) in enumerate(zip(found.starts, found.ends, strict=True)):

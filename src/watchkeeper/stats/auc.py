@@ -92,9 +92,7 @@ def roc_auc_of_counts(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Count
     >>> found.area, found.off_by
     (array([0.8125]), array([0.125]))
     """
-    of_positive, of_negative = (
-        np.asarray(each, dtype=np.float64) for each in (positive, negative)
-    )
+    of_positive, of_negative = (np.asarray(each, dtype=np.float64) for each in (positive, negative))
     m, n = of_positive.sum(axis=1), of_negative.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         beaten = (np.cumsum(of_negative, axis=1) - of_negative / 2) / n[:, None]

@@ -169,7 +169,10 @@ def cells_of(rows: pa.Table, *, task: str, positive: object = 1) -> pa.Table:
         _add_errors(keys, labelled, score - true, counts, sums)
         outside = scored[(score[scored] < 0.0) | (score[scored] > 1.0)]
         counts["outside"] = keys.count(labelled[outside])
-        for name, of_class in (("positive_scores", true[scored]), ("negative_scores", ~true[scored])):
+        for name, of_class in (
+            ("positive_scores", true[scored]),
+            ("negative_scores", ~true[scored]),
+        ):
             own = scored[of_class]
             histograms[name] = keys.counted(labelled[own], score_bins(score[own]), SCORE_BINS)
     return _table(keys, counts, sums, histograms, task)
@@ -184,9 +187,7 @@ def together(parts: Iterable[pa.Table]) -> pa.Table:
         return empty_cells(task)
     keys = _Keys(hours_of(cells), cells["model_version"], cells["variant"])
     every = np.arange(cells.num_rows)
-    counts = {
-        name: keys.sum(every, _whole(cells[name])).astype(np.int64) for name in _COUNTS
-    }
+    counts = {name: keys.sum(every, _whole(cells[name])).astype(np.int64) for name in _COUNTS}
     sums = {name: keys.sum(every, _floats(cells[name])) for name in _SUMS}
     histograms = {}
     for name, bins in HISTOGRAMS.items():
@@ -211,9 +212,7 @@ def histogram_entries(cells: pa.Table, name: str) -> tuple[Ints, npt.NDArray[np.
 class _Keys:
     """Which rows fall into which cell."""
 
-    def __init__(
-        self, hours: Ints, versions: pa.ChunkedArray, variants: pa.ChunkedArray
-    ) -> None:
+    def __init__(self, hours: Ints, versions: pa.ChunkedArray, variants: pa.ChunkedArray) -> None:
         self._versions, version = _coded(versions)
         self._variants, variant = _coded(variants)
         width = len(self._versions) * len(self._variants)
@@ -308,9 +307,7 @@ def _coded(column: pa.ChunkedArray) -> tuple[Sequence[str], Ints]:
 
 
 def _words(codes: Ints, words: Sequence[str]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes, pa.int32()), pa.array(words, pa.string())
-    )
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(words, pa.string()))
 
 
 def _whole(column: pa.ChunkedArray) -> Ints:
