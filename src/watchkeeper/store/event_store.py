@@ -45,7 +45,7 @@ from watchkeeper.store.rows import (
     truths,
 )
 from watchkeeper.store.segments import Segment, SegmentContents, list_segments, read_segment
-from watchkeeper.store.tables import EventTable, event_tables
+from watchkeeper.store.tables import EventTable, event_tables, log_stamps
 
 if TYPE_CHECKING:
     from watchkeeper.store.compaction import CompactionReport
@@ -71,6 +71,7 @@ class EventStore:
     def __init__(self, data_dir: Path, *, types: TypeSource = no_types) -> None:
         self._journal, self._events = data_dir / "journal", data_dir / "events"
         self._types = types
+        self._day_keys: dict[str, tuple[object, DayKeys]] = {}  # with what was there then
 
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
@@ -104,8 +105,13 @@ class EventStore:
 
     def day_keys(self, model: str) -> DayKeys:
         """Return by what changed days are told; see `watchkeeper.events.EventLog.day_keys`."""
-        view = self._open(model)
-        return DayKeys(view.day_keys(), view.versions)
+        stamp = self._stamp(model)  # first: what is written meanwhile changes it
+        known = self._day_keys.get(model)
+        if known is None or known[0] != stamp:
+            view = self._open(model)
+            known = stamp, DayKeys(view.day_keys(), view.versions)
+            self._day_keys[model] = known
+        return known[1]
 
     def compact(
         self,
@@ -132,6 +138,13 @@ class EventStore:
             now=now or system_clock(),
         )
 
+    def _stamp(self, model: str) -> object:
+        """Return what differs whenever anything has been written that may be of the model."""
+        segments = [
+            (each.journal_id, each.number, _size(each)) for each in list_segments(self._journal)
+        ]
+        return segments, log_stamps(self._events / check_name(model, "model"))
+
     def _open(self, model: str) -> "_View":
         check_name(model, "model")  # it names a folder
         waiting = _read_waiting(self._journal)
@@ -152,6 +165,13 @@ def _read_waiting(journal: Path) -> list[tuple[Segment, SegmentContents]]:
             return [(each, read_segment(each)) for each in list_segments(journal)]
         except FileNotFoundError:
             continue
+
+
+def _size(segment: Segment) -> int:
+    try:
+        return segment.path.stat().st_size
+    except FileNotFoundError:  # it landed, or was sealed, a moment ago
+        return -1
 
 
 class _Side:

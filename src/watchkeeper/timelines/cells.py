@@ -101,7 +101,7 @@ def task_of(cells: pa.Table) -> str:
 
 def hours_of(cells: pa.Table) -> Ints:
     """Return the hours of cells, since 1970."""
-    return _whole(cells["hour"].cast(pa.int64())) // _US_AN_HOUR
+    return _micros(cells["hour"]) // _US_AN_HOUR
 
 
 def cells_of(rows: pa.Table, *, task: str, positive: object = 1) -> pa.Table:
@@ -130,7 +130,7 @@ def cells_of(rows: pa.Table, *, task: str, positive: object = 1) -> pa.Table:
     """
     if not rows.num_rows:
         return empty_cells(task)
-    time = _whole(rows["timestamp"].cast(_TIME).cast(pa.int64()))
+    time = _micros(rows["timestamp"])
     keys = _Keys(time // _US_AN_HOUR, rows["model_version"], rows["variant"])
     failed = _truths(pc.equal(rows["status"].cast(pa.string()), "error"))
     answered = ~failed & _truths(rows["prediction"].is_valid())
@@ -147,7 +147,7 @@ def cells_of(rows: pa.Table, *, task: str, positive: object = 1) -> pa.Table:
     timed = np.flatnonzero(~np.isnan(latency))
     histograms["latencies"] = keys.counted(timed, wait_bins(latency[timed]), WAIT_BINS)
     known = rows.take(pa.array(labelled))
-    came = _whole(pc.fill_null(known["actual_timestamp"].cast(_TIME).cast(pa.int64()), 0))
+    came = _micros(known["actual_timestamp"])
     waited = np.flatnonzero(_truths(known["actual_timestamp"].is_valid()))
     delay = (came[waited] - time[labelled[waited]]) / 1e6
     sums["delay"] = keys.sum(labelled[waited], delay)
@@ -312,6 +312,11 @@ def _words(codes: Ints, words: Sequence[str]) -> pa.Array:
 
 def _whole(column: pa.ChunkedArray) -> Ints:
     return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def _micros(column: pa.ChunkedArray) -> Ints:
+    """Return times as microseconds since 1970; of a null that is anything."""
+    return np.asarray(column.cast(_TIME).to_numpy()).view(np.int64)
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:

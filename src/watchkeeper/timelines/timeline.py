@@ -14,7 +14,7 @@ from watchkeeper.results import Result
 from watchkeeper.stats.auc import roc_auc_of_counts
 from watchkeeper.stats.intervals import normal_quantile, wilson_of_many
 from watchkeeper.timelines.buckets import EPOCH, HOUR, hour_before, unit_for
-from watchkeeper.timelines.cells import HISTOGRAMS, histogram_entries, hours_of, task_of
+from watchkeeper.timelines.cells import histogram_entries, hours_of, task_of
 from watchkeeper.timelines.scales import wait_of
 
 __all__ = ["MOST_POINTS", "Band", "Timeline", "timeline_of", "timelines_by"]
@@ -266,23 +266,34 @@ class _Counted:
         values = self._cells[name].to_numpy()[self._rows]
         return np.bincount(self._place[self._rows], values, minlength=self._buckets)
 
-    def histogram(self, name: str) -> Floats:
-        """Return counts by bucket and bin."""
+    def histograms(self, *names: str) -> tuple[int, list[Floats]]:
+        """Return counts by bucket and bin: the first bin that is there, and a table a name."""
+        entries = [self._entries(name) for name in names]
+        filled = [bins for _, bins, _ in entries if bins.size]
+        first = min((int(bins.min()) for bins in filled), default=0)
+        width = max((int(bins.max()) + 1 for bins in filled), default=1) - first
+        tables = [
+            np.bincount(place * width + (bins - first), counts, minlength=self._buckets * width)
+            for place, bins, counts in entries
+        ]
+        return first, [table.reshape(self._buckets, width) for table in tables]
+
+    def _entries(self, name: str) -> tuple[Ints, Ints, Ints]:
         row, bins, counts = histogram_entries(self._cells, name)
-        place, width = self._place[row], HISTOGRAMS[name]
+        place = self._place[row]
         inside = place >= 0
         if not inside.all():
             place, bins, counts = place[inside], bins[inside], counts[inside]
-        found = np.bincount(place * width + bins, counts, minlength=self._buckets * width)
-        return found.reshape(self._buckets, width)
+        return place, bins.astype(np.int64), counts
 
 
 def _traffic(counted: _Counted) -> dict[str, Any]:
     predictions, answered = counted.count("predictions"), counted.count("answered")
     labelled, failed = counted.count("labelled"), counted.count("failed")
-    p50, p95, p99 = _quantiles(counted.histogram("latencies"), (0.5, 0.95, 0.99))
-    delays = counted.histogram("delays")
-    (delay,) = _quantiles(delays, (0.5,))
+    shortest, (latencies,) = counted.histograms("latencies")
+    p50, p95, p99 = _quantiles(shortest, latencies, (0.5, 0.95, 0.99))
+    shortest, (delays,) = counted.histograms("delays")
+    (delay,) = _quantiles(shortest, delays, (0.5,))
     return {
         "predictions": predictions,
         "failed": failed,
@@ -302,9 +313,8 @@ def _of_binary(counted: _Counted) -> dict[str, Any]:
     labelled, right = counted.count("labelled"), counted.count("right")
     positives, true = counted.count("positives"), counted.count("true_positives")
     false = labelled - right - (positives - true)  # called positive, and were not
-    areas = roc_auc_of_counts(
-        counted.histogram("positive_scores"), counted.histogram("negative_scores")
-    )
+    _, by_class = counted.histograms("positive_scores", "negative_scores")
+    areas = roc_auc_of_counts(*by_class)
     half = normal_quantile(_CONFIDENCE) * np.sqrt(areas.variance)
     brier = _mean(counted, "squared_error", "fourth_power")
     outside = counted.count("outside") > 0
@@ -357,7 +367,7 @@ def _ratio(part: npt.NDArray[Any], total: npt.NDArray[Any]) -> Floats:
         return np.where(total > 0, part / total, np.nan)
 
 
-def _quantiles(counts: Floats, which: tuple[float, ...]) -> list[Floats]:
+def _quantiles(first: int, counts: Floats, which: tuple[float, ...]) -> list[Floats]:
     """Return, for each share, what the smallest bin stands for below which that share lies."""
     total = counts.sum(axis=1)
     below = np.cumsum(counts, axis=1)
@@ -366,5 +376,5 @@ def _quantiles(counts: Floats, which: tuple[float, ...]) -> list[Floats]:
         # Shares such as 0.95 are no binary fractions: 0.95 * 20 must not have a rank of 20.
         rank = np.maximum(1.0, np.ceil(share * total - 1e-9))
         bins = np.argmax(below >= rank[:, None], axis=1)
-        found.append(np.where(total > 0, wait_of(bins), np.nan))
+        found.append(np.where(total > 0, wait_of(first + bins), np.nan))
     return found
