@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -87,6 +88,8 @@ class Brief:
         None where nothing is recorded.
     baseline : mapping of str to float
         Of the version in production.
+    promised : mapping of str to list of (float or None)
+        What the version in production was registered with, by metric and point of the time line.
     story : tuple of Chapter
     illnesses : tuple of Illness
     deeds : Deeds
@@ -100,17 +103,26 @@ class Brief:
     health: ModelHealth
     line: ModelTimeline | None
     baseline: Mapping[str, float]
+    promised: Mapping[str, list[float | None]]
     story: tuple[Chapter, ...]
     illnesses: tuple[Illness, ...]
     deeds: Deeds
     helped: tuple[Helped, ...]
 
+    @property
+    def told(self) -> list[tuple[str, Illness | Helped]]:
+        """Illnesses and promotions, the oldest first."""
+        found: list[tuple[datetime, str, Illness | Helped]] = [
+            *((each.first.start, "illness", each) for each in self.illnesses),
+            *((each.promotion.at, "promotion", each) for each in self.helped),
+        ]
+        return [(kind, each) for _, kind, each in sorted(found, key=lambda item: item[0])]
 
-def brief_of(app: App, model: str, span: Span, at: datetime) -> Asked[Brief]:
-    """Ask for what there is to know of a model over a span."""
-    return Asked(
-        "brief", f"{model} {span.query}", of=None, at=at, make=lambda: _made(app, model, span, at)
-    )
+
+def brief_of(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Asked[Brief]:
+    """Ask for what there is to know of a model over a span, told in a zone."""
+    key = f"{model} {span.query} {zone}"
+    return Asked("brief", key, of=None, at=at, make=lambda: _made(app, model, span, at, zone))
 
 
 def _terms(app: App, model: str) -> Terms:
@@ -123,21 +135,12 @@ def _terms(app: App, model: str) -> Terms:
     )
 
 
-def _baselines(app: App, model: str, deeds: Deeds) -> Callable[[datetime], Mapping[str, float]]:
-    """Return what the version in production at a time was registered with."""
-    metrics: dict[str | None, Mapping[str, float]] = {}
-    first = deeds.promotions[0].version if deeds.promotions else None
-
-    def at(moment: datetime) -> Mapping[str, float]:
-        version = deeds.in_production(moment) or first
-        if version not in metrics:
-            metrics[version] = baseline_of(app.registry, model, version)
-        return metrics[version]
-
-    return at
+def _registered(app: App, model: str) -> Callable[[str | None], Mapping[str, float]]:
+    """Return what a version was registered with, each asked for once."""
+    return cache(lambda version: baseline_of(app.registry, model, version))
 
 
-def _made(app: App, model: str, span: Span, at: datetime) -> Brief:
+def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief:
     health = app.health(model, at)
     deeds = deeds_of(app, model)
     production = app.registry.get_production_model(model)
@@ -147,7 +150,7 @@ def _made(app: App, model: str, span: Span, at: datetime) -> Brief:
         line = app.timelines.timeline(
             model, span.start, span.window.end, points=_POINTS, fresh=timedelta(seconds=5)
         )
-        story = _story(app, model, span, deeds)
+        story = _story(app, model, span, deeds, zone)
     return Brief(
         model=model,
         production=None if version is None else version.version,
@@ -155,6 +158,7 @@ def _made(app: App, model: str, span: Span, at: datetime) -> Brief:
         health=health,
         line=line,
         baseline={} if version is None else version.metrics,
+        promised={} if line is None else _promised(app, model, line.timeline, deeds),
         story=story,
         illnesses=illnesses(story),
         deeds=deeds,
@@ -162,12 +166,18 @@ def _made(app: App, model: str, span: Span, at: datetime) -> Brief:
     )
 
 
-def _story(app: App, model: str, span: Span, deeds: Deeds) -> tuple[Chapter, ...]:
+def _story(
+    app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo
+) -> tuple[Chapter, ...]:
     found = app.timelines.timeline(model, span.start, span.window.end, points=_CHAPTERS)
+    registered = _registered(app, model)
+    first = deeds.promotions[0].version if deeds.promotions else None
     checks = app.drift_history.checks(model).within(span.start, span.end)
     told = chapters(
         found.timeline,
-        _baselines(app, model, deeds),
+        lambda at: deeds.in_production(at) or first,
+        registered,
+        zone=zone,
         terms=_terms(app, model),
         moved=list(_moved(checks)),
         deeds=[each for each in deeds.told if span.start is None or each.at >= span.start],
@@ -176,10 +186,20 @@ def _story(app: App, model: str, span: Span, deeds: Deeds) -> tuple[Chapter, ...
     return told[known[0] :] if known else ()  # nothing is told of before it began
 
 
+def _promised(
+    app: App, model: str, line: Timeline, deeds: Deeds
+) -> dict[str, list[float | None]]:
+    registered = _registered(app, model)
+    first = deeds.promotions[0].version if deeds.promotions else None
+    versions = [deeds.in_production(each) or first for each in line.starts]
+    return {name: [registered(each).get(name) for each in versions] for name in _FIGURES}
+
+
 def _moved(checks: Checks) -> Iterator[Moved]:
     """Yield what each check found, the features that moved furthest first."""
     names = np.array(checks.features, dtype=object)
-    for row, at in enumerate(checks.moments):
+    for row, seconds in enumerate(checks.times.tolist()):
+        at = datetime.fromtimestamp(seconds, UTC)
         drifted = checks.states[row] == DRIFTED
         far = np.argsort(-np.nan_to_num(checks.effects[row][drifted]))
         yield Moved(at, tuple(names[drifted][far]))

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 __all__ = ["STATIC", "environment", "static_file"]
 
@@ -69,6 +69,7 @@ def environment() -> Environment:
         "words": words,
         "plain": shown,
         "without": without,
+        "code": code,
     }
     made.globals |= {"state": state, "static": static_url}
     return made
@@ -158,6 +159,13 @@ def markdown(text: str) -> Markup:
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.validateLink = _is_harmless  # type: ignore[method-assign, assignment]
     return Markup(reader.render(text))  # noqa: S704 - it escapes what it is given
+
+
+def code(text: str) -> Markup:
+    """Return a sentence with what stands between backticks as code."""
+    parts = str(escape(text)).split("`")
+    told = (f"<code>{each}</code>" if place % 2 else each for place, each in enumerate(parts))
+    return Markup("".join(told))  # noqa: S704 - each part is escaped
 
 
 def static_url(name: str) -> str:

@@ -8,7 +8,7 @@ more than is allowed, and chance does not explain it.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ Kind = Literal["promotion", "rollback", "retraining", "rollout", "experiment", "
 
 _LOWER_IS_WORSE = {"accuracy": True, "auc": True, "mae": False, "rmse": False}
 _MOST_MOVED = 4
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,10 @@ class Chapter:
     Attributes
     ----------
     start, end : datetime
+    named : str
+        How the stretch is called, such as ``Jul 2013``.
+    version : str or None
+        In production at its end.
     predictions, failed, labelled : int
     figures : tuple of Figure
         Those that are known.
@@ -119,6 +124,8 @@ class Chapter:
 
     start: datetime
     end: datetime
+    named: str
+    version: str | None
     predictions: int
     failed: int
     labelled: int
@@ -131,11 +138,14 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True)
 class Illness:
-    """Chapters in a row that were ill; those of which nobody could tell do not part them.
+    """Chapters in a row in which one version was ill.
+
+    Those of which nobody could tell do not part them.
 
     Attributes
     ----------
-    start, end : datetime
+    first, last : Chapter
+    version : str or None
     lasts : bool
         Whether nothing after it was well.
     why : str
@@ -143,8 +153,9 @@ class Illness:
     moved : tuple of str
     """
 
-    start: datetime
-    end: datetime
+    first: Chapter
+    last: Chapter
+    version: str | None
     lasts: bool
     why: str
     moved: tuple[str, ...]
@@ -152,8 +163,10 @@ class Illness:
 
 def chapters(
     timeline: Timeline,
-    baseline_at: Callable[[datetime], Mapping[str, float]],
+    version_at: Callable[[datetime], str | None],
+    baseline_of: Callable[[str | None], Mapping[str, float]],
     *,
+    zone: tzinfo = UTC,
     terms: Terms,
     moved: Sequence[Moved] = (),
     deeds: Sequence[Deed] = (),
@@ -163,20 +176,27 @@ def chapters(
     Parameters
     ----------
     timeline : Timeline
-    baseline_at : callable
-        A time to the metrics that the version in production then was registered with.
+    version_at : callable
+        A time to the version that was in production then.
+    baseline_of : callable
+        A version to the metrics that it was registered with.
+    zone : tzinfo
+        In which stretches are named.
     terms : Terms
     moved : sequence of Moved
     deeds : sequence of Deed
     """
     told = []
     for place, (start, end) in enumerate(zip(timeline.starts, timeline.ends, strict=True)):
-        figures = tuple(_figures(timeline, place, baseline_at(end)))
+        version = version_at(end - _MOMENT)
+        figures = tuple(_figures(timeline, place, baseline_of(version)))
         condition, why = _verdict(timeline, place, figures, terms)
         told.append(
             Chapter(
                 start=start,
                 end=end,
+                named=_named(start, timeline.bucket, zone),
+                version=version,
                 predictions=int(timeline.predictions[place]),
                 failed=int(timeline.failed[place]),
                 labelled=int(timeline.labelled[place]),
@@ -196,7 +216,7 @@ def illnesses(told: Sequence[Chapter]) -> tuple[Illness, ...]:
     ill = False
     for each in told:
         if each.condition == "ill":
-            if not ill:
+            if not ill or found[-1][-1].version != each.version:
                 found.append([])
             found[-1].append(each)
         if each.condition != "unknown":
@@ -212,8 +232,9 @@ def _illness(own: Sequence[Chapter], told: Sequence[Chapter]) -> Illness:
         for name in each.moved:
             counted[name] = counted.get(name, 0) + 1
     return Illness(
-        start=own[0].start,
-        end=own[-1].end,
+        first=own[0],
+        last=own[-1],
+        version=own[0].version,
         lasts=all(each.condition == "unknown" for each in later),
         why=worst.why,
         moved=tuple(sorted(counted, key=lambda name: -counted[name]))[:_MOST_MOVED],
@@ -268,6 +289,18 @@ def _told(figure: Figure) -> str:
         return f"{name} {figure.value:.3g}"
     side = "worse" if figure.loss > 0 else "better"
     return f"{name} {figure.value:.3g}, {abs(figure.loss):.0%} {side} than the {figure.baseline:.3g} it had"
+
+
+def _named(start: datetime, bucket: str, zone: tzinfo) -> str:
+    """Return how people call a stretch of time."""
+    if bucket in {"month", "quarter"}:
+        return f"{start:%b %Y}"  # which begin in UTC
+    local = start.astimezone(zone)
+    if bucket == "year":
+        return f"{start:%Y}"
+    if bucket.endswith(("day", "days", "week", "weeks")):
+        return f"{local.day} {local:%b %Y}"
+    return f"{local.day} {local:%b, %H:%M}"
 
 
 def _most(found: Sequence[Moved]) -> tuple[str, ...]:

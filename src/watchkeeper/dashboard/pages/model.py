@@ -9,6 +9,7 @@ from watchkeeper.dashboard.charts import Span as Stretch
 from watchkeeper.dashboard.deeds import marks_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.errors import NotFoundError
+from watchkeeper.health import Component, Condition
 from watchkeeper.rollouts.shadow import ShadowState
 from watchkeeper.timelines import Band
 
@@ -29,7 +30,7 @@ def page(app: App, ask: Ask) -> Page:
     registered = bool(app.registry.taken_versions(model))
     if not registered and model not in app.events.models():
         raise NotFoundError("model", model, "The overview lists those there are.")
-    found = app.reports.latest(brief_of(app, model, span, ask.now))
+    found = app.reports.latest(brief_of(app, model, span, ask.now, ask.viewer.zone))
     brief = found.report
     charts = {} if brief is None else dict(_charts(app, brief, ask))
     back, why_not = None, ""
@@ -52,6 +53,7 @@ def page(app: App, ask: Ask) -> Page:
             "as_of": found.at,
             "back": back,
             "why_not": why_not,
+            "components": [] if brief is None else _worst_first(brief),
             "active": [each for each in brief.deeds.incidents if each.active] if brief else [],
             "rollouts": [each for each in app.rollouts.find(model) if each.active],
             "shadows": shadows,
@@ -62,6 +64,12 @@ def page(app: App, ask: Ask) -> Page:
             "registered": registered,
         },
     )
+
+
+def _worst_first(brief: Brief) -> list[Component]:
+    order = (Condition.UNHEALTHY, Condition.UNKNOWN, Condition.HEALTHY)
+    parts = brief.health.status.components.values()
+    return sorted(parts, key=lambda each: order.index(each.condition))
 
 
 def story_chart(brief: Brief, ask: Ask) -> LineChart | None:
@@ -145,15 +153,17 @@ def _charts(app: App, brief: Brief, ask: Ask) -> Iterator[tuple[str, Drawn]]:
 def _quality(brief: Brief, ask: Ask, name: str, band: Band) -> LineChart:
     assert brief.line is not None
     line = brief.line.timeline
-    baseline = brief.baseline.get(name)
+    promised = brief.promised.get(name, [])
     return LineChart(
         title=f"{_NAMES[name]} of {brief.model}",
         unit="%" if name == "accuracy" else "",
         zone=ask.viewer.zone,
         times=line.starts,
         end=line.ends[-1],
-        series=[_series(_NAMES[name].lower() if name != "auc" else "AUC", band)],
-        references=[] if baseline is None else [Reference("baseline", baseline)],
+        series=[
+            _series(_NAMES[name].lower() if name != "auc" else "AUC", band),
+            *([Series("as registered", promised, style=1)] if any(promised) else []),
+        ],
         spans=[Stretch(start, end, "ill") for start, end in spells(brief.story)],
         marks=marks_of(brief.deeds.told),
     )

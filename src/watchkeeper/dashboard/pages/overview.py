@@ -1,5 +1,6 @@
 """The overview: which model is ill, since when, why, and what is being done about it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from watchkeeper.dashboard.charts import Sparkline
 from watchkeeper.dashboard.deeds import marks_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.dashboard.pages.model import story_chart
+from watchkeeper.dashboard.rendering import ms, number, percent
 from watchkeeper.health import Condition
 from watchkeeper.rollouts import Rollout
 
@@ -33,6 +35,16 @@ class Row:
     incidents: int
     unowned: int
 
+    def newest(self, name: str) -> str:
+        """Return the last figure of one of its time lines that is known."""
+        line = self.lines[name]
+        known = [each for each in line.values if each is not None and not math.isnan(each)]
+        if not known:
+            return ""
+        if line.unit == "%":
+            return percent(known[-1])
+        return ms(known[-1]) if line.unit == "ms" else number(known[-1])
+
     @property
     def condition(self) -> Condition:
         """How it is; unknown while that is being found out."""
@@ -46,7 +58,7 @@ def page(app: App, ask: Ask) -> Page:
         Asked("served", "", of=None, at=ask.now, make=lambda: served(app.events, app.registry))
     )
     models = known.report or []
-    briefs = app.reports.latest_of([brief_of(app, each, span, ask.now) for each in models])
+    briefs = app.reports.latest_of([brief_of(app, each, span, ask.now, ask.viewer.zone) for each in models])
     active = [each for each in app.incidents.find() if each.active]
     under_way = {each.model: each for each in reversed(app.rollouts.find()) if each.active}
     rows = [
@@ -75,6 +87,7 @@ def page(app: App, ask: Ask) -> Page:
         charts=charts,
         context={
             "rows": rows,
+            "base_url": app.settings.url,
             "told": told,
             "making": known.making or any(each.making and each.report is None for each in briefs),
             "ill": [each.model for each in rows if each.condition is Condition.UNHEALTHY],
