@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from watchkeeper.audit import AuditTrail
     from watchkeeper.control.health import ModelHealth
     from watchkeeper.control.timelines import Timelines
+    from watchkeeper.control.reports import Reports
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
@@ -94,6 +95,8 @@ class App:
     incidents : IncidentRepository
     places : PlaceRepository
         How far receivers of notifications were told.
+    reports : Reports
+        Of experiments, rollouts and shadows, as they last were.
     retraining : RetrainingRepository
     rollouts : RolloutRepository
     shadows : ShadowRepository
@@ -175,6 +178,12 @@ class App:
         from watchkeeper.incidents import IncidentRepository
 
         return IncidentRepository(self.control_database)
+
+    @cached_property
+    def reports(self) -> "Reports":
+        from watchkeeper.control.reports import Reports
+
+        return Reports()
 
     @cached_property
     def rollouts(self) -> "RolloutRepository":
@@ -300,7 +309,7 @@ class App:
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""
-        for part in ("recorder", "control_database", "registry"):
+        for part in ("reports", "recorder", "control_database", "registry"):
             if part in vars(self):
                 vars(self).pop(part).close()
 

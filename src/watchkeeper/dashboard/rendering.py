@@ -27,17 +27,17 @@ _NONE = "-"
 _KINDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("healthy", "ok", "pass", "completed", "promoted", "production", "resolved", "ship",
-         "confirmed", "well", "passed"),
+         "confirmed", "well", "passed", "within", "better", "acceptable"),
         "good",
     ),
     **dict.fromkeys(
         ("unhealthy", "ill", "fail", "failed", "rolled_back", "rolling_back", "critical", "open",
-         "firing", "invalid", "breach", "do_not_ship"),
+         "firing", "invalid", "breach", "do_not_ship", "worse", "harmful"),
         "bad",
     ),
     **dict.fromkeys(
         ("holding", "paused", "warning", "acknowledged", "waived", "undecided", "kept",
-         "cancelled", "drifted"),
+         "cancelled", "drifted", "over"),
         "warn",
     ),
     **dict.fromkeys(

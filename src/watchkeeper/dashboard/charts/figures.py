@@ -55,6 +55,7 @@ def as_tabled(value: float, unit: str) -> float | None:
     if not math.isfinite(value):
         return None
     if unit == "%":
+        value = min(max(value, -1e300), 1e300)
         value = float(f"{100.0 * value:.10g}")  # 28.9, not 28.899999999999995
     return int(value) if value == int(value) and abs(value) < 2**53 else value
 
@@ -66,6 +67,7 @@ def column(label: str, unit: str) -> str:
 
 def _scaled(value: float, step: float, unit: str) -> tuple[float, float, str]:
     if unit == "%":
+        value, step = (min(max(part, -1e300), 1e300) for part in (value, step))
         return 100.0 * value, 100.0 * step, unit
     if unit == "ms" and abs(value) >= 1000:
         return value / 1000.0, step / 1000.0, "s"

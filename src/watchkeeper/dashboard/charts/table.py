@@ -21,7 +21,7 @@ __all__ = ["Chart", "Entry", "Table"]
 
 Entry = datetime | str | int | float | bool | None
 
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\n")
 
 
 class Chart(Protocol):
@@ -80,7 +80,7 @@ def _plain(cell: Entry) -> str:
 
 
 def _defused(text: str) -> str:
-    text = text.replace("\0", "")
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     # Spreadsheets skip blanks before they decide whether it is a formula.
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
