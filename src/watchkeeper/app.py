@@ -23,6 +23,8 @@ from watchkeeper.events import FEATURE
 if TYPE_CHECKING:
     from watchkeeper.access import Access
     from watchkeeper.audit import AuditTrail
+    from watchkeeper.control.drift_history import DriftHistory
+    from watchkeeper.control.drift_looks import DriftLooks
     from watchkeeper.control.health import ModelHealth
     from watchkeeper.control.timelines import Timelines
     from watchkeeper.control.reports import Reports
@@ -90,6 +92,9 @@ class App:
     landing : Landing
     alerts : AlertRepository
     audit : AuditTrail
+    drift_history : DriftHistory
+    drift_looks : DriftLooks
+        Kept drift checks by column, and features in the windows of them.
     experiments : ExperimentRepository
     findings : FindingRepository
     incidents : IncidentRepository
@@ -160,6 +165,18 @@ class App:
         from watchkeeper.findings import FindingRepository
 
         return FindingRepository(self.control_database)
+
+    @cached_property
+    def drift_history(self) -> "DriftHistory":
+        from watchkeeper.control.drift_history import DriftHistory
+
+        return DriftHistory(self.findings)
+
+    @cached_property
+    def drift_looks(self) -> "DriftLooks":
+        from watchkeeper.control.drift_looks import DriftLooks
+
+        return DriftLooks(self.events, self.registry)
 
     @cached_property
     def places(self) -> "PlaceRepository":

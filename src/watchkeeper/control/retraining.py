@@ -68,6 +68,7 @@ __all__ = [
     "look",
     "new_labelled",
     "view",
+    "under_way",
 ]
 
 _ACTOR = "watchkeeper"
@@ -315,7 +316,7 @@ def gathered(
         fire=fire,
         last_started=None if last is None else last.decided_at,
         started_within_day=sum(at - each.decided_at < timedelta(days=1) for each in runs),
-        busy=_busy(parts, model, runs),
+        busy=under_way(parts, model, runs),
         asked_by=None if asked is None else asked[0],
         asked_reason="" if asked is None else asked[1],
     )
@@ -660,7 +661,14 @@ def _newest(parts: Parts, model: str) -> Run | None:
     return found[0] if found else None
 
 
-def _busy(parts: Parts, model: str, runs: list[Run]) -> str:
+def under_way(parts: Parts, model: str, runs: list[Run]) -> str:
+    """Return what keeps a model from being trained now, in words; empty where nothing does.
+
+    Parameters
+    ----------
+    runs : list of Run
+        All of that model.
+    """
     for run in runs:
         if run.active:
             return f"the retraining {run.name} of {model} is under way"

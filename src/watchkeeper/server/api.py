@@ -247,8 +247,13 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
     app = gateway.app
 
     @api.get("/v1/models/{model}/drift", tags=["models"])
-    def drift(model: str, start: str | None = None, end: str | None = None) -> Response:
-        """Compare the inputs of a window with what the version in production learned on."""
+    def drift(
+        model: str, start: str | None = None, end: str | None = None, checks: int = 1
+    ) -> Response:
+        """Compare the inputs of a window with what the version in production learned on.
+
+        The level holds for so many `checks` together.
+        """
         policy = app.settings.policy(model)
         found = drift_of_window(
             app.events,
@@ -256,6 +261,7 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
             model,
             _window(start, end),
             threshold=policy.drift.threshold,
+            checks=checks,
         )
         return Response(found.to_json(), media_type="application/json")
 
