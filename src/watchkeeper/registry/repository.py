@@ -71,14 +71,17 @@ class Repository:
             return self._get(connection, model_id)
 
     def find(
-        self, status: Status | None, model_name: str | None, version: str | None = None
+        self,
+        status: Status | None,
+        model_name: str | None,
+        version: str | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> list[ModelVersion]:
         """Return versions, the newest first."""
-        query = _read.order_by(_versions.id.desc())
-        if status is not None:
-            query = query.where(_versions.status == status)
-        if model_name is not None:
-            query = query.where(_versions.model_name == model_name)
+        query = _read.order_by(_versions.id.desc()).limit(limit).offset(offset or None)
+        query = query.where(*_of(status, model_name))
         if version is not None:
             query = query.where(_versions.version == version)
         with self._database.read() as connection:
@@ -86,6 +89,12 @@ class Repository:
             rows = connection.execute(query).all()
         field = partial(self._field, known)
         return [ModelVersion.deferred(field, row) for row in rows]
+
+    def count(self, status: Status | None, model_name: str | None) -> int:
+        """Return how many versions there are."""
+        query = sa.select(sa.func.count()).select_from(model_versions)
+        with self._database.read() as connection:
+            return connection.execute(query.where(*_of(status, model_name))).scalar() or 0
 
     def taken(self, model_name: str) -> set[str]:
         """Return the versions that a model has, and those that were deleted."""
@@ -261,13 +270,12 @@ class Repository:
         with self._database.write() as connection:
             note(connection, at, actor, action, model_id, reason, {})
 
-    def history(self, model_name: str) -> list[dict[str, Any]]:
-        """Return the audit trail of a model, the oldest entry first."""
-        query = (
-            sa.select(audit)
-            .where(audit.c.subject.startswith(f"{model_name}:", autoescape=True))
-            .order_by(audit.c.id)
-        )
+    def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the audit trail of a model, or of one version, the oldest entry first."""
+        own = audit.c.subject == f"{model_name}:{version}"
+        if version is None:
+            own = audit.c.subject.startswith(f"{model_name}:", autoescape=True)
+        query = sa.select(audit).where(own).order_by(audit.c.id)
         with self._database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
@@ -357,6 +365,12 @@ class Repository:
         value = row._mapping[name]
         decode = _FIELDS.get(name)
         return value if decode is None or value is None else decode(value)
+
+
+def _of(status: Status | None, model_name: str | None) -> list[sa.ColumnElement[bool]]:
+    """Return what is asked of the rows of versions."""
+    asked = [] if status is None else [_versions.status == status]
+    return asked if model_name is None else [*asked, _versions.model_name == model_name]
 
 
 @lru_cache(maxsize=1024)  # versions of a model take the same

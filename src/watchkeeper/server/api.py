@@ -29,6 +29,7 @@ from watchkeeper.server.readiness import add_readiness
 from watchkeeper.server.retraining import add_retraining
 from watchkeeper.server.rollouts import add_rollouts
 from watchkeeper.server.shadows import add_shadows
+from watchkeeper.server.versions import HIDDEN, add_versions
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
 from watchkeeper.telemetry.runbook import page
 
@@ -58,6 +59,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_shadows(api, gateway)
     add_incidents(api, gateway)
     add_readiness(api, gateway)
+    add_versions(api, gateway)
     add_dashboard(api, gateway.app, gateway.acting)
 
     @api.get("/metrics", include_in_schema=False)
@@ -231,10 +233,9 @@ def _add_models(api: FastAPI, gateway: "Gateway") -> None:
         found = app.registry.list_models(model_name=model)
         if not found:
             raise NotFoundError("registered model", model, "See /v1/models for those there are.")
-        hidden = {"file_path"}  # a path of this host is nobody's business
         return {
             "versions": [
-                {name: value for name, value in each.to_dict().items() if name not in hidden}
+                {name: value for name, value in each.to_dict().items() if name not in HIDDEN}
                 for each in found
             ]
         }
