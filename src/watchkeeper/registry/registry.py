@@ -469,6 +469,10 @@ class ModelRegistry:
         """
         return self._repository.history(model_name, version)
 
+    def moves(self, model_name: str, *, limit: int = 10) -> list[dict[str, Any]]:
+        """Return how versions came into production, the newest first, as `history` tells it."""
+        return self._repository.moves(model_name, limit)
+
     def note(self, model_id: str, action: str, reason: str, *, actor: str = "") -> None:
         """Add what was done with a version to its audit trail."""
         version = self.get(model_id)

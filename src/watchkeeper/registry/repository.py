@@ -39,6 +39,9 @@ def _as_text(column: sa.Column[Any]) -> bool:
     return isinstance(column.type, sa.JSON) or column.name in _TIMES
 
 
+# Written out, so that the database sees that the index of what is in production has it.
+_IN_PRODUCTION = _versions.status == sa.literal_column(f"'{Status.PRODUCTION}'")
+
 _read = sa.select(
     *(
         sa.cast(column, sa.Text).label(column.name) if _as_text(column) else column
@@ -80,10 +83,14 @@ class Repository:
         offset: int = 0,
     ) -> list[ModelVersion]:
         """Return versions, the newest first."""
-        query = _read.order_by(_versions.id.desc()).limit(limit).offset(offset or None)
-        query = query.where(*_of(status, model_name))
+        query = _read.order_by(_versions.id.desc())
+        asked = _of(status, model_name)
         if version is not None:
-            query = query.where(_versions.version == version)
+            asked.append(_versions.version == version)
+        if limit is not None:  # by their numbers first: rows are wide, and most are not wanted
+            numbers = sa.select(_versions.id).where(*asked).order_by(_versions.id.desc())
+            asked = [_versions.id.in_(numbers.limit(limit).offset(offset))]
+        query = query.where(*asked)
         with self._database.read() as connection:
             known = _aliases(connection, model_name)
             rows = connection.execute(query).all()
@@ -109,7 +116,7 @@ class Repository:
 
     def production(self) -> dict[str, str]:
         query = sa.select(_versions.model_name, _versions.model_id).where(
-            _versions.status == Status.PRODUCTION
+            _IN_PRODUCTION
         )
         with self._database.read() as connection:
             return {row.model_name: row.model_id for row in connection.execute(query)}
@@ -279,6 +286,18 @@ class Repository:
         with self._database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
+    def moves(self, model_name: str, limit: int) -> list[dict[str, Any]]:
+        """Return the entries by which versions came into production, the newest first."""
+        ever = sa.select(promotions.c.model_id).where(promotions.c.model_name == model_name)
+        query = (
+            sa.select(audit)
+            .where(audit.c.subject.in_(ever), audit.c.action.in_(("promote", "rollback")))
+            .order_by(audit.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
     def _get(self, connection: Connection, model_id: str) -> ModelVersion:
         name, at, alias = model_id.partition("@")
         known = _aliases(connection, name.partition(":")[0])
@@ -370,6 +389,8 @@ class Repository:
 def _of(status: Status | None, model_name: str | None) -> list[sa.ColumnElement[bool]]:
     """Return what is asked of the rows of versions."""
     asked = [] if status is None else [_versions.status == status]
+    if status is Status.PRODUCTION:
+        asked = [_IN_PRODUCTION]
     return asked if model_name is None else [*asked, _versions.model_name == model_name]
 
 
@@ -397,7 +418,7 @@ def _aliases(connection: Connection, model_name: str | None) -> dict[str, tuple[
     query = sa.union_all(
         sa.select(aliases.c.model_name, aliases.c.model_id, aliases.c.alias),
         sa.select(_versions.model_name, _versions.model_id, sa.literal(CHAMPION)).where(
-            _versions.status == Status.PRODUCTION
+            _IN_PRODUCTION
         ),
     ).subquery()
     asked = sa.select(query.c.model_id, query.c.alias).order_by(query.c.alias)

@@ -1,18 +1,19 @@
 """Where the versions of a model come from, as a graph."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from watchkeeper.dashboard.charts import Edge, Graph, Node, NodeState
 from watchkeeper.registry import ModelRegistry, ModelVersion, Status
 from watchkeeper.retraining.candidate import RETRAINING
 
-__all__ = ["NEWEST", "descent"]
+__all__ = ["BACK", "NEWEST", "descent"]
 
 _EVER = datetime.min.replace(tzinfo=UTC)
-NEWEST = 24
-"""Versions that are drawn in any case, beside those that they were made from."""
+NEWEST, BACK = 12, 4
+"""Versions that are drawn in any case, and how many generations of what they were made from."""
 
-_MOST = 60
+_MOST, _WINDOW = 60, 100
 _STATES: dict[Status, NodeState] = {
     Status.PRODUCTION: "good",
     Status.STAGING: "info",
@@ -22,14 +23,15 @@ _STATES: dict[Status, NodeState] = {
 
 
 def descent(registry: ModelRegistry, model: str, champion: ModelVersion | None) -> Graph:
-    """Return the newest versions and the one in production, with all that they were made from.
+    """Return the newest versions and the one in production, with what they were made from.
 
     A model with thousands of versions has more than anybody can look at, so the rest is left out.
     """
-    newest = registry.list_models(model_name=model, limit=NEWEST)
+    window = registry.list_models(model_name=model, limit=_WINDOW)
+    known = {each.model_id: each for each in window}
     found: dict[str, ModelVersion | None] = {}
-    for each in [*([] if champion is None else [champion]), *newest]:
-        _trace(registry, each, found)
+    for each in [*([] if champion is None else [champion]), *window[:NEWEST]]:
+        _trace(registry, each, known, found)
     nodes = [_node(name, each, model) for name, each in sorted(found.items(), key=_age)]
     edges = [
         Edge(each.lineage.parent, name, _came_of(each))
@@ -41,17 +43,22 @@ def descent(registry: ModelRegistry, model: str, champion: ModelVersion | None) 
 
 
 def _trace(
-    registry: ModelRegistry, version: ModelVersion, found: dict[str, ModelVersion | None]
+    registry: ModelRegistry,
+    version: ModelVersion,
+    known: Mapping[str, ModelVersion],
+    found: dict[str, ModelVersion | None],
 ) -> None:
     """Add a version and its ancestors; of one that is gone, or elsewhere, only the name."""
     each: ModelVersion | None = version
-    while each is not None and each.model_id not in found and len(found) < _MOST:
+    for _ in range(BACK + 1):
+        if each is None or len(found) >= _MOST:
+            return
         found[each.model_id] = each
         parent = each.lineage.parent
-        if not parent or parent in found or len(found) >= _MOST:
+        if not parent or parent in found:
             return
         name, _, own = parent.partition(":")
-        each = registry.find(name, own)
+        each = known.get(parent) or registry.find(name, own)
         if each is None:
             found[parent] = None
 

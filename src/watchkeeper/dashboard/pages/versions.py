@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.audit import Entry
 from watchkeeper.control import models
 from watchkeeper.dashboard.page import Ask, Page
-from watchkeeper.dashboard.pages.descent import NEWEST, descent
+from watchkeeper.dashboard.pages.descent import BACK, NEWEST, descent
 from watchkeeper.dashboard.paging import Leaf, leaf_of
 from watchkeeper.dashboard.rendering import duration
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
@@ -57,14 +56,14 @@ def page(app: App, ask: Ask) -> Page:
         charts=charts if charts["lineage"].nodes else {},
         context={
             "champion": champion,
-            "brought_in": None if champion is None else _brought_in(app, champion.model_id),
-            "moves": _moves(app, model),
+            "moves": registry.moves(model, limit=_MOVES),
             "versions": shown,
             "leaf": leaf,
             "status": status or "",
             "statuses": list(Status),
             "metrics": metrics,
             "newest": NEWEST,
+            "back": BACK,
             "rival": next((each.version for each in shown if each != champion), ""),
             "size_of": size_of,
             "signed": SIGNATURE,
@@ -199,23 +198,6 @@ def _telling(champion: ModelVersion | None, shown: Sequence[ModelVersion]) -> tu
         return ()
     names = [name for name in _TELLING if name in known.metrics] or sorted(known.metrics)
     return tuple(names[:_COLUMNS])
-
-
-def _brought_in(app: App, model_id: str) -> Entry | None:
-    """Return the entry of the audit trail by which a version came into production."""
-    return next(iter(_sorted(app, model_id, "subject", 1)), None)
-
-
-def _moves(app: App, model: str) -> list[Entry]:
-    """Return the last changes of what is in production."""
-    return _sorted(app, model, "model", _MOVES)
-
-
-def _sorted(app: App, of: str, by: str, limit: int) -> list[Entry]:
-    found: list[Entry] = []
-    for action in ("promote", "rollback"):
-        found += app.audit.entries(**{by: of}, action=action, limit=limit)
-    return sorted(found, key=lambda each: each.number or 0, reverse=True)[:limit]
 
 
 def _written(registry: ModelRegistry, version: ModelVersion) -> dict[str, str]:
