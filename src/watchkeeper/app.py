@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.access import Access
     from watchkeeper.audit import AuditTrail
     from watchkeeper.control.health import ModelHealth
+    from watchkeeper.control.timelines import Timelines
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
@@ -96,6 +97,8 @@ class App:
     retraining : RetrainingRepository
     rollouts : RolloutRepository
     shadows : ShadowRepository
+    timelines : Timelines
+        Of all models; how old they are is told by the system's clock.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -190,6 +193,13 @@ class App:
         from watchkeeper.store import EventStore
 
         return EventStore(self.settings.data_dir, types=self.types)
+
+    @cached_property
+    def timelines(self) -> "Timelines":
+        from watchkeeper.control.timelines import Timelines
+
+        folder = self.settings.data_dir / "timelines"
+        return Timelines(self.events, folder, terms=self.settings.policy, clock=system_clock)
 
     @cached_property
     def recorder(self) -> "JournalRecorder":

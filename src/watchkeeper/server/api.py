@@ -29,6 +29,7 @@ from watchkeeper.server.readiness import add_readiness
 from watchkeeper.server.retraining import add_retraining
 from watchkeeper.server.rollouts import add_rollouts
 from watchkeeper.server.shadows import add_shadows
+from watchkeeper.server.timelines import add_timelines
 from watchkeeper.server.versions import HIDDEN, add_versions
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
 from watchkeeper.telemetry.runbook import page
@@ -59,6 +60,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_shadows(api, gateway)
     add_incidents(api, gateway)
     add_readiness(api, gateway)
+    add_timelines(api, gateway)
     add_versions(api, gateway)
     add_dashboard(api, gateway.app, gateway.acting)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.control import models
+from watchkeeper.control import models, rollouts
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.pages.descent import BACK, NEWEST, descent
 from watchkeeper.dashboard.paging import Leaf, leaf_of
@@ -21,6 +22,7 @@ from watchkeeper.rollouts import Plan, Rollout, State
 
 __all__ = ["diff", "one", "page"]
 
+_DAY = timedelta(days=1)
 _PER_PAGE = 50
 _TELLING = ("accuracy", "auc", "mae", "rmse", "f1", "f1_macro", "balanced_accuracy", "r2")
 """Metrics by which versions are told apart, the most telling first."""
@@ -100,7 +102,7 @@ def one(app: App, ask: Ask) -> Page:
             "parent": link_of(version.lineage.parent),
             "run": run_of(version),
             "origin": origin,
-            **_possible(app, version, champion),
+            **_possible(app, version, champion, ask.now),
         },
     )
 
@@ -223,7 +225,9 @@ def _verified(registry: ModelRegistry, version: ModelVersion) -> str:
     return ""
 
 
-def _possible(app: App, version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
+def _possible(
+    app: App, version: ModelVersion, champion: ModelVersion | None, now: datetime
+) -> dict[str, Any]:
     """Return what a person can do with a version now, and what stands in the way."""
     model, back, no_way_back = version.model_name, None, ""
     try:
@@ -246,26 +250,38 @@ def _possible(app: App, version: ModelVersion, champion: ModelVersion | None) ->
         "no_way_back": no_way_back,
         "under_way": under_way,
         "obstacle": obstacle,
-        **_plan(policy.rollout_plan()),
+        **_plan(app, model, policy.rollout_plan(), now),
         "checklist": policy.promotion_requires_checklist,
     }
 
 
-def _plan(plan: Plan) -> dict[str, str]:
-    """Return the steps of a rollout in words, and how long it takes at least."""
+def _plan(app: App, model: str, plan: Plan, now: datetime) -> dict[str, str]:
+    """Return the steps of a rollout in words, and how long it takes."""
     return {
         "steps": ", ".join(f"{each:g}" for each in plan.steps),
         "window": duration(plan.window),
         "least": duration(plan.window * len(plan.steps)),
-        "expected": "",
+        "expected": _expected(app, model, plan, now),
     }
+
+
+def _expected(app: App, model: str, plan: Plan, now: datetime) -> str:
+    """Return how long a rollout takes at the traffic of the last day, if that is known."""
+    if app.timelines.known(model) is None:
+        return ""  # reading everything for it would take too long
+    try:
+        line = app.timelines.timeline(model, now - _DAY, now, points=1).timeline
+        requests = float(line.predictions.sum()) / 24
+        return duration(rollouts.expected(plan, requests).seconds)
+    except (InvalidValueError, NotFoundError):  # nobody asked it anything
+        return ""
 
 
 def _under_way(app: App, model: str) -> Rollout | None:
     """Return the rollout that has the traffic of a model, if there is one."""
     moving = (State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.ROLLING_BACK)
-    found = (app.rollouts.find(model, state) for state in moving)
-    return next((each for rollouts in found for each in rollouts), None)
+    found = (each for state in moving for each in app.rollouts.find(model, state))
+    return next(found, None)
 
 
 def _sections(found: Iterable[Difference]) -> list[Section]:
