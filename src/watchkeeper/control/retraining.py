@@ -280,14 +280,21 @@ def cancel(parts: Parts, name: str, *, at: datetime, actor: str = "", reason: st
     return after
 
 
-def log_of(parts: Parts, name: str) -> str:
-    """Return what a training has printed."""
+def log_of(parts: Parts, name: str, *, last: int | None = None) -> str:
+    """Return what a training has printed; with `last`, so many bytes of it at the most.
+
+    These are the last ones, and begin with a line.
+    """
     run = parts.retraining.get(name)
     log = _folder(parts, run) / LOG
     unfinished = _folder(parts, run) / _WORK / LOG
     for each in (log, unfinished):
-        with suppress(FileNotFoundError):
-            return each.read_text(encoding="utf-8", errors="replace")
+        with suppress(FileNotFoundError), each.open("rb") as file:
+            skipped = 0 if last is None else max(0, each.stat().st_size - last)
+            if skipped:
+                file.seek(skipped - 1)
+                file.readline()
+            return file.read(last).decode("utf-8", errors="replace")
     return ""
 
 

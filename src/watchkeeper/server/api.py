@@ -30,6 +30,7 @@ from watchkeeper.server.retraining import add_retraining
 from watchkeeper.server.rollouts import add_rollouts
 from watchkeeper.server.shadows import add_shadows
 from watchkeeper.server.timelines import add_timelines
+from watchkeeper.server.versions import HIDDEN, add_versions
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
 from watchkeeper.telemetry.runbook import page
 
@@ -61,6 +62,9 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_readiness(api, gateway)
     add_dashboard(api, gateway.app, gateway.acting)
     add_timelines(api, gateway)
+    add_timelines(api, gateway)
+    add_versions(api, gateway)
+    add_dashboard(api, gateway.app, gateway.acting)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -233,10 +237,9 @@ def _add_models(api: FastAPI, gateway: "Gateway") -> None:
         found = app.registry.list_models(model_name=model)
         if not found:
             raise NotFoundError("registered model", model, "See /v1/models for those there are.")
-        hidden = {"file_path"}  # a path of this host is nobody's business
         return {
             "versions": [
-                {name: value for name, value in each.to_dict().items() if name not in hidden}
+                {name: value for name, value in each.to_dict().items() if name not in HIDDEN}
                 for each in found
             ]
         }
