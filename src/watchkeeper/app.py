@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from watchkeeper.control.drift_history import DriftHistory
     from watchkeeper.control.drift_looks import DriftLooks
     from watchkeeper.control.health import ModelHealth
-    from watchkeeper.control.timelines import Timelines
     from watchkeeper.control.reports import Reports
+    from watchkeeper.control.timelines import Timelines
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository

@@ -1,11 +1,10 @@
-"""What there is to know of a model at a glance: how it is, how it fared, and what was done about it."""
+"""What there is to know of a model at a glance: how it is, how it fared, what was done."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -145,7 +144,8 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
     deeds = deeds_of(app, model)
     production = app.registry.get_production_model(model)
     version = None if production is None else app.registry.get(production)
-    line, story = None, ()
+    line: ModelTimeline | None = None
+    story: tuple[Chapter, ...] = ()
     with suppress(NotFoundError):  # nothing is recorded of it
         line = app.timelines.timeline(
             model, span.start, span.window.end, points=_POINTS, fresh=timedelta(seconds=5)
@@ -166,9 +166,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
     )
 
 
-def _story(
-    app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo
-) -> tuple[Chapter, ...]:
+def _story(app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo) -> tuple[Chapter, ...]:
     found = app.timelines.timeline(model, span.start, span.window.end, points=_CHAPTERS)
     registered = _registered(app, model)
     first = deeds.promotions[0].version if deeds.promotions else None
@@ -186,9 +184,7 @@ def _story(
     return told[known[0] :] if known else ()  # nothing is told of before it began
 
 
-def _promised(
-    app: App, model: str, line: Timeline, deeds: Deeds
-) -> dict[str, list[float | None]]:
+def _promised(app: App, model: str, line: Timeline, deeds: Deeds) -> dict[str, list[float | None]]:
     registered = _registered(app, model)
     first = deeds.promotions[0].version if deeds.promotions else None
     versions = [deeds.in_production(each) or first for each in line.starts]

@@ -1,4 +1,4 @@
-"""The story of a model over a stretch of time: when it was ill, what moved, what was done, and whether it helped.
+"""The story of a model over a stretch of time: when it was ill, what moved, and what was done.
 
 A time line says how it fared, drift checks say which features moved, and deeds are what people and
 the control loop did. Each bucket of the time line becomes a chapter; chapters in a row that are ill
@@ -96,8 +96,9 @@ class Figure:
         """Return whether it is worse than allowed, and surely worse than the baseline."""
         if self.loss is None or self.baseline is None or self.loss <= allowed:
             return False
-        surely = self.high < self.baseline if _LOWER_IS_WORSE[self.name] else self.low > self.baseline
-        return bool(surely)
+        if _LOWER_IS_WORSE[self.name]:
+            return self.high < self.baseline
+        return self.low > self.baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +242,7 @@ def _illness(own: Sequence[Chapter], told: Sequence[Chapter]) -> Illness:
     )
 
 
-def _figures(
-    timeline: Timeline, place: int, baseline: Mapping[str, float]
-) -> Iterator[Figure]:
+def _figures(timeline: Timeline, place: int, baseline: Mapping[str, float]) -> Iterator[Figure]:
     bands: dict[str, Band | None] = {
         "accuracy": timeline.accuracy, "auc": timeline.auc, "mae": timeline.mae,
         "rmse": timeline.rmse,
@@ -288,7 +287,8 @@ def _told(figure: Figure) -> str:
     if figure.loss is None:
         return f"{name} {figure.value:.3g}"
     side = "worse" if figure.loss > 0 else "better"
-    return f"{name} {figure.value:.3g}, {abs(figure.loss):.0%} {side} than the {figure.baseline:.3g} it had"
+    registered = f"{figure.baseline:.3g} that was registered"
+    return f"{name} {figure.value:.3g}, {abs(figure.loss):.0%} {side} than the {registered}"
 
 
 def _named(start: datetime, bucket: str, zone: tzinfo) -> str:

@@ -60,8 +60,6 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_shadows(api, gateway)
     add_incidents(api, gateway)
     add_readiness(api, gateway)
-    add_dashboard(api, gateway.app, gateway.acting)
-    add_timelines(api, gateway)
     add_timelines(api, gateway)
     add_versions(api, gateway)
     add_dashboard(api, gateway.app, gateway.acting)

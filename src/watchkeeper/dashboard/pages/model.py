@@ -92,61 +92,76 @@ def _charts(app: App, brief: Brief, ask: Ask) -> Iterator[tuple[str, Drawn]]:
         band = line[name]
         if band is not None:
             yield name, _quality(brief, ask, name, band)
-    yield "traffic", BarChart(
-        title="Predictions",
-        zone=zone,
-        times=line.starts,
-        end=line.ends[-1],
-        values=list(line.answered),
-        failed=list(line.failed),
-        marks=marks,
+    yield (
+        "traffic",
+        BarChart(
+            title="Predictions",
+            zone=zone,
+            times=line.starts,
+            end=line.ends[-1],
+            values=list(line.answered),
+            failed=list(line.failed),
+            marks=marks,
+        ),
     )
-    yield "errors", LineChart(
-        title="Share of predictions that failed",
-        unit="%",
-        zone=zone,
-        times=line.starts,
-        end=line.ends[-1],
-        series=[_series("failed", line.error_share)],
-        references=[Reference("limit", health.error_rate)],
-        marks=marks,
-        zero=True,
-    )
-    yield "latency", LineChart(
-        title="Latency",
-        unit="ms",
-        zone=zone,
-        times=line.starts,
-        end=line.ends[-1],
-        series=[
-            Series("p50", list(line.latency_p50), style=0),
-            Series("p95", list(line.latency_p95), style=1),
-            Series("p99", list(line.latency_p99), style=2),
-        ],
-        marks=marks,
-        zero=True,
-    )
-    yield "coverage", LineChart(
-        title="Share of answers whose outcome is known",
-        unit="%",
-        zone=zone,
-        times=line.starts,
-        end=line.ends[-1],
-        series=[Series("labelled", list(line.coverage))],
-        zero=True,
-    )
-    if line.predicted_share is not None and line.positive_share is not None:
-        yield "shares", LineChart(
-            title="Share of the positive class, as predicted and as it came",
+    yield (
+        "errors",
+        LineChart(
+            title="Share of predictions that failed",
             unit="%",
             zone=zone,
             times=line.starts,
             end=line.ends[-1],
-            series=[
-                _series("predicted", line.predicted_share),
-                _series("came true", line.positive_share, style=1),
-            ],
+            series=[_series("failed", line.error_share)],
+            references=[Reference("limit", health.error_rate)],
+            marks=marks,
             zero=True,
+        ),
+    )
+    yield (
+        "latency",
+        LineChart(
+            title="Latency",
+            unit="ms",
+            zone=zone,
+            times=line.starts,
+            end=line.ends[-1],
+            series=[
+                Series("p50", list(line.latency_p50), style=0),
+                Series("p95", list(line.latency_p95), style=1),
+                Series("p99", list(line.latency_p99), style=2),
+            ],
+            marks=marks,
+            zero=True,
+        ),
+    )
+    yield (
+        "coverage",
+        LineChart(
+            title="Share of answers whose outcome is known",
+            unit="%",
+            zone=zone,
+            times=line.starts,
+            end=line.ends[-1],
+            series=[Series("labelled", list(line.coverage))],
+            zero=True,
+        ),
+    )
+    if line.predicted_share is not None and line.positive_share is not None:
+        yield (
+            "shares",
+            LineChart(
+                title="Share of the positive class, as predicted and as it came",
+                unit="%",
+                zone=zone,
+                times=line.starts,
+                end=line.ends[-1],
+                series=[
+                    _series("predicted", line.predicted_share),
+                    _series("came true", line.positive_share, style=1),
+                ],
+                zero=True,
+            ),
         )
 
 

@@ -58,7 +58,9 @@ def page(app: App, ask: Ask) -> Page:
         Asked("served", "", of=None, at=ask.now, make=lambda: served(app.events, app.registry))
     )
     models = known.report or []
-    briefs = app.reports.latest_of([brief_of(app, each, span, ask.now, ask.viewer.zone) for each in models])
+    briefs = app.reports.latest_of(
+        [brief_of(app, each, span, ask.now, ask.viewer.zone) for each in models]
+    )
     active = [each for each in app.incidents.find() if each.active]
     under_way = {each.model: each for each in reversed(app.rollouts.find()) if each.active}
     rows = [
@@ -107,7 +109,9 @@ def _lines(found: Known[Brief], ask: Ask) -> dict[str, Sparkline]:
     ill = [Stretch(start, end, "ill") for start, end in spells(brief.story)]
     drawn: dict[str, Sparkline] = {}
 
-    def draw(name: str, title: str, unit: str, values: Sequence[float], limit: float | None) -> None:
+    def draw(
+        name: str, title: str, unit: str, values: Sequence[float], limit: float | None
+    ) -> None:
         drawn[name] = Sparkline(
             title=f"{title} of {brief.model}",
             unit=unit,
@@ -134,5 +138,3 @@ def _lines(found: Known[Brief], ask: Ask) -> dict[str, Sparkline]:
         unit = "%" if metric == "accuracy" else ""
         draw("quality", metric, unit, list(quality.value), brief.baseline.get(metric))
     return drawn
-
-
