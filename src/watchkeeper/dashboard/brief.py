@@ -110,9 +110,9 @@ class Brief:
 
     @property
     def told(self) -> list[tuple[str, Illness | Helped]]:
-        """Illnesses and promotions, the oldest first."""
+        """Illnesses and promotions, the oldest first; a promotion within a chapter before it."""
         found: list[tuple[datetime, str, Illness | Helped]] = [
-            *((each.first.start, "illness", each) for each in self.illnesses),
+            *((each.first.end, "illness", each) for each in self.illnesses),
             *((each.promotion.at, "promotion", each) for each in self.helped),
         ]
         return [(kind, each) for _, kind, each in sorted(found, key=lambda item: item[0])]
