@@ -14,7 +14,7 @@ from watchkeeper.store.documents import Documents
 
 __all__ = ["AlertRepository", "IncidentRepository"]
 
-_columns = alerts.c
+_columns, _own = alerts.c, incidents.c
 
 
 class AlertRepository:
@@ -70,9 +70,62 @@ class IncidentRepository(Documents[Incident]):
     def __init__(self, database: ControlDatabase) -> None:
         super().__init__(database, incidents, "incident", Incident.from_dict)
 
+    def listed(
+        self,
+        model: str | None = None,
+        *,
+        state: str | None = None,
+        severity: str | None = None,
+        active: bool | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Incident]:
+        """Return some, the newest first; `active` chooses those that are not over, or that are."""
+        query = _chosen(sa.select(_own.document), model, state, severity, active)
+        query = query.order_by(_own.id.desc()).limit(limit).offset(offset)
+        with self._database.read() as connection:
+            return [Incident.from_dict(each) for each in connection.execute(query).scalars()]
+
+    def count(
+        self,
+        model: str | None = None,
+        *,
+        state: str | None = None,
+        severity: str | None = None,
+        active: bool | None = None,
+    ) -> int:
+        """Return how many there are of those that `listed` would return without a limit."""
+        query = _chosen(sa.select(sa.func.count()), model, state, severity, active)
+        with self._database.read() as connection:
+            return int(connection.execute(query.select_from(incidents)).scalar_one())
+
+    def models(self) -> list[str]:
+        """Return the models that ever had one, sorted."""
+        query = sa.select(_own.model).distinct().order_by(_own.model)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
     def _stored(self, document: Incident) -> dict[str, Any]:
         own = {"source": document.source, "active": document.active}
         return {**super()._stored(document), **own}
+
+
+def _chosen(
+    query: sa.Select[Any],
+    model: str | None,
+    state: str | None,
+    severity: str | None,
+    active: bool | None,
+) -> sa.Select[Any]:
+    if model is not None:
+        query = query.where(_own.model == model)
+    if state is not None:
+        query = query.where(_own.state == str(state))
+    if severity is not None:
+        query = query.where(_own.document["severity"].as_string() == severity)
+    if active is not None:
+        query = query.where(_own.active == active)
+    return query
 
 
 def _keep(connection: Connection, alert: Alert, at: datetime) -> bool:
