@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from watchkeeper.access import Access
     from watchkeeper.audit import AuditTrail
     from watchkeeper.control.doctor import Check
+    from watchkeeper.control.drift_history import DriftHistory
+    from watchkeeper.control.drift_looks import DriftLooks
     from watchkeeper.control.health import ModelHealth
     from watchkeeper.control.reports import Known, Reports
+    from watchkeeper.control.timelines import Timelines
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
@@ -91,6 +94,9 @@ class App:
     landing : Landing
     alerts : AlertRepository
     audit : AuditTrail
+    drift_history : DriftHistory
+    drift_looks : DriftLooks
+        Kept drift checks by column, and features in the windows of them.
     experiments : ExperimentRepository
     findings : FindingRepository
     incidents : IncidentRepository
@@ -101,6 +107,8 @@ class App:
     retraining : RetrainingRepository
     rollouts : RolloutRepository
     shadows : ShadowRepository
+    timelines : Timelines
+        Of all models; how old they are is told by the system's clock.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -161,6 +169,18 @@ class App:
         return FindingRepository(self.control_database)
 
     @cached_property
+    def drift_history(self) -> "DriftHistory":
+        from watchkeeper.control.drift_history import DriftHistory
+
+        return DriftHistory(self.findings)
+
+    @cached_property
+    def drift_looks(self) -> "DriftLooks":
+        from watchkeeper.control.drift_looks import DriftLooks
+
+        return DriftLooks(self.events, self.registry)
+
+    @cached_property
     def places(self) -> "PlaceRepository":
         from watchkeeper.notifications.repository import PlaceRepository
 
@@ -201,6 +221,13 @@ class App:
         from watchkeeper.store import EventStore
 
         return EventStore(self.settings.data_dir, types=self.types)
+
+    @cached_property
+    def timelines(self) -> "Timelines":
+        from watchkeeper.control.timelines import Timelines
+
+        folder = self.settings.data_dir / "timelines"
+        return Timelines(self.events, folder, terms=self.settings.policy, clock=system_clock)
 
     @cached_property
     def recorder(self) -> "JournalRecorder":

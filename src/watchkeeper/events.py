@@ -41,6 +41,7 @@ __all__ = [
     "METRIC",
     "METRIC_TIMESTAMP",
     "UNIT_HASH",
+    "DayKeys",
     "Event",
     "EventCounts",
     "EventKind",
@@ -270,6 +271,23 @@ class EventWindow:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class DayKeys:
+    """What the days of a model are made of, without reading them.
+
+    Attributes
+    ----------
+    keys : dict of date to str
+        By UTC day of the predictions. A day whose key is what it was has the rows that it had.
+        Another key says nothing: a day that was stored anew has one.
+    versions : dict of str to int
+        Version of each event-store table, for the evidence.
+    """
+
+    keys: dict[date, str]
+    versions: dict[str, int]
+
+
 class Recorder(Protocol):
     """Where events are written; returning True means that they are kept."""
 
@@ -337,4 +355,17 @@ class EventLog(Protocol):
         self, model: str, window: Window = ..., *, columns: Sequence[str] | None = None
     ) -> Iterator[EventWindow]:
         """Return the same a UTC day at a time, oldest first, in bounded memory."""
+        ...
+
+    def day_keys(self, model: str) -> DayKeys:
+        """Return by what to tell the days that have changed since they were last read.
+
+        A key is made before the rows are read by it: what comes in between is then read, and read
+        once more by the next key.
+
+        Raises
+        ------
+        NotFoundError
+            If nothing is kept of `model`.
+        """
         ...

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from watchkeeper.events import Event, EventLog, Prediction, Window, new_predicti
 from watchkeeper.store import EventStore, Journal, JournalRecorder, Landing
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
 
+MEASURED = ("timestamp", "score", "status", "actual", "actual_timestamp")
 START = datetime(2013, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
@@ -25,6 +26,7 @@ HOUR = timedelta(hours=1)
 class Log:
     """An event log and how to write to it."""
 
+    kind: str
     events: EventLog
     record: Callable[[list[Event]], object]
     record_table: Callable[..., None]
@@ -43,7 +45,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
 def open_log(kind: str, data: Path) -> Iterator[Log]:
     if kind == "in memory":
         memory = InMemoryEvents()
-        yield Log(memory, memory.record, memory.record_table)
+        yield Log(kind, memory, memory.record, memory.record_table)
         return
     with Journal(data / "journal") as journal:
         recorder = JournalRecorder(journal)
@@ -64,7 +66,7 @@ def open_log(kind: str, data: Path) -> Iterator[Log]:
             recorder.record_table(*args)
             settle()
 
-        yield Log(events, record, record_table)
+        yield Log(kind, events, record, record_table)
 
 
 def made(number: int | str, hours: float = 0, **changes: Any) -> Prediction:
@@ -332,6 +334,53 @@ def test_given_a_bulk_table_when_read_then_it_is_as_if_recorded_one_by_one(log: 
     assert [each.rows.num_rows for each in log.events.days("flights")] == [480, 480, 240]
 
 
+def keys(log: Log) -> dict[str, str]:
+    return {str(day): key for day, key in log.events.day_keys("flights").keys.items()}
+
+
+def test_given_nothing_when_keys_of_days_are_asked_then_it_says_so(log: Log) -> None:
+    with pytest.raises(NotFoundError, match="flights"):
+        log.events.day_keys("flights")
+
+
+def test_given_days_when_one_gets_more_then_only_its_key_changes(log: Log) -> None:
+    log.record([made("a"), made("b", 30), an_outcome("nobody")])
+    before = keys(log)
+    assert list(before) == ["2013-01-01", "2013-01-02"]
+    assert keys(log) == before
+
+    log.record([made("c", 31), made("d", 50), made("e", model="taxis")])
+    after = keys(log)
+
+    assert list(after) == ["2013-01-01", "2013-01-02", "2013-01-03"]
+    assert after["2013-01-01"] == before["2013-01-01"]
+    assert after["2013-01-02"] != before["2013-01-02"]
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_given_days_when_an_outcome_comes_late_then_the_key_of_its_predictions_day_changes(
+    log: Log, whose: str
+) -> None:
+    own = new_prediction_id(START + HOUR) if whose == "ours" else "theirs"
+    log.record([made(own, 1), made("b", 30), an_outcome("nobody")])
+    before = keys(log)
+
+    log.record([an_outcome(own, timestamp=START + 90 * HOUR)])
+    after = keys(log)
+
+    assert after.keys() == before.keys()
+    assert after["2013-01-01"] != before["2013-01-01"]
+    assert (after["2013-01-02"] == before["2013-01-02"]) or log.kind == "compacted"
+    log.record([an_outcome(own, timestamp=START + 99 * HOUR, actual=0)])
+    assert keys(log)["2013-01-01"] != after["2013-01-01"]
+
+
+def test_given_only_outcomes_when_keys_are_asked_then_there_are_none(log: Log) -> None:
+    log.record([an_outcome("a")])
+
+    assert keys(log) == {}
+
+
 moments = st.integers(0, 71).map(lambda hours: START + hours * HOUR)
 names = st.sampled_from("abcde")
 histories = st.lists(st.tuples(st.sampled_from("po"), names, moments), min_size=1, max_size=12)
@@ -359,8 +408,14 @@ def test_given_any_history_when_on_disk_then_it_reads_as_in_memory(
     memory = InMemoryEvents()
     memory.record(events)
     with open_log(kind, tmp_path_factory.mktemp("data")) as log:
+        seen: dict[tuple[date, str], list[dict[str, Any]]] = {}
         for start in range(0, len(events), batch):
             log.record(events[start : start + batch])
+            for day, key in log.events.day_keys("flights").keys.items():
+                midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+                window = Window(midnight, midnight + 24 * HOUR)
+                rows = log.events.read("flights", window, columns=MEASURED).rows.to_pylist()
+                assert seen.setdefault((day, key), rows) == rows
         window = Window(bounds[0], bounds[0] + bounds[1] * HOUR)
         for each in (Window(), window):
             assert (

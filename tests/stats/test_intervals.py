@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +6,7 @@ from scipy.stats import binomtest
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats import clopper_pearson, wilson
+from watchkeeper.stats.intervals import wilson_of_many
 
 
 @given(total=st.integers(1, 5_000), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
@@ -32,3 +34,24 @@ def test_given_impossible_counts_when_asked_then_it_is_an_error(successes: int, 
             interval(successes, total)
         with pytest.raises(InvalidValueError, match="confidence is 1"):
             interval(1, 2, confidence=1.0)
+
+
+@given(counts=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), max_size=20))
+def test_given_many_proportions_when_asked_at_once_then_each_interval_is_its_own(
+    counts: list[tuple[int, int]],
+) -> None:
+    successes = [part for part, _ in counts]
+    totals = [part + rest for part, rest in counts]
+
+    low, high = wilson_of_many(successes, totals)
+
+    for n, (part, total) in enumerate(zip(successes, totals, strict=True)):
+        if total:
+            assert (low[n], high[n]) == pytest.approx(wilson(part, total), abs=1e-12)
+        else:
+            assert np.isnan([low[n], high[n]]).all()
+
+
+def test_given_impossible_counts_among_many_when_asked_then_it_is_an_error() -> None:
+    with pytest.raises(InvalidValueError, match="successes"):
+        wilson_of_many([1, 3], [2, 2])

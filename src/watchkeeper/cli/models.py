@@ -48,11 +48,7 @@ def list_(
 def show(cli: Invocation, model_id: ModelId) -> None:
     """Show what is known of a version, and its history."""
     version = cli.app.registry.get(model_id)
-    history = [
-        entry
-        for entry in cli.app.registry.history(version.model_name)
-        if entry["subject"] == version.model_id
-    ]
+    history = cli.app.registry.history(version.model_name, version.version)
     facts = [(name, _shown(value)) for name, value in version.items() if name != "files"]
     done = [(entry["at"], entry["action"], entry["actor"], entry["reason"]) for entry in history]
     cli.show(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.clock import as_utc
-from watchkeeper.events import EventCounts, EventLog, EventWindow, Window
+from watchkeeper.events import DayKeys, EventCounts, EventLog, EventWindow, Window
 
 __all__ = ["AsOf"]
 
@@ -53,6 +53,12 @@ class AsOf:
         """Yield the same a UTC day at a time."""
         for day in self._events.days(model, window, columns=_with_arrivals(columns)):
             yield EventWindow(model, window, self._known(day.rows, columns), day.versions)
+
+    def day_keys(self, model: str) -> DayKeys:
+        """Return by what to tell the days that have changed, at this moment."""
+        found = self._events.day_keys(model)
+        keys = {day: f"{key} as of {self._at.as_py()}" for day, key in found.keys.items()}
+        return DayKeys(keys, found.versions)
 
     def _known(self, rows: pa.Table, columns: Sequence[str] | None) -> pa.Table:
         rows = rows.filter(pc.less_equal(rows["arrived_at"], self._at))

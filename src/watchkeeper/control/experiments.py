@@ -40,6 +40,7 @@ __all__ = [
     "create",
     "draft",
     "exposures_of",
+    "kept_report",
     "planned",
     "report",
     "start",
@@ -348,6 +349,14 @@ def stop(
         evidence=found,
     )
     return after, found
+
+
+def kept_report(history: Sequence[Mapping[str, Any]]) -> ExperimentReport | None:
+    """Return the report that `stop` kept in the history of an experiment, if it has ended."""
+    for entry in reversed(history):
+        if entry["action"] == "experiment stop":
+            return ExperimentReport.from_dict(entry["evidence"])
+    return None
 
 
 def exposures_of(

@@ -24,8 +24,7 @@ from watchkeeper.retraining import Answered, Run, decide
 from watchkeeper.retraining.candidate import judged, learned_until, training_data
 from watchkeeper.retraining.data import split
 from watchkeeper.retraining.training import Trained
-from watchkeeper.rollouts import Counts, Event, Hold, Rollout, Seen, decided
-from watchkeeper.rollouts.rollout import AnswerShift
+from watchkeeper.rollouts import Event, Hold, Rollout, Seen, decided
 
 __all__ = [
     "HistoryParts",
@@ -559,20 +558,10 @@ def _as_before(entries: list[Entry]) -> Rollout:
 
 
 def _seen(stored: Mapping[str, Any]) -> Seen:
-    steps, production = (
-        tuple(Counts(**each) for each in stored[name]) for name in ("steps", "production")
-    )
-    answers = stored["answers"]
     rest = {name: value for name, value in stored.items() if name not in Seen.__slots__}
     if rest:
         raise InvalidValueError("seen", sorted(rest), "counts that this Watchkeeper knows")
-    return Seen(
-        steps=steps,
-        covered=stored["covered"],
-        production=production,
-        units=tuple((int(own), int(other)) for own, other in stored["units"]),
-        answers=None if answers is None else AnswerShift(**answers),
-    )
+    return Seen.from_dict(stored)
 
 
 def _compared(

@@ -12,7 +12,7 @@ from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Remote
 from watchkeeper.registry.formats import format_of_file, load
 from watchkeeper.rollouts.shadow import Shadow, ShadowState
 
-__all__ = ["Parts", "archive", "delete", "promote", "register_file", "rollback"]
+__all__ = ["Parts", "archive", "delete", "named", "promote", "register_file", "rollback"]
 
 
 class Parts(Protocol):
@@ -85,6 +85,17 @@ def register_file(
         actor=actor,
     )
     return registry.get(model_id)
+
+
+def named(model: str, version: str) -> str:
+    """Return the id of what people call a version of a model: ``1.0.0``, ``@ALIAS``, or in full.
+
+    >>> named("late", "1.0.0"), named("late", "@champion"), named("late", "early:2")
+    ('late:1.0.0', 'late@champion', 'early:2')
+    """
+    if version.startswith("@"):
+        return f"{model}{version}"
+    return version if ":" in version or "@" in version else f"{model}:{version}"
 
 
 def promote(

@@ -67,6 +67,7 @@ __all__ = [
     "log_of",
     "look",
     "new_labelled",
+    "under_way",
     "view",
 ]
 
@@ -279,14 +280,21 @@ def cancel(parts: Parts, name: str, *, at: datetime, actor: str = "", reason: st
     return after
 
 
-def log_of(parts: Parts, name: str) -> str:
-    """Return what a training has printed."""
+def log_of(parts: Parts, name: str, *, last: int | None = None) -> str:
+    """Return what a training has printed; with `last`, so many bytes of it at the most.
+
+    These are the last ones, and begin with a line.
+    """
     run = parts.retraining.get(name)
     log = _folder(parts, run) / LOG
     unfinished = _folder(parts, run) / _WORK / LOG
     for each in (log, unfinished):
-        with suppress(FileNotFoundError):
-            return each.read_text(encoding="utf-8", errors="replace")
+        with suppress(FileNotFoundError), each.open("rb") as file:
+            skipped = 0 if last is None else max(0, each.stat().st_size - last)
+            if skipped:
+                file.seek(skipped - 1)
+                file.readline()
+            return file.read(last).decode("utf-8", errors="replace")
     return ""
 
 
@@ -315,7 +323,7 @@ def gathered(
         fire=fire,
         last_started=None if last is None else last.decided_at,
         started_within_day=sum(at - each.decided_at < timedelta(days=1) for each in runs),
-        busy=_busy(parts, model, runs),
+        busy=under_way(parts, model, runs),
         asked_by=None if asked is None else asked[0],
         asked_reason="" if asked is None else asked[1],
     )
@@ -660,7 +668,14 @@ def _newest(parts: Parts, model: str) -> Run | None:
     return found[0] if found else None
 
 
-def _busy(parts: Parts, model: str, runs: list[Run]) -> str:
+def under_way(parts: Parts, model: str, runs: list[Run]) -> str:
+    """Return what keeps a model from being trained now, in words; empty where nothing does.
+
+    Parameters
+    ----------
+    runs : list of Run
+        All of that model.
+    """
     for run in runs:
         if run.active:
             return f"the retraining {run.name} of {model} is under way"

@@ -1,5 +1,6 @@
 """Shadows: started, stopped, compared with production on the same requests."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ from watchkeeper.rollouts.shadow import (
     stream_of,
 )
 
-__all__ = ["report", "start", "stop"]
+__all__ = ["kept_report", "report", "start", "stop"]
 
 _ANSWERED = ("prediction_id", "prediction", "score", "latency_ms", "status")
 
@@ -110,6 +111,14 @@ def report(
         shadow,
         _pairs(rows.filter(both), theirs.filter(both), int(failed.sum()), task, positive),
     )
+
+
+def kept_report(history: Sequence[Mapping[str, Any]]) -> ShadowReport | None:
+    """Return the report that `stop` kept in the history of a shadow, if it was stopped."""
+    for entry in reversed(history):
+        if entry["action"] == "shadow stop":
+            return ShadowReport.from_dict(entry["evidence"])
+    return None
 
 
 def _pairs(own: pa.Table, theirs: pa.Table, failed: int, task: str, positive: object) -> Pairs:

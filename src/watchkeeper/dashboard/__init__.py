@@ -1,8 +1,8 @@
 """The dashboard: what is happening, since when, and what to do, as pages that the server renders.
 
 Every page works without scripts; one small script of ours keeps it fresh. A page is a function of
-the app and of what was asked to what its template shows; its charts are drawn here, as SVG, and each
-has its data as a table and as CSV.
+the app and of what was asked to what its template shows; its charts are drawn here, as SVG, and
+each has its data as a table and as CSV.
 
 >>> import tempfile
 >>> from pathlib import Path

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 __all__ = ["STATIC", "environment", "static_file"]
 
@@ -27,17 +27,17 @@ _NONE = "-"
 _KINDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("healthy", "ok", "pass", "completed", "promoted", "production", "resolved", "ship",
-         "confirmed", "well", "passed"),
+         "confirmed", "well", "passed", "within", "better", "acceptable"),
         "good",
     ),
     **dict.fromkeys(
         ("unhealthy", "ill", "fail", "failed", "rolled_back", "rolling_back", "critical", "open",
-         "firing", "invalid", "breach", "do_not_ship"),
+         "firing", "invalid", "breach", "do_not_ship", "worse", "harmful"),
         "bad",
     ),
     **dict.fromkeys(
         ("holding", "paused", "warning", "acknowledged", "waived", "undecided", "kept",
-         "cancelled", "drifted"),
+         "cancelled", "drifted", "over"),
         "warn",
     ),
     **dict.fromkeys(
@@ -68,7 +68,10 @@ def environment() -> Environment:
         "markdown": markdown,
         "words": words,
         "plain": shown,
+        "signed": signed,
+        "bytes": size,
         "without": without,
+        "code": code,
     }
     made.globals |= {"state": state, "static": static_url}
     return made
@@ -140,6 +143,21 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def signed(value: float | None) -> str:
+    """Return a difference, with its sign."""
+    if value is None or math.isnan(value):
+        return _NONE
+    return f"{value:+,}" if isinstance(value, int) else f"{value:+,.4g}"
+
+
+def size(count: float) -> str:
+    """Return bytes in the unit that people read them in."""
+    for name, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= least:
+            return f"{count / least:,.3g} {name}"
+    return f"{count:.0f} bytes"
+
+
 def without(query: Mapping[str, str], *names: str) -> dict[str, str]:
     """Return a query without some of its names."""
     return {name: value for name, value in query.items() if name not in names}
@@ -153,11 +171,26 @@ def state(name: str, told: str = "") -> Markup:
     )
 
 
-def markdown(text: str) -> Markup:
-    """Return Markdown as HTML; what HTML it holds is shown as text."""
+def markdown(text: str, below: int = 0) -> Markup:
+    """Return Markdown as HTML; what HTML it holds is shown as text.
+
+    Its headings come `below` levels lower, so that they are parts of the page that it stands in.
+    """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.validateLink = _is_harmless  # type: ignore[method-assign, assignment]
-    return Markup(reader.render(text))  # noqa: S704 - it escapes what it is given
+    tokens = reader.parse(text)
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(6, int(token.tag[1:]) + below)}"
+    shown = reader.renderer.render(tokens, reader.options, {})
+    return Markup(shown)  # noqa: S704 - it escapes what it is given
+
+
+def code(text: str) -> Markup:
+    """Return a sentence with what stands between backticks as code."""
+    parts = str(escape(text)).split("`")
+    told = (f"<code>{each}</code>" if place % 2 else each for place, each in enumerate(parts))
+    return Markup("".join(told))  # noqa: S704 - each part is escaped
 
 
 def static_url(name: str) -> str:

@@ -117,7 +117,7 @@ class _Site:
                 return self._failed(
                     request, viewer, _status(error), error.message, error.hint, again=fields
                 )
-            answer = _redirect(fields.get("next") or request.url.path)
+            answer = _redirect(fields.get("next") or _path(request))
             answer.set_cookie(_SAID, quote(said), max_age=60, httponly=True, samesite="lax")
             if actor != viewer.session.name:
                 named = Session(viewer.session.id, actor, viewer.session.key, viewer.session.at)
@@ -188,7 +188,7 @@ class _Site:
     ) -> Response:
         query = dict(request.query_params)
         now = self._app.clock()
-        ask = Ask(request.url.path, request.path_params, query, viewer, now, self._server)
+        ask = Ask(_path(request), request.path_params, query, viewer, now, self._server)
         try:
             found = page(self._app, ask)
             if (wanted := query.get("csv")) is not None:
@@ -207,8 +207,8 @@ class _Site:
             viewer=viewer,
             open_server=app.access.open,
             said=unquote(request.cookies.get(_SAID, "")),
-            path=request.url.path,
-            here=request.url.path + (f"?{urlencode(kept)}" if kept else ""),
+            path=_path(request),
+            here=_path(request) + (f"?{urlencode(kept)}" if kept else ""),
             query=kept,
             ranges=RANGES,
             active_incidents=app.incidents.count(active=True),
@@ -287,7 +287,7 @@ class _Site:
         return actor
 
     def _to_door(self, request: Request) -> Response:
-        onward = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        onward = _path(request) + (f"?{request.url.query}" if request.url.query else "")
         return _redirect(f"/sign-in?{urlencode({'next': onward})}")
 
 
@@ -319,6 +319,12 @@ def _packed(request: Request, content: bytes, status: int, headers: dict[str, st
         content = gzip.compress(content, 5, mtime=0)
         headers["content-encoding"] = "gzip"
     return Response(content, status, headers)
+
+
+def _path(request: Request) -> str:
+    """Return the path as it was asked for: a name in it may hold a slash, or a question mark."""
+    raw: bytes | None = request.scope.get("raw_path")
+    return quote(request.scope["path"]) if raw is None else raw.decode("ascii", "replace")
 
 
 def _redirect(to: str) -> RedirectResponse:

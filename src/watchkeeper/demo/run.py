@@ -41,6 +41,10 @@ port = {port}
 clock = "events"   # it is 2013 here: time is what the newest flight says
 retraining_interval = 86400   # of the clock on the wall: the replay says when it is time
 
+[models.flights.drift]
+window = 604800     # a week: of a day, its weekday is always another than the year's
+interval = 604800
+
 [models.flights.retraining]
 enabled = true
 triggers = ["quality", "drift"]

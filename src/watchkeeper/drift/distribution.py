@@ -1,17 +1,21 @@
 """Two samples as bars over the same bins: what a report draws of a column."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from watchkeeper.profiles import ColumnProfile, NumberProfile
 from watchkeeper.profiles.columns import Categories, Column, Numbers, as_categories
 from watchkeeper.results import Result
 
-__all__ = ["Distribution", "distribution_of"]
+__all__ = ["Distribution", "distribution_between", "distribution_of"]
 
 _BINS = 30
 _LABELS = 20  # categories of their own; what is rarer goes together
 _TAIL = 0.005  # share of the reference beyond each end of the bins
+_VALUES = 30  # different numbers that get a bar each
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,58 @@ def distribution_of(reference: Column, current: Column) -> Distribution:
     if isinstance(reference, Numbers) and isinstance(current, Numbers):
         return _of_numbers(reference, current)
     return _of_categories(as_categories(reference), as_categories(current))
+
+
+def distribution_between(reference: ColumnProfile, current: ColumnProfile) -> Distribution:
+    """Return two profiles over the same bins, which reach over both.
+
+    Numbers of few different values get a bar each, in their order.
+
+    Parameters
+    ----------
+    reference, current : NumberProfile, CategoryProfile or EmptyProfile
+        Of the same kind.
+
+    Examples
+    --------
+    >>> from watchkeeper.profiles import Profile
+    >>> before, now = (Profile.of({"hour": hours}).columns["hour"] for hours in ([8, 9], [9, 10]))
+    >>> found = distribution_between(before, now)
+    >>> found.labels, found.reference, found.current
+    (('8', '9', '10'), (1, 1, 0), (0, 1, 1))
+    """
+    if not isinstance(reference, NumberProfile) or not isinstance(current, NumberProfile):
+        return _of_categories(Categories(_named(reference), 0), Categories(_named(current), 0))
+    if reference.values is not None and current.values is not None:
+        values = sorted({*reference.values, *current.values})
+        if len(values) <= _VALUES:
+            counts = [[each.values.get(v, 0) for v in values] for each in (reference, current)]
+            labels = tuple(f"{value:g}" for value in values)
+            return Distribution(None, labels, tuple(counts[0]), tuple(counts[1]))
+    ends = np.array([each.quantile(np.array([_TAIL, 1 - _TAIL])) for each in (reference, current)])
+    ends = np.where(np.isfinite(ends), ends, np.nan)
+    low, high = (0.0, 0.0) if np.isnan(ends).all() else (np.nanmin(ends), np.nanmax(ends))
+    if high <= low:
+        low, high = low - 0.5, low + 0.5
+    edges = np.linspace(low, high, _BINS + 1)
+    return Distribution(
+        tuple(edges.tolist()),
+        None,
+        _between(reference, edges[1:-1]),
+        _between(current, edges[1:-1]),
+    )
+
+
+def _between(column: NumberProfile, inner: npt.NDArray[np.float64]) -> tuple[int, ...]:
+    upto = np.round(column.cdf(inner) * column.size).astype(np.int64)
+    return tuple(np.diff(upto, prepend=0, append=column.size).tolist())
+
+
+def _named(column: ColumnProfile) -> dict[Any, int]:
+    """Return how often each label occurs; of numbers that are too many for it, nothing."""
+    if isinstance(column, NumberProfile):
+        return dict(column.values or {})
+    return dict(column.counts())
 
 
 def _of_numbers(reference: Numbers, current: Numbers) -> Distribution:

@@ -1,13 +1,14 @@
 """What an experiment says so far: every figure a pure function of its count cells."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 from math import inf
 from operator import attrgetter
+from typing import Any, Self
 
 import numpy as np
 
@@ -123,6 +124,13 @@ class Comparison(Result):
     p_value: float
     adjusted_p_value: float | None = None
 
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the comparison that JSON described; bounds without end are null there."""
+        low, high = stored["low"], stored["high"]
+        bounds = {"low": -inf if low is None else low, "high": inf if high is None else high}
+        return cls(**{**stored, **bounds, "contrast": Contrast(**stored["contrast"])})
+
 
 @dataclass(frozen=True, slots=True)
 class GuardrailResult(Result):
@@ -131,6 +139,12 @@ class GuardrailResult(Result):
     comparison: Comparison
     margin: float
     safety: Safety
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the result that JSON described."""
+        comparison = Comparison.from_dict(stored["comparison"])
+        return cls(comparison, stored["margin"], Safety(stored["safety"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +170,22 @@ class ArmResult(Result):
     looks: tuple[Look, ...]
     fraction: float | None
     moments: tuple[Moment, ...]
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the result that JSON described."""
+        return cls(
+            arm=stored["arm"],
+            standing=Standing(stored["standing"]),
+            comparison=Comparison.from_dict(stored["comparison"]),
+            looks=tuple(Look(**_dated(each)) for each in stored["looks"]),
+            fraction=stored["fraction"],
+            moments=tuple(Moment(**_dated(each)) for each in stored["moments"]),
+        )
+
+
+def _dated(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {**stored, "at": datetime.fromisoformat(stored["at"])}
 
 
 def standing(experiment: Experiment, seen: Observations, arm: str) -> ArmResult:

@@ -11,7 +11,7 @@ Whoever decides something later refers to a finding, and can measure it again fr
 (True, {'predictions': 41})
 """
 
-from watchkeeper.findings.finding import Finding, Kind
+from watchkeeper.findings.finding import Finding, Kind, Unread
 from watchkeeper.findings.repository import FindingRepository
 
-__all__ = ["Finding", "FindingRepository", "Kind"]
+__all__ = ["Finding", "FindingRepository", "Kind", "Unread"]

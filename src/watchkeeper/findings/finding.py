@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from watchkeeper.results import Result
 
-__all__ = ["Finding", "Kind"]
+__all__ = ["Finding", "Kind", "Unread"]
 
 Kind = Literal["drift", "quality"]
 
@@ -46,3 +46,25 @@ class Finding(Result):
     table_versions: dict[str, int]
     evidence: Mapping[str, Any]
     number: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A finding whose evidence is still the JSON it is kept as.
+
+    For whoever needs a few figures of thousands of findings.
+
+    Attributes
+    ----------
+    number : int
+    bad : bool
+    at : datetime
+    end : datetime or None
+    evidence : str
+    """
+
+    number: int
+    bad: bool
+    at: datetime
+    end: datetime | None
+    evidence: str

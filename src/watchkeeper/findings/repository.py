@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from watchkeeper.errors import NotFoundError
-from watchkeeper.findings.finding import Finding
+from watchkeeper.findings.finding import Finding, Unread
 from watchkeeper.results import KeptJson, strict_json
 from watchkeeper.store.database import ControlDatabase, findings
 
@@ -69,6 +69,42 @@ class FindingRepository:
             query = query.where(_columns.kind == kind)
         with self._database.read() as connection:
             return [_finding(row) for row in connection.execute(query).mappings()]
+
+    def unread(
+        self,
+        model: str,
+        kind: str,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 500,
+    ) -> list[Unread]:
+        """Return findings without decoding their evidence, the newest first.
+
+        Parameters
+        ----------
+        after, before : int
+            Only those whose numbers lie between, neither of them included.
+        """
+        query = (
+            sa.select(
+                _columns.id,
+                _columns.bad,
+                _columns.at,
+                _columns.end,
+                sa.cast(_columns.evidence, sa.Text).label("evidence"),
+            )
+            .where(_columns.model == model, _columns.kind == kind, _columns.id > after)
+            .order_by(_columns.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(_columns.id < before)
+        with self._database.read() as connection:
+            return [
+                Unread(number=row.id, bad=row.bad, at=row.at, end=row.end, evidence=row.evidence)
+                for row in connection.execute(query)
+            ]
 
 
 def _finding(row: Mapping[Any, Any]) -> Finding:

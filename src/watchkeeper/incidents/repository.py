@@ -70,34 +70,35 @@ class IncidentRepository(Documents[Incident]):
     def __init__(self, database: ControlDatabase) -> None:
         super().__init__(database, incidents, "incident", Incident.from_dict)
 
-    def listed(
+    def find(
         self,
         model: str | None = None,
-        *,
         state: str | None = None,
+        *,
         severity: str | None = None,
         active: bool | None = None,
-        limit: int = 100,
+        limit: int | None = None,
         offset: int = 0,
     ) -> list[Incident]:
-        """Return some, the newest first; `active` chooses those that are not over, or that are."""
-        query = _chosen(sa.select(_own.document), model, state, severity, active)
-        query = query.order_by(_own.id.desc()).limit(limit).offset(offset)
+        """Return several, the newest first; `active` chooses those that are not over, or that are."""
+        query = sa.select(_own.document).order_by(_own.id.desc())
+        query = query.where(*self._of(model, state), *_also(severity, active))
         with self._database.read() as connection:
-            return [Incident.from_dict(each) for each in connection.execute(query).scalars()]
+            found = connection.execute(query.limit(limit).offset(offset or None)).scalars()
+            return [Incident.from_dict(each) for each in found]
 
     def count(
         self,
         model: str | None = None,
-        *,
         state: str | None = None,
+        *,
         severity: str | None = None,
         active: bool | None = None,
     ) -> int:
-        """Return how many there are of those that `listed` would return without a limit."""
-        query = _chosen(sa.select(sa.func.count()), model, state, severity, active)
+        """Return how many `find` would return without a limit."""
+        query = sa.select(sa.func.count()).where(*self._of(model, state), *_also(severity, active))
         with self._database.read() as connection:
-            return int(connection.execute(query.select_from(incidents)).scalar_one())
+            return connection.execute(query.select_from(incidents)).scalar() or 0
 
     def models(self) -> list[str]:
         """Return the models that ever had one, sorted."""
@@ -110,22 +111,9 @@ class IncidentRepository(Documents[Incident]):
         return {**super()._stored(document), **own}
 
 
-def _chosen(
-    query: sa.Select[Any],
-    model: str | None,
-    state: str | None,
-    severity: str | None,
-    active: bool | None,
-) -> sa.Select[Any]:
-    if model is not None:
-        query = query.where(_own.model == model)
-    if state is not None:
-        query = query.where(_own.state == str(state))
-    if severity is not None:
-        query = query.where(_own.document["severity"].as_string() == severity)
-    if active is not None:
-        query = query.where(_own.active == active)
-    return query
+def _also(severity: str | None, active: bool | None) -> list[sa.ColumnElement[bool]]:
+    asked = [] if severity is None else [_own.document["severity"].as_string() == severity]
+    return asked if active is None else [*asked, _own.active == active]
 
 
 def _keep(connection: Connection, alert: Alert, at: datetime) -> bool:

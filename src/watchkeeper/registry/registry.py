@@ -296,9 +296,19 @@ class ModelRegistry:
         NotFoundError, IntegrityError
             Where `rollback` would.
         """
-        earlier = self._repository.earlier(model_name)
+        earlier = self.earlier(model_name)
         self._verify(earlier)
         return earlier.model_id
+
+    def earlier(self, model_name: str) -> ModelVersion:
+        """Return the version that `rollback` would put back, without a look at its files.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no earlier version.
+        """
+        return self._repository.earlier(model_name)
 
     def archive(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
         """Put a version aside; the one in production is refused with `ConflictError`."""
@@ -371,11 +381,19 @@ class ModelRegistry:
             If that is not what was registered.
         """
         version = self.get(model_id)
-        words = self._kept(version.model_id, _CARD)
-        done = [
-            each for each in self.history(version.model_name) if each["subject"] == version.model_id
-        ]
-        return card_of(version, "" if words is None else words.decode(), done)
+        done = self.history(version.model_name, version.version)
+        return card_of(version, self.words(version.model_id), done)
+
+    def words(self, model_id: str) -> str:
+        """Return what people wrote for the card of a version, in Markdown; empty if nothing.
+
+        Raises
+        ------
+        IntegrityError
+            If that is not what was registered.
+        """
+        words = self._kept(model_id, _CARD)
+        return "" if words is None else words.decode()
 
     def get(self, model_id: str) -> ModelVersion:
         """Return a version by its id or as ``NAME@ALIAS``; raises `NotFoundError` if it is not."""
@@ -424,20 +442,36 @@ class ModelRegistry:
         return self._repository.production()
 
     def list_models(
-        self, status: Status | str | None = None, model_name: str | None = None
+        self,
+        status: Status | str | None = None,
+        model_name: str | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> list[ModelVersion]:
-        """Return versions, the newest first."""
-        if status is not None and status not in set(Status):
-            raise InvalidValueError("status", status, f"one of {', '.join(Status)}")
-        return self._repository.find(None if status is None else Status(status), model_name)
+        """Return versions, the newest first: all, or `limit` of them after the first `offset`."""
+        return self._repository.find(_known(status), model_name, limit=limit, offset=offset)
+
+    def count_models(
+        self, status: Status | str | None = None, model_name: str | None = None
+    ) -> int:
+        """Return how many versions `list_models` would return without a limit."""
+        return self._repository.count(_known(status), model_name)
 
     def taken_versions(self, model_name: str) -> set[str]:
         """Return the versions that a model has or had: no new one may be called like them."""
         return self._repository.taken(model_name)
 
-    def history(self, model_name: str) -> list[dict[str, Any]]:
-        """Return the audit trail of a model: at, actor, action, subject, reason, evidence."""
-        return self._repository.history(model_name)
+    def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the audit trail of a model: at, actor, action, subject, reason, evidence.
+
+        With `version`, only what was done with that one.
+        """
+        return self._repository.history(model_name, version)
+
+    def moves(self, model_name: str, *, limit: int = 10) -> list[dict[str, Any]]:
+        """Return how versions came into production, the newest first, as `history` tells it."""
+        return self._repository.moves(model_name, limit)
 
     def note(self, model_id: str, action: str, reason: str, *, actor: str = "") -> None:
         """Add what was done with a version to its audit trail."""
@@ -493,6 +527,12 @@ class ModelRegistry:
 
     def _folder(self, version: ModelVersion) -> Path:
         return self._artifacts.folder(version.model_name, version.version)
+
+
+def _known(status: Status | str | None) -> Status | None:
+    if status is not None and status not in set(Status):
+        raise InvalidValueError("status", status, f"one of {', '.join(Status)}")
+    return None if status is None else Status(status)
 
 
 def _lineage_of(model: Any, given: Lineage) -> dict[str, Any]:

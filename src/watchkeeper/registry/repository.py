@@ -39,6 +39,9 @@ def _as_text(column: sa.Column[Any]) -> bool:
     return isinstance(column.type, sa.JSON) or column.name in _TIMES
 
 
+# Written out, so that the database sees that the index of what is in production has it.
+_IN_PRODUCTION = _versions.status == sa.literal_column(f"'{Status.PRODUCTION}'")
+
 _read = sa.select(
     *(
         sa.cast(column, sa.Text).label(column.name) if _as_text(column) else column
@@ -71,21 +74,34 @@ class Repository:
             return self._get(connection, model_id)
 
     def find(
-        self, status: Status | None, model_name: str | None, version: str | None = None
+        self,
+        status: Status | None,
+        model_name: str | None,
+        version: str | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
     ) -> list[ModelVersion]:
         """Return versions, the newest first."""
         query = _read.order_by(_versions.id.desc())
-        if status is not None:
-            query = query.where(_versions.status == status)
-        if model_name is not None:
-            query = query.where(_versions.model_name == model_name)
+        asked = _of(status, model_name)
         if version is not None:
-            query = query.where(_versions.version == version)
+            asked.append(_versions.version == version)
+        if limit is not None:  # by their numbers first: rows are wide, and most are not wanted
+            numbers = sa.select(_versions.id).where(*asked).order_by(_versions.id.desc())
+            asked = [_versions.id.in_(numbers.limit(limit).offset(offset))]
+        query = query.where(*asked)
         with self._database.read() as connection:
             known = _aliases(connection, model_name)
             rows = connection.execute(query).all()
         field = partial(self._field, known)
         return [ModelVersion.deferred(field, row) for row in rows]
+
+    def count(self, status: Status | None, model_name: str | None) -> int:
+        """Return how many versions there are."""
+        query = sa.select(sa.func.count()).select_from(model_versions)
+        with self._database.read() as connection:
+            return connection.execute(query.where(*_of(status, model_name))).scalar() or 0
 
     def taken(self, model_name: str) -> set[str]:
         """Return the versions that a model has, and those that were deleted."""
@@ -99,9 +115,7 @@ class Repository:
             return {model_id.partition(":")[2] for model_id in found}
 
     def production(self) -> dict[str, str]:
-        query = sa.select(_versions.model_name, _versions.model_id).where(
-            _versions.status == Status.PRODUCTION
-        )
+        query = sa.select(_versions.model_name, _versions.model_id).where(_IN_PRODUCTION)
         with self._database.read() as connection:
             return {row.model_name: row.model_id for row in connection.execute(query)}
 
@@ -261,12 +275,23 @@ class Repository:
         with self._database.write() as connection:
             note(connection, at, actor, action, model_id, reason, {})
 
-    def history(self, model_name: str) -> list[dict[str, Any]]:
-        """Return the audit trail of a model, the oldest entry first."""
+    def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """Return the audit trail of a model, or of one version, the oldest entry first."""
+        own = audit.c.subject == f"{model_name}:{version}"
+        if version is None:
+            own = audit.c.subject.startswith(f"{model_name}:", autoescape=True)
+        query = sa.select(audit).where(own).order_by(audit.c.id)
+        with self._database.read() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def moves(self, model_name: str, limit: int) -> list[dict[str, Any]]:
+        """Return the entries by which versions came into production, the newest first."""
+        ever = sa.select(promotions.c.model_id).where(promotions.c.model_name == model_name)
         query = (
             sa.select(audit)
-            .where(audit.c.subject.startswith(f"{model_name}:", autoescape=True))
-            .order_by(audit.c.id)
+            .where(audit.c.subject.in_(ever), audit.c.action.in_(("promote", "rollback")))
+            .order_by(audit.c.id.desc())
+            .limit(limit)
         )
         with self._database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
@@ -359,6 +384,14 @@ class Repository:
         return value if decode is None or value is None else decode(value)
 
 
+def _of(status: Status | None, model_name: str | None) -> list[sa.ColumnElement[bool]]:
+    """Return what is asked of the rows of versions."""
+    asked = [] if status is None else [_versions.status == status]
+    if status is Status.PRODUCTION:
+        asked = [_IN_PRODUCTION]
+    return asked if model_name is None else [*asked, _versions.model_name == model_name]
+
+
 @lru_cache(maxsize=1024)  # versions of a model take the same
 def _signature(text: str) -> Signature | None:
     described = _decoded(text)
@@ -383,7 +416,7 @@ def _aliases(connection: Connection, model_name: str | None) -> dict[str, tuple[
     query = sa.union_all(
         sa.select(aliases.c.model_name, aliases.c.model_id, aliases.c.alias),
         sa.select(_versions.model_name, _versions.model_id, sa.literal(CHAMPION)).where(
-            _versions.status == Status.PRODUCTION
+            _IN_PRODUCTION
         ),
     ).subquery()
     asked = sa.select(query.c.model_id, query.c.alias).order_by(query.c.alias)

@@ -65,6 +65,18 @@ class Seen(Result):
     units: tuple[tuple[int, int], ...] = ()
     answers: AnswerShift | None = None
 
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the counts that `to_dict` described."""
+        answers = stored["answers"]
+        return cls(
+            steps=tuple(Counts(**each) for each in stored["steps"]),
+            covered=stored["covered"],
+            production=tuple(Counts(**each) for each in stored["production"]),
+            units=tuple((int(own), int(other)) for own, other in stored["units"]),
+            answers=None if answers is None else AnswerShift(**answers),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Decision(Result):

@@ -175,6 +175,11 @@ class ShadowReport(Result):
     shadow_quality: float | None
     p_value: float | None
 
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the report that `to_dict` described."""
+        return cls(**{**stored, "shadow": Shadow.from_dict(stored["shadow"])})
+
 
 def compared(shadow: Shadow, pairs: Pairs) -> ShadowReport:
     """Return how a shadow compares with production."""

@@ -29,6 +29,8 @@ from watchkeeper.server.readiness import add_readiness
 from watchkeeper.server.retraining import add_retraining
 from watchkeeper.server.rollouts import add_rollouts
 from watchkeeper.server.shadows import add_shadows
+from watchkeeper.server.timelines import add_timelines
+from watchkeeper.server.versions import HIDDEN, add_versions
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
 from watchkeeper.telemetry.runbook import page
 
@@ -59,6 +61,8 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_shadows(api, gateway)
     add_incidents(api, gateway)
     add_readiness(api, gateway)
+    add_timelines(api, gateway)
+    add_versions(api, gateway)
     add_dashboard(api, gateway.app, gateway.acting, gateway)
 
     @api.get("/metrics", include_in_schema=False)
@@ -232,10 +236,9 @@ def _add_models(api: FastAPI, gateway: "Gateway") -> None:
         found = app.registry.list_models(model_name=model)
         if not found:
             raise NotFoundError("registered model", model, "See /v1/models for those there are.")
-        hidden = {"file_path"}  # a path of this host is nobody's business
         return {
             "versions": [
-                {name: value for name, value in each.to_dict().items() if name not in hidden}
+                {name: value for name, value in each.to_dict().items() if name not in HIDDEN}
                 for each in found
             ]
         }
@@ -246,8 +249,13 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
     app = gateway.app
 
     @api.get("/v1/models/{model}/drift", tags=["models"])
-    def drift(model: str, start: str | None = None, end: str | None = None) -> Response:
-        """Compare the inputs of a window with what the version in production learned on."""
+    def drift(
+        model: str, start: str | None = None, end: str | None = None, checks: int = 1
+    ) -> Response:
+        """Compare the inputs of a window with what the version in production learned on.
+
+        The level holds for so many `checks` together.
+        """
         policy = app.settings.policy(model)
         found = drift_of_window(
             app.events,
@@ -255,6 +263,7 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
             model,
             _window(start, end),
             threshold=policy.drift.threshold,
+            checks=checks,
         )
         return Response(found.to_json(), media_type="application/json")
 

@@ -40,6 +40,7 @@ from watchkeeper.server.predicting import Answered, Call, LiveVersion
 from watchkeeper.server.retrainer import Retrainer
 from watchkeeper.server.rolling import Rolling
 from watchkeeper.server.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
+from watchkeeper.server.timelines import Refreshing
 from watchkeeper.server.upkeep import Upkeep
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.exposition import families, shared_between_workers
@@ -81,6 +82,7 @@ _JOBS = (
     "compaction",
     "backup",
     "notifications",
+    "timelines",
 )
 
 
@@ -137,6 +139,7 @@ class Gateway:
         self.rolling = Rolling(app, self.router, self.system, self.metrics, self.follow)
         self.upkeep = Upkeep(app, self.system)
         self.notifier = Notifier(app, self.system)
+        self.refreshing = Refreshing(app, self.system)
         self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
         self.acting = Acting(self)
         self._landing = False  # whether this process is the one that lands
@@ -155,7 +158,7 @@ class Gateway:
         self._show_production()
         for work in (
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
-            self._retrain, self._keep_up, self._notify,
+            self._retrain, self._keep_up, self._notify, self._refresh,
         ):  # fmt: skip
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
@@ -495,6 +498,11 @@ class Gateway:
             await asyncio.sleep(_NOTIFY)
             if self._landing:
                 await self.notifier.look()
+
+    async def _refresh(self) -> None:
+        while True:
+            await self.refreshing.look()
+            await asyncio.sleep(self.refreshing.rest)
 
     async def _retrain(self) -> None:
         while True:

@@ -132,6 +132,7 @@ class Measuring:
         except NotFoundError:  # nothing was predicted, or there is nothing to compare it with
             return
         self._tell(keep_drift(self._app.findings, found, at=now), "modeldriftdetected")
+        self._app.drift_history.checks(model)  # read here, so that no page waits for a year of them
         self._metrics.show_drift(
             model,
             [

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from watchkeeper.results import Result
 from watchkeeper.stats.intervals import normal_quantile
 
-__all__ = ["RocAuc", "roc_auc"]
+__all__ = ["CountedAucs", "RocAuc", "roc_auc", "roc_auc_of_counts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,58 @@ def roc_auc(scores: npt.ArrayLike, positive: npt.ArrayLike) -> RocAuc | None:
         beating.var(ddof=1) / n if n > 1 else 0.0
     )
     return RocAuc(float(beaten.mean()), float(variance))
+
+
+@dataclass(frozen=True, slots=True)
+class CountedAucs(Result):
+    """Areas of many samples of which only counts are kept; NaN where a class is missing.
+
+    Attributes
+    ----------
+    area, variance : numpy.ndarray of float, shape (n,)
+        Of the scores as if all of a bin were equal.
+    off_by : numpy.ndarray of float, shape (n,)
+        How far that can be from the area of the scores themselves, at most: half of the share of
+        pairs that fall into one bin.
+    """
+
+    area: npt.NDArray[np.float64]
+    variance: npt.NDArray[np.float64]
+    off_by: npt.NDArray[np.float64]
+
+
+def roc_auc_of_counts(positive: npt.ArrayLike, negative: npt.ArrayLike) -> CountedAucs:
+    """Return `roc_auc` of many samples whose scores were counted by bins.
+
+    Parameters
+    ----------
+    positive, negative : array_like of int, shape (n, n_bins)
+        How many of either class are in each bin; a later bin has higher scores.
+
+    Examples
+    --------
+    >>> found = roc_auc_of_counts([[0, 1, 3]], [[2, 1, 1]])
+    >>> found.area, found.off_by
+    (array([0.8125]), array([0.125]))
+    """
+    of_positive, of_negative = (np.asarray(each, dtype=np.float64) for each in (positive, negative))
+    m, n = of_positive.sum(axis=1), of_negative.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        beaten = (np.cumsum(of_negative, axis=1) - of_negative / 2) / n[:, None]
+        beating = 1.0 - (np.cumsum(of_positive, axis=1) - of_positive / 2) / m[:, None]
+        area = np.sum(of_positive * beaten, axis=1) / m
+        variance = _spread(of_positive, beaten, area, m) + _spread(of_negative, beating, area, n)
+        off_by = np.sum(of_positive * of_negative, axis=1) / (2 * m * n)
+    known = (m > 0) & (n > 0)
+    return CountedAucs(*(np.where(known, each, np.nan) for each in (area, variance, off_by)))
+
+
+def _spread(
+    counts: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    mean: npt.NDArray[np.float64],
+    total: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return the variance of the mean of counted values; 0 where there is one, as of `roc_auc`."""
+    squares = np.sum(counts * (values - mean[:, None]) ** 2, axis=1)
+    return np.where(total > 1, squares / np.maximum(total - 1, 1) / total, 0.0)

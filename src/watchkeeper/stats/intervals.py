@@ -3,9 +3,12 @@
 from math import sqrt
 from statistics import NormalDist
 
+import numpy as np
+import numpy.typing as npt
+
 from watchkeeper.errors import InvalidValueError
 
-__all__ = ["clopper_pearson", "normal_quantile", "wilson"]
+__all__ = ["clopper_pearson", "normal_quantile", "wilson", "wilson_of_many"]
 
 
 def normal_quantile(confidence: float) -> float:
@@ -61,6 +64,35 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float,
     half = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == total else min(1.0, centre + half)
+    return low, high
+
+
+def wilson_of_many(
+    successes: npt.ArrayLike, totals: npt.ArrayLike, confidence: float = 0.95
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return `wilson` of many proportions at once: what is low, and what is high.
+
+    Parameters
+    ----------
+    successes, totals : array_like of int, shape (n,)
+        Both are NaN where the total is 0.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are more successes than trials anywhere.
+    """
+    found, total = (np.asarray(each, dtype=np.float64) for each in (successes, totals))
+    if np.any((found < 0) | (found > total)):
+        raise InvalidValueError("successes", successes, "between 0 and the total, everywhere")
+    z = normal_quantile(confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = found / total
+        scale = 1 + z * z / total
+        centre = (share + z * z / (2 * total)) / scale
+        half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
+    low = np.where(share == 0.0, 0.0, np.maximum(0.0, centre - half))
+    high = np.where(share == 1.0, 1.0, np.minimum(1.0, centre + half))
     return low, high
 
 

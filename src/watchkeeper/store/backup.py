@@ -42,6 +42,7 @@ __all__ = ["Backup", "Backups"]
 _STAGING = ".backup"
 _MANIFEST = "manifest.json"
 _CONTROL = Path("registry") / "control.db"
+_DERIVED = "timelines"  # a folder of this name elsewhere is a model's
 _LEFT_OUT = frozenset((_STAGING, ".incoming", "joined", "lock", ".landing.lock"))
 """Names of what is derived, half-written or of a running process only."""
 _AT_ONCE = 1 << 20  # bytes
@@ -286,7 +287,7 @@ class Backups:
                 self._link_all(folder, "registry")
                 _copy_database(self._data_dir / _CONTROL, folder / _CONTROL)
             for path in sorted(self._data_dir.iterdir()):
-                if path.name not in {*_LEFT_OUT, "registry", "journal"}:
+                if path.name not in {*_LEFT_OUT, _DERIVED, "registry", "journal"}:
                     self._link_all(folder, path.name)
             sizes = self._link_journals(folder)
         return point, sizes

@@ -96,16 +96,31 @@ class Documents(Generic[T]):
             raise NotFoundError(self._kind, name, f"There are: {known}.")
         return self._read(found)
 
-    def find(self, model: str | None = None, state: str | None = None) -> list[T]:
-        """Return several, the newest first."""
+    def find(
+        self,
+        model: str | None = None,
+        state: str | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[T]:
+        """Return several, the newest first: all, or `limit` of them after the first `offset`."""
         columns = self._table.c
         query = sa.select(columns.document).order_by(columns.id.desc())
-        if model is not None:
-            query = query.where(columns.model == model)
-        if state is not None:
-            query = query.where(columns.state == str(state))
+        query = query.where(*self._of(model, state)).limit(limit).offset(offset or None)
         with self._database.read() as connection:
             return [self._read(each) for each in connection.execute(query).scalars()]
+
+    def count(self, model: str | None = None, state: str | None = None) -> int:
+        """Return how many `find` would return without a limit."""
+        query = sa.select(sa.func.count()).where(*self._of(model, state))
+        with self._database.read() as connection:
+            return connection.execute(query.select_from(self._table)).scalar() or 0
+
+    def _of(self, model: str | None, state: str | None) -> list[sa.ColumnElement[bool]]:
+        columns = self._table.c
+        asked = [] if model is None else [columns.model == model]
+        return asked if state is None else [*asked, columns.state == str(state)]
 
     def generation(self) -> int:
         """Return a number that grows with every change."""

@@ -9,9 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +24,7 @@ from watchkeeper.events import (
     METRIC,
     METRIC_TIMESTAMP,
     UNIT_HASH,
+    DayKeys,
     EventCounts,
     EventKind,
     EventWindow,
@@ -41,7 +45,7 @@ from watchkeeper.store.rows import (
     truths,
 )
 from watchkeeper.store.segments import Segment, SegmentContents, list_segments, read_segment
-from watchkeeper.store.tables import EventTable, event_tables
+from watchkeeper.store.tables import EventTable, event_tables, log_stamps
 
 if TYPE_CHECKING:
     from watchkeeper.store.compaction import CompactionReport
@@ -67,6 +71,7 @@ class EventStore:
     def __init__(self, data_dir: Path, *, types: TypeSource = no_types) -> None:
         self._journal, self._events = data_dir / "journal", data_dir / "events"
         self._types = types
+        self._day_keys: dict[str, tuple[object, DayKeys]] = {}  # with what was there then
 
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
@@ -98,6 +103,16 @@ class EventStore:
         for rows in view.days(window, columns):
             yield EventWindow(model, window, rows, view.versions)
 
+    def day_keys(self, model: str) -> DayKeys:
+        """Return by what changed days are told; see `watchkeeper.events.EventLog.day_keys`."""
+        stamp = self._stamp(model)  # first: what is written meanwhile changes it
+        known = self._day_keys.get(model)
+        if known is None or known[0] != stamp:
+            view = self._open(model)
+            known = stamp, DayKeys(view.day_keys(), view.versions)
+            self._day_keys[model] = known
+        return known[1]
+
     def compact(
         self,
         model: str | None = None,
@@ -123,6 +138,13 @@ class EventStore:
             now=now or system_clock(),
         )
 
+    def _stamp(self, model: str) -> object:
+        """Return what differs whenever anything has been written that may be of the model."""
+        segments = [
+            (each.journal_id, each.number, _size(each)) for each in list_segments(self._journal)
+        ]
+        return segments, log_stamps(self._events / check_name(model, "model"))
+
     def _open(self, model: str) -> "_View":
         check_name(model, "model")  # it names a folder
         waiting = _read_waiting(self._journal)
@@ -145,6 +167,13 @@ def _read_waiting(journal: Path) -> list[tuple[Segment, SegmentContents]]:
             continue
 
 
+def _size(segment: Segment) -> int:
+    try:
+        return segment.path.stat().st_size
+    except FileNotFoundError:  # it landed, or was sealed, a moment ago
+        return -1
+
+
 class _Side:
     """The predictions, or the outcomes, of one model: table and journal as one."""
 
@@ -159,14 +188,16 @@ class _Side:
         self.table = EventTable(events / model, event)
         kinds: dict[str, Kind] = dict(self.table.kinds)
         parts = []
+        self._numbers: list[tuple[str, int]] = []  # of the segments that the parts are of
         for segment, contents in waiting:
             if segment.number <= self.table.landed(segment.journal_id):
                 continue
             rows = rows_of_model(contents, event, model, kinds, types)
             if rows is not None:
                 parts.append(rows)
+                self._numbers.append((segment.journal_id, segment.number))
                 kinds = {**kinds_of(rows.schema), **kinds}
-        self.kinds = kinds
+        self.kinds, self._parts = kinds, parts
         self.waiting = (
             pa.concat_tables(parts, promote_options="default").unify_dictionaries()
             if parts
@@ -178,6 +209,18 @@ class _Side:
         return {file.day for file in self.table.files}.union(
             self.waiting["day"].unique().to_pylist()
         )
+
+    def marks(self) -> Iterator[tuple[date | None, tuple[object, ...]]]:
+        """Yield for each day what its rows are made of.
+
+        A file is written once and its name is never used again; a segment only grows, so that how
+        many rows of a day it has tells which they are.
+        """
+        for file in self.table.files:
+            yield file.day, (self.event, file.path.rpartition("/")[2])
+        for number, rows in zip(self._numbers, self._parts, strict=True):
+            for counted in pc.value_counts(rows["day"]).to_pylist():
+                yield counted["values"], (self.event, *number, counted["counts"])
 
     def of_days(self, days: set[date | None], columns: Sequence[str] | None) -> pa.Table:
         """Return the rows filed under `days`, repeated ones included."""
@@ -225,6 +268,32 @@ class _View:
                 rows = joined(made, self._known_of(day, made, columns), columns)
             if rows.num_rows:
                 yield rows
+
+    def day_keys(self) -> dict[date, str]:
+        """Return what the days of predictions are made of, as one word each."""
+        sides = (self._predictions, self._outcomes)
+        made: dict[date | None, list[tuple[object, ...]]] = defaultdict(list)
+        for side in sides:
+            for day, mark in side.marks():
+                made[day].append(mark)
+        kinds = (self._predictions.kinds.get("prediction"), self._outcomes.kinds.get("actual"))
+        loose = bool(made.pop(None, ()))
+        days = [day for day in self._predictions.all_days() if day is not None]
+        return {
+            day: sha256(
+                repr((kinds, sorted(made[day], key=repr), self._loose_of(day) if loose else b""))
+                .encode()
+            ).hexdigest()[:32]
+            for day in sorted(days)
+        }  # fmt: skip
+
+    def _loose_of(self, day: date) -> bytes:
+        """Return what outcomes that are filed under no day tell of the predictions of one."""
+        made, known = self._predictions, self._outcomes
+        ids = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds)).ids()
+        if ids is None or day in self._days_that_wait:
+            ids = fingerprints(made.of_days({day}, ["prediction_id"])["prediction_id"])
+        return self._loose.digest_of(ids)
 
     def counts(self) -> EventCounts:
         predictions = outcomes = labelled = values = as_text = 0
@@ -311,6 +380,25 @@ class _Loose:
     def hashes(self) -> pa.Array:
         """Fingerprints of the ids."""
         return fingerprints(self._rows["prediction_id"]).combine_chunks()
+
+    @cached_property
+    def _in_order(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+        """The fingerprints in order, and the row of each."""
+        found = self.hashes.to_numpy()
+        order = np.argsort(found, kind="stable")
+        return found[order], order
+
+    def digest_of(self, ids: pa.Array) -> bytes:
+        """Return what those of the predictions with these fingerprints tell; empty if nothing."""
+        known, row = self._in_order
+        wanted = np.unique(ids.to_numpy())
+        begin, end = (np.searchsorted(known, wanted, side) for side in ("left", "right"))
+        found = np.flatnonzero(begin < end)
+        if not found.size:
+            return b""
+        rows = np.concatenate([row[begin[at] : end[at]] for at in found])
+        told = self._rows.take(pa.array(rows)).to_pylist()
+        return sha256(repr(told).encode()).digest()
 
     def of(self, ids: pa.ChunkedArray) -> pa.Table:
         """Return those of the predictions `ids`."""

@@ -25,7 +25,7 @@ from watchkeeper.errors import IntegrityError
 from watchkeeper.events import EventKind
 from watchkeeper.store.columns import Kind, disk_name, empty_table, event_name, kinds_of
 
-__all__ = ["DataFile", "EventTable", "event_tables"]
+__all__ = ["DataFile", "EventTable", "event_tables", "log_stamps"]
 
 _LAST_VERSION = "_last_version"
 _FOLDERS = {"prediction": "predictions", "outcome": "outcomes"}
@@ -137,8 +137,9 @@ class EventTable:
         actions = pa.table(self._delta.get_add_actions(flatten=True)).select(
             ["path", "partition.day", "num_records", "size_bytes", "modification_time"]
         )
+        root = str(self.path)  # a path is put together faster as text, and there are thousands
         return [
-            DataFile(str(self.path / row["path"]), row["partition.day"], row["num_records"],
+            DataFile(f"{root}/{row['path']}", row["partition.day"], row["num_records"],
                      row["size_bytes"])
             for row in actions.sort_by("modification_time").to_pylist()
         ]  # fmt: skip
@@ -260,3 +261,14 @@ def event_tables(root: Path) -> list[str]:
         for folder in root.glob("*")
         if folder.is_dir() and any((folder / each).is_dir() for each in _FOLDERS.values())
     )
+
+
+def log_stamps(folder: Path) -> list[int]:
+    """Return when the logs of a model's tables last got an entry, in nanoseconds; 0 for never."""
+    found = []
+    for name in _FOLDERS.values():
+        try:
+            found.append((folder / name / "_delta_log").stat().st_mtime_ns)
+        except FileNotFoundError:
+            found.append(0)
+    return found

@@ -1,12 +1,15 @@
 """Events in memory: a `Recorder` and an `EventLog` without a disk."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 
 import pyarrow as pa
 
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import (
+    DayKeys,
     Event,
     EventCounts,
     EventKind,
@@ -78,6 +81,24 @@ class InMemoryEvents:
             part = Window(max(day, window.start or day), min(end, window.end or end))
             rows = self.read(model, part, columns=columns).rows
             yield EventWindow(model, window, rows, {})
+
+    def day_keys(self, model: str) -> DayKeys:
+        """Return by what to tell the days that have changed."""
+        self._rows_of(model)  # says so if there are none
+        own = [each for each in self.recorded if each.model == model]
+        days: dict[date, list[Event]] = defaultdict(list)
+        of_id: dict[str, set[date]] = defaultdict(set)
+        for each in own:
+            if isinstance(each, Prediction):
+                day = each.timestamp.astimezone(UTC).date()
+                days[day].append(each)
+                of_id[each.prediction_id].add(day)
+        for each in own:
+            if isinstance(each, Outcome):
+                for day in of_id.get(each.prediction_id, ()):
+                    days[day].append(each)
+        keys = {day: sha256(repr(these).encode()).hexdigest() for day, these in days.items()}
+        return DayKeys(keys, {})
 
     def _rows_of(self, model: str) -> tuple[pa.Table, pa.Table]:
         events = [event for event in self.recorded if event.model == model]

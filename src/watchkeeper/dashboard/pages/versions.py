@@ -1,21 +1,304 @@
-"""Yet to be built."""
+"""The registry of a model: its versions, one of them, and in what two of them differ."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from watchkeeper.app import App
+from watchkeeper.control import models, rollouts
 from watchkeeper.dashboard.page import Ask, Page
+from watchkeeper.dashboard.pages.descent import BACK, NEWEST, descent
+from watchkeeper.dashboard.paging import leaf_of
+from watchkeeper.dashboard.rendering import duration
+from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
+from watchkeeper.events import check_name
+from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.registry import ModelRegistry, ModelVersion, Status
+from watchkeeper.registry.diff import Difference
+from watchkeeper.registry.signing import SIGNATURE
+from watchkeeper.retraining.candidate import RETRAINING
+from watchkeeper.rollouts import Plan, Rollout, State
 
 __all__ = ["diff", "one", "page"]
 
+_DAY = timedelta(days=1)
+_PER_PAGE = 50
+_TELLING = ("accuracy", "auc", "mae", "rmse", "f1", "f1_macro", "balanced_accuracy", "r2")
+"""Metrics by which versions are told apart, the most telling first."""
+_COLUMNS = 2
+_MOVES = 8  # changes of production that are told
+_SECTIONS = (
+    ("metrics", "Metrics", "metrics."),
+    ("inputs", "Inputs", "signature"),
+    ("data", "What it learned from", "lineage.", "about."),
+    ("parameters", "Parameters", "lineage.parameters."),
+    ("packages", "Packages", "lineage.packages."),
+    ("artifact", "Artifact", "format", "unsafe", "trusted", "size"),
+    ("words", "Words", "tags.", "description"),
+)
+
 
 def page(app: App, ask: Ask) -> Page:
-    """Return nothing yet."""
-    return Page(template="versions.html", title="versions", section="")
+    """Return what is in production and why, where versions come from, and all of them."""
+    model, registry = ask.names["model"], app.registry
+    status = ask.query.get("status") or None
+    count = registry.count_models(status, model)
+    _require_known(app, model)
+    leaf = leaf_of(ask.query, count, _PER_PAGE)
+    shown = registry.list_models(status, model, limit=_PER_PAGE, offset=leaf.offset)
+    champion = _champion(registry, model)
+    metrics = _telling(champion, shown)
+    charts = {"lineage": descent(registry, model, champion)}
+    return Page(
+        template="versions.html",
+        title=f"Versions of {model}",
+        section="Overview",
+        model=model,
+        charts=charts if charts["lineage"].nodes else {},
+        context={
+            "champion": champion,
+            "moves": registry.moves(model, limit=_MOVES),
+            "versions": shown,
+            "leaf": leaf,
+            "status": status or "",
+            "statuses": list(Status),
+            "metrics": metrics,
+            "newest": NEWEST,
+            "back": BACK,
+            "rival": next((each.version for each in shown if each != champion), ""),
+            "size_of": size_of,
+            "signed": SIGNATURE,
+            "checked": registry.public_key is not None,
+            "origin": origin,
+            "run_of": run_of,
+            "total": count if status is None else registry.count_models(None, model),
+        },
+    )
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return nothing yet."""
-    return Page(template="versions.html", title="versions", section="")
+    """Return what is known of a version, and what can be done with it now."""
+    model, registry = ask.names["model"], app.registry
+    version = registry.get(f"{model}:{ask.names['version']}")
+    champion = _champion(registry, model)
+    entries = app.audit.entries(subject=version.model_id, limit=_PER_PAGE)
+    return Page(
+        template="version.html",
+        title=version.model_id,
+        section="Overview",
+        model=model,
+        context={
+            "this": version,
+            "champion": champion,
+            "is_champion": champion is not None and champion.model_id == version.model_id,
+            "entries": entries,
+            "capped": len(entries) == _PER_PAGE,
+            **_written(registry, version),
+            "verified": _verified(registry, version) if "verify" in ask.query else None,
+            "size": size_of(version),
+            "signed": SIGNATURE in version.files,
+            "checked": registry.public_key is not None,
+            "parent": link_of(version.lineage.parent),
+            "run": run_of(version),
+            "origin": origin,
+            **_possible(app, version, champion, ask.now),
+        },
+    )
 
 
 def diff(app: App, ask: Ask) -> Page:
-    """Return nothing yet."""
-    return Page(template="versions.html", title="versions", section="")
+    """Return two versions side by side, and in what they differ."""
+    model, registry = ask.names["model"], app.registry
+    _require_known(app, model)
+    newest = registry.list_models(None, model, limit=_PER_PAGE)
+    champion = _champion(registry, model)
+    first = ask.query.get("a") or (newest[-1] if champion is None else champion).version
+    others = [each.version for each in newest if each.version != first]
+    second = ask.query.get("b") or next(iter(others), first)
+    a, b = (registry.get(models.named(model, each)) for each in (first, second))
+    found = registry.diff(a.model_id, b.model_id)
+    return Page(
+        template="diff.html",
+        title=f"{a.model_id} and {b.model_id}",
+        section="Overview",
+        model=model,
+        context={
+            "a": a,
+            "b": b,
+            "sections": _sections(found),
+            "same": _same(a, b),
+            "differences": len(found),
+            "champion": champion,
+            "versions": newest,
+            "rows_differ": a.lineage.evaluated_on != b.lineage.evaluated_on,
+            "run": run_of(b) or run_of(a),
+            "size_of": size_of,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Differences of one kind; each without the name that they share."""
+
+    id: str
+    title: str
+    rows: tuple[Difference, ...]
+
+
+def size_of(version: ModelVersion) -> int:
+    """Return the bytes of all files of a version."""
+    return sum(each["size"] for each in version.files.values())
+
+
+def run_of(version: ModelVersion) -> str | None:
+    """Return the name of the retraining that a version came of."""
+    name = version.tags.get(RETRAINING)
+    return name if name and _is_name(name) else None
+
+
+def link_of(model_id: str) -> str | None:
+    """Return the page of a version; None for what cannot be one."""
+    model, colon, version = model_id.partition(":")
+    if colon and _is_name(model) and _is_name(version):
+        return f"/models/{model}/versions/{version}"
+    return None
+
+
+def origin(reason: str) -> str | None:
+    """Return the page of the rollout or the retraining that a reason names."""
+    kind, _, name = reason.partition(" ")
+    folder = {"rollout": "rollouts", "retraining": "retraining"}.get(kind)
+    return f"/{folder}/{name}" if folder and _is_name(name) else None
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_name(text, "name")
+    except InvalidValueError:
+        return False
+    return True
+
+
+def _require_known(app: App, model: str) -> None:
+    """Refuse a model that is neither registered nor recorded."""
+    if not app.registry.count_models(None, model) and model not in app.events.models():
+        raise NotFoundError("model", model, "The overview has those there are.")
+
+
+def _champion(registry: ModelRegistry, model: str) -> ModelVersion | None:
+    found = registry.list_models(Status.PRODUCTION, model, limit=1)
+    return found[0] if found else None
+
+
+def _telling(champion: ModelVersion | None, shown: Sequence[ModelVersion]) -> tuple[str, ...]:
+    """Return the few metrics that are told of each version."""
+    first = champion if champion is not None and champion.metrics else None
+    known = (first or next((each for each in shown if each.metrics), None)) or champion
+    if known is None:
+        return ()
+    names = [name for name in _TELLING if name in known.metrics] or sorted(known.metrics)
+    return tuple(names[:_COLUMNS])
+
+
+def _written(registry: ModelRegistry, version: ModelVersion) -> dict[str, str]:
+    """Return what people wrote of a version, and its whole card, or why they cannot be read."""
+    try:
+        words, card = registry.words(version.model_id), registry.card(version.model_id)
+    except IntegrityError as error:
+        return {"words": "", "card": "", "unreadable": _told(registry, error)}
+    return {"words": words, "card": card, "unreadable": ""}
+
+
+def _told(registry: ModelRegistry, error: IntegrityError) -> str:
+    """Return what an error says, without the folder where this host keeps its models."""
+    return f"{error.message}. {error.hint}".replace(f"{registry.path}/", "")
+
+
+def _verified(registry: ModelRegistry, version: ModelVersion) -> str:
+    """Return what is wrong with the files of a version; nothing if they are as registered."""
+    try:
+        registry.verify(version.model_id)
+    except IntegrityError as error:
+        return _told(registry, error)
+    return ""
+
+
+def _possible(
+    app: App, version: ModelVersion, champion: ModelVersion | None, now: datetime
+) -> dict[str, Any]:
+    """Return what a person can do with a version now, and what stands in the way."""
+    model, back, no_way_back = version.model_name, None, ""
+    try:
+        back = app.registry.earlier(model).model_id
+    except NotFoundError as error:
+        no_way_back = f"{error.message}. {error.hint}"
+    policy, under_way = app.settings.policy(model), _under_way(app, model)
+    running = app.experiments.find(model, ExperimentState.RUNNING)
+    obstacle = ""
+    if champion is None:
+        obstacle = "nothing is in production that it could be compared with: promote it"
+    elif version.status is Status.ARCHIVED:
+        obstacle = "it is archived"
+    elif under_way is not None:
+        obstacle = f"the rollout {under_way.name} has the traffic"
+    elif running:
+        obstacle = f"the experiment {running[0].name} has the traffic"
+    return {
+        "back": back,
+        "no_way_back": no_way_back,
+        "under_way": under_way,
+        "obstacle": obstacle,
+        **_plan(app, model, policy.rollout_plan(), now),
+        "checklist": policy.promotion_requires_checklist,
+    }
+
+
+def _plan(app: App, model: str, plan: Plan, now: datetime) -> dict[str, str]:
+    """Return the steps of a rollout in words, and how long it takes."""
+    return {
+        "steps": ", ".join(f"{each:g}" for each in plan.steps),
+        "window": duration(plan.window),
+        "least": duration(plan.window * len(plan.steps)),
+        "expected": _expected(app, model, plan, now),
+    }
+
+
+def _expected(app: App, model: str, plan: Plan, now: datetime) -> str:
+    """Return how long a rollout takes at the traffic of the last day, if that is known."""
+    if app.timelines.known(model) is None:
+        return ""  # reading everything for it would take too long
+    try:
+        line = app.timelines.timeline(model, now - _DAY, now, points=1).timeline
+        requests = float(line.predictions.sum()) / 24
+        return duration(rollouts.expected(plan, requests).seconds)
+    except (InvalidValueError, NotFoundError):  # nobody asked it anything
+        return ""
+
+
+def _under_way(app: App, model: str) -> Rollout | None:
+    """Return the rollout that has the traffic of a model, if there is one."""
+    moving = (State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.ROLLING_BACK)
+    found = (each for state in moving for each in app.rollouts.find(model, state))
+    return next(found, None)
+
+
+def _sections(found: Iterable[Difference]) -> list[Section]:
+    """Return differences by kind; what begins in two ways is of the longer one."""
+    rows: dict[str, list[Difference]] = {section[0]: [] for section in _SECTIONS}
+    begins = [(start, section[0]) for section in _SECTIONS for start in section[2:]]
+    for each in found:
+        start, name = max(pair for pair in begins if each.what.startswith(pair[0]))
+        what = each.what.removeprefix(start) if start.endswith(".") else each.what
+        what = what.removeprefix("signature").lstrip(". ") if name == "inputs" else what
+        rows[name].append(Difference(what, each.before, each.after, each.change))
+    return [Section(name, title, tuple(rows[name])) for name, title, *_ in _SECTIONS if rows[name]]
+
+
+def _same(a: ModelVersion, b: ModelVersion) -> Mapping[str, int]:
+    """Return how many metrics and inputs two versions have in common, unchanged."""
+    metrics = sum(b.metrics.get(name) == value for name, value in a.metrics.items())
+    both = (each.signature.features if each.signature else () for each in (a, b))
+    inputs = len(set.intersection(*(set(each) for each in both)))
+    return {"metrics": metrics, "inputs": inputs}

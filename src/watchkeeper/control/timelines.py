@@ -1,0 +1,452 @@
+"""Time lines of recorded events, from cells that are kept: only days that changed are read again.
+
+Of each UTC day it is remembered what its cells were counted from. Cells are in memory, and on disk
+for the next process; what lies there is derived, and may be deleted at any time.
+"""
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.clock import Clock, system_clock
+from watchkeeper.durable import sync
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import EventLog, Window, check_name
+from watchkeeper.results import Result
+from watchkeeper.rollouts.shadow import stream_of
+from watchkeeper.timelines import Timeline, cells_of, empty_cells, timeline_of, timelines_by
+from watchkeeper.timelines.cells import COLUMNS, FORMAT, HISTOGRAMS, histogram_entries, hours_of
+
+__all__ = ["ModelTimeline", "Refreshed", "Terms", "Timelines"]
+
+log = logging.getLogger(__name__)
+
+_DAY = timedelta(days=1)
+_EPOCH = date(1970, 1, 1)
+_SHADOW = stream_of("")
+_BATCH = 100_000  # rows that are counted at once
+_GAP = 3  # days that are read along, since to begin anew costs more
+_KEEP_EVERY = timedelta(minutes=5)
+_ABOUT = b"watchkeeper.timelines"
+
+
+class Terms(Protocol):
+    """How the answers of a model are held against their outcomes."""
+
+    @property
+    def task(self) -> str:
+        """Return ``binary``, ``multiclass`` or ``regression``."""
+        ...
+
+    @property
+    def positive(self) -> object:
+        """Return the positive class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed(Result):
+    """What time lines are of, for the evidence.
+
+    Attributes
+    ----------
+    at : datetime
+        When it was last looked what had changed.
+    table_versions : dict of str to int
+        Of the event store.
+    """
+
+    at: datetime
+    table_versions: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelTimeline(Result):
+    """A time line of a model.
+
+    Attributes
+    ----------
+    model : str
+    version, variant : str or None
+        Of which version and which part of the traffic; None for all.
+    as_of : Refreshed
+    timeline : Timeline
+    """
+
+    model: str
+    version: str | None
+    variant: str | None
+    as_of: Refreshed
+    timeline: Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The cells of a model, and of what the cells of each day were made."""
+
+    cells: pa.Table
+    keys: Mapping[date, str]
+    as_of: Refreshed
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known of one model, and who is at it."""
+
+    known: _Known | None = None
+    looked: bool = False  # whether on disk
+    kept: _Known | None = None  # there
+    begun: int = 0
+    ended: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Timelines:
+    """The time lines of all models; several threads may ask at once.
+
+    Parameters
+    ----------
+    events : EventLog
+    folder : Path
+        Where cells are kept for the next process: a file a model.
+    terms : callable
+        Given the name of a model: how its answers are held against their outcomes. The shadow of a
+        model is measured as the model, by the outcomes of its predictions.
+    clock : Clock
+        By which it is told how old an answer is: the system's, even where events are replayed.
+    """
+
+    def __init__(
+        self,
+        events: EventLog,
+        folder: Path,
+        *,
+        terms: Callable[[str], Terms],
+        clock: Clock = system_clock,
+    ) -> None:
+        self._events, self._folder = events, folder
+        self._terms, self._clock = terms, clock
+        self._states: dict[str, _State] = {}
+        self._lock = threading.Lock()
+
+    def timeline(
+        self,
+        model: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        points: int = 120,
+        version: str | None = None,
+        variant: str | None = None,
+        fresh: timedelta | None = None,
+    ) -> ModelTimeline:
+        """Return a time line of a model; see `watchkeeper.timelines.timeline_of`.
+
+        Parameters
+        ----------
+        fresh : timedelta, optional
+            How old what is known may be: if it is older, it is refreshed first. By default what is
+            known is good however old it is. Where nothing is known, everything is read.
+
+        Raises
+        ------
+        NotFoundError
+            If nothing is recorded of the model.
+        InvalidValueError
+            As `timeline_of`.
+        """
+        known = self._current(model, fresh)
+        found = timeline_of(
+            known.cells, start, end, points=points, version=version, variant=variant
+        )
+        return ModelTimeline(model, version, variant, known.as_of, found)
+
+    def by_version(
+        self,
+        model: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        points: int = 120,
+        fresh: timedelta | None = None,
+    ) -> dict[str, ModelTimeline]:
+        """Return a time line of each version that has predictions in the window."""
+        known = self._current(model, fresh)
+        apart = timelines_by(known.cells, "model_version", start, end, points=points)
+        return {
+            own: ModelTimeline(model, own, None, known.as_of, each) for own, each in apart.items()
+        }
+
+    def by_variant(
+        self,
+        model: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        points: int = 120,
+        fresh: timedelta | None = None,
+    ) -> dict[str, ModelTimeline]:
+        """Return a time line of each part of the traffic that has predictions in the window."""
+        known = self._current(model, fresh)
+        apart = timelines_by(known.cells, "variant", start, end, points=points)
+        return {
+            own: ModelTimeline(model, None, own, known.as_of, each) for own, each in apart.items()
+        }
+
+    def cells(self, model: str, *, fresh: timedelta | None = None) -> pa.Table:
+        """Return the cells of a model, by time; see `watchkeeper.timelines.cells_of`."""
+        return self._current(model, fresh).cells
+
+    def known(self, model: str) -> Refreshed | None:
+        """Return as of when an answer without waiting would be; None if there would be none."""
+        state = self._state(model)
+        if state.known is None and state.lock.acquire(blocking=False):
+            try:
+                self._look(model, state)
+            finally:
+                state.lock.release()
+        return None if state.known is None else state.known.as_of
+
+    def refresh(self, model: str) -> Refreshed:
+        """Bring a model up to date with what is recorded now, and tell as of when it is.
+
+        Raises
+        ------
+        NotFoundError
+            If nothing is recorded of the model; what was known of it is forgotten.
+        """
+        return self._refresh(model, None).as_of
+
+    def _current(self, model: str, fresh: timedelta | None) -> _Known:
+        state = self._state(model)
+        if state.known is None:
+            with state.lock:  # whoever is reading everything now is waited for
+                self._look(model, state)
+        known = state.known
+        if known is None:
+            return self._refresh(model, datetime.min.replace(tzinfo=UTC))
+        if fresh is not None and known.as_of.at < (since := self._clock() - fresh):
+            return self._refresh(model, since)
+        return known
+
+    def _refresh(self, model: str, since: datetime | None) -> _Known:
+        """Refresh, unless somebody has since this was asked, or since a moment that is given."""
+        state = self._state(model)
+        asked = state.begun
+        with state.lock:
+            self._look(model, state)
+            known = state.known
+            enough = since is not None and known is not None and known.as_of.at >= since
+            if known is not None and (enough or state.ended > asked):
+                return known
+            state.begun += 1
+            try:
+                state.known = self._brought_up(model, known)
+            except NotFoundError:
+                state.known, state.kept = None, None
+                with self._lock:  # anybody can ask for any name
+                    self._states.pop(model, None)
+                self._path(model).unlink(missing_ok=True)
+                raise
+            state.ended = state.begun
+            self._keep(model, state, state.known)
+            return state.known
+
+    def _state(self, model: str) -> _State:
+        check_name(model, "model")  # it names a file
+        with self._lock:
+            return self._states.setdefault(model, _State())
+
+    def _brought_up(self, model: str, known: _Known | None) -> _Known:
+        """Return what is known after the days that have changed were read."""
+        at = self._clock()
+        keys, versions = self._keys(model)
+        task = self._terms_of(model).task
+        before = {} if known is None else known.keys
+        changed = {day for day, key in keys.items() if before.get(day) != key}
+        as_of = Refreshed(at, versions)
+        if known is not None and not changed and before.keys() == keys.keys():
+            return _Known(known.cells, keys, as_of)
+        parts = [empty_cells(task), *self._counted(model, changed)]
+        if known is not None and known.cells.schema.equals(parts[0].schema, check_metadata=True):
+            parts.append(_of_days(known.cells, keys.keys() - changed))
+        cells = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+        hours = hours_of(cells)
+        if (np.diff(hours) < 0).any():
+            cells = cells.take(pa.array(np.argsort(hours, kind="stable")))
+        return _Known(cells.combine_chunks(), keys, as_of)
+
+    def _keys(self, model: str) -> tuple[dict[date, str], dict[str, int]]:
+        """Return what the cells of each day would be made of now."""
+        found = self._events.day_keys(model)
+        terms = self._terms_of(model)
+        how = f"{FORMAT} {terms.task} {terms.positive!r}"
+        told = self._told_by(model)
+        others: Mapping[date, str] = {}
+        if told is not None:
+            others = self._events.day_keys(told).keys
+        return {
+            day: " ".join([how, key, *(others.get(each, "") for each in (day, day - _DAY) if told)])
+            for day, key in found.keys.items()
+        }, found.versions
+
+    def _counted(self, model: str, days: Collection[date]) -> Iterator[pa.Table]:
+        """Yield the cells of days, some at a time."""
+        terms = self._terms_of(model)
+        batch: list[pa.Table] = []
+        for start, end in _runs(days):
+            for rows in self._rows(model, Window(_midnight(start), _midnight(end + _DAY))):
+                if rows["timestamp"][0].as_py().date() in days:
+                    batch.append(rows)
+                if sum(each.num_rows for each in batch) >= _BATCH:
+                    yield _cells(batch, terms)
+                    batch = []
+        if batch:
+            yield _cells(batch, terms)
+
+    def _rows(self, model: str, window: Window) -> Iterator[pa.Table]:
+        """Yield the events of a window a day at a time."""
+        told = self._told_by(model)
+        if told is None:
+            for read in self._events.days(model, window, columns=COLUMNS):
+                yield read.rows
+            return
+        # A copy is answered a moment after the original, which may have been yesterday.
+        around = Window(window.start and window.start - timedelta(hours=1), window.end)
+        columns = ("prediction_id", "actual", "actual_timestamp")
+        came = self._events.read(told, around, columns=columns).rows
+        for read in self._events.days(model, window, columns=["prediction_id", *COLUMNS]):
+            yield _with_outcomes(read.rows, came)
+
+    def _told_by(self, model: str) -> str | None:
+        """Return the model whose outcomes are those of this one too, for a shadow."""
+        own = model.removesuffix(_SHADOW)
+        return own if own != model and own in self._events.models() else None
+
+    def _terms_of(self, model: str) -> Terms:
+        return self._terms(model.removesuffix(_SHADOW) or model)
+
+    def _path(self, model: str) -> Path:
+        return self._folder / f"{model}.arrow"
+
+    def _look(self, model: str, state: _State) -> None:
+        """Take what an earlier process has kept, if nothing is known yet."""
+        if state.known is None and not state.looked:
+            state.looked = True
+            state.known = state.kept = _read(self._path(model), model, self._how(model))
+
+    def _how(self, model: str) -> list[Any]:
+        terms = self._terms_of(model)
+        return [FORMAT, terms.task, repr(terms.positive)]
+
+    def _keep(self, model: str, state: _State, known: _Known) -> None:
+        """Keep what is known for the next process, if it has changed, now and then."""
+        kept = state.kept
+        if kept is not None and (
+            kept.keys == known.keys or known.as_of.at - kept.as_of.at < _KEEP_EVERY
+        ):
+            return
+        try:
+            _write(self._path(model), model, self._how(model), known)
+        except OSError as error:  # they are as good in memory
+            log.warning("the cells of the time lines of %s cannot be kept: %s", model, error)
+        state.kept = known
+
+
+def _cells(batch: list[pa.Table], terms: Terms) -> pa.Table:
+    rows = pa.concat_tables(batch, promote_options="default").unify_dictionaries()
+    return cells_of(rows, task=terms.task, positive=terms.positive)
+
+
+def _with_outcomes(rows: pa.Table, came: pa.Table) -> pa.Table:
+    """Return the predictions of a shadow with the outcomes of the ones that they are copies of."""
+    if rows["actual"].null_count < rows.num_rows:  # somebody posts outcomes for it itself
+        return rows
+    place = pc.index_in(rows["prediction_id"], value_set=came["prediction_id"])
+    for name in ("actual", "actual_timestamp"):
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, name, came[name].take(place))
+    return rows
+
+
+def _of_days(cells: pa.Table, days: Collection[date]) -> pa.Table:
+    numbers = np.array([(day - _EPOCH).days for day in days], dtype=np.int64)
+    return cells.filter(pa.array(np.isin(hours_of(cells) // 24, numbers)))
+
+
+def _runs(days: Collection[date]) -> Iterator[tuple[date, date]]:
+    """Yield the first and the last day of each stretch that is read at once."""
+    first = last = None
+    for day in sorted(days):
+        if first is None or last is None:
+            first = day
+        elif day - last > _GAP * _DAY:
+            yield first, last
+            first = day
+        last = day
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _write(path: Path, model: str, how: list[Any], known: _Known) -> None:
+    about = {
+        "model": model,
+        "how": how,
+        "keys": {str(day): key for day, key in known.keys.items()},
+        "at": known.as_of.at.isoformat(),
+        "table_versions": known.as_of.table_versions,
+    }
+    metadata = {**known.cells.schema.metadata, _ABOUT: json.dumps(about).encode()}
+    cells = known.cells.replace_schema_metadata(metadata)
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")  # no model's name begins with a dot
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_file(str(partial), cells.schema, options=options) as target:
+        target.write_table(cells)
+    sync(partial)
+    partial.replace(path)
+
+
+def _read(path: Path, model: str, how: list[Any]) -> _Known | None:
+    """Return what is kept, or None where that is nothing, torn, or made in another way."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            cells = pa.ipc.open_file(source).read_all()
+        cells.validate(full=True)
+        about = json.loads(cells.schema.metadata.get(_ABOUT, b"null"))
+        if (about["model"], about["how"]) != (model, how):
+            return None
+        own = empty_cells(how[1])
+        cells = cells.replace_schema_metadata(own.schema.metadata)
+        if not (cells.schema.equals(own.schema, check_metadata=True) and _sound(cells)):
+            return None
+        keys = {date.fromisoformat(day): key for day, key in about["keys"].items()}
+        as_of = Refreshed(datetime.fromisoformat(about["at"]), about["table_versions"])
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return _Known(cells.combine_chunks(), keys, as_of)
+
+
+def _sound(cells: pa.Table) -> bool:
+    """Return whether cells are in order, and their bins are some that there are."""
+    if (np.diff(hours_of(cells)) < 0).any():
+        return False
+    for name, width in HISTOGRAMS.items():
+        _, bins, _ = histogram_entries(cells, name)
+        if bins.size and not 0 <= bins.min() <= bins.max() < width:
+            return False
+    return True

@@ -1,0 +1,83 @@
+"""What happened to something, the newest first: who did what, why, and by which figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+__all__ = ["Change", "Changes", "changes_of"]
+
+_MOST = 100
+_LONGEST = 12  # elements of a list that are shown
+_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("abort", "breach", "expire", "rolled_back"), "bad"),
+    **dict.fromkeys(("hold", "pause"), "warn"),
+    **dict.fromkeys(("promoted", "stop"), "good"),
+    **dict.fromkeys(("start", "step", "resume", "promote", "change weights"), "busy"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry.
+
+    Attributes
+    ----------
+    at : datetime
+    what, actor, reason : str
+    kind : str
+        How its place on the line is coloured.
+    judged : tuple of str
+        What was found of each limit, in sentences.
+    figures : str
+        Its evidence as JSON; long lists are cut.
+    """
+
+    at: datetime
+    what: str
+    actor: str
+    reason: str
+    kind: str
+    judged: tuple[str, ...]
+    figures: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The newest entries, and how many earlier ones there are."""
+
+    shown: tuple[Change, ...]
+    left: int
+
+
+def changes_of(history: Sequence[Mapping[str, Any]]) -> Changes:
+    """Return the entries of a history, which has the oldest one first."""
+    shown = tuple(_change(each) for each in reversed(history[-_MOST:]))
+    return Changes(shown, max(0, len(history) - _MOST))
+
+
+def _change(entry: Mapping[str, Any]) -> Change:
+    what = str(entry["action"]).partition(" ")[2] or str(entry["action"])
+    evidence = dict(entry["evidence"] or {})
+    decision = evidence.get("decision")
+    judgements = decision.get("judgements", ()) if isinstance(decision, dict) else ()
+    return Change(
+        at=entry["at"],
+        what=what.replace("_", " "),
+        actor=entry["actor"],
+        reason=entry["reason"],
+        kind=_KINDS.get(what, ""),
+        judged=tuple(each["reason"] for each in judgements if "reason" in each),
+        figures=json.dumps(_cut(evidence), indent=1, ensure_ascii=False) if evidence else "",
+    )
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        # The plan is on the page, and the same in every entry.
+        return {name: _cut(each) for name, each in value.items() if name != "plan"}
+    if isinstance(value, list):
+        more = [f"… {len(value) - _LONGEST} more"] if len(value) > _LONGEST else []
+        return [_cut(each) for each in value[:_LONGEST]] + more
+    return value

@@ -1,0 +1,122 @@
+"""What becomes of a rollout next, when at the earliest, and whether it waits for somebody."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from watchkeeper.clock import as_utc
+from watchkeeper.results import Result
+from watchkeeper.rollouts.rollout import Decision, Rollout
+from watchkeeper.rollouts.states import Event, Hold, State
+
+__all__ = ["Outlook", "outlook"]
+
+_OF_HOLD = {
+    Hold.SRM: "nothing by itself: the two versions cannot be compared until their shares are right",
+    Hold.SIGNAL: "nothing by itself: somebody decides whether it goes on",
+    Hold.APPROVAL: "nothing by itself: it is well, and somebody has to say yes",
+}
+_OF_STATE = {
+    State.DRAFT: "nothing: it was never started",
+    State.PAUSED: "nothing, until somebody resumes it; evidence of harm still takes it back",
+    State.PROMOTING: "it is put in production within seconds",
+    State.ROLLING_BACK: "the version in production answers everything within seconds",
+    State.ROLLED_BACK: "nothing: it was taken back",
+    State.CANCELLED: "nothing: it never began",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook(Result):
+    """What comes next.
+
+    Attributes
+    ----------
+    told : str
+        In words, without the times.
+    earliest : datetime or None
+        When that can happen at the earliest; None where nothing happens by itself.
+    deadline : datetime or None
+        When it is taken back if it still waits for requests.
+    done : datetime or None
+        When it can be in production at the earliest.
+    watched_until : datetime or None
+        Of one in production, until when it can still be taken back.
+    waits : bool
+        Whether somebody has to act.
+    """
+
+    told: str
+    earliest: datetime | None = None
+    deadline: datetime | None = None
+    done: datetime | None = None
+    watched_until: datetime | None = None
+    waits: bool = False
+
+
+def outlook(rollout: Rollout, decision: Decision | None, now: datetime) -> Outlook:
+    """Return what becomes of a rollout next.
+
+    Parameters
+    ----------
+    rollout : Rollout
+    decision : Decision or None
+        What the next look would decide, where that is known.
+    now : datetime
+    """
+    now = as_utc(now)
+    if rollout.state is State.SCHEDULED:
+        begins = rollout.begins_at
+        told = f"it begins with {rollout.plan.steps[0]:g} % of the traffic"
+        return Outlook(told, begins, done=None if begins is None else _done(rollout, begins))
+    if rollout.state is State.COMPLETED:
+        if rollout.ended_at is None or not rollout.watched(now):
+            return Outlook("nothing: it is in production, and its watch is over")
+        until = rollout.ended_at + timedelta(seconds=rollout.plan.watch)
+        told = "it is watched: evidence that a limit is broken takes it back"
+        return Outlook(told, watched_until=until)
+    if rollout.state not in {State.RUNNING, State.HOLDING}:
+        waits = rollout.state in {State.DRAFT, State.PAUSED}
+        return Outlook(_OF_STATE[rollout.state], waits=waits)
+    if decision is not None and decision.event not in {None, Event.HOLD}:
+        return Outlook(f"at the next look {_by(rollout, decision.event)}", now)
+    if rollout.hold in _OF_HOLD:
+        return Outlook(_OF_HOLD[rollout.hold], waits=True)
+    return _waiting(rollout, now)
+
+
+def _waiting(rollout: Rollout, now: datetime) -> Outlook:
+    """Return what comes of a rollout that goes on by itself."""
+    plan = rollout.plan
+    begun = rollout.window_started_at or now
+    entered = rollout.step_entered_at or begun
+    earliest = max(now, begun + timedelta(seconds=plan.window))
+    done, following = _done(rollout, begun), _following(rollout)
+    if rollout.hold is Hold.NO_DATA:
+        deadline = entered + timedelta(seconds=plan.deadline)
+        told = f"{following}, once there are enough requests"
+        return Outlook(told, earliest, deadline, max(done, now))
+    if rollout.hold is Hold.ANALYSIS_ERROR:
+        told = f"{following}, once what was recorded can be read again"
+        return Outlook(told, earliest, done=max(done, now), waits=True)
+    told = f"{following}, if it is within its limits then"
+    if rollout.hold is Hold.INCONCLUSIVE and rollout.extensions >= plan.extensions:
+        told += "; no further window is left"
+    return Outlook(told, earliest, done=max(done, now))
+
+
+def _done(rollout: Rollout, begun: datetime) -> datetime:
+    left = len(rollout.plan.steps) - rollout.step
+    return begun + timedelta(seconds=rollout.plan.window * left)
+
+
+def _following(rollout: Rollout) -> str:
+    plan, last = rollout.plan, rollout.step + 1 == len(rollout.plan.steps)
+    if plan.approval or (last and plan.steps[-1] < 100.0):
+        return "it waits for somebody to say yes"
+    return _by(rollout, Event.PROMOTE if last else Event.STEP)
+
+
+def _by(rollout: Rollout, event: Event | None) -> str:
+    if event is Event.STEP:
+        return f"it gets {rollout.plan.steps[rollout.step + 1]:g} % of the traffic"
+    return "it is put in production" if event is Event.PROMOTE else "it is taken back"
