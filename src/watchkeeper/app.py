@@ -9,7 +9,7 @@
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import TracebackType
@@ -23,16 +23,17 @@ from watchkeeper.events import FEATURE
 if TYPE_CHECKING:
     from watchkeeper.access import Access
     from watchkeeper.audit import AuditTrail
+    from watchkeeper.control.doctor import Check
     from watchkeeper.control.drift_history import DriftHistory
     from watchkeeper.control.drift_looks import DriftLooks
     from watchkeeper.control.health import ModelHealth
-    from watchkeeper.control.reports import Reports
+    from watchkeeper.control.reports import Known, Reports
     from watchkeeper.control.timelines import Timelines
     from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
     from watchkeeper.notifications.repository import PlaceRepository
-    from watchkeeper.readiness import Checklist
+    from watchkeeper.readiness import Answer, Checklist
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
     from watchkeeper.store.backup import Backups
     from watchkeeper.store.compaction import CompactionReport
 
-__all__ = ["BACKUP", "RESTORE_TEST", "App", "DataDirError"]
+__all__ = ["BACKUP", "BACKUP_CHECK", "RESTORE_TEST", "App", "DataDirError"]
 
-BACKUP, RESTORE_TEST = "backup", "restore test"  # as the audit trail tells of them
+BACKUP, BACKUP_CHECK, RESTORE_TEST = "backup", "backup check", "restore test"
+"""As the audit trail tells of them."""
 
 Kind = Literal["number", "word", "truth"]
 
@@ -280,6 +282,27 @@ class App:
         now = self.clock() if at is None else at
         return readiness.of_model(self, model, at=now, around=self.settings.around(), health=terms)
 
+    def checklist_lately(
+        self, model: str, at: datetime | None = None
+    ) -> "tuple[Checklist | None, Known[dict[str, Answer]]]":
+        """Return the same at once: what takes a while is as it last was, and is asked again.
+
+        The checklist is None while that is asked for the first time.
+        """
+        from watchkeeper.control import readiness
+
+        now = self.clock() if at is None else at
+        around, terms = self.settings.around(), self.settings.policy(model).health_terms()
+        slow = self.reports.latest(
+            readiness.measured_asked(self, model, at=now, around=around, health=terms)
+        )
+        if slow.report is None:
+            return None, slow
+        found = readiness.of_model(
+            self, model, at=now, around=around, health=terms, slow=slow.report
+        )
+        return found, slow
+
     def compact(self, model: str | None = None) -> "CompactionReport":
         """Merge small files, and drop what is older or larger than the settings allow."""
         store = self.settings.store
@@ -289,6 +312,13 @@ class App:
             retention=None if days is None else timedelta(days=days),
             max_bytes=store.max_bytes,
         )
+
+    def examine(self) -> "Iterator[Check]":
+        """Look whether everything is in order; see `watchkeeper.control.doctor.examine`."""
+        from watchkeeper.control.doctor import examine
+
+        least = self.settings.store.min_free_bytes
+        return examine(self, self.settings.data_dir, min_free_bytes=least)
 
     def backups(self, target: str | None = None) -> "Backups":
         """Return the backups of this data directory at `target`, or where the settings say.

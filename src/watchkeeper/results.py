@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Result", "plain", "strict_json"]
+__all__ = ["KeptJson", "Result", "plain", "strict_json"]
 
 
 class Result(Mapping[str, Any]):
@@ -51,6 +51,45 @@ class Result(Mapping[str, Any]):
     def to_json(self) -> str:
         """Return one line of strict JSON: NaN and infinities become null."""
         return strict_json(self)
+
+
+class KeptJson(Mapping[str, Any]):
+    """A JSON object as it was kept, decoded when it is first read: most of what is listed never is.
+
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
+    >>> kept = KeptJson('{"drift_share": 0.22}')
+    >>> kept["drift_share"], kept == {"drift_share": 0.22}
+    (0.22, True)
+    """
+
+    __slots__ = ("_found", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: dict[str, Any] | None = None
+
+    @property
+    def _read(self) -> dict[str, Any]:
+        if self._found is None:
+            self._found = dict(json.loads(self._text))
+        return self._found
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    def __repr__(self) -> str:
+        return repr(self._read)
 
 
 def plain(value: object) -> Any:

@@ -1,5 +1,6 @@
 """One entry of the audit trail."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,7 +24,7 @@ class Entry(Result):
     subject : str
         To what: ``MODEL:VERSION``, ``MODEL:KIND/NAME`` or ``system:PART``.
     reason : str
-    evidence : dict
+    evidence : mapping of str to Any
         What it was decided by, as plain values.
     number : int or None
         Its number, once it is kept; later entries have larger ones.
@@ -34,7 +35,7 @@ class Entry(Result):
     action: str
     subject: str
     reason: str
-    evidence: dict[str, Any]
+    evidence: Mapping[str, Any]
     number: int | None = None
 
     @property

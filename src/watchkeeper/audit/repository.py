@@ -8,12 +8,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from watchkeeper.audit.entry import Entry
-from watchkeeper.results import strict_json
+from watchkeeper.results import KeptJson, strict_json
 from watchkeeper.store.database import ControlDatabase, audit, note
 
 __all__ = ["AuditTrail"]
 
 _columns = audit.c
+_STORED = sa.select(
+    *(each for each in _columns if each.name != "evidence"),
+    sa.cast(_columns.evidence, sa.Text).label("evidence"),
+)
 
 
 class AuditTrail:
@@ -55,6 +59,7 @@ class AuditTrail:
         action: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        before: int | None = None,
         limit: int = 1000,
     ) -> list[Entry]:
         """Return entries, the newest first.
@@ -67,10 +72,12 @@ class AuditTrail:
             Only of this subject, of this action.
         since, until : datetime, optional
             Only from `since` on, and before `until`.
+        before : int, optional
+            Only those with a smaller number than this: the next page after an entry.
         limit : int
             At most so many.
         """
-        query = sa.select(audit).order_by(_columns.id.desc()).limit(limit)
+        query = _STORED.order_by(_columns.id.desc()).limit(limit)
         if model is not None:
             query = query.where(_columns.subject.startswith(f"{model}:", autoescape=True))
         if subject is not None:
@@ -81,14 +88,15 @@ class AuditTrail:
             query = query.where(_columns.at >= since)
         if until is not None:
             query = query.where(_columns.at < until)
+        if before is not None:
+            query = query.where(_columns.id < before)
         with self._database.read() as connection:
             return [_entry(row) for row in connection.execute(query).mappings()]
 
     def after(self, number: int, about: str, *, limit: int = 1000) -> list[Entry]:
         """Return the entries after one of a number whose subject has `about` in it, in order."""
         query = (
-            sa.select(audit)
-            .where(_columns.id > number, _columns.subject.contains(about, autoescape=True))
+            _STORED.where(_columns.id > number, _columns.subject.contains(about, autoescape=True))
             .order_by(_columns.id)
             .limit(limit)
         )
@@ -102,4 +110,4 @@ class AuditTrail:
 
 def _entry(row: Mapping[Any, Any]) -> Entry:
     own = {name: row[name] for name in Entry.__dataclass_fields__ if name != "number"}
-    return Entry(**own, number=row["id"])
+    return Entry(**{**own, "evidence": KeptJson(row["evidence"])}, number=row["id"])

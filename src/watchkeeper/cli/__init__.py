@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     "serve", "demo", "drift", "quality", "models", "experiments", "rollouts", "shadows", "retrain",
-    "history", "timeline", "events", "backup", "health", "incidents", "notifications",
+    "history", "audit", "timeline", "events", "backup", "health", "incidents", "notifications",
     "checklist", "loadtest", "telemetry", "doctor",
 )  # fmt: skip
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from watchkeeper.app import BACKUP, RESTORE_TEST, App
+from watchkeeper.app import BACKUP, BACKUP_CHECK, RESTORE_TEST, App
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.config import Settings
-from watchkeeper.errors import WatchkeeperError
+from watchkeeper.errors import IntegrityError, WatchkeeperError
 
 __all__ = ["commands"]
 
@@ -52,8 +52,21 @@ def list_(cli: Invocation, *, target: Target = None) -> None:
 
 @command(commands)
 def verify(cli: Invocation, name: Name = None, *, target: Target = None) -> None:
-    """Read a backup and check every byte of it."""
-    found = cli.app.backups(target).verify(name)
+    """Read a backup and check every byte of it; what comes of it is kept as evidence."""
+    app = cli.app
+
+    def note(reason: str, **told: Any) -> None:
+        app.audit.note(
+            at=app.clock(), actor=actor(), action=BACKUP_CHECK, subject=_SUBJECT, reason=reason,
+            evidence=told,
+        )  # fmt: skip
+
+    try:
+        found = app.backups(target).verify(name)
+    except IntegrityError as error:
+        note(error.message, passed=False, name=name)
+        raise
+    note(f"{found.name} is whole", passed=True, name=found.name)
     cli.show(found, f"{found.name} is whole: {found.files:,} files, {found.size:,} bytes")
 
 

@@ -20,21 +20,18 @@ commands = typer.Typer(
 @command(commands, "list")
 def list_(cli: Invocation) -> None:
     """List the receivers, what waits for them, and why it has not arrived."""
-    receivers = {each.name: each for each in _receivers(cli)}
-    app, rows, told = cli.app, [], []
-    for place in app.places.find():
-        receiver = receivers.get(place.receiver)
-        waiting = [] if receiver is None else list(notifications.pending(app, receiver, place))
-        rows.append(
-            (place.receiver, place.severity, len(waiting), place.tries, place.next_try or "-",
-             place.error or "-")
-        )  # fmt: skip
-        told.append({**place.to_dict(), "waiting": len(waiting)})
+    receivers = _receivers(cli)
+    found = notifications.waiting(cli.app, receivers)
+    rows = [
+        (each.receiver, each.severity, each.waiting, each.tries, each.next_try or "-",
+         each.error or "-")
+        for each in found
+    ]  # fmt: skip
     drawn = table(["receiver", "of", "waiting", "tries", "next try", "error"], rows)
-    begun = {place["receiver"] for place in told}
-    new = [name for name in receivers if name not in begun]
+    begun = {each.receiver for each in found}
+    new = [each.name for each in receivers if each.name not in begun]
     cli.show(
-        {"receivers": told, "new": new},
+        {"receivers": [each.to_dict() for each in found], "new": new},
         drawn,
         f"not told of anything yet: {', '.join(new)}" if new else "",
     )

@@ -1,8 +1,10 @@
 """What happened to a model, as linked records: finding, decision, training, gate, rollout, end."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +26,17 @@ from watchkeeper.retraining.data import split
 from watchkeeper.retraining.training import Trained
 from watchkeeper.rollouts import Event, Hold, Rollout, Seen, decided
 
-__all__ = ["HistoryParts", "Record", "Replayed", "history", "model_of", "replay"]
+__all__ = [
+    "HistoryParts",
+    "Listed",
+    "Record",
+    "Replayed",
+    "history",
+    "listed",
+    "model_of",
+    "record_of",
+    "replay",
+]
 
 _CLOSE = 1e-9  # relative; figures are sums over rows in another order
 _TRAIL = ("promote", "rollback", "retraining pass over")
@@ -66,7 +78,7 @@ class Record(Result):
         The records that it came of.
     table_versions : dict of str to int
         Of the event store, as it was computed from; empty where nothing was.
-    evidence : dict
+    evidence : mapping of str to Any
     replayable : bool
         Whether `replay` can make it again.
     """
@@ -78,7 +90,7 @@ class Record(Result):
     actor: str = ""
     follows: tuple[str, ...] = ()
     table_versions: dict[str, int] = field(default_factory=dict)
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     replayable: bool = False
 
 
@@ -105,10 +117,48 @@ class Replayed(Result):
     now: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Listed(Result):
+    """Records of a model.
+
+    Attributes
+    ----------
+    records : tuple of Record
+        The oldest first.
+    kinds : dict of str to int
+        How many records there are of each kind, those that were not asked for included.
+    """
+
+    records: tuple[Record, ...]
+    kinds: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A record before it is made: what it says is read only of those that are asked for."""
+
+    id: str
+    at: datetime
+    kind: str
+    make: Callable[[], Record]
+
+
 def history(
     parts: HistoryParts, model: str, *, everything: bool = False, limit: int = 200
 ) -> list[Record]:
-    """Return what happened to a model, the oldest first.
+    """Return what happened to a model, the oldest first; see `listed`."""
+    return list(listed(parts, model, everything=everything, limit=limit).records)
+
+
+def listed(
+    parts: HistoryParts,
+    model: str,
+    *,
+    everything: bool = False,
+    limit: int = 200,
+    kind: str | None = None,
+) -> Listed:
+    """Return what happened to a model, and how much of each kind there is.
 
     Parameters
     ----------
@@ -116,17 +166,49 @@ def history(
         Also the measurements that found nothing and that nothing came of.
     limit : int
         At most so many, the newest.
+    kind : str, optional
+        Only of this kind.
 
     Raises
     ------
     NotFoundError
         If nothing is known of the model.
     """
+    lines = _lines(parts, model, everything=everything)
+    chosen = [each for each in lines if kind is None or each.kind == kind]
+    return Listed(
+        records=tuple(each.make() for each in chosen[-limit:]),
+        kinds=dict(Counter(each.kind for each in lines)),
+    )
+
+
+def record_of(parts: HistoryParts, model: str, record: str) -> Record:
+    """Return one record of a model by its id.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    """
+    kind, _, number = record.partition(":")
+    if kind == "finding" and number.isdigit():
+        finding = parts.findings.get(int(number))
+        if finding.model == model:
+            return _of_finding(finding)
+    else:
+        for each in _lines(parts, model, everything=False):
+            if each.id == record:
+                return each.make()
+    raise NotFoundError("record", record, f"`watchkeeper history {model}` lists them.")
+
+
+def _lines(parts: HistoryParts, model: str, *, everything: bool) -> list[_Line]:
+    """Return what happened to a model, the oldest first."""
     runs = parts.retraining.find(model)
     asked = {each.finding for run in runs for each in run.decision.triggers}
-    records = [
-        _of_finding(each)
-        for each in parts.findings.find(model, limit=1000)
+    lines = [
+        _Line(f"finding:{each.number}", each.at, each.kind, partial(_of_finding, each))
+        for each in reversed(parts.findings.find(model, limit=1000))
         if everything or each.bad or each.number in asked
     ]
     trail = parts.audit.entries(model, limit=10_000)
@@ -134,19 +216,29 @@ def history(
     for entry in reversed(trail):
         entries.setdefault(entry.subject, []).append(entry)
     for run in runs:
-        records += _of_run(run, entries.get(f"{model}:retrainings/{run.name}", []))
+        lines += [
+            _Line(each.id, each.at, each.kind, partial(_as_it_is, each))
+            for each in _of_run(run, entries.get(f"{model}:retrainings/{run.name}", []))
+        ]
     came_of = {run.follows: f"gate:{run.name}" for run in runs if run.follows}
     ends: dict[str, str] = {f"retraining {run.name}": f"gate:{run.name}" for run in runs}
     for kind in ("rollout", "shadow"):
         for subject, own in entries.items():
             if subject.startswith(f"{model}:{kind}s/"):
                 found = list(_of_steps(kind, subject.partition("/")[2], own, came_of))
-                records += found
+                lines += found
                 ends[f"{kind} {subject.partition('/')[2]}"] = found[-1].id
-    records += [_of_entry(each, ends) for each in reversed(trail) if each.action in _TRAIL]
-    if not records and not parts.registry.list_models(model_name=model):
+    for entry in reversed(trail):
+        if entry.action in _TRAIL:
+            make = partial(_of_entry, entry, ends)
+            lines.append(_Line(f"audit:{entry.number}", entry.at, _kind_of(entry), make))
+    if not lines and not parts.registry.list_models(model_name=model):
         raise NotFoundError("model", model, "Nothing is registered or recorded of it.")
-    return sorted(records, key=lambda each: each.at)[-limit:]
+    return sorted(lines, key=lambda each: each.at)
+
+
+def _as_it_is(record: Record) -> Record:
+    return record
 
 
 def replay(parts: HistoryParts, record: str, setup: Setup) -> Replayed:
@@ -264,21 +356,25 @@ def _of_run(run: Run, entries: list[Entry]) -> Iterator[Record]:
 
 def _of_steps(
     kind: str, name: str, entries: list[Entry], came_of: Mapping[str, str]
-) -> Iterator[Record]:
+) -> Iterator[_Line]:
     former: tuple[str, ...] = (came_of[name],) if name in came_of else ()
     for number, entry in enumerate(entries, 1):
         own = f"{kind}:{name}/{number}"
-        yield Record(
-            id=own,
-            at=entry.at,
-            kind=kind,
-            summary=f"{entry.action.removeprefix(kind + ' ')}: {entry.reason or name}",
-            actor=entry.actor,
-            follows=former,
-            evidence=entry.evidence,
-            replayable=kind == "rollout" and bool(entry.evidence.get("seen")),
-        )
+        yield _Line(own, entry.at, kind, partial(_of_step, own, kind, name, entry, former))
         former = (own,)
+
+
+def _of_step(own: str, kind: str, name: str, entry: Entry, former: tuple[str, ...]) -> Record:
+    return Record(
+        id=own,
+        at=entry.at,
+        kind=kind,
+        summary=f"{entry.action.removeprefix(kind + ' ')}: {entry.reason or name}",
+        actor=entry.actor,
+        follows=former,
+        evidence=entry.evidence,
+        replayable=kind == "rollout" and bool(entry.evidence.get("seen")),
+    )
 
 
 def _of_entry(entry: Entry, ends: Mapping[str, str]) -> Record:
@@ -286,12 +382,16 @@ def _of_entry(entry: Entry, ends: Mapping[str, str]) -> Record:
     return Record(
         id=f"audit:{entry.number}",
         at=entry.at,
-        kind=entry.action.removeprefix("retraining "),
+        kind=_kind_of(entry),
         summary=f"{entry.subject}: {entry.reason}" if entry.reason else entry.subject,
         actor=entry.actor,
         follows=() if before is None else (before,),
         evidence=entry.evidence,
     )
+
+
+def _kind_of(entry: Entry) -> str:
+    return entry.action.removeprefix("retraining ")
 
 
 def _finding_again(parts: HistoryParts, found: Finding, setup: Setup) -> Replayed:

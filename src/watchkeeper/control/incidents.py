@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,13 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.control.kept import Kept, Trail
+from watchkeeper.control.reports import Asked
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import UNIT_HASH, EventLog, Window
 from watchkeeper.findings import Finding
 from watchkeeper.incidents import Alert, Incident, IncidentState
 from watchkeeper.incidents.incident import Severity
+from watchkeeper.results import Result
 
-__all__ = ["change", "draft", "of_alerts", "of_finding", "open_incident", "over"]
+__all__ = [
+    "Pace",
+    "change",
+    "draft",
+    "draft_asked",
+    "of_alerts",
+    "of_finding",
+    "open_incident",
+    "over",
+    "pace",
+]
 
 _ACTOR = "watchkeeper"
 _BEFORE = timedelta(hours=24)  # in which a change may be the cause
@@ -156,6 +169,65 @@ def of_finding(
         evidence={"finding": finding.number, "table_versions": finding.table_versions}, at=at,
         runbook=runbook,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pace(Result):
+    """How long incidents took, of those that were opened in a stretch of time.
+
+    Attributes
+    ----------
+    opened, acknowledged, resolved : int
+        How many were opened, and what became of them so far.
+    to_acknowledge, to_resolve : timedelta or None
+        On average, from the opening on; None where there is none.
+    """
+
+    opened: int
+    acknowledged: int
+    resolved: int
+    to_acknowledge: timedelta | None
+    to_resolve: timedelta | None
+
+
+def pace(audit: Trail, *, since: datetime) -> Pace:
+    """Return how long the incidents that were opened since a time took, by the audit trail."""
+
+    def first(action: str) -> dict[str, datetime]:
+        found = audit.entries(action=f"incident {action}", since=since, limit=10_000)
+        return {each.subject: each.at for each in found}  # the newest come first
+
+    opened = first("create")
+
+    def taken(action: str) -> list[timedelta]:
+        return [at - opened[each] for each, at in first(action).items() if each in opened]
+
+    acknowledged, resolved = taken("acknowledge"), taken("resolve")
+    return Pace(
+        opened=len(opened),
+        acknowledged=len(acknowledged),
+        resolved=len(resolved),
+        to_acknowledge=_mean(acknowledged),
+        to_resolve=_mean(resolved),
+    )
+
+
+def _mean(lengths: Sequence[timedelta]) -> timedelta | None:
+    return sum(lengths, timedelta()) / len(lengths) if lengths else None
+
+
+def draft_asked(
+    incidents: Kept[Incident], events: EventLog, audit: Trail, incident: Incident, at: datetime
+) -> Asked[str]:
+    """Ask for the draft of a post-mortem; one of an incident that is over stays as it is."""
+    return Asked(
+        "draft",
+        incident.name,
+        of=incident,
+        at=at,
+        make=lambda: draft(incidents, events, audit, incident.name, at),
+        lasting=not incident.active,
+    )
 
 
 def draft(

@@ -87,6 +87,7 @@ class Trail(Protocol):
         action: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        before: int | None = None,
         limit: int = 1000,
     ) -> list[Entry]:
         """Return entries, the newest first."""

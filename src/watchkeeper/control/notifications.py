@@ -13,7 +13,7 @@ from watchkeeper.incidents.incident import Severity
 from watchkeeper.notifications import Message, Note, Place, Receiver, due, grouped
 from watchkeeper.results import Result
 
-__all__ = ["PROOF", "SUBJECT", "Parts", "Told", "pending", "tell", "try_out"]
+__all__ = ["PROOF", "SUBJECT", "Parts", "Told", "Waiting", "pending", "tell", "try_out", "waiting"]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,47 @@ class Told(Result):
     severity: str
     changes: int
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Result):
+    """How far a receiver has been told of incidents of one severity, and what waits for it.
+
+    Attributes
+    ----------
+    receiver, severity : str
+    told : int
+        Number of the last entry of the audit trail that it need not be told of.
+    tries : int
+        How often what comes next was tried in vain.
+    next_try : datetime or None
+    error : str
+        Why the last try failed.
+    waiting : int
+        Changes of incidents that it has not been told of.
+    """
+
+    receiver: str
+    severity: str
+    told: int
+    tries: int
+    next_try: datetime | None
+    error: str
+    waiting: int
+
+
+def waiting(parts: Parts, receivers: Sequence[Receiver]) -> list[Waiting]:
+    """Return what waits for whom; of a receiver that was taken out of the settings, nothing."""
+    known = {each.name: each for each in receivers}
+    return [
+        Waiting(
+            **place,
+            waiting=len(list(pending(parts, known[place.receiver], place)))
+            if place.receiver in known
+            else 0,
+        )
+        for place in parts.places.find()
+    ]
 
 
 def tell(

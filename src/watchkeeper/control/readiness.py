@@ -1,6 +1,7 @@
 """Readiness of a model: the evidence of each point, gathered from what is kept."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from watchkeeper.control.alerts import ALERT_SUBJECT, ALERT_TEST
 from watchkeeper.control.health import health_of
 from watchkeeper.control.kept import Kept, KeptAlerts, KeptFindings, Trail
 from watchkeeper.control.notifications import PROOF, SUBJECT
+from watchkeeper.control.reports import Asked
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog
 from watchkeeper.experiments import Experiment
@@ -28,13 +30,24 @@ from watchkeeper.registry import ModelRegistry
 from watchkeeper.telemetry.rules import Thresholds, alerts
 from watchkeeper.telemetry.runbook import page
 
-__all__ = ["LOAD_TEST", "REHEARSAL", "Around", "Parts", "of_model", "require_ready", "waive"]
+__all__ = [
+    "LOAD_TEST",
+    "REHEARSAL",
+    "Around",
+    "Parts",
+    "measured",
+    "measured_asked",
+    "of_model",
+    "require_ready",
+    "waive",
+]
 
 LOAD_TEST, REHEARSAL = "load test", "rollback rehearsal"
 _WAIVE = "waive readiness"
 _FRESH = timedelta(days=30)  # for which a measurement speaks
 _RECENT = timedelta(days=1)  # within which an alert says that the chain stands
 _LINES = 50  # of the log that are read
+_TAIL = 1 << 18  # bytes of it, which hold so many lines
 _LOGGED = {"timestamp", "level", "message"}
 _OF_HEALTH = {
     "latency": "latency",
@@ -99,7 +112,13 @@ class Around:
 
 
 def of_model(
-    parts: Parts, model: str, *, at: datetime, around: Around, health: Mapping[str, Any]
+    parts: Parts,
+    model: str,
+    *,
+    at: datetime,
+    around: Around,
+    health: Mapping[str, Any],
+    slow: Mapping[str, Answer] | None = None,
 ) -> Checklist:
     """Return the checklist of a model at a time.
 
@@ -108,6 +127,28 @@ def of_model(
     around : Around
     health : mapping
         The terms that `watchkeeper.control.health.health_of` goes by.
+    slow : mapping of str to Answer, optional
+        What `measured` has said, perhaps a while ago; by default it is asked now.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing is known of the model.
+    """
+    answers = dict(
+        measured(parts, model, at=at, around=around, health=health) if slow is None else slow
+    )
+    answers |= _kept(parts, model, at)
+    answers |= _chain(parts, at, around)
+    answers["logs"] = _logs(around.log_file)
+    answers["procedures"] = _procedures()
+    return checklist(model, answers, _waivers(parts.audit, model), at=at)
+
+
+def measured(
+    parts: Parts, model: str, *, at: datetime, around: Around, health: Mapping[str, Any]
+) -> dict[str, Answer]:
+    """Return the answers that take a while: events are read, and another server is asked.
 
     Raises
     ------
@@ -117,17 +158,32 @@ def of_model(
     found = health_of(
         parts.events, parts.registry, parts.findings, parts.alerts, model, at=at, **health
     )
-    answers = dict(_kept(parts, model, at))
+    answers = {}
     for key, component in _OF_HEALTH.items():
         each = found.status.components[component]
         evidence = {"table_versions": found.table_versions, **each.figures}
         answers[key] = Answer(_BY_CONDITION[each.condition], each.reason, at, evidence)
-    answers |= _chain(parts, at, around)
-    answers["logs"] = _logs(around.log_file)
-    answers["procedures"] = _procedures()
+    with suppress(NotFoundError):  # nothing is recorded
+        counts = parts.events.counts(model)
+        state = State.PASS if counts.outcomes else State.UNKNOWN
+        told = f"{counts.outcomes:,} outcomes of {counts.predictions:,} predictions"
+        answers["outcomes"] = Answer(state, told, counts.newest, {})
     if around.grafana is not None:
         answers["grafana"] = _grafana(around.grafana, at)
-    return checklist(model, answers, _waivers(parts.audit, model), at=at)
+    return answers
+
+
+def measured_asked(
+    parts: Parts, model: str, *, at: datetime, around: Around, health: Mapping[str, Any]
+) -> Asked[dict[str, Answer]]:
+    """Ask for `measured`; what is in production is part of what it is of."""
+    return Asked(
+        "readiness",
+        model,
+        of=parts.registry.get_production_model(model),
+        at=at,
+        make=lambda: measured(parts, model, at=at, around=around, health=health),
+    )
 
 
 def waive(
@@ -208,11 +264,6 @@ def _kept(parts: Parts, model: str, at: datetime) -> Iterator[tuple[str, Answer]
         "post-mortems",
         Answer(State.FAIL if without else State.PASS, told, at, {"without": without}),
     )
-    with suppress(NotFoundError):  # nothing is recorded
-        counts = parts.events.counts(model)
-        state = State.PASS if counts.outcomes else State.UNKNOWN
-        told = f"{counts.outcomes:,} outcomes of {counts.predictions:,} predictions"
-        yield "outcomes", Answer(state, told, counts.newest, {})
 
 
 def _experiment(parts: Parts, model: str, version: str | None) -> Answer:
@@ -264,7 +315,7 @@ def _logs(path: Path | None) -> Answer:
     if path is None:
         return Answer(State.UNKNOWN, "no `log_file` is set, so nothing can be read back")
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES:]
+        lines = _last_lines(path)
     except OSError as error:
         return Answer(State.FAIL, f"{path.name} cannot be read: {error.strerror}")
     if not lines:
@@ -277,6 +328,16 @@ def _logs(path: Path | None) -> Answer:
         if not isinstance(found, dict) or not found.keys() >= _LOGGED:
             return Answer(State.FAIL, f"a line of {path.name} lacks one of {sorted(_LOGGED)}")
     return Answer(State.PASS, f"the last {len(lines)} lines of {path.name} are well-formed")
+
+
+def _last_lines(path: Path) -> list[str]:
+    """Return the last lines of a file, however large it is."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL))
+        found = file.read().decode("utf-8", errors="replace").splitlines()
+    whole = found if size <= _TAIL else found[1:]  # the first may have begun earlier
+    return whole[-_LINES:]
 
 
 def _procedures() -> Answer:

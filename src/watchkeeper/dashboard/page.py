@@ -1,6 +1,6 @@
 """What a page is asked, and what it shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,8 +10,9 @@ from markupsafe import Markup
 from watchkeeper.dashboard.charts import Table
 from watchkeeper.dashboard.spans import Span, span_of
 from watchkeeper.dashboard.viewer import Viewer
+from watchkeeper.telemetry.system import Job
 
-__all__ = ["Ask", "Drawn", "Page"]
+__all__ = ["Ask", "Drawn", "Page", "Running"]
 
 
 class Drawn(Protocol):
@@ -28,6 +29,20 @@ class Drawn(Protocol):
         ...
 
 
+class Running(Protocol):
+    """The server that shows a page."""
+
+    @property
+    def started_at(self) -> datetime: ...
+    def jobs(self) -> Sequence[Job]:
+        """Return its background jobs."""
+        ...
+
+    def not_ready(self) -> list[str]:
+        """Return why it should not get traffic; nothing when it should."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What somebody asks of a page.
@@ -41,6 +56,7 @@ class Ask:
     viewer : Viewer
     now : datetime
         By the clock of the app.
+    server : Running
     """
 
     path: str
@@ -48,6 +64,7 @@ class Ask:
     query: Mapping[str, str]
     viewer: Viewer
     now: datetime
+    server: Running
 
     def span(self, default: str = "1y") -> Span:
         """Return the time range that was asked for."""

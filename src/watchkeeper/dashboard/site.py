@@ -21,7 +21,7 @@ from watchkeeper.access import LASTS, ForbiddenError, Rights, Session
 from watchkeeper.app import App
 from watchkeeper.clock import system_clock
 from watchkeeper.dashboard.forms import FORMS, Actions, Form, Sent
-from watchkeeper.dashboard.page import Ask, Page
+from watchkeeper.dashboard.page import Ask, Page, Running
 from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.dashboard.rendering import STATIC, environment, static_file
 from watchkeeper.dashboard.spans import RANGES
@@ -70,9 +70,9 @@ def is_page(path: str) -> bool:
     return _PATHS.fullmatch(path) is not None
 
 
-def add_dashboard(api: FastAPI, app: App, actions: Actions) -> None:
+def add_dashboard(api: FastAPI, app: App, actions: Actions, server: Running) -> None:
     """Add the pages, their forms and what they are made of."""
-    site = _Site(app, actions)
+    site = _Site(app, actions, server)
     for path, page in PAGES.items():
         api.router.add_route(path, site.shows(page), methods=["GET"], include_in_schema=False)
     for path, form in FORMS.items():
@@ -91,8 +91,8 @@ def add_dashboard(api: FastAPI, app: App, actions: Actions) -> None:
 
 
 class _Site:
-    def __init__(self, app: App, actions: Actions) -> None:
-        self._app, self._actions = app, actions
+    def __init__(self, app: App, actions: Actions, server: Running) -> None:
+        self._app, self._actions, self._server = app, actions, server
 
     def shows(self, page: Callable[[App, Ask], Page]) -> Callable[[Request], Any]:
         """Return the endpoint that shows a page."""
@@ -190,7 +190,8 @@ class _Site:
         self, request: Request, viewer: Viewer, page: Callable[[App, Ask], Page]
     ) -> Response:
         query = dict(request.query_params)
-        ask = Ask(_path(request), request.path_params, query, viewer, self._app.clock())
+        now = self._app.clock()
+        ask = Ask(_path(request), request.path_params, query, viewer, now, self._server)
         try:
             found = page(self._app, ask)
             if (wanted := query.get("csv")) is not None:
@@ -202,7 +203,6 @@ class _Site:
 
     def _render(self, request: Request, viewer: Viewer, page: Page) -> str:
         app = self._app
-        active = [each for each in app.incidents.find() if each.active]
         kept = {name: value for name, value in request.query_params.items() if name != "csv"}
         return environment().get_template(page.template).render(
             page=page,
@@ -214,8 +214,8 @@ class _Site:
             here=_path(request) + (f"?{urlencode(kept)}" if kept else ""),
             query=kept,
             ranges=RANGES,
-            active_incidents=len(active),
-            unowned=sum(each.state is IncidentState.OPEN for each in active),
+            active_incidents=app.incidents.count(active=True),
+            unowned=app.incidents.count(state=IncidentState.OPEN),
             environment_name=app.settings.telemetry.environment,
             version=__version__,
             **page.context,

@@ -1,5 +1,6 @@
 """One measurement of a window of recorded events, and its verdict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -29,7 +30,7 @@ class Finding(Result):
         The window of event time.
     table_versions : dict of str to int
         Of the event store, as it was read.
-    evidence : dict
+    evidence : mapping of str to Any
         The figures, as plain values.
     number : int or None
         Its number, once it is kept.
@@ -43,7 +44,7 @@ class Finding(Result):
     start: datetime | None
     end: datetime | None
     table_versions: dict[str, int]
-    evidence: dict[str, Any]
+    evidence: Mapping[str, Any]
     number: int | None = None
 
 

@@ -1,19 +1,25 @@
 """Findings in the control database: the only part of them that touches the store."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from watchkeeper.errors import NotFoundError
 from watchkeeper.findings.finding import Finding, Unread
-from watchkeeper.results import strict_json
+from watchkeeper.results import KeptJson, strict_json
 from watchkeeper.store.database import ControlDatabase, findings
 
 __all__ = ["FindingRepository"]
 
 _columns = findings.c
 _OWN = tuple(name for name in Finding.__dataclass_fields__ if name != "number")
+_STORED = sa.select(
+    *(each for each in _columns if each.name != "evidence"),
+    sa.cast(_columns.evidence, sa.Text).label("evidence"),
+)
 
 
 class FindingRepository:
@@ -45,27 +51,24 @@ class FindingRepository:
         NotFoundError
             If there is none of this number.
         """
-        query = sa.select(findings).where(_columns.id == number)
+        query = _STORED.where(_columns.id == number)
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(query).mappings().one_or_none()
         if row is None:
             raise NotFoundError("finding", str(number), "`watchkeeper history MODEL` lists them.")
-        return Finding(number=row.id, **{name: getattr(row, name) for name in _OWN})
+        return _finding(row)
 
     def find(
         self, model: str | None = None, kind: str | None = None, *, limit: int = 100
     ) -> list[Finding]:
         """Return findings, the newest first."""
-        query = sa.select(findings).order_by(_columns.id.desc()).limit(limit)
+        query = _STORED.order_by(_columns.id.desc()).limit(limit)
         if model is not None:
             query = query.where(_columns.model == model)
         if kind is not None:
             query = query.where(_columns.kind == kind)
         with self._database.read() as connection:
-            return [
-                Finding(number=row.id, **{name: getattr(row, name) for name in _OWN})
-                for row in connection.execute(query)
-            ]
+            return [_finding(row) for row in connection.execute(query).mappings()]
 
     def unread(
         self,
@@ -102,3 +105,8 @@ class FindingRepository:
                 Unread(number=row.id, bad=row.bad, at=row.at, end=row.end, evidence=row.evidence)
                 for row in connection.execute(query)
             ]
+
+
+def _finding(row: Mapping[Any, Any]) -> Finding:
+    own = {name: row[name] for name in _OWN}
+    return Finding(**{**own, "evidence": KeptJson(row["evidence"])}, number=row["id"])

@@ -14,7 +14,7 @@ from watchkeeper.store.documents import Documents
 
 __all__ = ["AlertRepository", "IncidentRepository"]
 
-_columns = alerts.c
+_columns, _own = alerts.c, incidents.c
 
 
 class AlertRepository:
@@ -70,9 +70,50 @@ class IncidentRepository(Documents[Incident]):
     def __init__(self, database: ControlDatabase) -> None:
         super().__init__(database, incidents, "incident", Incident.from_dict)
 
+    def find(
+        self,
+        model: str | None = None,
+        state: str | None = None,
+        *,
+        severity: str | None = None,
+        active: bool | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Incident]:
+        """Return several, the newest first; `active` chooses those that are not over, or that are."""
+        query = sa.select(_own.document).order_by(_own.id.desc())
+        query = query.where(*self._of(model, state), *_also(severity, active))
+        with self._database.read() as connection:
+            found = connection.execute(query.limit(limit).offset(offset or None)).scalars()
+            return [Incident.from_dict(each) for each in found]
+
+    def count(
+        self,
+        model: str | None = None,
+        state: str | None = None,
+        *,
+        severity: str | None = None,
+        active: bool | None = None,
+    ) -> int:
+        """Return how many `find` would return without a limit."""
+        query = sa.select(sa.func.count()).where(*self._of(model, state), *_also(severity, active))
+        with self._database.read() as connection:
+            return connection.execute(query.select_from(incidents)).scalar() or 0
+
+    def models(self) -> list[str]:
+        """Return the models that ever had one, sorted."""
+        query = sa.select(_own.model).distinct().order_by(_own.model)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
     def _stored(self, document: Incident) -> dict[str, Any]:
         own = {"source": document.source, "active": document.active}
         return {**super()._stored(document), **own}
+
+
+def _also(severity: str | None, active: bool | None) -> list[sa.ColumnElement[bool]]:
+    asked = [] if severity is None else [_own.document["severity"].as_string() == severity]
+    return asked if active is None else [*asked, _own.active == active]
 
 
 def _keep(connection: Connection, alert: Alert, at: datetime) -> bool:

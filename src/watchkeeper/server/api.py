@@ -53,6 +53,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     _add_measurements(api, gateway)
     _add_health(api, gateway)
     _add_findings(api, gateway)
+    _add_audit(api, gateway)
     _add_alerts(api, gateway)
     add_experiments(api, gateway)
     add_rollouts(api, gateway)
@@ -62,7 +63,7 @@ def make_api(gateway: "Gateway") -> FastAPI:
     add_readiness(api, gateway)
     add_timelines(api, gateway)
     add_versions(api, gateway)
-    add_dashboard(api, gateway.app, gateway.acting)
+    add_dashboard(api, gateway.app, gateway.acting, gateway)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -316,6 +317,26 @@ def _add_findings(api: FastAPI, gateway: "Gateway") -> None:
             raise InvalidValueError("limit", limit, "between 1 and 1000")
         found = app.findings.find(model, kind, limit=limit)
         return _response(json_answer({"findings": [each.to_dict() for each in found]}))
+
+
+def _add_audit(api: FastAPI, gateway: "Gateway") -> None:
+    """Add who did what, when and why."""
+
+    @api.get("/v1/audit", tags=["audit"])
+    def entries(
+        model: str | None = None,
+        subject: str | None = None,
+        action: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Response:
+        """List the audit trail, the newest entry first; the next page is before its last number."""
+        if not 1 <= limit <= 1000:
+            raise InvalidValueError("limit", limit, "between 1 and 1000")
+        found = gateway.app.audit.entries(
+            model, subject=subject, action=action, before=before, limit=limit
+        )
+        return _response(json_answer({"entries": [each.to_dict() for each in found]}))
 
 
 def _add_alerts(api: FastAPI, gateway: "Gateway") -> None:

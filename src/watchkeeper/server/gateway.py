@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from watchkeeper import __version__, dashboard
 from watchkeeper.access import ForbiddenError, Rights
 from watchkeeper.app import App
-from watchkeeper.clock import ReplayClock
+from watchkeeper.clock import ReplayClock, system_clock
 from watchkeeper.control.recorded import newest_time
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.registry import ModelOutputError, Runtime
@@ -43,7 +43,8 @@ from watchkeeper.server.routing import FAILOVER, PINNED, PRODUCTION, Router, Run
 from watchkeeper.server.timelines import Refreshing
 from watchkeeper.server.upkeep import Upkeep
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
-from watchkeeper.telemetry.exposition import shared_between_workers
+from watchkeeper.telemetry.exposition import families, shared_between_workers
+from watchkeeper.telemetry.system import Job, jobs_of
 from watchkeeper.telemetry.tracing import RequestSpan, tracing_to
 
 __all__ = ["Gateway"]
@@ -99,12 +100,14 @@ class Gateway:
     ----------
     acting : Acting
         What people do through this server.
+    started_at : datetime
     draining : bool
         Set when the process is about to end: it still answers, and says that it is not ready.
     """
 
     def __init__(self, app: App, experiments: RunningExperiments | None = None) -> None:
         self.app = app
+        self.started_at = system_clock()
         self.metrics_registry = CollectorRegistry()
         telemetry = app.settings.telemetry
         self.metrics = ModelMetrics.of(self.metrics_registry, telemetry.latency_buckets)
@@ -195,6 +198,10 @@ class Gateway:
                 self.metrics.rollout_traffic,
             ],
         )
+
+    def jobs(self) -> list[Job]:
+        """Return the background jobs of this server, of all its processes."""
+        return jobs_of(families(self.metrics_registry))
 
     def saw(self, at: Any) -> None:
         """Move the clock of a replay to the event time `at`."""

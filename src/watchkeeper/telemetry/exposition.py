@@ -25,6 +25,7 @@ __all__ = [
     "CONTENT_TYPE",
     "MetricsServer",
     "exposition",
+    "families",
     "share_between_workers",
     "shared_between_workers",
     "start_metrics_server",
@@ -48,15 +49,24 @@ def exposition(registry: CollectorRegistry, *, local: Iterable[Collector] = ()) 
     local : iterable of Collector
         Collectors of `registry` that worker processes do not share: they are asked here.
     """
-    folder = os.environ.get(_SHARED)
     with _giving_way():
-        if not folder:
-            return _text(registry.collect())
-        shared = multiprocess.MultiProcessCollector(None, path=folder)  # type: ignore[no-untyped-call]
-        families = [*shared.collect()]  # type: ignore[no-untyped-call]
-        for each in local:
-            families += each.collect()
-        return _text(sorted(families, key=lambda family: family.name))
+        found = families(registry)
+        if os.environ.get(_SHARED):
+            found = [*found]
+            for each in local:
+                found += each.collect()
+            found = sorted(found, key=lambda family: family.name)
+        return _text(found)
+
+
+def families(registry: CollectorRegistry) -> Iterable[Metric]:
+    """Return the metrics of `registry`, or what worker processes share of it, added up."""
+    folder = os.environ.get(_SHARED)
+    if not folder:
+        return registry.collect()
+    shared = multiprocess.MultiProcessCollector(None, path=folder)  # type: ignore[no-untyped-call]
+    found: Iterable[Metric] = shared.collect()  # type: ignore[no-untyped-call]
+    return found
 
 
 def _text(families: Iterable[Metric]) -> bytes:

@@ -2,13 +2,70 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.metrics_core import Metric
 
+from watchkeeper.results import Result
 from watchkeeper.telemetry.exposition import shared_between_workers
 
-__all__ = ["SystemMetrics"]
+__all__ = ["Job", "SystemMetrics", "jobs_of"]
+
+_JOB = "watchkeeper_job_"
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Result):
+    """A background job of a server.
+
+    Attributes
+    ----------
+    name : str
+    runs, failures : int
+        Since the server was started.
+    succeeded_at, failed_at : datetime or None
+        When it last ended well, and when not.
+    """
+
+    name: str
+    runs: int
+    failures: int
+    succeeded_at: datetime | None
+    failed_at: datetime | None
+
+    @property
+    def well(self) -> bool:
+        """Whether its last run did not fail."""
+        if self.failed_at is None:
+            return True
+        return self.succeeded_at is not None and self.succeeded_at > self.failed_at
+
+
+def jobs_of(families: Iterable[Metric]) -> list[Job]:
+    """Return the background jobs that metrics tell of, by name."""
+    found: dict[str, dict[str, float]] = {}
+    for family in families:
+        if family.name.startswith(_JOB):
+            for sample in family.samples:
+                if sample.name != f"{family.name}_created":
+                    found.setdefault(sample.labels["task"], {})[family.name] = sample.value
+    return [
+        Job(
+            name,
+            int(values.get(f"{_JOB}runs", 0)),
+            int(values.get(f"{_JOB}failures", 0)),
+            _moment(values.get(f"{_JOB}last_success_timestamp_seconds")),
+            _moment(values.get(f"{_JOB}last_failure_timestamp_seconds")),
+        )
+        for name, values in sorted(found.items())
+    ]
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 class SystemMetrics:
@@ -81,6 +138,11 @@ class SystemMetrics:
             "When a background job last ended well",
             "task",
         )
+        self.failed_at = newest(
+            "watchkeeper_job_last_failure_timestamp_seconds",
+            "When a background job last failed",
+            "task",
+        )
         self.alerts = counter(
             "watchkeeper_alerts_received_total", "Alerts that Alertmanager has posted", "status"
         )
@@ -100,6 +162,7 @@ class SystemMetrics:
             self.succeeded_at.labels(job).set(self._now())
         else:
             self.failures.labels(job).inc()
+            self.failed_at.labels(job).set(self._now())
 
     def waits(self, size: int, sealed: int, oldest: float | None) -> None:
         """Show what has not landed.

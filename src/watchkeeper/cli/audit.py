@@ -1,0 +1,36 @@
+"""``watchkeeper audit``: who did what, when and why."""
+
+from typing import Annotated
+
+import typer
+
+from watchkeeper.cli.command import Invocation, command, table
+from watchkeeper.errors import InvalidValueError
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+
+@command(commands)
+def audit(
+    cli: Invocation,
+    *,
+    model: Annotated[
+        str | None, typer.Option(help="Of one model only; `system` for what is of none.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="Of one subject only.")] = None,
+    action: Annotated[str | None, typer.Option(help="Of one action only.")] = None,
+    before: Annotated[int | None, typer.Option(help="Only entries before this number.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
+) -> None:
+    """Show the audit trail, the newest entry first; --json has the evidence of each."""
+    if limit < 1:
+        raise InvalidValueError("--limit", limit, "at least 1")
+    found = cli.app.audit.entries(model, subject=subject, action=action, before=before, limit=limit)
+    rows = [
+        (each.number, each.at, each.actor or None, each.action, each.subject, each.reason)
+        for each in found
+    ]
+    drawn = table(["", "at", "who", "did", "to what", "why"], rows)
+    cli.show({"entries": [each.to_dict() for each in found]}, drawn if rows else "no entries yet")

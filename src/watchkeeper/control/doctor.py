@@ -1,0 +1,91 @@
+"""Whether everything is in order for serving and recording; nothing is mended here."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from watchkeeper.events import EventLog
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.results import Result
+
+__all__ = ["Check", "Parts", "check", "disk", "examine", "journal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Result):
+    """One thing that was looked at: whether it is good, and the figures that say so."""
+
+    name: str
+    ok: bool
+    told: str
+
+
+class Parts(Protocol):
+    """What is looked at; an `watchkeeper.app.App` is one."""
+
+    @property
+    def events(self) -> EventLog: ...
+    @property
+    def registry(self) -> ModelRegistry: ...
+
+
+def examine(parts: Parts, data_dir: Path, *, min_free_bytes: int) -> Iterator[Check]:
+    """Yield what was found, one thing after the other.
+
+    Files of what is in production are read and compared with their digests, and events are
+    counted: with much of either it takes seconds.
+    """
+    yield disk(data_dir, min_free_bytes=min_free_bytes)
+    database = check("control database", lambda: f"{len(parts.registry.list_models())} versions")
+    yield database
+    if database.ok:
+        for name, model_id in sorted(parts.registry.production().items()):
+            yield check(f"model {name}", partial(_verified, parts, model_id))
+    yield journal(data_dir)
+    events = check("events", lambda: ", ".join(parts.events.models()) or "none yet")
+    yield events
+    if events.ok:
+        for name in parts.events.models():
+            yield check(f"events of {name}", partial(_counted, parts, name))
+
+
+def check(name: str, look: Callable[[], str]) -> Check:
+    """Look; whatever goes wrong is what is bad."""
+    try:
+        return Check(name, True, look())
+    except Exception as error:  # noqa: BLE001 - a doctor tells of every illness
+        return Check(name, False, " ".join(str(error).split()))
+
+
+def disk(data_dir: Path, *, min_free_bytes: int) -> Check:
+    """Return whether there is room to record."""
+    free = shutil.disk_usage(data_dir).free
+    told = f"{free / 2**30:.1f} GiB free; recording stops below {min_free_bytes / 2**20:g} MiB"
+    return Check("disk", free > min_free_bytes, told)
+
+
+def journal(data_dir: Path) -> Check:
+    """Return what waits in the journal, and what could not be read."""
+    folder = data_dir / "journal"
+    files = [path for path in folder.glob("*/*") if path.is_file()]
+    damaged = [path for path in files if path.parent.name == "damaged"]
+    waiting = [path for path in files if path.suffix in {".open", ".jsonl", ".arrow"}]
+    waiting = [path for path in waiting if path not in damaged]
+    size = sum(path.stat().st_size for path in waiting)
+    told = f"{len(waiting)} segments wait ({size / 2**20:.1f} MiB)"
+    if damaged:
+        told += f"; {len(damaged)} damaged, kept in {folder / 'damaged'}"
+    return Check("journal", not damaged, told)
+
+
+def _verified(parts: Parts, model_id: str) -> str:
+    parts.registry.verify(model_id)
+    return f"{model_id} is in production, and its files are those that were registered"
+
+
+def _counted(parts: Parts, name: str) -> str:
+    counts = parts.events.counts(name)
+    return f"{counts.predictions:,} predictions, {counts.labelled:,} with their outcome"
