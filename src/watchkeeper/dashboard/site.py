@@ -294,7 +294,7 @@ class _Site:
         return _redirect(f"/sign-in?{urlencode({'next': onward})}")
 
 
-def _no_page(app: App, ask: Ask) -> Page:
+def _no_page(_: App, ask: Ask) -> Page:
     raise NotFoundError("page", ask.path, "The overview leads to all there are.")
 
 
