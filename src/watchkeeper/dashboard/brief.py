@@ -148,7 +148,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
     story: tuple[Chapter, ...] = ()
     with suppress(NotFoundError):  # nothing is recorded of it
         line = app.timelines.timeline(
-            model, span.start, span.window.end, points=_POINTS, fresh=timedelta(seconds=5)
+            model, span.start, span.end, points=_POINTS, fresh=timedelta(seconds=5)
         )
         story = _story(app, model, span, deeds, zone)
     return Brief(
@@ -167,7 +167,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
 
 
 def _story(app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo) -> tuple[Chapter, ...]:
-    found = app.timelines.timeline(model, span.start, span.window.end, points=_CHAPTERS)
+    found = app.timelines.timeline(model, span.start, span.end, points=_CHAPTERS)
     registered = _registered(app, model)
     first = deeds.promotions[0].version if deeds.promotions else None
     checks = app.drift_history.checks(model).within(span.start, span.end)
