@@ -80,7 +80,7 @@ def test_given_a_version_that_helped_when_looked_at_then_it_says_what_was_before
     told = said(site.client, "/models/late?range=7d")
 
     assert "Ill from 26 Jun, 00:00 to 27 Jun, 00:00 (1): accuracy 0.6" in told
-    assert "2 promoted on 28 Jun 2026, reason 2." in told
+    assert "2 promoted on 28 Jun 2026 , reason 2." in told
     assert "In use, accuracy was 0.700 in the 7 days before and 0.900 in the 3 days after" in told
     assert "Roll back to 1" in told
 
@@ -145,7 +145,7 @@ def test_given_failures_and_an_incident_when_looked_at_then_both_stand_at_the_to
 
     assert "error rate since" in told
     assert "25.00% (50 of 200) failed" in told
-    assert "1 open incident , 1 without an owner" in told or "1 open incident, 1 without" in told
+    assert "1 open incident , 1 without an owner" in told
     assert HOSTILE in told
     assert HOSTILE not in site.client.get("/").text
 
@@ -159,6 +159,12 @@ def test_given_a_model_when_a_chart_is_taken_as_csv_then_it_has_the_recorded_fig
 
     answer = site.client.get(f"/models/late?range=30d&csv={chart}")
 
-    expected = {"accuracy": "88.9", "traffic": "180", "errors": "10", "latency": "12", "coverage": "100"}
+    expected = {
+        "accuracy": "88.88",
+        "traffic": "180",
+        "errors": "10",
+        "latency": "12",
+        "coverage": "100",
+    }
     assert expected[chart] in answer.text
     assert "2026-06-29" in answer.text

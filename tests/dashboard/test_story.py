@@ -42,9 +42,7 @@ def rows_of(days: list[tuple[int, float, float]]) -> pa.Table:
             rows["actual_timestamp"].append(None if bad else at + DAY)
     times = pa.timestamp("us", "UTC")
     typed = {"timestamp": times, "actual_timestamp": times, "score": pa.float64()}
-    return pa.table(
-        {name: pa.array(values, typed.get(name)) for name, values in rows.items()}
-    )
+    return pa.table({name: pa.array(values, typed.get(name)) for name, values in rows.items()})
 
 
 def told(
@@ -134,7 +132,9 @@ def test_given_another_version_when_it_is_ill_as_well_then_that_is_an_illness_of
     assert [(each.version, each.lasts) for each in found] == [("1", False), ("2", True)]
 
 
-def test_given_checks_and_deeds_when_told_then_each_is_in_its_chapter_and_the_rest_in_none() -> None:
+def test_given_checks_and_deeds_when_told_then_each_is_in_its_chapter_and_the_rest_in_none() -> (
+    None
+):
     deed = Deed(START + DAY, "promotion", "2 promoted", "/x")
     found = told(
         [(400, 0.9, 0), (400, 0.7, 0)],
@@ -162,9 +162,7 @@ def test_given_hours_when_named_then_they_are_told_in_the_zone_of_who_looks() ->
 
 
 @settings(max_examples=25)
-@given(
-    shares=st.lists(st.tuples(st.integers(0, 150), st.floats(0, 1)), min_size=2, max_size=5)
-)
+@given(shares=st.lists(st.tuples(st.integers(0, 150), st.floats(0, 1)), min_size=2, max_size=5))
 def test_given_any_days_when_told_then_illnesses_are_exactly_the_ill_days(
     shares: list[tuple[int, float]],
 ) -> None:
