@@ -239,7 +239,8 @@ class _Keys:
 
     def sum(self, rows: Ints, values: npt.NDArray[Any]) -> Floats:
         """Return the sum of a value of each of `rows`, by cell."""
-        return np.bincount(self._cell[rows], values, minlength=len(self))
+        found = np.bincount(self._cell[rows], values, minlength=len(self))
+        return found.astype(np.float64)
 
     def counted(
         self, rows: Ints, bins: npt.NDArray[np.int16], width: int, counts: Ints | None = None

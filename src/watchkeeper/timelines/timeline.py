@@ -264,7 +264,8 @@ class _Counted:
 
     def sum(self, name: str) -> Floats:
         values = self._cells[name].to_numpy()[self._rows]
-        return np.bincount(self._place[self._rows], values, minlength=self._buckets)
+        found = np.bincount(self._place[self._rows], values, minlength=self._buckets)
+        return found.astype(np.float64)
 
     def histograms(self, *names: str) -> tuple[int, list[Floats]]:
         """Return counts by bucket and bin: the first bin that is there, and a table a name."""
@@ -276,7 +277,8 @@ class _Counted:
             np.bincount(place * width + (bins - first), counts, minlength=self._buckets * width)
             for place, bins, counts in entries
         ]
-        return first, [table.reshape(self._buckets, width) for table in tables]
+        shape = (self._buckets, width)
+        return first, [table.reshape(shape).astype(np.float64) for table in tables]
 
     def _entries(self, name: str) -> tuple[Ints, Ints, Ints]:
         row, bins, counts = histogram_entries(self._cells, name)
