@@ -71,6 +71,7 @@ class _Held:
     """A canary held against one limit, beside production at the same time; figures as text."""
 
     limit: str
+    bad: str
     canary: str
     production: str
     allowed: str
@@ -298,7 +299,9 @@ def _charts(own: Rollout, judgements: Sequence[Judgement]) -> dict[str, Drawn]:
         for place, percent in enumerate(own.plan.steps)
     ]
     charts: dict[str, Drawn] = {"steps": Stepper(title="Steps", steps=steps)}
-    compared = [each for each in judgements if each.comparison is not None]
+    compared = [
+        each for each in judgements if each.comparison is not None and each.comparison.enough
+    ]
     if compared:
         margins = {each.limit.margin for each in compared}
         charts["difference"] = IntervalChart(
@@ -340,7 +343,8 @@ def _held(seen: Seen, judgements: Sequence[Judgement]) -> list[_Held]:
     theirs = seen.production[-1] if seen.production else None
     return [
         _Held(
-            limit=_named(each.limit),
+            limit=each.limit.name,
+            bad=_bad(each.limit),
             canary=_share(each.bad, each.requests),
             production="-" if theirs is None else _counted(theirs, each.limit.name),
             allowed=_allowed(each.limit),
@@ -353,22 +357,24 @@ def _held(seen: Seen, judgements: Sequence[Judgement]) -> list[_Held]:
     ]
 
 
-def _named(limit: Limit) -> str:
+def _bad(limit: Limit) -> str:
     """Return what counts as bad by a limit."""
-    told = "failed"
+    told = "failed requests"
     if limit.slower_than_ms is not None:
         told = f"slower than {limit.slower_than_ms:,g} ms"
     elif limit.wrong:
-        told = "wrong" if limit.off_by is None else f"off by more than {limit.off_by:g}"
+        told = "wrong answers"
+        if limit.off_by is not None:
+            told = f"answers off by more than {limit.off_by:g}"
     if limit.segment is not None:
         told += f", where {limit.segment[0]} is {limit.segment[1]}"
-    return f"{limit.name}: {told}"
+    return told
 
 
 def _allowed(limit: Limit) -> str:
     parts = [] if limit.share is None else [f"at most {100 * limit.share:g} %"]
     if limit.margin is not None:
-        parts.append(f"at most {100 * limit.margin:g} points more than production")
+        parts.append(f"at most {100 * limit.margin:g} % points more than production")
     return ", ".join(parts)
 
 
@@ -376,6 +382,8 @@ def _difference(own: Judgement) -> str:
     found = own.comparison
     if found is None:
         return "-"
+    if not found.enough:
+        return "too few to tell"
     low, high = 100 * found.low, 100 * found.high
     return f"{100 * found.estimate:+.2f} points, {low:+.2f} to {high:+.2f}"
 
@@ -385,7 +393,7 @@ def _counted(counts: Counts, name: str) -> str:
 
 
 def _share(bad: int, of: int) -> str:
-    return f"{100 * bad / of:.2f} % ({bad:,} of {of:,})" if of else "none yet"
+    return f"{100 * bad / of:.2f} % ({bad:,} of {of:,})" if of else "none"
 
 
 def _sides(own: Rollout, seen: Seen) -> list[_Side]:
