@@ -173,13 +173,15 @@ def _over_time(own: Experiment, report: ExperimentReport, ask: Ask) -> dict[str,
     charts: dict[str, Drawn] = {}
     for arm in report.arms:
         moments = _thinned(arm.moments)
+        if not moments:
+            continue
         decided = [Mark(each.at, "decided", "experiment") for each in arm.looks if each.crossed]
         charts[f"difference-{arm.arm}"] = LineChart(
             title=f"{own.metric.name}: {arm.arm} minus {own.control}",
             unit=_unit(own.metric, arm.comparison),
             zone=ask.viewer.zone,
             times=[each.at for each in moments],
-            end=max([report.at, *(each.at for each in moments)]),
+            end=max(report.at, moments[-1].at),
             series=[
                 Series(
                     "difference",

@@ -41,6 +41,7 @@ _HOLDS: Mapping[Hold, str] = {
     Hold.APPROVAL: "it is well, and waits for somebody to say yes",
 }
 _BY_PEOPLE = (Event.RESUME, Event.STEP, Event.PROMOTE, Event.PAUSE, Event.ABORT)
+_FOLLOWS = frozenset({"rollout rolled_back", "rollout promoted"})  # the registry, after a decision
 _BEFORE = frozenset({State.DRAFT, State.SCHEDULED, State.CANCELLED})
 _SHARED = frozenset({State.RUNNING, State.HOLDING, State.PAUSED})
 _TAKEN_BACK = frozenset({State.ROLLING_BACK, State.ROLLED_BACK})
@@ -197,9 +198,10 @@ def _urgency(own: Rollout, now: datetime) -> int:
 
 
 def _listed(app: App, own: Rollout, now: datetime) -> _Listed:
-    last = app.audit.entries(subject=f"{own.model}:rollouts/{own.name}", limit=1)
+    last = app.audit.entries(subject=f"{own.model}:rollouts/{own.name}", limit=2)
+    said = [each.reason for each in last if each.action not in _FOLLOWS]
     since = last[0].at if last else own.started_at
-    return _Listed(own, since, last[0].reason if last else "", own.watched(now))
+    return _Listed(own, since, said[0] if said else "", own.watched(now))
 
 
 def _known(app: App, own: Rollout, ask: Ask) -> Known[Looked] | None:
@@ -229,9 +231,8 @@ def _reason(own: Rollout, decision: Decision | None, history: Sequence[Mapping[s
     if decision is not None and own.state in {State.RUNNING, State.HOLDING}:
         return decision.reason
     for entry in reversed(history):
-        if entry["action"] in {"rollout rolled_back", "rollout promoted"}:
-            continue  # that is only the registry that follows
-        return str(entry["reason"])
+        if entry["action"] not in _FOLLOWS:
+            return str(entry["reason"])
     return ""
 
 
