@@ -210,11 +210,11 @@ def test_given_a_shadow_when_read_and_stopped_by_its_page_then_its_comparison_is
     for number in range(40):
         at = START + timedelta(seconds=number)
         for model, version, score in (("copied", "1", 0.6), ("copied.shadow", "2", 0.7)):
-            told = 1 if version == "1" or number % 4 else 0
+            answer = 1 if version == "1" or number % 4 else 0
             events.append(
                 Prediction(
                     prediction_id=f"c{number}", model=model, model_version=version, timestamp=at,
-                    arrived_at=at, features={}, prediction=told, score=score, latency_ms=4.0,
+                    arrived_at=at, features={}, prediction=answer, score=score, latency_ms=4.0,
                 )
             )  # fmt: skip
     app.recorder.record(events)

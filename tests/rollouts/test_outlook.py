@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -70,11 +71,11 @@ def test_given_a_hold_for_a_person_when_asked_then_nothing_happens_by_itself(hol
 
 
 def test_given_the_last_extension_when_asked_then_that_is_told() -> None:
-    held = {"state": State.HOLDING, "hold": Hold.INCONCLUSIVE}
+    held: Any = {"state": State.HOLDING, "hold": Hold.INCONCLUSIVE}
 
     assert "no further window" not in after(3, extensions=1, **held).told
     assert after(3, extensions=2, **held).told.endswith("no further window is left")
-    unread = {**held, "hold": Hold.ANALYSIS_ERROR}
+    unread: Any = {**held, "hold": Hold.ANALYSIS_ERROR}
     assert "can be read again" in after(3, **unread).told
 
 
@@ -86,7 +87,7 @@ def test_given_a_time_to_begin_when_asked_then_begin_and_end_are_told() -> None:
 
 
 def test_given_an_end_when_asked_then_only_the_watch_is_left() -> None:
-    done = {"state": State.COMPLETED, "ended_at": START}
+    done: Any = {"state": State.COMPLETED, "ended_at": START}
 
     assert after(60, **done).watched_until == START + timedelta(hours=2)
     assert after(180, **done).told == "nothing: it is in production, and its watch is over"

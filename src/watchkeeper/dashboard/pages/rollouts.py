@@ -119,8 +119,8 @@ def page(app: App, ask: Ask) -> Page:
             "shadows": copies[:_MOST],
             "shadows_left": max(0, len(copies) - _MOST),
             "any": bool(rollouts or shadows),
-            "models": sorted({each.model for each in (*rollouts, *shadows)}),
-            "states": sorted({each.state.value for each in (*rollouts, *shadows)}),
+            "models": sorted({e.model for e in rollouts} | {e.model for e in shadows}),
+            "states": sorted({e.state.value for e in rollouts} | {e.state.value for e in shadows}),
         },
     )
 
