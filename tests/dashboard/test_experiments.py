@@ -17,7 +17,7 @@ from watchkeeper.events import Outcome, Prediction
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock
 
-from .reader import HOSTILE, said, send
+from .reader import HOSTILE, evidence, said, send
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -113,6 +113,11 @@ def test_given_an_experiment_when_started_and_stopped_by_its_page_then_it_tells_
     assert "new: accuracy 0.9" in listed
     assert "400 of 400" in listed
     assert "No experiment is like that" in said(client, "/experiments?state=stopped")
+
+    assert evidence(client, "/experiments?model=late") == ["/v1/experiments?model=late"]
+    assert evidence(client, "/experiments/better") == [
+        "/v1/experiments/better/history", "/v1/experiments/better/report",
+    ]  # fmt: skip
 
     csv = client.get("/experiments/better?csv=difference-new").text
     assert csv.startswith("from,to,difference (%)")

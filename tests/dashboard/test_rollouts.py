@@ -19,7 +19,7 @@ from watchkeeper.rollouts.shadow import Shadow
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock
 
-from .reader import HOSTILE, said, send
+from .reader import HOSTILE, evidence, said, send
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
@@ -128,6 +128,11 @@ def test_given_a_rollout_within_its_limits_when_read_then_it_says_what_comes_nex
     assert "1 → 2" in listed
     assert "lunch" in listed
 
+    assert evidence(client, "/rollouts") == ["/v1/rollouts", "/v1/shadows"]
+    assert evidence(client, "/rollouts/calm-1") == [
+        "/v1/rollouts/calm-1", "/v1/rollouts/calm-1/history",
+    ]  # fmt: skip
+
     clock.advance(timedelta(days=2))
     assert "Nobody has looked after it since" in said(client, "/rollouts/calm-1")
 
@@ -232,4 +237,7 @@ def test_given_a_shadow_when_read_and_stopped_by_its_page_then_its_comparison_is
     assert "75.00 %" in ended
     assert "seen enough" in ended
     assert "Stop…" not in ended
+    assert evidence(client, "/shadows/copied-1") == [
+        "/v1/shadows/copied-1", "/v1/shadows/copied-1/history",
+    ]  # fmt: skip
     assert "copied-1" in said(client, "/rollouts?state=stopped")
