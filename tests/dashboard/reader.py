@@ -34,3 +34,11 @@ def send(client: TestClient, path: str, **fields: str) -> Any:
     assert found
     token = {"token": found[1], "actor": "maria", "reason": "because", **fields}
     return client.post(path, data=token, follow_redirects=False)
+
+
+def evidence(client: TestClient, path: str) -> list[str]:
+    """Return what the API answers to where a page has its figures from; all of it must be there."""
+    addresses = sorted(set(re.findall(r'href="(/v1/[^"]+)"', client.get(path).text)))
+    answers = [client.get(each) for each in addresses]
+    assert [each.status_code for each in answers] == [200] * len(addresses), addresses
+    return addresses
