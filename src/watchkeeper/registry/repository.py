@@ -115,9 +115,7 @@ class Repository:
             return {model_id.partition(":")[2] for model_id in found}
 
     def production(self) -> dict[str, str]:
-        query = sa.select(_versions.model_name, _versions.model_id).where(
-            _IN_PRODUCTION
-        )
+        query = sa.select(_versions.model_name, _versions.model_id).where(_IN_PRODUCTION)
         with self._database.read() as connection:
             return {row.model_name: row.model_id for row in connection.execute(query)}
 

@@ -9,7 +9,7 @@ from watchkeeper.app import App
 from watchkeeper.control import models, rollouts
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.pages.descent import BACK, NEWEST, descent
-from watchkeeper.dashboard.paging import Leaf, leaf_of
+from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.dashboard.rendering import duration
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
