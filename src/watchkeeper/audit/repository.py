@@ -103,6 +103,12 @@ class AuditTrail:
         with self._database.read() as connection:
             return [_entry(row) for row in connection.execute(query).mappings()]
 
+    def actions(self) -> list[str]:
+        """Return the actions that there ever were, sorted."""
+        query = sa.select(_columns.action).distinct().order_by(_columns.action)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
     def last(self) -> int:
         """Return the number of the newest entry; 0 if there is none."""
         return self._database.generation()

@@ -277,16 +277,19 @@ def draft(
 
 
 def _impact(events: EventLog, model: str, window: Window) -> Iterator[str]:
+    made = failed = 0
+    units: list[pa.Array] = []
     try:
-        rows = events.read(model, window, columns=[UNIT_HASH, "status"]).rows
+        for read in events.days(model, window, columns=[UNIT_HASH, "status"]):
+            made += read.rows.num_rows
+            failed += pc.sum(pc.equal(read.rows["status"].cast(pa.string()), "error")).as_py() or 0
+            units.append(read.rows[UNIT_HASH].unique())
     except NotFoundError:
         yield "Nothing is recorded of this model."
         return
-    failed = pc.sum(pc.equal(rows["status"].cast(pa.string()), "error")).as_py() or 0
-    units = pc.count_distinct(rows[UNIT_HASH]).as_py()
+    apart = len(pa.chunked_array(units).unique()) if units else 0
     yield (
-        f"{rows.num_rows:,} predictions for {units:,} units were made meanwhile; {failed:,} of "
-        "them failed."
+        f"{made:,} predictions for {apart:,} units were made meanwhile; {failed:,} of them failed."
     )
 
 

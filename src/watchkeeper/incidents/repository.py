@@ -80,7 +80,7 @@ class IncidentRepository(Documents[Incident]):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[Incident]:
-        """Return several, the newest first; `active` chooses those that are not over, or that are."""
+        """Return several, the newest first; `active` are those that are not over."""
         query = sa.select(_own.document).order_by(_own.id.desc())
         query = query.where(*self._of(model, state), *_also(severity, active))
         with self._database.read() as connection:

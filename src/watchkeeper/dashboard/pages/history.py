@@ -1,16 +1,163 @@
-"""Yet to be built."""
+"""What happened to a model, each record linked to what it came of; and decisions made again."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import quote
 
 from watchkeeper.app import App
+from watchkeeper.control import history
+from watchkeeper.control.history import Record, Replayed
 from watchkeeper.dashboard.page import Ask, Page
+from watchkeeper.dashboard.rendering import shown
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.results import plain
 
 __all__ = ["one", "page"]
 
+_STEP, _MOST = 50, 500  # records that are shown at once
+_EXCERPT, _WHOLE = 1_500, 100_000  # characters of evidence, in the list and of one record
+_FIGURES = 300  # of a decision that was made again
+_TONES = {"promote": "good", "rollback": "bad", "drift": "warn", "quality": "bad"}
+_PLACES = {
+    **dict.fromkeys(("decision", "training", "gate", "outcome"), "/retraining/"),
+    "rollout": "/rollouts/",
+    "shadow": "/shadows/",
+}
+
 
 def page(app: App, ask: Ask) -> Page:
-    """Return nothing yet."""
-    return Page(template="history.html", title="history", section="")
+    """Return what happened to a model, the newest first."""
+    model, kind = ask.names["model"], ask.query.get("kind") or None
+    everything = ask.query.get("all") == "1"
+    limit = _limit(ask.query.get("limit", ""))
+    found = history.listed(app, model, everything=everything, limit=limit, kind=kind)
+    if kind is not None and kind not in found.kinds:
+        raise InvalidValueError("kind", kind, f"one of {', '.join(sorted(found.kinds))}")
+    count = sum(found.kinds.values()) if kind is None else found.kinds[kind]
+    here = {each.id for each in found.records}
+    return Page(
+        template="history.html",
+        title=f"History of {model}",
+        section="",
+        model=model,
+        context={
+            "lines": [_Line.of(model, each, here) for each in reversed(found.records)],
+            "kinds": found.kinds,
+            "kind": kind,
+            "everything": everything,
+            "count": count,
+            "limit": limit,
+            "more": min(limit + _STEP, _MOST) if count > limit and limit < _MOST else 0,
+        },
+    )
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return nothing yet."""
-    return Page(template="history.html", title="history", section="")
+    """Return one record; if that is asked for, its decision is made again."""
+    model = ask.names["model"]
+    record = history.record_of(app, model, ask.names["record"])
+    again = None
+    if ask.query.get("replay") == "1":
+        setup = app.settings.policy(model).retraining_setup()
+        again = history.replay(app, record.id, setup)
+    return Page(
+        template="record.html",
+        title=f"{record.kind.replace('_', ' ')}: {record.id}",
+        section="",
+        model=model,
+        context={
+            "line": _Line.of(model, record, (), most=_WHOLE),
+            "again": again,
+            "figures": [] if again is None else _figures(again),
+            "unshown": 0 if again is None else max(0, len(_names(again)) - _FIGURES),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A record as pages show it.
+
+    Attributes
+    ----------
+    record : Record
+    follows : tuple of (str, str)
+        What it came of, and where that is shown: further down, or on a page of its own.
+    evidence : str
+    cut : bool
+        Whether there is more evidence.
+    where : str
+        The page of the retraining, the rollout or the shadow that it is of.
+    tone : str
+    """
+
+    record: Record
+    follows: tuple[tuple[str, str], ...]
+    evidence: str
+    cut: bool
+    where: str
+    tone: str
+
+    @classmethod
+    def of(
+        cls, model: str, record: Record, here: Collection[str], *, most: int = _EXCERPT
+    ) -> "_Line":
+        text = json.dumps(plain(record.evidence), indent=1, ensure_ascii=False)
+        kind, _, name = record.id.partition(":")
+        place = _PLACES.get(kind, "")
+        own = name.rpartition("/")[0] if kind in {"rollout", "shadow"} else name
+        return cls(
+            record=record,
+            follows=tuple((each, _address(model, each, here)) for each in record.follows),
+            evidence="" if not record.evidence else text[:most],
+            cut=len(text) > most,
+            where=f"{place}{quote(own)}" if place else "",
+            tone=_tone(record),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A figure of a decision, as it was and as it is now."""
+
+    name: str
+    was: str
+    now: str
+    differs: bool
+
+
+def _figures(again: Replayed) -> list[_Figure]:
+    """Return what was compared, what differs first."""
+    other = [each.partition(" was ")[0] for each in again.differences]
+    found = [
+        _Figure(each, shown(again.stored.get(each)), shown(again.now.get(each)), each in other)
+        for each in _names(again)
+    ]
+    return sorted(found, key=lambda each: not each.differs)[:_FIGURES]
+
+
+def _names(again: Replayed) -> list[str]:
+    return list(dict.fromkeys([*again.stored, *again.now]))
+
+
+def _address(model: str, record: str, here: Collection[str]) -> str:
+    return (
+        f"#{quote(record)}" if record in here else f"/models/{quote(model)}/history/{quote(record)}"
+    )
+
+
+def _tone(record: Record) -> str:
+    if record.kind == "gate":
+        return "good" if record.evidence.get("passed") else "warn"
+    if record.kind in {"drift", "quality"} and record.evidence.get("drift_detected") is False:
+        return ""
+    return _TONES.get(record.kind, "busy")
+
+
+def _limit(asked: str) -> int:
+    if not asked:
+        return _STEP
+    if not (asked.isdecimal() and len(asked) < 6 and 1 <= int(asked) <= _MOST):
+        raise InvalidValueError("limit", asked, f"between 1 and {_MOST}")
+    return int(asked)

@@ -1,16 +1,204 @@
-"""Yet to be built."""
+"""Incidents: those that are not over first, and the story of one until it is learned from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
 
 from watchkeeper.app import App
+from watchkeeper.control import incidents
 from watchkeeper.dashboard.page import Ask, Page
+from watchkeeper.dashboard.paging import leaf_of
+from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.incidents import Incident, IncidentState, Moment
+from watchkeeper.results import plain, strict_json
 
 __all__ = ["one", "page"]
 
+_PER_PAGE = 50
+_MOST = 200  # that are not over, shown at once
+_LONGEST = 1_000  # characters of a piece of evidence
+_SEVERITIES = ("critical", "warning")
+_NAMED = {"rollout": "/rollouts/", "run": "/retraining/", "experiment": "/experiments/"}
+"""Evidence that is the name of something with a page."""
+
 
 def page(app: App, ask: Ask) -> Page:
-    """Return nothing yet."""
-    return Page(template="incidents.html", title="incidents", section="")
+    """Return what is wrong now, and what was."""
+    model = ask.query.get("model") or None
+    state = _one_of(ask, "state", tuple(IncidentState))
+    severity = _one_of(ask, "severity", _SEVERITIES)
+    found = app.incidents
+    chosen = {"severity": severity}
+    active = (
+        [] if state == IncidentState.RESOLVED
+        else found.find(model, state, severity=severity, active=True, limit=_MOST)
+    )  # fmt: skip
+    over = 0 if state in {IncidentState.OPEN, IncidentState.ACKNOWLEDGED} else None
+    leaf = leaf_of(
+        ask.query, found.count(model, **chosen, active=False) if over is None else 0, _PER_PAGE
+    )
+    past = (
+        found.find(model, **chosen, active=False, limit=_PER_PAGE, offset=leaf.offset)
+        if leaf.count
+        else []
+    )
+    month = ask.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return Page(
+        template="incidents.html",
+        title="Incidents",
+        section="Incidents",
+        context={
+            "active": [_Told(each, ask.now) for each in sorted(active, key=_urgency)],
+            "active_count": found.count(model, state, severity=severity, active=True),
+            "past": [_Told(each, ask.now) for each in past],
+            "leaf": leaf,
+            "ever": bool(active) or found.count() > 0,
+            "names": found.models(),
+            "states": list(IncidentState),
+            "severities": _SEVERITIES,
+            "asked": {"model": model, "state": state, "severity": severity},
+            "pace": incidents.pace(app.audit, since=month),
+            "month": month,
+        },
+    )
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return nothing yet."""
-    return Page(template="incidents.html", title="incidents", section="")
+    """Return the story of an incident, and what can be done about it."""
+    incident = app.incidents.get(ask.names["name"])
+    draft = None
+    if not incident.post_mortem:
+        draft = app.reports.latest(
+            incidents.draft_asked(app.incidents, app.events, app.audit, incident, ask.now)
+        )
+    return Page(
+        template="incident.html",
+        title=incident.title,
+        section="Incidents",
+        context={
+            "told": _Told(incident, ask.now),
+            "incident": incident,
+            "impact": _impact(app, incident, ask.now),
+            "source": _source(incident),
+            "runbook": incident.runbook if _leads_somewhere(incident.runbook) else "",
+            "moments": [_Line.of(incident, each) for each in reversed(incident.timeline)],
+            "draft": draft,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An incident as a list shows it."""
+
+    incident: Incident
+    now: datetime
+
+    @property
+    def lasted(self) -> timedelta:
+        """How long it has lasted, or did."""
+        return max((self.incident.ended_at or self.now) - self.incident.opened_at, timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """A piece of evidence, and where it can be seen."""
+
+    name: str
+    text: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A moment of an incident."""
+
+    moment: Moment
+    proofs: tuple[_Proof, ...]
+
+    @classmethod
+    def of(cls, incident: Incident, moment: Moment) -> "_Line":
+        return cls(moment, tuple(_proofs(incident.model, moment.evidence)))
+
+    @property
+    def tone(self) -> str:
+        """The colour of its point in the timeline."""
+        for start, tone in (("resolved", "good"), ("acknowledged", "busy"), ("assigned", "busy")):
+            if self.moment.what.startswith(start):
+                return tone
+        return "bad" if self.moment.evidence else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Impact:
+    """What was predicted meanwhile, by whole hours."""
+
+    start: datetime
+    end: datetime
+    predictions: int
+    failed: int
+    versions: Mapping[str, int]
+    as_of: datetime
+
+
+def _impact(app: App, incident: Incident, now: datetime) -> _Impact | None:
+    """Return what the time line has of it; None where none is known yet."""
+    end = max(incident.ended_at or now, incident.opened_at + timedelta(microseconds=1))
+    try:
+        if app.timelines.known(incident.model) is None:
+            return None
+        found = app.timelines.timeline(incident.model, incident.opened_at, end, points=1)
+    except NotFoundError:  # nothing is recorded of it
+        return None
+    line = found.timeline
+    if not line.starts:
+        return None
+    return _Impact(
+        line.starts[0], line.ends[-1], int(line.predictions.sum()), int(line.failed.sum()),
+        found.as_of.table_versions, found.as_of.at,
+    )  # fmt: skip
+
+
+def _source(incident: Incident) -> _Proof:
+    """Return what it came of, and where that is told."""
+    kind, _, name = incident.source.partition(":")
+    model = quote(incident.model)
+    where = {
+        "alert": f"/runbook#{quote(name.lower())}",
+        "rollout": f"/rollouts/{quote(name)}",
+        "retraining": f"/retraining?model={model}",
+        "finding": f"/models/{model}/drift" if name == "drift" else f"/models/{model}",
+    }.get(kind, "")
+    return _Proof(kind, name or kind, where)
+
+
+def _proofs(model: str, evidence: Mapping[str, Any]) -> Iterator[_Proof]:
+    for name, value in evidence.items():
+        text = value if isinstance(value, str) else strict_json(plain(value))
+        where = ""
+        if name == "finding" and isinstance(value, int):
+            where = f"/models/{quote(model)}/history/finding:{value}"
+        elif name in _NAMED and isinstance(value, str):
+            where = f"{_NAMED[name]}{quote(value)}"
+        elif _leads_somewhere(text):
+            where = text
+        yield _Proof(name, text[:_LONGEST] + ("…" if len(text) > _LONGEST else ""), where)
+
+
+def _leads_somewhere(text: str) -> bool:
+    """Return whether a text may be a link: anybody may have posted it."""
+    return text.startswith(("https://", "http://")) and " " not in text
+
+
+def _urgency(incident: Incident) -> tuple[bool, bool, datetime]:
+    owned = incident.state is not IncidentState.OPEN
+    return incident.severity != "critical", owned, incident.opened_at
+
+
+def _one_of(ask: Ask, name: str, known: tuple[str, ...]) -> str | None:
+    value = ask.query.get(name) or None
+    if value is not None and value not in known:
+        raise InvalidValueError(name, value, f"one of {', '.join(known)}")
+    return value
