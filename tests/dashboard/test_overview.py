@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, said, send
+
 from watchkeeper.control.incidents import open_incident
 
 Start = Callable[..., Site]

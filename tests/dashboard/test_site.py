@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
-
 from tests.dashboard.conftest import Site, token_of
 from tests.dashboard.reader import HOSTILE, Text, said
+
 from watchkeeper.dashboard.site import is_page
 
 Start = Callable[..., Site]

@@ -1,6 +1,6 @@
 """The story of a model: chapters and illnesses from a time line, checks and deeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 BASELINE = {"accuracy": 0.9}
 
 
-def rows_of(days: list[tuple[int, float, float]]) -> pa.Table:
+def rows_of(days: Sequence[tuple[int, float, float]]) -> pa.Table:
     """Return events: predictions a day, the share of them that is right, the share that failed."""
     rows: dict[str, list[object]] = {
         name: []
@@ -46,7 +46,7 @@ def rows_of(days: list[tuple[int, float, float]]) -> pa.Table:
 
 
 def told(
-    days: list[tuple[int, float, float]],
+    days: Sequence[tuple[int, float, float]],
     *,
     baseline: Mapping[str, float] = BASELINE,
     terms: Terms | None = None,
