@@ -28,7 +28,7 @@ from watchkeeper.rollouts.rollout import AnswerShift
 __all__ = ["HistoryParts", "Record", "Replayed", "history", "model_of", "replay"]
 
 _CLOSE = 1e-9  # relative; figures are sums over rows in another order
-_TRAIL = ("promote", "rollback", "retraining pass over")
+_TRAIL = ("promote", "rollback", "retraining pass over", "online")
 
 
 class AllFindings(KeptFindings, Protocol):

@@ -8,7 +8,7 @@ consent.
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -207,7 +207,12 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
     if format == "joblib":
         import joblib
 
-        return joblib.load(io.BytesIO(data))
+        try:
+            return joblib.load(io.BytesIO(data))
+        except ModuleNotFoundError as error:
+            if error.name == "river":
+                raise MissingExtraError("a model of River", "online") from None
+            raise
     if format == "onnx":
         return _onnx_session(data)
     import skops.io
@@ -286,9 +291,12 @@ def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 
         return {"framework": "mlflow", "algorithm": ", ".join(flavours) or "python_function"}
     package = type(model).__module__.partition(".")[0]
     steps = getattr(model, "steps", None)
+    last = model
+    if steps:  # River has them by name
+        last = list(steps.values())[-1] if isinstance(steps, Mapping) else steps[-1][1]
     about: dict[str, Any] = {
         "framework": "scikit-learn" if package == "sklearn" else package,
-        "algorithm": type(steps[-1][1] if steps else model).__name__,
+        "algorithm": type(last).__name__,
     }
     return about
 

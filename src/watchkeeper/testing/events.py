@@ -1,7 +1,8 @@
 """Events in memory: a `Recorder` and an `EventLog` without a disk."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 
@@ -14,6 +15,7 @@ from watchkeeper.events import (
     Outcome,
     Prediction,
     Window,
+    event_day,
 )
 from watchkeeper.store.columns import outcome_rows, prediction_rows
 from watchkeeper.store.recorder import events_of_table
@@ -78,6 +80,19 @@ class InMemoryEvents:
             part = Window(max(day, window.start or day), min(end, window.end or end))
             rows = self.read(model, part, columns=columns).rows
             yield EventWindow(model, window, rows, {})
+
+    def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
+        """Return how many outcomes came after a moment, by the UTC day of their prediction."""
+        self._rows_of(model)
+        days = [
+            event_day(event.prediction_id)
+            for event in self.recorded
+            if isinstance(event, Outcome)
+            and event.model == model
+            and event.metric is None
+            and event.arrived_at > since
+        ]
+        return dict(Counter(days))
 
     def _rows_of(self, model: str) -> tuple[pa.Table, pa.Table]:
         events = [event for event in self.recorded if event.model == model]
