@@ -31,6 +31,7 @@ from .killed import Killed, kill_at
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = START + timedelta(days=2)
+UNTAUGHT: Any = naive_bayes.GaussianNB
 EVERY = 200
 POLICY = OnlinePolicy(enabled=True, snapshot_every=EVERY, then="direct")
 RNG = np.random.default_rng(3)
@@ -71,9 +72,7 @@ def made(
     last: int,
     labels: Any = LATE,
     came: datetime | None = None,
-    features: Callable[[int], dict[str, Any]] = lambda n: {
-        f"x{i}": float(ROWS[n, i]) for i in (0, 1)
-    },
+    features: Callable[[int], dict[str, Any]] = row_of,
 ) -> list[Event]:
     """Return predictions, one a minute, each with its outcome a minute later."""
     found: list[Event] = []
@@ -84,7 +83,7 @@ def made(
         found += [
             Prediction(
                 prediction_id=own, model="late", model_version="1.0.0", timestamp=at,
-                arrived_at=at, features=(features or row_of)(number), prediction=0, score=0.5,
+                arrived_at=at, features=features(number), prediction=0, score=0.5,
             ),
             Outcome(
                 prediction_id=own, model="late", timestamp=then, arrived_at=then,
@@ -207,7 +206,7 @@ def test_given_a_snapshot_that_goes_wrong_when_looked_then_the_one_before_it_is_
         at=NOW, actor="", action="online", subject="late:online learning",
         evidence={"number": 7, "champion": "late:1.0.0", "production": "late:1.0.0-online.7",
                   "snapshot": "late:1.0.0-online.7",
-                  "cursor": (START + timedelta(minutes=400)).isoformat()},
+                  "cursor": (START + timedelta(minutes=400)).isoformat(), "at_cursor": 1},
     )  # fmt: skip
     app.recorder.record(made(400, 600))
 
@@ -229,7 +228,7 @@ def test_given_a_snapshot_that_goes_wrong_when_looked_then_the_one_before_it_is_
 def test_given_a_stream_that_was_bad_for_a_while_when_it_is_right_again_then_the_good_one_is_back(
     app: App,
 ) -> None:
-    """Outcomes by chance, then the opposite of the truth, which is learned; then the truth again."""
+    """Outcomes by chance, then the opposite, which is learned; then the truth again."""
     promoted(app, estimator(eta0=0.02), "2.0.0")
     told = LATE.copy()
     told[800:1200] = np.random.default_rng(8).integers(0, 2, size=400)
@@ -412,6 +411,17 @@ def test_given_an_outcome_that_is_seen_late_when_looked_then_it_teaches_all_the_
     assert step.number == 2
 
 
+def test_given_many_outcomes_of_one_moment_when_looked_then_all_teach_in_time(app: App) -> None:
+    app.recorder.record(made(0, 2_500, came=START + timedelta(days=1)))  # one request
+    policy = replace(POLICY, then="keep")
+
+    first, second = look(app, policy=policy), look(app, policy=policy)
+
+    assert [len(each.steps) for each in (first, second)] == [10, 2]
+    assert [each.waiting for each in (first, second)] == [500, 100]
+    assert [each.missing for each in (first, second)] == [0, 100]
+
+
 def test_given_late_and_old_outcomes_when_looked_then_days_count_and_old_ones_do_not(
     app: App,
 ) -> None:
@@ -542,7 +552,7 @@ def test_given_a_model_of_river_when_looked_then_it_learns_and_answers(app: App)
 def test_given_a_model_of_river_that_says_nothing_yet_when_looked_then_it_learns(
     app: App,
 ) -> None:
-    promoted(app, naive_bayes.GaussianNB(), "2.0.0", allow_unsafe=True, training_data=None)
+    promoted(app, UNTAUGHT(), "2.0.0", allow_unsafe=True, training_data=None)
     app.recorder.record(made(0, 200))
 
     (step,) = look(app).steps

@@ -29,6 +29,14 @@ LABELS = [float(row["x0"] + RANDOM.gauss(0, 0.5) > 0) for row in ROWS]
 TARGETS = [3 * row["x0"] - row["x1"] for row in ROWS]
 
 
+UNTAUGHT: Any = naive_bayes.GaussianNB
+
+
+def scored(name: str) -> Any:
+    """Return a metric of River, whose own types do not tell what making one returns."""
+    return getattr(metrics, name)()
+
+
 def stream(actual: list[Any], task: str = "binary", rows: Any = ROWS, **about: Any) -> Stream:
     names = list(dict.fromkeys(name for row in rows for name in row))
     features = pa.table({name: [row.get(name) for row in rows] for name in names})
@@ -40,9 +48,9 @@ def test_given_a_stream_when_learned_then_it_is_scored_as_river_scores_it(make: 
     model = preprocessing.StandardScaler() | make()
     for row, label in zip(ROWS[:50], LABELS, strict=False):
         model.learn_one(row, bool(label))
-    told = zip(ROWS, map(bool, LABELS), strict=True)
+    told: Any = zip(ROWS, map(bool, LABELS), strict=True)
     own = model.clone(include_attributes=True)
-    expected = evaluate.progressive_val_score(told, own, metrics.Accuracy()).get()
+    expected = evaluate.progressive_val_score(told, own, scored("Accuracy")).get()
 
     learned = learned_from(model, stream(LABELS))
 
@@ -53,9 +61,9 @@ def test_given_a_stream_when_learned_then_it_is_scored_as_river_scores_it(make: 
 
 def test_given_a_regression_when_learned_then_its_error_is_as_river_tells_it() -> None:
     model = preprocessing.StandardScaler() | linear_model.LinearRegression()
-    told = zip(ROWS, TARGETS, strict=True)
+    told: Any = zip(ROWS, TARGETS, strict=True)
     own = model.clone()
-    expected = evaluate.progressive_val_score(told, own, metrics.MAE()).get()
+    expected = evaluate.progressive_val_score(told, own, scored("MAE")).get()
 
     learned = learned_from(model, stream(TARGETS, "regression"))
 
@@ -155,12 +163,12 @@ def test_given_an_unknown_class_when_learned_then_it_is_wrong_and_teaches_nothin
 def test_given_one_class_only_when_learned_then_it_is_learned(actual: list[float]) -> None:
     matrix = np.array([list(row.values()) for row in ROWS])
     estimator = SGDClassifier(random_state=1).fit(matrix, LABELS)
-    for model in (estimator, naive_bayes.GaussianNB(), linear_model.LogisticRegression()):
+    for model in (estimator, UNTAUGHT(), linear_model.LogisticRegression()):
         assert learned_from(model, stream(actual)).losses[-100:].mean() < 0.2
 
 
 def test_given_a_model_that_says_nothing_yet_when_asked_then_it_is_wrong_or_zero() -> None:
-    fresh = naive_bayes.GaussianNB()
+    fresh = UNTAUGHT()
     assert fresh.predict_one(ROWS[0]) is None
 
     learned = learned_from(fresh, stream(LABELS))
@@ -172,7 +180,7 @@ def test_given_a_model_that_says_nothing_yet_when_asked_then_it_is_wrong_or_zero
 def test_given_whole_numbers_in_the_signature_when_learned_then_river_gets_them_whole() -> None:
     seen = []
 
-    class Sees(linear_model.LogisticRegression):  # type: ignore[misc]
+    class Sees(linear_model.LogisticRegression):
         def learn_one(self, x: Any, y: Any, w: Any = 1.0) -> None:
             seen.append((x, y))
 

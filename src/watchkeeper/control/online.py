@@ -39,6 +39,7 @@ __all__ = ["ALIAS", "ONLINE", "Arrivals", "Looked", "Parts", "Step", "look", "wa
 _INFIX = "-online."
 _STEPS = 10  # snapshots of one look; the next one goes on
 _SLOW = timedelta(minutes=10)  # in which an outcome is seen by others after it has arrived
+_NOTHING = pa.table({"actual": []})
 _ROWS = ("prediction_id", "timestamp", "actual", ARRIVED)
 
 
@@ -73,7 +74,8 @@ class _Standing:
     snapshot: str
     production: str
     number: int
-    cursor: datetime
+    cursor: datetime  # until when outcomes have arrived that have taught
+    at_cursor: int  # of those that arrived then, which may be many of one request
 
 
 def waiting(parts: Parts, model: str) -> int:
@@ -84,7 +86,7 @@ def waiting(parts: Parts, model: str) -> int:
     NotFoundError
         If nothing of it is in production.
     """
-    return sum(_arrived(parts, model, _standing(parts, model).cursor).values())
+    return _came(parts, model, _standing(parts, model))
 
 
 def look(
@@ -127,31 +129,47 @@ def look(
             steps.append(learning.step(left))
             standing = _standing(parts, model)
         require_learner(parts.registry.load_model(standing.snapshot))
-        rows, versions = _new_rows(parts, model, policy, standing, taught, at)
+        rows = _NOTHING
+        versions: dict[str, int] = {}
+        enough = _came(parts, model, standing) >= policy.snapshot_every
+        if enough:
+            rows, versions = _new_rows(parts, model, policy, standing, taught, at)
         while rows.num_rows >= policy.snapshot_every and len(steps) < _STEPS:
             part, rows = rows.slice(0, policy.snapshot_every), rows.slice(policy.snapshot_every)
-            number = standing.number + 1
-            steps.append(
-                learning.step(
-                    Batch(
-                        number=number, champion=standing.champion, snapshot=standing.snapshot,
-                        production=standing.production, attempts=0, table_versions=versions,
-                        version=_new_version(parts.registry, standing.champion, number), rows=part,
-                    )
-                )
-            )  # fmt: skip
+            steps.append(learning.step(_batch(parts, standing, part, versions)))
             before, standing = standing, _standing(parts, model)
             left_at = (before.champion, steps[-1].snapshot)
             if (standing.champion, standing.snapshot) != left_at:
                 break  # somebody has put another version in production meanwhile
         taught.forget((at - timedelta(days=policy.window_days)).date())
+        came = _came(parts, model, standing)
+        known = rows.num_rows if enough else came
         return Looked(
             model=model,
             steps=tuple(steps),
             busy=False,
-            waiting=sum(_arrived(parts, model, standing.cursor).values()),
-            missing=0 if len(steps) == _STEPS else max(0, policy.snapshot_every - rows.num_rows),
+            waiting=came,
+            missing=0 if len(steps) == _STEPS else max(0, policy.snapshot_every - known),
         )
+
+
+def _batch(parts: Parts, standing: _Standing, rows: pa.Table, versions: dict[str, int]) -> Batch:
+    """Return rows as the next batch."""
+    number = standing.number + 1
+    newest = max(pc.max(rows[ARRIVED]).as_py(), standing.cursor)
+    then = pc.sum(pc.equal(rows[ARRIVED], pa.scalar(newest, rows[ARRIVED].type))).as_py()
+    return Batch(
+        number=number,
+        champion=standing.champion,
+        snapshot=standing.snapshot,
+        production=standing.production,
+        version=_new_version(parts.registry, standing.champion, number),
+        attempts=0,
+        table_versions=versions,
+        cursor=newest.isoformat(),
+        at_cursor=then + (standing.at_cursor if newest == standing.cursor else 0),
+        rows=rows,
+    )
 
 
 @contextmanager
@@ -180,9 +198,9 @@ def _standing(parts: Parts, model: str) -> _Standing:
         if not usable(registry, snapshot):
             snapshot = next(iter(snapshots(registry, model, champion)), champion)
         cursor = datetime.fromisoformat(told["cursor"])
-        return _Standing(champion, snapshot, production, number, cursor)
+        return _Standing(champion, snapshot, production, number, cursor, told["at_cursor"])
     assert version.promoted_at is not None
-    return _Standing(champion, production, production, number, version.promoted_at)
+    return _Standing(champion, production, production, number, version.promoted_at, 0)
 
 
 def _new_version(registry: ModelRegistry, champion: str, number: int) -> str:
@@ -209,6 +227,11 @@ def _left(taught: Taught, standing: _Standing) -> Batch | None:
     return batch
 
 
+def _came(parts: Parts, model: str, standing: _Standing) -> int:
+    since = standing.cursor - timedelta(microseconds=1)
+    return max(0, sum(_arrived(parts, model, since).values()) - standing.at_cursor)
+
+
 def _arrived(parts: Parts, model: str, since: datetime) -> dict[date | None, int]:
     try:
         return parts.events.arrivals(model, since)
@@ -229,9 +252,6 @@ def _new_rows(
     What arrived some minutes before the last row is looked at again: where several processes write,
     an outcome can be seen later than others that arrived after it.
     """
-    nothing: tuple[pa.Table, dict[str, int]] = pa.table({"actual": []}), {}
-    if sum(_arrived(parts, model, standing.cursor).values()) < policy.snapshot_every:
-        return nothing
     since = standing.cursor - _SLOW
     oldest = at - timedelta(days=policy.window_days)
     window = Window(oldest, at + timedelta(microseconds=1))
@@ -258,7 +278,7 @@ def _new_rows(
         rows = taught.new(part.rows.filter(pc.and_(own, pc.less_equal(came, _moment(at)))))
         if rows.num_rows:
             found = [_first([*found, _plain(rows, features)], most)]
-    return (found[0], versions) if found else nothing
+    return (found[0] if found else _NOTHING), versions
 
 
 def _of_day(day: date, window: Window) -> Iterator[Window]:

@@ -297,7 +297,8 @@ class Learning:
         production = step.promoted or step.returned or batch.production
         evidence = {
             **step.to_dict(), "champion": batch.champion, "production": production,
-            "cursor": batch.newest.isoformat(), "table_versions": batch.table_versions,
+            "cursor": batch.cursor, "at_cursor": batch.at_cursor,
+            "table_versions": batch.table_versions,
         }  # fmt: skip
         self.parts.audit.note(
             at=self.at, actor=_ACTOR, action=ONLINE, subject=subject_of(self.model),

@@ -221,7 +221,7 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and isnan(value))
 
 
-def _plain(values: Sequence[Any]) -> Sequence[Any]:
+def _plain(values: Any) -> Any:
     return values.tolist() if isinstance(values, np.ndarray) else values
 
 

@@ -8,7 +8,7 @@ the prediction: an outcome that comes again, or is corrected, does not teach aga
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Batch:
     attempts : int
         How often somebody began to learn it.
     table_versions : dict of str to int
+    cursor : str
+        Until when outcomes have arrived, when these have taught.
+    at_cursor : int
+        How many of those that arrived at that very moment have taught by then.
     rows : pyarrow.Table
         ``prediction_id``, ``timestamp``, ``actual``, ``actual_arrived_at`` and the features, in the
         order of arrival.
@@ -53,13 +57,9 @@ class Batch:
     version: str
     attempts: int
     table_versions: dict[str, int]
+    cursor: str
+    at_cursor: int
     rows: pa.Table
-
-    @property
-    def newest(self) -> datetime:
-        """When its last outcome arrived."""
-        found: datetime = pc.max(self.rows[ARRIVED]).as_py()
-        return found
 
 
 class Taught:
