@@ -29,6 +29,7 @@ __all__ = [
     "files_of_directory",
     "format_of_file",
     "known_types",
+    "last_step",
     "lineage_of",
     "load",
     "load_directory",
@@ -290,22 +291,25 @@ def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 
         flavours = sorted(set(told.get("flavors", ())) - {"python_function"})
         return {"framework": "mlflow", "algorithm": ", ".join(flavours) or "python_function"}
     package = type(model).__module__.partition(".")[0]
-    steps = getattr(model, "steps", None)
-    last = model
-    if steps:  # River has them by name
-        last = list(steps.values())[-1] if isinstance(steps, Mapping) else steps[-1][1]
-    about: dict[str, Any] = {
+    return {
         "framework": "scikit-learn" if package == "sklearn" else package,
-        "algorithm": type(last).__name__,
+        "algorithm": type(last_step(model)).__name__,
     }
-    return about
+
+
+def last_step(model: Any) -> Any:
+    """Return what answers in a pipeline of scikit-learn or River; anything else as it is."""
+    steps = getattr(model, "steps", None)
+    if not steps:
+        return model
+    return list(steps.values())[-1] if isinstance(steps, Mapping) else steps[-1][1]
 
 
 def lineage_of(model: Any) -> dict[str, Any]:
     """Return the ``parameters`` and ``packages`` that an estimator says were used for it."""
     if not hasattr(model, "get_params"):
         return {"parameters": {}, "packages": {}}
-    last = model.steps[-1][1] if getattr(model, "steps", None) else model
+    last = last_step(model)
     parameters = last.get_params(deep=False) if hasattr(last, "get_params") else {}
     return {
         "parameters": {

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError, MissingExtraError, WatchkeeperError
+from watchkeeper.registry.formats import last_step
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.versions import ModelVersion
 
@@ -140,9 +141,12 @@ class Runtime:
                 f"{self.model_id} has no answer, as models of River before they have learned"
             )
         predictions = np.asarray(said)
-        if not hasattr(self._model, "predict_proba_one"):
+        if not hasattr(last_step(self._model), "predict_proba_one"):
             return Answers(predictions)
-        told = [self._model.predict_proba_one(row) for row in rows]
+        try:
+            told = [self._model.predict_proba_one(row) for row in rows]
+        except NotImplementedError:  # a classifier of River that knows none
+            return Answers(predictions)
         seen = {name for each in told for name in each}
         names = tuple(sorted(seen, key=lambda name: (isinstance(name, str), name)))
         if len(names) < 2:  # it has seen one class only
