@@ -444,6 +444,39 @@ def test_given_outcomes_that_are_older_than_the_promotion_when_looked_then_they_
     assert not look(app).steps
 
 
+def test_given_many_days_when_looked_then_only_those_with_new_outcomes_are_read(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.recorder.record(made(0, 2_900))  # of three days
+    app.recorder.journal.seal()
+    app.landing.land()
+    policy = replace(POLICY, then="keep", snapshot_every=1_450)
+    assert len(look(app, NOW + timedelta(hours=1), policy).steps) == 2
+    app.recorder.record(made(2_900, 3_000))
+    late = [each for each in made(0, 100) if isinstance(each, Prediction)]
+    again = [new_prediction_id(each.timestamp) for each in late]
+    came = NOW + timedelta(hours=3)
+    for own, event in zip(again, late, strict=True):
+        told = {name: getattr(event, name) for name in event.__struct_fields__}
+        about = {"prediction_id": own, "model": "late", "timestamp": came, "arrived_at": came}
+        app.recorder.record(
+            [Prediction(**{**told, "prediction_id": own}), Outcome(**about, actual=1)]
+        )
+    read = []
+    real = app.events.read
+
+    def seen(model: str, window: Any, **more: Any) -> Any:
+        read.append(window.start.day)
+        return real(model, window, **more)
+
+    monkeypatch.setattr(app.events, "read", seen)
+
+    (step,) = look(app, came, replace(policy, snapshot_every=200)).steps
+
+    assert read == [1, 3]  # the second day had no news
+    assert step.kept
+
+
 def test_given_ids_of_somebody_else_when_looked_then_their_outcomes_teach(app: App) -> None:
     events = made(0, 200)
     own = [

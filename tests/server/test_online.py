@@ -1,6 +1,7 @@
 """Online learning on a server: in a process of its own, followed by the traffic."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -83,15 +84,12 @@ def incidents(client: TestClient) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("make", "more"), [(estimator, {}), (by_river, {"allow_unsafe": True})])
 def test_given_outcomes_when_the_server_looks_then_the_model_has_learned_and_the_new_one_answers(
     start: Callable[..., TestClient],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    make: Callable[[], Any],
-    more: dict[str, Any],
 ) -> None:
-    put(tmp_path, make(), **more)
+    put(tmp_path, estimator())
     client = begin(start)
     answer(client, 0, 90)
     assert look(client) == {}
@@ -116,6 +114,34 @@ def test_given_outcomes_when_the_server_looks_then_the_model_has_learned_and_the
     where = ["--data-dir", str(tmp_path)]
     assert main(["history", "late", *where]) == 0
     assert "online learning: kept" in capsys.readouterr().out
+
+
+def test_given_a_model_of_river_when_outcomes_land_then_the_server_lets_it_learn_by_itself(
+    start: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watchkeeper.server.gateway._LEARN", 0.02)
+    put(tmp_path, by_river(), allow_unsafe=True)
+    quick = {"segment_max_age": 0.02, "fsync_interval": 0.02, "landing_interval": 0.02}
+    client = start(models={"late": {"online": ONLINE}}, store=quick)
+    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    learned = threading.Event()
+    real = gateway.learner.look
+
+    async def look() -> Any:
+        found = await real()
+        if found:
+            learned.set()
+        return found
+
+    monkeypatch.setattr(gateway.learner, "look", look)
+
+    answer(client, 0, 120)
+
+    assert learned.wait(200)
+    assert client.get("/v1/models/late").json()["production"] == "late:1.0.0-online.1"
+    said = client.post("/v2/models/late/infer", json={"inputs": [tensor([2.0, 0.0])]}).json()
+    assert said["model_version"] == "1.0.0-online.1"
+    assert said["outputs"][0]["data"] == [True]
 
 
 def test_given_the_policy_is_off_when_the_server_looks_then_nothing_is_learned(
