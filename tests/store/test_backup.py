@@ -214,13 +214,15 @@ def test_given_a_death_in_any_step_when_taken_again_then_nothing_of_it_is_left(
     assert len(ids(tmp_path / "there")) == 60
 
 
-@pytest.mark.parametrize("number", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("step", "number"), [("_read", 1), ("_read", 2), ("_read", 7), ("sync", 1)]
+)
 def test_given_a_death_in_a_restore_when_done_again_then_it_is_whole(
-    backups: Backups, data_dir: Path, tmp_path: Path, number: int
+    backups: Backups, data_dir: Path, tmp_path: Path, step: str, number: int
 ) -> None:
     backups.create(system_clock)
     there = tmp_path / "there"
-    dies(data_dir, backups, "_read", number, str(there))
+    dies(data_dir, backups, step, number, str(there))
     assert not there.exists()
     backups.restore(there)
     assert len(ids(there)) == 60

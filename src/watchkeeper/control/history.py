@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _CLOSE = 1e-9  # relative; figures are sums over rows in another order
-_TRAIL = ("promote", "rollback", "retraining pass over")
+_TRAIL = ("promote", "rollback", "retraining pass over", "online")
 
 
 class AllFindings(KeptFindings, Protocol):
