@@ -52,3 +52,19 @@ def test_given_figures_that_json_does_not_have_when_kept_then_they_are_null(
 
     (kept,) = repository.find()
     assert kept.evidence == {"auc": None, "at": NOON.isoformat()}
+
+
+def test_given_many_findings_when_they_are_read_unread_then_between_numbers_the_newest_first(
+    repository: FindingRepository,
+) -> None:
+    kept = [repository.add(finding(bad=bool(number % 2))).number for number in range(6)]
+    repository.add(finding("other"))
+    repository.add(finding(kind="quality"))
+
+    found = repository.unread("flights", "drift", after=kept[0] or 0, before=kept[5], limit=3)
+
+    assert [each.number for each in found] == kept[4:1:-1]
+    assert [each.bad for each in found] == [False, True, False]
+    assert found[0].at == NOON
+    assert found[0].end is None
+    assert found[0].evidence.replace(" ", "") == '{"drift_share":0.5}'

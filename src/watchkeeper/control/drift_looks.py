@@ -52,9 +52,9 @@ class Side(Result):
     missing : float
         Share of nulls and NaN.
     mean, deviation : float or None
-        Of numbers and times, in seconds since 1970; None of categories.
+        Of numbers; None of categories.
     quantiles : dict of str to float
-        ``"5 %"``, ``"25 %"``, ``"50 %"``, …, of numbers and times.
+        ``"5%"``, ``"25%"``, ``"50%"``, …, of numbers.
     """
 
     size: int
@@ -86,7 +86,7 @@ class FeatureLook(Result):
     ----------
     feature : str
     kind : str
-        ``"number"``, ``"time"`` or ``"category"``: what is drawn, and which figures there are.
+        ``"number"`` or ``"category"``, as the training data have it: which figures there are.
     model_id : str
         Whose training data the reference is.
     own_reference : bool
@@ -315,7 +315,7 @@ class DriftLooks:
                 "They are older than what is kept (store.retention_days).",
             )
         names = [name.removeprefix(FEATURE) for name in known.column_names]
-        whole = 1 if len(windows) == 1 else _days(window)
+        whole = 1 if windows == [window] else _days(window)
         return known.rename_columns(names), len(windows), whole
 
 

@@ -110,9 +110,9 @@ class Brief:
 
     @property
     def told(self) -> list[tuple[str, Illness | Helped]]:
-        """Illnesses and promotions, the oldest first."""
+        """Illnesses and promotions, the oldest first; a promotion within a chapter before it."""
         found: list[tuple[datetime, str, Illness | Helped]] = [
-            *((each.first.start, "illness", each) for each in self.illnesses),
+            *((each.first.end, "illness", each) for each in self.illnesses),
             *((each.promotion.at, "promotion", each) for each in self.helped),
         ]
         return [(kind, each) for _, kind, each in sorted(found, key=lambda item: item[0])]
@@ -148,7 +148,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
     story: tuple[Chapter, ...] = ()
     with suppress(NotFoundError):  # nothing is recorded of it
         line = app.timelines.timeline(
-            model, span.start, span.window.end, points=_POINTS, fresh=timedelta(seconds=5)
+            model, span.start, span.end, points=_POINTS, fresh=timedelta(seconds=5)
         )
         story = _story(app, model, span, deeds, zone)
     return Brief(
@@ -167,7 +167,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
 
 
 def _story(app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo) -> tuple[Chapter, ...]:
-    found = app.timelines.timeline(model, span.start, span.window.end, points=_CHAPTERS)
+    found = app.timelines.timeline(model, span.start, span.end, points=_CHAPTERS)
     registered = _registered(app, model)
     first = deeds.promotions[0].version if deeds.promotions else None
     checks = app.drift_history.checks(model).within(span.start, span.end)

@@ -40,10 +40,10 @@ __all__ = ["Actions", "add_dashboard", "is_page"]
 log = logging.getLogger(__name__)
 
 _SAID = "watchkeeper_said"  # the cookie of what the next page tells of what was done
-_PATHS = re.compile(
-    r"/(?:(?:models|experiments|rollouts|shadows|retraining|incidents|system|static|sign-in|"
-    r"sign-out|zone)(?:/.*)?)?"
-)
+_SECTIONS = (
+    "models", "experiments", "rollouts", "shadows", "retraining", "incidents", "system",
+)  # fmt: skip
+_PATHS = re.compile(rf"/(?:(?:{'|'.join(_SECTIONS)}|static|sign-in|sign-out|zone)(?:/.*)?)?")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -85,6 +85,9 @@ def add_dashboard(api: FastAPI, app: App, actions: Actions, server: Running) -> 
         ("/static/{name}", site.static, "GET"),
     ):
         api.router.add_route(path, endpoint, methods=[method], include_in_schema=False)
+    for section in _SECTIONS:
+        path = f"/{section}/{{rest:path}}"
+        api.router.add_route(path, site.shows(_no_page), methods=["GET"], include_in_schema=False)
 
 
 class _Site:
@@ -289,6 +292,10 @@ class _Site:
     def _to_door(self, request: Request) -> Response:
         onward = _path(request) + (f"?{request.url.query}" if request.url.query else "")
         return _redirect(f"/sign-in?{urlencode({'next': onward})}")
+
+
+def _no_page(_: App, ask: Ask) -> Page:
+    raise NotFoundError("page", ask.path, "The overview leads to all there are.")
 
 
 async def _fields(request: Request) -> dict[str, str]:

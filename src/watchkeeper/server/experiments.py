@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from watchkeeper.control import experiments
 from watchkeeper.experiments import Mode, State, basis_points
+from watchkeeper.results import plain
 
 if TYPE_CHECKING:
     from watchkeeper.server.gateway import Gateway
@@ -94,6 +95,11 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
             app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
         )
         return Response(found.to_json(), media_type="application/json")
+
+    @api.get("/v1/experiments/{name}/history", tags=["experiments"])
+    def history(name: str) -> dict[str, Any]:
+        """List what happened to an experiment, with who did it, why, and the evidence."""
+        return {"history": plain(app.experiments.history(name))}
 
     @api.post("/v1/experiments/{name}/start", tags=["experiments"])
     async def start_experiment(name: str, body: Why) -> dict[str, Any]:

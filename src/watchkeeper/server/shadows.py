@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from watchkeeper.control import shadows
+from watchkeeper.results import plain
 from watchkeeper.rollouts.shadow import Shadow, ShadowState
 from watchkeeper.server.experiments import ACTOR, Body, Why
 
@@ -54,6 +55,11 @@ def add_shadows(api: FastAPI, gateway: "Gateway") -> None:
         return shadows.report(
             app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
         ).to_dict()
+
+    @api.get("/v1/shadows/{name}/history", tags=["rollouts"])
+    def history(name: str) -> dict[str, Any]:
+        """List what happened to a shadow, with who did it, why, and the evidence."""
+        return {"history": plain(app.shadows.history(name))}
 
     @api.post("/v1/shadows/{name}/stop", tags=["rollouts"])
     async def stop_shadow(name: str, body: Why) -> dict[str, Any]:

@@ -80,4 +80,7 @@ def _node(name: str, version: ModelVersion | None, model: str) -> Node:
 
 def _came_of(version: ModelVersion) -> str:
     run = version.tags.get(RETRAINING)
-    return f"retraining {run}" if run else ""
+    if not run:
+        return ""
+    # What is drawn has room for a few letters: the time in the name of the run says most.
+    return f"{run.removeprefix(f'{version.model_name}-')}: retraining {run}"

@@ -1,11 +1,10 @@
 """Drift of a model: have its inputs moved, since when, which of them, and what helps."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
-
-import numpy as np
 
 from watchkeeper.app import App
 from watchkeeper.control.retraining import under_way
@@ -95,6 +94,11 @@ def page(app: App, ask: Ask) -> Page:
             "late": latest is not None
             and (ask.now - latest.at).total_seconds() > _LATE * policy.interval,
             "waits": under_way(app, model, app.retraining.find(model)),
+            "incidents": [
+                each
+                for each in app.incidents.find(model)
+                if each.active and each.source == "finding:drift"
+            ],
             "within": len(within),
             "drifted_within": int(within.bad.sum()),
             "known": len(known),
@@ -210,7 +214,11 @@ def _standing(model: str, span: Span, newest: Finding) -> dict[str, Any]:
             for name, each in features
             if each.get("drift_detected")
         ],
-        "unknown": [name for name, each in features if each.get("drift_detected") is None],
+        "unknown": [
+            (name, each.get("error") or "no reason is kept", address(model, name, **_query(span)))
+            for name, each in features
+            if each.get("drift_detected") is None
+        ],
         "answers": evidence.get("answers"),
         "threshold": evidence.get("threshold"),
         "checks": evidence.get("checks", 1),
@@ -259,7 +267,7 @@ def _query(span: Span) -> dict[str, str]:
 
 
 def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else value
 
 
 def _rounded(value: float | None) -> float | None:

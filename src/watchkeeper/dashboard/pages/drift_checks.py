@@ -37,6 +37,8 @@ class Checked:
         Features that drifted, of those of which that could be told.
     strongest : tuple of str
         The first of them.
+    distance : float or None
+        The largest.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Checked:
     drifted: int
     told: int
     strongest: tuple[str, ...]
+    distance: float | None
 
 
 def address(model: str, feature: str, **query: str) -> str:
@@ -83,7 +86,7 @@ def listed(checks: Checks, most: int) -> list[Checked]:
 
 
 def _line(checks: Checks, row: int) -> Checked:
-    states, effects = checks.states[row], np.nan_to_num(checks.effects[row])
+    states, effects = checks.states[row], np.nan_to_num(checks.effects[row], nan=-1.0)
     moved = [place for place in np.argsort(-effects).tolist() if states[place] == DRIFTED]
     return Checked(
         int(checks.numbers[row]),
@@ -92,6 +95,7 @@ def _line(checks: Checks, row: int) -> Checked:
         len(moved),
         int((states >= STEADY).sum()),
         tuple(checks.features[place] for place in moved[:_NAMED]),
+        float(effects.max()) if len(effects) and effects.max() >= 0 else None,
     )
 
 

@@ -1,15 +1,14 @@
 """One feature: how far it has moved over time, and its values beside what the model learned."""
 
 import math
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
 
 from watchkeeper.app import App
-from watchkeeper.control.drift_looks import FeatureLook, Side
+from watchkeeper.control.drift_looks import FeatureLook
 from watchkeeper.dashboard.charts import HistogramPair, LineChart, Reference, Series
 from watchkeeper.dashboard.charts import Span as Stretch
 from watchkeeper.dashboard.page import Ask, Drawn, Page
@@ -39,11 +38,10 @@ def feature(app: App, ask: Ask) -> Page:
     """Return one feature: its distance over time, and both histograms of one check."""
     model = ask.names["model"]
     name = ask.query.get("feature") or ask.names["feature"]
-    known = app.drift_history.checks(model).of_feature(name)
+    checks = app.drift_history.checks(model)
+    known = checks.of_feature(name)
     if not len(known):
-        raise NotFoundError(
-            f"drift check of {model} with the feature", name, f"See /models/{model}/drift."
-        )
+        raise _unknown(app, checks, model, name)
     span = ask.span()
     within = known.within(span.start, span.end)
     chosen = asked_check(app, ask, model) or app.findings.get(_newest(within, known))
@@ -100,6 +98,20 @@ def feature(app: App, ask: Ask) -> Page:
     )
 
 
+def _unknown(app: App, checks: Checks, model: str, name: str) -> NotFoundError:
+    """Return why there is nothing to show of a feature."""
+    latest = checks.latest
+    told = f"The page of the drift of {model} lists those there are."
+    if latest is None:
+        told = f"No drift check of {model} is kept yet: `watchkeeper drift --model {model}`."
+    elif name in app.findings.get(latest.number).evidence["schema_changes"]["new"]:
+        told = (
+            "It is recorded, and no training data has it: it is compared once a version is "
+            "in production that was registered with training data that do."
+        )
+    return NotFoundError(f"drift check of {model} that compared", name, told)
+
+
 def _newest(within: Checks, known: Checks) -> int:
     """Return the newest check in which the feature drifted, else the newest that looked at it."""
     checks = within if len(within) else known
@@ -145,15 +157,12 @@ def _stretches(buckets: Buckets) -> list[Stretch]:
 def _histogram(name: str, look: FeatureLook) -> HistogramPair:
     drawn = look.distribution
     assert drawn is not None
-    labels: Sequence[str] | None = drawn.labels
-    if labels is None and look.kind == "time" and drawn.edges is not None:
-        labels = [f"from {_moment(edge)}" for edge in drawn.edges[:-1]]
     return HistogramPair(
         title=f"Values of {name}",
         reference=drawn.reference,
         current=drawn.current,
-        edges=drawn.edges if labels is None else None,
-        labels=labels,
+        edges=drawn.edges,
+        labels=drawn.labels,
         reference_label=f"training data of {look.model_id}",
         current_label="window of the check",
     )
@@ -168,39 +177,26 @@ def _deviations(look: FeatureLook) -> float | None:
 
 
 def _figures(look: FeatureLook) -> list[tuple[str, str, str]]:
-    """Return the figures of both sides, as words: a time is told as one."""
+    """Return the figures of both sides as words."""
     before, now = look.before, look.now
-    shown = _moment if look.kind == "time" else number
     rows = [
         ("values", number(before.size), number(now.size)),
         ("missing", percent(before.missing), percent(now.missing)),
     ]
-    if before.mean is not None:
+    if before.mean is not None and look.error is None:
         rows += [
-            ("mean", shown(before.mean), _or_none(shown, now.mean)),
-            ("standard deviation", _width(look, before), _width(look, now)),
+            ("mean", number(before.mean), number(now.mean)),
+            ("standard deviation", number(before.deviation), number(now.deviation)),
         ]
-    for name, value in before.quantiles.items():
-        label = "median" if name == "50%" else name.replace("%", " % lie below")
-        rows.append((label, shown(value), _or_none(shown, now.quantiles.get(name))))
+        rows += [
+            (_told(name), number(value), number(now.quantiles.get(name)))
+            for name, value in before.quantiles.items()
+        ]
     return rows
 
 
-def _width(look: FeatureLook, side: Side) -> str:
-    if side.deviation is None:
-        return "-"
-    return f"{number(side.deviation / 86_400)} d" if look.kind == "time" else number(side.deviation)
-
-
-def _or_none(shown: Any, value: float | None) -> str:
-    return "-" if value is None else str(shown(value))
-
-
-def _moment(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, OverflowError, OSError):  # infinite, or outside the calendar
-        return f"{seconds:g}"
+def _told(quantile: str) -> str:
+    return "median" if quantile == "50%" else quantile.replace("%", " % lie below")
 
 
 def _segments(app: App, ask: Ask, chosen: Finding, name: str) -> dict[str, Any] | None:

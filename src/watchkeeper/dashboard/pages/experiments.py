@@ -1,8 +1,8 @@
 """Experiments: which there are, and what one of them says so far."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
 from watchkeeper.app import App
@@ -21,12 +21,13 @@ from watchkeeper.dashboard.charts import (
 )
 from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.experiments import Experiment, Metric, State
-from watchkeeper.experiments.analysis import Comparison, GuardrailResult
+from watchkeeper.experiments.analysis import Comparison, GuardrailResult, Moment
 from watchkeeper.experiments.report import ExperimentReport
 
 __all__ = ["one", "page"]
 
 _MOST = 50
+_MOMENTS = 120
 _ORDER = (State.RUNNING, State.DRAFT, State.STOPPED)
 _TONES: Mapping[str, Tone] = {"acceptable": "good", "harmful": "bad"}
 
@@ -171,14 +172,16 @@ def _over_time(own: Experiment, report: ExperimentReport, ask: Ask) -> dict[str,
     ]
     charts: dict[str, Drawn] = {}
     for arm in report.arms:
-        moments = arm.moments
-        decided = [Mark(each.at, "decided", "promotion") for each in arm.looks if each.crossed]
+        moments = _thinned(arm.moments)
+        if not moments:
+            continue
+        decided = [Mark(each.at, "decided", "experiment") for each in arm.looks if each.crossed]
         charts[f"difference-{arm.arm}"] = LineChart(
             title=f"{own.metric.name}: {arm.arm} minus {own.control}",
             unit=_unit(own.metric, arm.comparison),
             zone=ask.viewer.zone,
             times=[each.at for each in moments],
-            end=max([report.at, *(each.at for each in moments)]),
+            end=max(report.at, moments[-1].at),
             series=[
                 Series(
                     "difference",
@@ -191,6 +194,12 @@ def _over_time(own: Experiment, report: ExperimentReport, ask: Ask) -> dict[str,
             marks=[*phases, *decided],
         )
     return charts
+
+
+def _thinned(moments: Sequence[Moment]) -> Sequence[Moment]:
+    """Return so many of them as a chart can tell apart, the last one always."""
+    every = max(1, ceil(len(moments) / _MOMENTS))
+    return moments[::-1][::every][::-1]
 
 
 def _guarded(own: Experiment, report: ExperimentReport) -> dict[str, Drawn]:

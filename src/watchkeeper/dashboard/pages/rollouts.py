@@ -41,6 +41,7 @@ _HOLDS: Mapping[Hold, str] = {
     Hold.APPROVAL: "it is well, and waits for somebody to say yes",
 }
 _BY_PEOPLE = (Event.RESUME, Event.STEP, Event.PROMOTE, Event.PAUSE, Event.ABORT)
+_FOLLOWS = frozenset({"rollout rolled_back", "rollout promoted"})  # the registry, after a decision
 _BEFORE = frozenset({State.DRAFT, State.SCHEDULED, State.CANCELLED})
 _SHARED = frozenset({State.RUNNING, State.HOLDING, State.PAUSED})
 _TAKEN_BACK = frozenset({State.ROLLING_BACK, State.ROLLED_BACK})
@@ -71,6 +72,7 @@ class _Held:
     """A canary held against one limit, beside production at the same time; figures as text."""
 
     limit: str
+    bad: str
     canary: str
     production: str
     allowed: str
@@ -117,8 +119,8 @@ def page(app: App, ask: Ask) -> Page:
             "shadows": copies[:_MOST],
             "shadows_left": max(0, len(copies) - _MOST),
             "any": bool(rollouts or shadows),
-            "models": sorted({each.model for each in (*rollouts, *shadows)}),
-            "states": sorted({each.state.value for each in (*rollouts, *shadows)}),
+            "models": sorted({e.model for e in rollouts} | {e.model for e in shadows}),
+            "states": sorted({e.state.value for e in rollouts} | {e.state.value for e in shadows}),
         },
     )
 
@@ -196,9 +198,10 @@ def _urgency(own: Rollout, now: datetime) -> int:
 
 
 def _listed(app: App, own: Rollout, now: datetime) -> _Listed:
-    last = app.audit.entries(subject=f"{own.model}:rollouts/{own.name}", limit=1)
+    last = app.audit.entries(subject=f"{own.model}:rollouts/{own.name}", limit=2)
+    said = [each.reason for each in last if each.action not in _FOLLOWS]
     since = last[0].at if last else own.started_at
-    return _Listed(own, since, last[0].reason if last else "", own.watched(now))
+    return _Listed(own, since, said[0] if said else "", own.watched(now))
 
 
 def _known(app: App, own: Rollout, ask: Ask) -> Known[Looked] | None:
@@ -228,9 +231,8 @@ def _reason(own: Rollout, decision: Decision | None, history: Sequence[Mapping[s
     if decision is not None and own.state in {State.RUNNING, State.HOLDING}:
         return decision.reason
     for entry in reversed(history):
-        if entry["action"] in {"rollout rolled_back", "rollout promoted"}:
-            continue  # that is only the registry that follows
-        return str(entry["reason"])
+        if entry["action"] not in _FOLLOWS:
+            return str(entry["reason"])
     return ""
 
 
@@ -298,7 +300,9 @@ def _charts(own: Rollout, judgements: Sequence[Judgement]) -> dict[str, Drawn]:
         for place, percent in enumerate(own.plan.steps)
     ]
     charts: dict[str, Drawn] = {"steps": Stepper(title="Steps", steps=steps)}
-    compared = [each for each in judgements if each.comparison is not None]
+    compared = [
+        each for each in judgements if each.comparison is not None and each.comparison.enough
+    ]
     if compared:
         margins = {each.limit.margin for each in compared}
         charts["difference"] = IntervalChart(
@@ -340,7 +344,8 @@ def _held(seen: Seen, judgements: Sequence[Judgement]) -> list[_Held]:
     theirs = seen.production[-1] if seen.production else None
     return [
         _Held(
-            limit=_named(each.limit),
+            limit=each.limit.name,
+            bad=_bad(each.limit),
             canary=_share(each.bad, each.requests),
             production="-" if theirs is None else _counted(theirs, each.limit.name),
             allowed=_allowed(each.limit),
@@ -353,22 +358,24 @@ def _held(seen: Seen, judgements: Sequence[Judgement]) -> list[_Held]:
     ]
 
 
-def _named(limit: Limit) -> str:
+def _bad(limit: Limit) -> str:
     """Return what counts as bad by a limit."""
-    told = "failed"
+    told = "failed requests"
     if limit.slower_than_ms is not None:
         told = f"slower than {limit.slower_than_ms:,g} ms"
     elif limit.wrong:
-        told = "wrong" if limit.off_by is None else f"off by more than {limit.off_by:g}"
+        told = "wrong answers"
+        if limit.off_by is not None:
+            told = f"answers off by more than {limit.off_by:g}"
     if limit.segment is not None:
         told += f", where {limit.segment[0]} is {limit.segment[1]}"
-    return f"{limit.name}: {told}"
+    return told
 
 
 def _allowed(limit: Limit) -> str:
     parts = [] if limit.share is None else [f"at most {100 * limit.share:g} %"]
     if limit.margin is not None:
-        parts.append(f"at most {100 * limit.margin:g} points more than production")
+        parts.append(f"at most {100 * limit.margin:g} % points more than production")
     return ", ".join(parts)
 
 
@@ -376,6 +383,8 @@ def _difference(own: Judgement) -> str:
     found = own.comparison
     if found is None:
         return "-"
+    if not found.enough:
+        return "too few to tell"
     low, high = 100 * found.low, 100 * found.high
     return f"{100 * found.estimate:+.2f} points, {low:+.2f} to {high:+.2f}"
 
@@ -385,7 +394,7 @@ def _counted(counts: Counts, name: str) -> str:
 
 
 def _share(bad: int, of: int) -> str:
-    return f"{100 * bad / of:.2f} % ({bad:,} of {of:,})" if of else "none yet"
+    return f"{100 * bad / of:.2f} % ({bad:,} of {of:,})" if of else "none"
 
 
 def _sides(own: Rollout, seen: Seen) -> list[_Side]:
