@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from watchkeeper.app import App
+from watchkeeper.app import BACKUP_CHECK, App
 from watchkeeper.cli import main
 from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
@@ -340,6 +340,10 @@ def test_given_the_commands_when_used_then_a_restore_that_was_tried_is_evidence(
     assert len(ids(there)) == 60
     with opened(data_dir) as app:
         actions = [each.action for each in app.audit.entries(subject="system:backup")]
-    assert sorted(actions) == ["backup", "restore test"]
+    assert sorted(actions) == ["backup", "backup check", "restore test"]
     changed(next((tmp_path / "target").rglob("model.skops")))
     assert "is not what was written" in told("test", *common, code=1)
+    assert "is not what was written" in told("verify", *common, code=2)
+    with opened(data_dir) as app:
+        checks = app.audit.entries(action=BACKUP_CHECK)
+    assert [each.evidence["passed"] for each in checks] == [False, True]
