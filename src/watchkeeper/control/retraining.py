@@ -67,8 +67,8 @@ __all__ = [
     "log_of",
     "look",
     "new_labelled",
-    "view",
     "under_way",
+    "view",
 ]
 
 _ACTOR = "watchkeeper"
