@@ -79,7 +79,7 @@ def distribution_between(reference: ColumnProfile, current: ColumnProfile) -> Di
         values = sorted({*before, *now})
         if len(values) <= _VALUES:
             counts = [[each.get(value, 0) for value in values] for each in (before, now)]
-            labels = tuple(f"{value:g}" for value in values)
+            labels = tuple(f"{value:.10g}" for value in values)
             return Distribution(None, labels, tuple(counts[0]), tuple(counts[1]))
     ends = np.array([each.quantile(np.array([_TAIL, 1 - _TAIL])) for each in (reference, current)])
     ends = np.where(np.isfinite(ends), ends, np.nan)

@@ -12,7 +12,7 @@ from .drawn import CLASSES, STYLESHEET, drawn
 from .given_charts import charts
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(chart=charts)
 def test_given_any_data_when_drawn_then_it_is_well_formed_within_bounds_and_without_styles(
     chart: Chart,
@@ -24,7 +24,7 @@ def test_given_any_data_when_drawn_then_it_is_well_formed_within_bounds_and_with
     )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(chart=charts)
 def test_given_any_data_when_tabled_then_every_row_has_all_columns_and_no_cell_is_a_formula(
     chart: Chart,

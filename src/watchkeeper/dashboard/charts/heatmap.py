@@ -48,7 +48,7 @@ class Cell:
         """Return which of the five intensities it has, None if it is not known."""
         if self.value is None or not math.isfinite(self.value):
             return None
-        return min(_CLASSES - 1, int(min(max(self.value, 0.0), 1.0) * _CLASSES))
+        return 0 if self.value <= 0 else min(_CLASSES - 1, int(min(self.value, 1.0) * _CLASSES))
 
 
 @dataclass(frozen=True, slots=True)

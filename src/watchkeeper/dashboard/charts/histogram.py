@@ -203,12 +203,15 @@ class HistogramPair:
         parts = [tag("line", x1=0.0, x2="100%", y1=bottom, y2=bottom, class_="c-axis")]
         every = max(1, math.ceil(shown / 8))
         finite = [edge for edge in edges if math.isfinite(edge)]
-        step = min((abs(b - a) for a, b in pairwise(finite)), default=0.0)
+        apart = min((b - a for a, b in pairwise(finite) if b - a > 1e-290), default=0.0)
+        # A tenth of the narrowest bin: the edges need not be round.
+        step = 10.0 ** (math.floor(math.log10(min(apart, 1e300))) - 1) if apart > 0 else 0.0
         for order, index in enumerate(range(0, shown + 1, every)):
             edge, x = edges[index], percent(index / shown)
-            label = (
-                exact(edge, "") if math.isinf(edge) else on_axis(edge, step or abs(edge), self.unit)
-            )
+            if math.isfinite(edge):
+                label = on_axis(edge, step or 0.01 * abs(edge), self.unit)
+            else:
+                label = exact(edge, "")
             where = "c-start" if index == 0 and math.isfinite(edge) else "c-mid"
             wide = " c-wide" if order % 2 and shown / every > 4 else ""
             parts.append(tag("line", x1=x, x2=x, y1=bottom, y2=bottom + 4.0, class_="c-axis"))

@@ -7,6 +7,7 @@
 import math
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from markupsafe import Markup, escape
 
@@ -47,20 +48,19 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
 
     An underscore in a name stands for a hyphen, one at its end keeps clear of Python's words.
     """
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
+    opening = [f"<{name}"]
+    for key, value in attributes.items():
+        if value is not None:
+            written = escape(clean(value)) if isinstance(value, str) else number(value)
+            opening.append(f' {_spelled(key)}="{written}"')
     inside = joined(children)
-    return _safe(f"<{name}{written}>{inside}</{name}>" if inside else f"<{name}{written}/>")
+    closing = f">{inside}</{name}>" if inside else "/>"
+    return _safe("".join(opening) + closing)
 
 
 def joined(parts: Iterable[str]) -> Markup:
     """Return the parts one after the other, those that are not markup yet escaped."""
-    return _safe(
-        "".join(part if isinstance(part, Markup) else escape(clean(part)) for part in parts)
-    )
+    return _safe("".join([p if isinstance(p, Markup) else escape(clean(p)) for p in parts]))
 
 
 def link(href: str | None, *children: str, **attributes: str | float | None) -> Markup:
@@ -73,8 +73,9 @@ def link(href: str | None, *children: str, **attributes: str | float | None) -> 
     return tag("a", *children, href=href, **attributes)
 
 
-def _attribute(value: str | float) -> str:
-    return escape(clean(value)) if isinstance(value, str) else number(value)
+@cache
+def _spelled(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def _safe(text: str) -> Markup:

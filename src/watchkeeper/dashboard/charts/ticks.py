@@ -51,7 +51,9 @@ def numeric(low: float, high: float, count: int = 4) -> list[float]:
     step = step_of(low, high, count)
     if step <= 0 or step < 1e-12 * max(abs(low), abs(high)):
         return [low] if low == high else [low, high]
-    first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    if first > last:  # all lies between two round numbers
+        return [low, high]
     return [index * step for index in range(first, min(last, first + 4 * count) + 1)]
 
 
