@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,14 +111,8 @@ def measure(app: App, small: list[str]) -> None:
         ("of the year, by week", every, 60),
         ("of a day, by hour", day, 24),
     ):
-        own = median_s(
-            lambda s=start, e=end, p=points: lines.timeline(MODEL, s, e, points=p),
-            21,  # type: ignore[misc]
-        )
-        theirs = median_s(
-            lambda s=start, e=end, p=points: from_events(app, s, e, p),
-            3,  # type: ignore[misc]
-        )
+        own = median_s(partial(lines.timeline, MODEL, start, end, points=points), 21)
+        theirs = median_s(partial(from_events, app, start, end, points), 3)
         show(f"a time line {name}", own)
         show("  the same figures from the event store", theirs)
         print(f"    event store / time lines {theirs / own:42.0f}")

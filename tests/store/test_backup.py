@@ -72,6 +72,22 @@ def backups(data_dir: Path, tmp_path: Path) -> Backups:
     return Backups(data_dir, str(tmp_path / "target"))
 
 
+def test_given_cells_of_time_lines_when_backed_up_then_they_are_left_out(
+    data_dir: Path, backups: Backups, tmp_path: Path
+) -> None:
+    with opened(data_dir) as app:
+        app.timelines.refresh("late")
+    assert (data_dir / "timelines" / "late.arrow").exists()
+
+    backups.create(system_clock)
+    backups.restore(tmp_path / "restored")
+
+    assert not (tmp_path / "restored" / "timelines").exists()
+    with opened(tmp_path / "restored") as app:
+        found = app.timelines.timeline("late", points=1)
+    assert found.timeline.predictions.tolist() == [60]
+
+
 def test_given_a_backup_when_restored_then_all_is_there_and_goes_on_once(
     backups: Backups, data_dir: Path, tmp_path: Path
 ) -> None:

@@ -196,7 +196,9 @@ def together(parts: Iterable[pa.Table]) -> pa.Table:
     return _table(keys, counts, sums, histograms, task)
 
 
-def histogram_entries(cells: pa.Table, name: str) -> tuple[Ints, npt.NDArray[np.int16], Ints]:
+def histogram_entries(
+    cells: pa.Table, name: str
+) -> tuple[Ints, npt.NDArray[np.int16], npt.NDArray[np.int32]]:
     """Return what a column counts by bins: the row of each entry, its bin, and its count."""
     column = cells[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # of no rows there is no chunk to combine
@@ -206,7 +208,7 @@ def histogram_entries(cells: pa.Table, name: str) -> tuple[Ints, npt.NDArray[np.
     row = np.repeat(np.arange(len(column), dtype=np.int64), np.diff(offsets))
     bins = column.keys.slice(begin, end - begin).to_numpy()
     counts = column.items.slice(begin, end - begin).to_numpy()
-    return row, bins, counts.astype(np.int64)
+    return row, bins, counts
 
 
 class _Keys:
@@ -239,10 +241,15 @@ class _Keys:
 
     def sum(self, rows: Ints, values: npt.NDArray[Any]) -> Floats:
         """Return the sum of a value of each of `rows`, by cell."""
-        return np.bincount(self._cell[rows], values, minlength=len(self))
+        found = np.bincount(self._cell[rows], values, minlength=len(self))
+        return found.astype(np.float64, copy=False)
 
     def counted(
-        self, rows: Ints, bins: npt.NDArray[np.int16], width: int, counts: Ints | None = None
+        self,
+        rows: Ints,
+        bins: npt.NDArray[np.int16],
+        width: int,
+        counts: npt.NDArray[Any] | None = None,
     ) -> _Histogram:
         """Return how many there are by cell and bin, where there are any."""
         code = self._cell[rows] * width + bins

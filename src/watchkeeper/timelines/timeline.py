@@ -156,10 +156,9 @@ def timeline_of(
     hours = hours_of(cells)
     first, until = _hours_within(window, hours)
     grid = _grid(window, first, until, points)
-    begin, stop = np.searchsorted(hours, [first, until])
-    part, hours = cells.slice(begin, stop - begin), hours[begin:stop]
-    counted = _Counted(part, grid.place(hours), _chosen(part, version, variant), len(grid.starts))
-    known = hours_of(cells)[_chosen(cells, version, variant)]
+    own = np.flatnonzero(_chosen(cells, version, variant))
+    inside = own[slice(*np.searchsorted(hours[own], [first, until]))]
+    counted = _Counted(cells, inside, grid.place(hours[inside]), len(grid.starts))
     task = task_of(cells)
     return Timeline(
         task=task,
@@ -169,8 +168,8 @@ def timeline_of(
         seconds=np.array(
             [(b - a).total_seconds() for a, b in zip(grid.starts, grid.ends, strict=True)]
         ),
-        first=EPOCH + int(known.min()) * HOUR if known.size else None,
-        last=EPOCH + int(known.max()) * HOUR if known.size else None,
+        first=EPOCH + int(hours[own[0]]) * HOUR if own.size else None,
+        last=EPOCH + int(hours[own[-1]]) * HOUR if own.size else None,
         **_traffic(counted),
         **_QUALITY[task](counted),
     )
@@ -196,7 +195,8 @@ def timelines_by(
         raise InvalidValueError("column", column, "model_version or variant")
     hours = hours_of(cells)
     first, until = _hours_within(Window(start, end), hours)
-    inside = cells.filter(pa.array((hours >= first) & (hours < until)))
+    begin, stop = np.searchsorted(hours, [first, until])
+    inside = cells.slice(begin, stop - begin)
     return {
         value: timeline_of(cells, start, end, points=points, **{_CHOICES[column]: value})
         for value in sorted(inside[column].unique().to_pylist())
@@ -252,19 +252,21 @@ def _chosen(cells: pa.Table, version: str | None, variant: str | None) -> npt.ND
 class _Counted:
     """The cells of a window, added up by bucket."""
 
-    def __init__(
-        self, cells: pa.Table, place: Ints, chosen: npt.NDArray[np.bool_], buckets: int
-    ) -> None:
-        self._cells, self._buckets = cells, buckets
-        self._rows = np.flatnonzero(chosen)
-        self._place = np.where(chosen, place, -1)
+    def __init__(self, cells: pa.Table, rows: Ints, place: Ints, buckets: int) -> None:
+        self._buckets = buckets
+        begin, stop = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
+        self._cells = cells.slice(begin, stop - begin)
+        self._rows, self._of_rows = rows - begin, place
+        self._place = np.full(stop - begin, -1, dtype=np.int64)
+        self._place[self._rows] = place
 
     def count(self, name: str) -> Ints:
         return self.sum(name).astype(np.int64)
 
     def sum(self, name: str) -> Floats:
         values = self._cells[name].to_numpy()[self._rows]
-        return np.bincount(self._place[self._rows], values, minlength=self._buckets)
+        found = np.bincount(self._of_rows, values, minlength=self._buckets)
+        return found.astype(np.float64, copy=False)
 
     def histograms(self, *names: str) -> tuple[int, list[Floats]]:
         """Return counts by bucket and bin: the first bin that is there, and a table a name."""
@@ -276,13 +278,14 @@ class _Counted:
             np.bincount(place * width + (bins - first), counts, minlength=self._buckets * width)
             for place, bins, counts in entries
         ]
-        return first, [table.reshape(self._buckets, width) for table in tables]
+        shape = (self._buckets, width)
+        return first, [table.reshape(shape).astype(np.float64, copy=False) for table in tables]
 
-    def _entries(self, name: str) -> tuple[Ints, Ints, Ints]:
+    def _entries(self, name: str) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
         row, bins, counts = histogram_entries(self._cells, name)
         place = self._place[row]
-        inside = place >= 0
-        if not inside.all():
+        if len(self._rows) < self._cells.num_rows:
+            inside = place >= 0
             place, bins, counts = place[inside], bins[inside], counts[inside]
         return place, bins.astype(np.int64), counts
 
