@@ -320,10 +320,6 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> Decision:
 
     over = _of(judgements, Standing.OVER)
     if over and rollout.extensions < plan.extensions:
-        far = [each for each in over if _far_over(rollout, each)]
-        if far:
-            told = "; ".join(f"{each.reason}, by chance in {each.chance:.2%}" for each in far)
-            return found(Event.BREACH, f"{told}, after {_windows(rollout.extensions)} more")
         return found(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
     if over:
         return found(Event.BREACH, f"{_told(over)}, after {plan.extensions} more windows")
