@@ -458,7 +458,9 @@ def test_given_many_days_when_looked_then_only_those_with_new_outcomes_are_read(
     came = NOW + timedelta(hours=3)
     for own, event in zip(again, late, strict=True):
         told = {name: getattr(event, name) for name in event.__struct_fields__}
-        about = {"prediction_id": own, "model": "late", "timestamp": came, "arrived_at": came}
+        about: dict[str, Any] = {
+            "prediction_id": own, "model": "late", "timestamp": came, "arrived_at": came,
+        }  # fmt: skip
         app.recorder.record(
             [Prediction(**{**told, "prediction_id": own}), Outcome(**about, actual=1)]
         )
