@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from watchkeeper.health import Slo
     from watchkeeper.health import Thresholds as HealthThresholds
     from watchkeeper.notifications import Receiver
+    from watchkeeper.retraining.online import OnlinePolicy
     from watchkeeper.rollouts import Limit, Plan
 
 __all__ = [
@@ -398,6 +399,24 @@ class RetrainingPolicy(_Section):
     allow_unsafe: bool = False
 
 
+class OnlineLearning(_Section):
+    """``[models.NAME.online]``: whether a model learns from outcomes as they arrive."""
+
+    enabled: bool = False
+    snapshot_every: Annotated[int, Field(ge=30)] = 1000
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
+    then: Literal["keep", "direct"] = "keep"
+    window_days: Positive = 30.0
+    keep: Count = 20
+    time_limit: Positive = 600.0
+
+    def policy(self) -> "OnlinePolicy":
+        """Return it as online learning takes it."""
+        from watchkeeper.retraining.online import OnlinePolicy
+
+        return OnlinePolicy(**self.model_dump())
+
+
 class ModelPolicy(_Section):
     """``[models.NAME]``: what Watchkeeper should know about one model."""
 
@@ -410,6 +429,7 @@ class ModelPolicy(_Section):
     health: HealthPolicy = HealthPolicy()
     slo: SloPolicy = SloPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
+    online: OnlineLearning = OnlineLearning()
 
     def health_terms(self) -> dict[str, Any]:
         """Return what `watchkeeper.control.health.health_of` is to go by."""

@@ -50,6 +50,17 @@ def test_given_several_models_when_asked_for_one_then_a_longer_name_is_another(
     assert of_system.model == "system"
 
 
+def test_given_a_number_or_how_actions_begin_when_asked_then_there_are_only_such_entries(
+    trail: AuditTrail,
+) -> None:
+    first = noted(trail, "flights:1.0.0")
+    second = noted(trail, "flights:rollouts/june", "rollout step")
+    third = noted(trail, "flights:1.0.0", "rollback")
+    assert trail.entries(before=third.number, limit=1) == [second]
+    assert trail.entries(beginning=("rollout ", "rollback")) == [third, second]
+    assert trail.actions() == sorted({first.action, second.action, third.action})
+
+
 def test_given_a_window_when_asked_then_its_end_is_not_in_it(trail: AuditTrail) -> None:
     first, second, third = (noted(trail, "flights:1.0.0", hours=each) for each in range(3))
     assert trail.entries(since=first.at, until=third.at) == [second, first]

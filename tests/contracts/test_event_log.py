@@ -428,6 +428,38 @@ def test_given_any_history_when_on_disk_then_it_reads_as_in_memory(
         assert log.events.counts("flights") == memory.counts("flights")
 
 
+def test_given_outcomes_when_asked_what_arrived_then_they_are_counted_by_day_of_the_prediction(
+    log: Log,
+) -> None:
+    own = [new_prediction_id(START + day * 24 * HOUR) for day in (0, 0, 1, 2)]
+    log.record([made(each, hours=24 * day) for each, day in zip(own, (0, 0, 1, 2), strict=True)])
+    came = [START + hours * HOUR for hours in (50, 60, 61, 70)]
+    log.record(
+        [an_outcome(i, timestamp=at, arrived_at=at) for i, at in zip(own, came, strict=True)]
+    )
+    about = {"metric": "revenue", "actual": 2.0, "timestamp": came[3], "arrived_at": came[3]}
+    log.record([an_outcome(own[0], **about)])
+    arrivals = log.events.arrivals  # type: ignore[attr-defined]
+
+    day = START.date()
+    found = [arrivals("flights", at) for at in (START, came[0], came[1], came[3])]
+
+    one, two = day + timedelta(days=1), day + timedelta(days=2)
+    assert found == [{day: 2, one: 1, two: 1}, {day: 1, one: 1, two: 1}, {one: 1, two: 1}, {}]
+    with pytest.raises(NotFoundError):
+        arrivals("nobody", START)
+
+
+def test_given_ids_of_somebody_else_when_asked_what_arrived_then_the_day_may_not_be_known(
+    log: Log,
+) -> None:
+    log.record([made("a"), an_outcome("a", timestamp=START, arrived_at=START + HOUR)])
+
+    found = log.events.arrivals("flights", START)  # type: ignore[attr-defined]
+
+    assert found in ({None: 1}, {START.date(): 1})
+
+
 def test_given_events_of_several_days_when_read_by_day_then_each_window_is_one_day(
     log: Log,
 ) -> None:

@@ -54,9 +54,7 @@ def drift(detected: bool | None, effect: float | None) -> dict[str, Any]:
     return {"drift_detected": detected, "effect_size": effect, "p_value": 0.1}
 
 
-def test_given_more_findings_than_are_read_at_once_when_asked_then_all_are_there_each_read_once() -> (
-    None
-):
+def test_given_more_findings_than_are_read_at_once_when_asked_then_each_is_read_once() -> None:
     kept = Kept()
     for number in range(1_201):
         kept.add(number, temp=drift(number % 2 == 0, 0.1))

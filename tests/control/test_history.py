@@ -132,6 +132,27 @@ def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
     assert again.confirmed, again.differences
 
 
+def test_given_records_when_listed_then_kinds_are_counted_and_one_is_found_by_its_id(
+    app: App,  # noqa: F811
+) -> None:
+    measured(app)
+    look(app)
+
+    everything = records.listed(app, "late", everything=True)
+    chosen = records.listed(app, "late", kind="decision", limit=1)
+
+    assert sum(everything.kinds.values()) == len(everything.records)
+    assert [each.kind for each in chosen.records] == ["decision"]
+    assert chosen.kinds["gate"] == 1
+    for each in everything.records:
+        assert records.record_of(app, "late", each.id) == each
+    for wrong in ("finding:999", "gate:nobody", "audit:999"):
+        with pytest.raises(NotFoundError):
+            records.record_of(app, "late", wrong)
+    with pytest.raises(NotFoundError):
+        records.record_of(app, "other", everything.records[0].id)
+
+
 @pytest.mark.parametrize(
     ("record", "error"),
     [

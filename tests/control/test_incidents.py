@@ -187,3 +187,40 @@ def test_given_an_incident_when_drafted_then_it_has_impact_timeline_changes_and_
     empty = incidents.draft(app.incidents, app.events, app.audit, bare, START)
     assert "Nothing is recorded of this model." in empty
     assert "None is recorded." in empty
+
+
+def test_given_incidents_of_a_month_when_their_pace_is_asked_then_it_is_of_those_opened_in_it(
+    app: App,
+) -> None:
+    assert incidents.pace(app.audit, since=START) == incidents.Pace(0, 0, 0, None, None)
+    former = opened(app, model="former", at=START - timedelta(days=1))
+    quick, slow, waiting = (opened(app, model=name) for name in ("quick", "slow", "waiting"))
+    change(app, former.name, "resolve", "mended", minutes=1)
+    change(app, quick.name, "acknowledge", minutes=4)
+    change(app, slow.name, "acknowledge", minutes=8)
+    change(app, slow.name, "acknowledge", minutes=30)
+    change(app, quick.name, "resolve", "mended", minutes=60)
+
+    found = incidents.pace(app.audit, since=START)
+
+    assert (found.opened, found.acknowledged, found.resolved) == (3, 2, 1)
+    assert found.to_acknowledge == timedelta(minutes=6)
+    assert found.to_resolve == timedelta(hours=1)
+    assert waiting.active
+
+
+def test_given_several_when_asked_for_some_then_filters_and_counts_agree(app: App) -> None:
+    first = opened(app)
+    second = opened(app, model="other", severity="warning")
+    change(app, first.name, "resolve", "mended")
+
+    def names(**asked: Any) -> list[str]:
+        found = app.incidents.find(**asked)
+        assert app.incidents.count(**{k: v for k, v in asked.items() if k != "limit"}) >= len(found)
+        return [each.name for each in found]
+
+    assert names(active=True) == names(severity="warning") == [second.name]
+    assert names(active=False) == names(severity="critical") == [first.name]
+    assert names(active=True, severity="critical") == []
+    assert names(limit=1) == [second.name]
+    assert app.incidents.models() == ["late", "other"]

@@ -1,5 +1,6 @@
 """The loop of retraining over a real database, registry and event store: every way it can go."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
@@ -309,6 +310,35 @@ def test_given_a_training_that_goes_wrong_when_looked_then_production_is_untouch
     assert app.registry.production() == generation
     assert len(app.registry.list_models()) == 1
     assert app.retraining.history(run.name)[-1]["evidence"]["kind"]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "limits", "told"),
+    [
+        ("hangs", {"time_limit": 2.0}, "more than 2 seconds"),
+        ("is_killed", {}, "SIGKILL"),
+        ("eats_memory", {"memory_limit": 400 << 20}, "memory|bytes"),
+    ],
+)
+def test_given_a_process_that_goes_wrong_when_looked_then_production_is_untouched(
+    app: App,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trainer: str,
+    limits: dict[str, Any],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found_worse(app)
+    policy = replace(POLICY, trainer=f"trainers:{trainer}", **limits)
+
+    run = retraining.look(app, "late", NOW, Setup(policy=policy)).run
+
+    assert run is not None
+    assert run.state is RunState.FAILED
+    assert re.search(told, run.reason)
+    assert [each.version for each in app.registry.list_models()] == ["1.0.0"]
+    assert app.registry.get_production_model("late") == "late:1.0.0"
 
 
 def test_given_a_worse_model_when_judged_then_it_is_kept_and_the_champion_stays(

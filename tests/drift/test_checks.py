@@ -84,9 +84,7 @@ def test_given_stretches_when_the_worst_of_each_is_taken_then_an_empty_one_says_
     assert found.shares == (0.5, 1.0)
 
 
-def test_given_few_checks_when_a_short_time_is_asked_for_then_stretches_are_not_finer_than_they() -> (
-    None
-):
+def test_given_few_checks_when_cut_then_stretches_are_not_finer_than_they_are() -> None:
     daily = Checks.of([look(day, 24 * day, False, a=(STEADY, 0.1)) for day in range(8)])
 
     found = daily.over(START, START + timedelta(days=7))

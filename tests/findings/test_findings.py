@@ -45,6 +45,15 @@ def test_given_findings_when_kept_then_they_are_found_as_they_were_the_newest_fi
     assert kept[0].number is not None
 
 
+def test_given_good_and_bad_ones_when_asked_for_bad_ones_then_the_others_are_left_out(
+    repository: FindingRepository,
+) -> None:
+    bad, good = repository.add(finding()), repository.add(finding(bad=False))
+
+    assert repository.find(bad=True) == [bad]
+    assert repository.find(bad=False) == [good]
+
+
 def test_given_figures_that_json_does_not_have_when_kept_then_they_are_null(
     repository: FindingRepository,
 ) -> None:

@@ -404,3 +404,29 @@ def test_given_training_data_when_registered_then_the_version_has_the_profile_of
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(IntegrityError):
         registry.profile(model_id)
+
+
+def test_given_versions_when_listed_in_parts_then_the_parts_are_the_whole(
+    registry: ModelRegistry,
+) -> None:
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    ids = [registry.register_model(model, "late", f"1.{n}", {}) for n in range(5)]
+    registry.register_model(model, "early", "1", {})
+    for model_id in (ids[0], ids[2], ids[4]):
+        registry.promote_to_production(model_id, reason=f"for {model_id}", actor="ada")
+
+    whole = registry.list_models(model_name="late")
+    parts = [registry.list_models(model_name="late", limit=2, offset=n) for n in (0, 2, 4, 6)]
+
+    assert [each.model_id for part in parts for each in part] == [each.model_id for each in whole]
+    assert (registry.count_models(), registry.count_models("staging", "late")) == (6, 2)
+    assert [each.model_id for each in registry.list_models("production", limit=5)] == [ids[4]]
+    assert registry.earlier("late").model_id == ids[2]
+    registry.rollback("late", reason="worse", actor="bob")
+    moves = registry.moves("late", limit=3)
+    assert [(each["subject"], each["action"], each["actor"]) for each in moves] == [
+        (ids[2], "rollback", "bob"), (ids[4], "promote", "ada"), (ids[2], "promote", "ada"),
+    ]  # fmt: skip
+    own = registry.history("late", "1.4")
+    assert [each["action"] for each in own] == ["register", "promote"]
+    assert registry.words(ids[0]) == ""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from river import linear_model, naive_bayes, preprocessing, tree
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -112,3 +113,53 @@ def test_given_a_path_when_the_registry_is_opened_then_it_holds_all_it_needs(
 
     with ModelRegistry(tmp_path / "two") as moved:
         assert moved.load_model("m:1").predict(X).tolist()
+
+
+def by_river(model: Any, labels: Any = BINARY) -> Any:
+    for row, label in zip(X, labels.tolist(), strict=True):
+        model.learn_one({f"x{i}": value for i, value in enumerate(row)}, label)
+    return model
+
+
+@pytest.mark.parametrize("labels", [BINARY, BINARY > 0, SEVERAL, NAMES])
+def test_given_a_model_of_river_when_served_then_it_answers_as_river_does(
+    registry: ModelRegistry, labels: Any
+) -> None:
+    model = by_river(tree.HoeffdingTreeClassifier(grace_period=20), labels)
+    runtime = open_runtime(registry, model, training_data=X, allow_unsafe=True)
+
+    answers = runtime.predict(X)
+
+    rows = [{f"x{i}": value for i, value in enumerate(row)} for row in X.tolist()]
+    assert answers.predictions.tolist() == [model.predict_one(row) for row in rows]
+    assert answers.classes is not None
+    assert answers.probabilities is not None
+    told = [model.predict_proba_one(row) for row in rows]
+    expected = [[each.get(name, 0.0) for name in answers.classes] for each in told]
+    assert answers.probabilities.tolist() == expected
+    assert runtime.version.about == {
+        **runtime.version.about, "framework": "river", "algorithm": "HoeffdingTreeClassifier",
+    }  # fmt: skip
+
+
+def test_given_missing_values_when_a_model_of_river_is_asked_then_it_is_not_given_them(
+    registry: ModelRegistry,
+) -> None:
+    steps = preprocessing.StandardScaler() | linear_model.LinearRegression()
+    runtime = open_runtime(registry, by_river(steps, X[:, 0]), allow_unsafe=True)
+
+    answers = runtime.predict({"x0": [1.0, None, float("nan")], "x1": [0.5, 0.5, 0.5]})
+
+    assert np.isfinite(answers.predictions).all()
+    assert answers.predictions[1] == answers.predictions[2] != answers.predictions[0]
+    assert answers.scores is None
+    assert runtime.version.about["algorithm"] == "LinearRegression"
+
+
+def test_given_a_model_of_river_that_has_learned_nothing_when_asked_then_it_is_an_error(
+    registry: ModelRegistry,
+) -> None:
+    untaught: Any = naive_bayes.GaussianNB
+    runtime = open_runtime(registry, untaught(), allow_unsafe=True)
+    with pytest.raises(ModelOutputError, match="before they have learned"):
+        runtime.predict({"x0": [1.0]})

@@ -112,6 +112,8 @@ def test_given_surroundings_when_checked_then_logs_and_grafana_are_really_read(
     assert found(log_file=log, grafana=grafana) | {"logs": "pass", "grafana": "pass"} == found(
         log_file=log, grafana=grafana
     )
+    log.write_text("not JSON\n" + (json.dumps(line) + "\n") * 5_000)  # only its end is read
+    assert found(log_file=log)["logs"] == "pass"
     for wrong in ("up\n", "[]\n", '{"level": "INFO"}\n'):
         log.write_text(json.dumps(line) + "\n" + wrong)
         assert found(log_file=log)["logs"] == "fail"

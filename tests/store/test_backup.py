@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from watchkeeper.app import App
+from watchkeeper.app import BACKUP_CHECK, App
 from watchkeeper.cli import main
 from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
@@ -214,13 +214,15 @@ def test_given_a_death_in_any_step_when_taken_again_then_nothing_of_it_is_left(
     assert len(ids(tmp_path / "there")) == 60
 
 
-@pytest.mark.parametrize("number", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("step", "number"), [("_read", 1), ("_read", 2), ("_read", 7), ("sync", 1)]
+)
 def test_given_a_death_in_a_restore_when_done_again_then_it_is_whole(
-    backups: Backups, data_dir: Path, tmp_path: Path, number: int
+    backups: Backups, data_dir: Path, tmp_path: Path, step: str, number: int
 ) -> None:
     backups.create(system_clock)
     there = tmp_path / "there"
-    dies(data_dir, backups, "_read", number, str(there))
+    dies(data_dir, backups, step, number, str(there))
     assert not there.exists()
     backups.restore(there)
     assert len(ids(there)) == 60
@@ -338,6 +340,10 @@ def test_given_the_commands_when_used_then_a_restore_that_was_tried_is_evidence(
     assert len(ids(there)) == 60
     with opened(data_dir) as app:
         actions = [each.action for each in app.audit.entries(subject="system:backup")]
-    assert sorted(actions) == ["backup", "restore test"]
+    assert sorted(actions) == ["backup", "backup check", "restore test"]
     changed(next((tmp_path / "target").rglob("model.skops")))
     assert "is not what was written" in told("test", *common, code=1)
+    assert "is not what was written" in told("verify", *common, code=2)
+    with opened(data_dir) as app:
+        checks = app.audit.entries(action=BACKUP_CHECK)
+    assert [each.evidence["passed"] for each in checks] == [False, True]

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,6 +51,26 @@ def test_given_rows_of_several_segments_when_appended_then_one_commit_has_them_a
         assert each.landed("three") == -1
         assert ids(each) == ["a", "b"]
     assert event_tables(tmp_path) == ["m"]
+
+
+def test_given_files_when_asked_for_late_rows_then_the_log_says_which_may_have_some(
+    tmp_path: Path,
+) -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    table = opened(tmp_path / "m")
+    assert table.files_since(noon) == []
+    for hours, own in enumerate("abc"):
+        came = noon + timedelta(hours=hours, microseconds=1_999)  # cut to milliseconds in the log
+        table.append(rows(own, arrived_at=came), {"one": hours})
+
+    def found(moment: datetime) -> list[str]:
+        late = table.read(table.files_since(moment), ["prediction_id"])
+        return sorted(late["prediction_id"].to_pylist())
+
+    assert found(noon) == ["a", "b", "c"]
+    assert found(noon + timedelta(hours=1)) == ["b", "c"]
+    assert found(noon + timedelta(hours=2, microseconds=1_998)) == ["c"]
+    assert found(noon + timedelta(hours=3)) == []
 
 
 def test_given_many_commits_when_opened_after_a_checkpoint_then_old_numbers_are_still_known(

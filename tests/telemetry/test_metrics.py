@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.distributions import MOST_FEATURES
+from watchkeeper.telemetry.exposition import families
+from watchkeeper.telemetry.system import jobs_of
 
 
 @pytest.fixture
@@ -229,6 +232,22 @@ metrics.of_version("risk", "0").set_accuracy(None)
 metrics.metadata.show({"risk": {"version": "1"}})
 print(exposition(registry, local=[metrics.metadata]).decode())
 """
+
+
+def test_given_jobs_when_they_have_ended_then_each_tells_how_and_when_it_last_did() -> None:
+    registry, clock = CollectorRegistry(), iter([100.0, 200.0, 300.0])
+    system = SystemMetrics(registry, version="1", now=lambda: next(clock))
+    system.knows("landing", "drift", "backup")
+    for job, well in (("landing", False), ("landing", True), ("drift", False)):
+        system.ended(job, well=well)
+
+    backup, drift, landing = jobs_of(families(registry))
+
+    assert (backup.name, backup.runs, backup.succeeded_at, backup.well) == ("backup", 0, None, True)
+    assert (drift.runs, drift.failures, drift.well) == (1, 1, False)
+    assert (landing.runs, landing.failures, landing.well) == (2, 1, True)
+    assert landing.failed_at == datetime.fromtimestamp(100, UTC)
+    assert landing.succeeded_at == datetime.fromtimestamp(200, UTC)
 
 
 def test_given_worker_processes_when_scraped_then_their_totals_add_up(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The audit trail in the control database."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +60,7 @@ class AuditTrail:
         since: datetime | None = None,
         until: datetime | None = None,
         before: int | None = None,
+        beginning: Sequence[str] = (),
         limit: int = 1000,
     ) -> list[Entry]:
         """Return entries, the newest first.
@@ -74,6 +75,8 @@ class AuditTrail:
             Only from `since` on, and before `until`.
         before : int, optional
             Only those with a smaller number than this: the next page after an entry.
+        beginning : sequence of str
+            Only of actions that begin with one of these.
         limit : int
             At most so many.
         """
@@ -84,6 +87,9 @@ class AuditTrail:
             query = query.where(_columns.subject == subject)
         if action is not None:
             query = query.where(_columns.action == action)
+        if beginning:
+            like = (_columns.action.startswith(each, autoescape=True) for each in beginning)
+            query = query.where(sa.or_(*like))
         if since is not None:
             query = query.where(_columns.at >= since)
         if until is not None:

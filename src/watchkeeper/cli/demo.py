@@ -162,7 +162,13 @@ def _figure(value: float | None) -> str | None:
 
 def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]:
     begins = shown.months[-1].begins
-    yield "\nEverything is kept. Where to look next:"
+    config = folder / "watchkeeper.toml"
+    yield "\nEverything is kept. In the browser:"
+    if url is None:
+        yield f"  watchkeeper serve --config {config}    # it goes on; the address is told"
+    else:
+        yield f"  {url}    # until Ctrl-C"
+    yield "\nIn a terminal:"
     for line in (
         "events stats",
         f"quality --model flights --start {begins.isoformat()}",
@@ -178,15 +184,13 @@ def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]
     ):
         yield f"  watchkeeper {line} --data-dir {folder}"
     yield "\nIn Prometheus and Grafana:"
-    config, exported = folder / "watchkeeper.toml", folder / "telemetry"
-    if url is None:
-        yield f"  watchkeeper serve --config {config}    # it goes on, and answers /metrics"
+    exported = folder / "telemetry"
     yield f"  watchkeeper telemetry export {exported} --config {config}"
     yield f"  prometheus --config.file={exported}/prometheus.yml"
     yield f"  prometheus-alertmanager --config.file={exported}/alertmanager.yml"
     yield f"  Grafana: import {exported}/grafana/dashboards/*.json, or provision that folder"
     if url is not None:
-        yield f"\nThe server is up at {url} (see /docs and /metrics) until Ctrl-C."
+        yield f"\nThe server is up at {url} until Ctrl-C: open it."
 
 
 class _Screen:

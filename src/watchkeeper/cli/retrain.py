@@ -1,4 +1,4 @@
-"""``watchkeeper retrain``: a model is trained again, and what came of earlier trainings."""
+"""``watchkeeper retrain``: a model is trained again, or learns online, and what came of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ from typer.core import TyperGroup
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.control import retraining
-from watchkeeper.errors import NotFoundError
+from watchkeeper.control import online, retraining
+from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.retraining import Run, RunState
 from watchkeeper.retraining.training import Progress
 
@@ -29,7 +29,8 @@ class _OrModel(TyperGroup):
 
 commands = typer.Typer(
     cls=_OrModel,
-    help="Train a model again: retrain MODEL. What came of it: retrain runs, show, log, cancel.",
+    help="Train a model again: retrain MODEL. What came of it: retrain runs, show, log, cancel. "
+    "Let it learn from what came true: retrain online MODEL.",
     no_args_is_help=True,
     context_settings={"allow_interspersed_args": False},
 )
@@ -73,6 +74,34 @@ def model_(
             done = retraining.carry_on(app, run.name, setup, at=at, watch=watch)
     _show(cli, done)
     return BAD if done.state in {RunState.KEPT, RunState.FAILED, RunState.CANCELLED} else 0
+
+
+@command(commands, "online")
+def online_(
+    cli: Invocation,
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    *,
+    until: Annotated[
+        str | None, typer.Option(help="Learn from outcomes that came before this; by default now.")
+    ] = None,
+) -> int:
+    """Let MODEL learn from the outcomes that have come; 1 if something was thrown away."""
+    app = cli.app
+    policy = app.settings.policy(model)
+    at = app.clock() if until is None else parse_timestamp(until, "--until")
+    found = online.look(
+        app, model, policy.online.policy(), at=at, task=policy.task, positive=policy.positive
+    )
+    if found.busy:
+        raise ConflictError(f"another process lets {model} learn", "Look again when it is done.")
+    rows = [
+        (step.number, "yes" if step.kept else "no", step.snapshot, step.reason)
+        for step in found.steps
+    ]
+    waiting = f"{model}: {found.missing:,} more outcomes make the next snapshot"
+    drawn = [table(["batch", "kept", "goes on at", "what came of it"], rows)] if rows else []
+    cli.show(found, *drawn, waiting if found.missing else f"{model}: there is more to learn")
+    return 0 if all(step.kept and not step.returned for step in found.steps) else BAD
 
 
 @command(commands)

@@ -209,7 +209,9 @@ class DriftLooks:
         production = self._registry.get_production_model(finding.model)
         if production is None:
             raise NotFoundError(
-                "version in production of", finding.model, "Promote one: `watchkeeper models`."
+                "version in production of",
+                finding.model,
+                "Promote one: `watchkeeper models promote`.",
             )
         return production, False
 

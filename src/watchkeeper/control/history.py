@@ -39,7 +39,15 @@ __all__ = [
 ]
 
 _CLOSE = 1e-9  # relative; figures are sums over rows in another order
-_TRAIL = ("promote", "rollback", "retraining pass over")
+_TRAIL = ("promote", "rollback", "retraining pass over", "online")
+_OF_HISTORY = (
+    "promote",
+    "rollback",
+    "retraining ",
+    "rollout ",
+    "shadow ",
+    "online",
+)  # so actions begin
 
 
 class AllFindings(KeptFindings, Protocol):
@@ -206,12 +214,14 @@ def _lines(parts: HistoryParts, model: str, *, everything: bool) -> list[_Line]:
     """Return what happened to a model, the oldest first."""
     runs = parts.retraining.find(model)
     asked = {each.finding for run in runs for each in run.decision.triggers}
+    found = parts.findings.find(model, bad=None if everything else True, limit=1000)
+    older = {each for each in asked if each is not None} - {each.number for each in found}
+    found += [parts.findings.get(each) for each in sorted(older, reverse=True)]
     lines = [
         _Line(f"finding:{each.number}", each.at, each.kind, partial(_of_finding, each))
-        for each in reversed(parts.findings.find(model, limit=1000))
-        if everything or each.bad or each.number in asked
+        for each in reversed(found)
     ]
-    trail = parts.audit.entries(model, limit=10_000)
+    trail = parts.audit.entries(model, beginning=_OF_HISTORY, limit=10_000)
     entries: dict[str, list[Entry]] = {}
     for entry in reversed(trail):
         entries.setdefault(entry.subject, []).append(entry)
@@ -225,9 +235,9 @@ def _lines(parts: HistoryParts, model: str, *, everything: bool) -> list[_Line]:
     for kind in ("rollout", "shadow"):
         for subject, own in entries.items():
             if subject.startswith(f"{model}:{kind}s/"):
-                found = list(_of_steps(kind, subject.partition("/")[2], own, came_of))
-                lines += found
-                ends[f"{kind} {subject.partition('/')[2]}"] = found[-1].id
+                steps = list(_of_steps(kind, subject.partition("/")[2], own, came_of))
+                lines += steps
+                ends[f"{kind} {subject.partition('/')[2]}"] = steps[-1].id
     for entry in reversed(trail):
         if entry.action in _TRAIL:
             make = partial(_of_entry, entry, ends)

@@ -1,6 +1,6 @@
 """What is kept, as those who change and read it see it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -47,7 +47,12 @@ class KeptFindings(Protocol):
     """Where findings are kept."""
 
     def find(
-        self, model: str | None = None, kind: str | None = None, *, limit: int = 100
+        self,
+        model: str | None = None,
+        kind: str | None = None,
+        *,
+        bad: bool | None = None,
+        limit: int = 100,
     ) -> list[Finding]:
         """Return findings, the newest first."""
         ...
@@ -88,6 +93,7 @@ class Trail(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
         before: int | None = None,
+        beginning: Sequence[str] = (),
         limit: int = 1000,
     ) -> list[Entry]:
         """Return entries, the newest first."""

@@ -74,11 +74,12 @@ def distribution_between(reference: ColumnProfile, current: ColumnProfile) -> Di
     """
     if not isinstance(reference, NumberProfile) or not isinstance(current, NumberProfile):
         return _of_categories(Categories(_named(reference), 0), Categories(_named(current), 0))
-    if reference.values is not None and current.values is not None:
-        values = sorted({*reference.values, *current.values})
+    before, now = reference.values, current.values
+    if before is not None and now is not None:
+        values = sorted({*before, *now})
         if len(values) <= _VALUES:
-            counts = [[each.values.get(v, 0) for v in values] for each in (reference, current)]
-            labels = tuple(f"{value:g}" for value in values)
+            counts = [[each.get(value, 0) for value in values] for each in (before, now)]
+            labels = tuple(f"{value:.10g}" for value in values)
             return Distribution(None, labels, tuple(counts[0]), tuple(counts[1]))
     ends = np.array([each.quantile(np.array([_TAIL, 1 - _TAIL])) for each in (reference, current)])
     ends = np.where(np.isfinite(ends), ends, np.nan)

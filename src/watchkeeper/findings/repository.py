@@ -59,14 +59,21 @@ class FindingRepository:
         return _finding(row)
 
     def find(
-        self, model: str | None = None, kind: str | None = None, *, limit: int = 100
+        self,
+        model: str | None = None,
+        kind: str | None = None,
+        *,
+        bad: bool | None = None,
+        limit: int = 100,
     ) -> list[Finding]:
-        """Return findings, the newest first."""
+        """Return findings, the newest first; what they found is decoded when it is read."""
         query = _STORED.order_by(_columns.id.desc()).limit(limit)
         if model is not None:
             query = query.where(_columns.model == model)
         if kind is not None:
             query = query.where(_columns.kind == kind)
+        if bad is not None:
+            query = query.where(_columns.bad == bad)
         with self._database.read() as connection:
             return [_finding(row) for row in connection.execute(query).mappings()]
 

@@ -8,7 +8,7 @@ consent.
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ __all__ = [
     "files_of_directory",
     "format_of_file",
     "known_types",
+    "last_step",
     "lineage_of",
     "load",
     "load_directory",
@@ -207,7 +208,12 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
     if format == "joblib":
         import joblib
 
-        return joblib.load(io.BytesIO(data))
+        try:
+            return joblib.load(io.BytesIO(data))
+        except ModuleNotFoundError as error:
+            if error.name == "river":
+                raise MissingExtraError("a model of River", "online") from None
+            raise
     if format == "onnx":
         return _onnx_session(data)
     import skops.io
@@ -285,19 +291,25 @@ def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 
         flavours = sorted(set(told.get("flavors", ())) - {"python_function"})
         return {"framework": "mlflow", "algorithm": ", ".join(flavours) or "python_function"}
     package = type(model).__module__.partition(".")[0]
-    steps = getattr(model, "steps", None)
-    about: dict[str, Any] = {
+    return {
         "framework": "scikit-learn" if package == "sklearn" else package,
-        "algorithm": type(steps[-1][1] if steps else model).__name__,
+        "algorithm": type(last_step(model)).__name__,
     }
-    return about
+
+
+def last_step(model: Any) -> Any:
+    """Return what answers in a pipeline of scikit-learn or River; anything else as it is."""
+    steps = getattr(model, "steps", None)
+    if not steps:
+        return model
+    return list(steps.values())[-1] if isinstance(steps, Mapping) else steps[-1][1]
 
 
 def lineage_of(model: Any) -> dict[str, Any]:
     """Return the ``parameters`` and ``packages`` that an estimator says were used for it."""
     if not hasattr(model, "get_params"):
         return {"parameters": {}, "packages": {}}
-    last = model.steps[-1][1] if getattr(model, "steps", None) else model
+    last = last_step(model)
     parameters = last.get_params(deep=False) if hasattr(last, "get_params") else {}
     return {
         "parameters": {

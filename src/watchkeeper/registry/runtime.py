@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError, MissingExtraError, WatchkeeperError
+from watchkeeper.registry.formats import last_step
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.versions import ModelVersion
 
-__all__ = ["Answers", "Batch", "ModelOutputError", "Runtime"]
+__all__ = ["Answers", "Batch", "ModelOutputError", "Runtime", "by_row"]
 
 Batch = npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]
 """Rows to predict: a matrix in the order of the signature, or columns by name."""
@@ -67,6 +69,7 @@ class Runtime:
         classes = getattr(model, "classes_", None)
         self.classes = None if classes is None else np.asarray(classes)
         self._answer: Callable[[Any], Answers]
+        self._by_row = False
         if version.format == "onnx":
             self._answer = _onnx(model)
             self.wants_matrix = len(model.get_inputs()) == 1
@@ -74,7 +77,10 @@ class Runtime:
         else:
             numeric = self.signature is None or self.signature.all_numeric
             self._named = getattr(model, "feature_names_in_", None) is not None
-            if version.format == "remote":
+            self._by_row = not hasattr(model, "predict") and hasattr(model, "predict_one")
+            if self._by_row:
+                self._answer, self._named = self._one_by_one, True
+            elif version.format == "remote":
                 self._answer, self._named = self._ask, not numeric
             elif version.format == "mlflow":
                 self._answer, self._named = self._let_mlflow_answer, self.signature is not None
@@ -126,6 +132,28 @@ class Runtime:
         classes = tuple(range(probabilities.shape[1]))
         return Answers(predictions, _scores(probabilities), probabilities, classes)
 
+    def _one_by_one(self, given: Mapping[str, Any]) -> Answers:
+        """Return what a model of River answers, which takes one row as a mapping."""
+        rows = by_row(given, self.signature)
+        said = [self._model.predict_one(row) for row in rows]
+        if any(each is None for each in said):
+            raise ModelOutputError(
+                f"{self.model_id} has no answer, as models of River before they have learned"
+            )
+        predictions = np.asarray(said)
+        if not hasattr(last_step(self._model), "predict_proba_one"):
+            return Answers(predictions)
+        try:
+            told = [self._model.predict_proba_one(row) for row in rows]
+        except NotImplementedError:  # a classifier of River that knows none
+            return Answers(predictions)
+        seen = {name for each in told for name in each}
+        names = tuple(sorted(seen, key=lambda name: (isinstance(name, str), name)))
+        if len(names) < 2:  # it has seen one class only
+            return Answers(predictions)
+        table = np.array([[float(each.get(name, 0.0)) for name in names] for each in told])
+        return Answers(predictions, _scores(table), table, names)
+
     def _let_mlflow_answer(self, given: Any) -> Answers:
         """Return what MLflow answers; it takes whole numbers as such only."""
         if self.signature is not None:
@@ -141,7 +169,8 @@ class Runtime:
         return self._frame(dict(zip(names, matrix.T, strict=True)))
 
     def _from_columns(self, columns: Mapping[str, Sequence[Any]]) -> Any:
-        names = self._names(len(columns))
+        free = self._by_row and self.signature is None
+        names = list(columns) if free else self._names(len(columns))
         ordered = {name: self._typed(name, columns[name]) for name in names}
         if self._named:
             return self._frame(ordered)
@@ -165,7 +194,7 @@ class Runtime:
         return values
 
     def _frame(self, columns: Mapping[str, Any]) -> Any:
-        if self.version.format in {"onnx", "remote"}:
+        if self._by_row or self.version.format in {"onnx", "remote"}:
             return columns
         try:
             import pandas as pd
@@ -174,6 +203,34 @@ class Runtime:
                 f"{self.model_id}, which was fitted on a data frame,", "pandas"
             ) from None
         return pd.DataFrame(columns)
+
+
+def by_row(
+    columns: Mapping[str, Sequence[Any]], signature: Signature | None
+) -> list[dict[str, Any]]:
+    """Return rows as River takes them: mappings of what is known, whole numbers as such."""
+    features = () if signature is None else signature.features
+    whole = {each.name for each in features if each.type == "integer"}
+    given = [
+        [_whole(value) if name in whole else value for value in _plain(values)]
+        for name, values in columns.items()
+    ]
+    return [
+        {name: value for name, value in zip(columns, row, strict=True) if not _missing(value)}
+        for row in zip(*given, strict=True)
+    ]
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and isnan(value))
+
+
+def _plain(values: Any) -> Any:
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _estimator(model: Any) -> Callable[[Any], Answers]:

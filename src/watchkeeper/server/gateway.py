@@ -34,6 +34,7 @@ from watchkeeper.server.answers import (
     status_of,
 )
 from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
+from watchkeeper.server.learner import Learner
 from watchkeeper.server.measuring import Measuring
 from watchkeeper.server.notifier import Notifier
 from watchkeeper.server.predicting import Answered, Call, LiveVersion
@@ -69,6 +70,7 @@ _MOST_COPIES = 64  # requests that shadows are asked at once
 _FOLLOW = 1.0  # seconds between two looks at the registry
 _REWEIGH = 0.25  # seconds between two looks at how rollouts share the traffic
 _WATCH = 0.1  # seconds between two looks for computations that hang
+_LEARN = 5.0  # seconds between two looks whether there is something to learn online
 _NOTIFY = 5.0  # seconds between two looks whether somebody is to be told
 _KEEP_UP = 60.0  # seconds between two looks whether it is time to compact or back up
 _MEASURE = 1.0  # seconds between two looks at what is due to be measured
@@ -79,6 +81,7 @@ _JOBS = (
     "drift",
     "rollouts",
     "retraining",
+    "online",
     "compaction",
     "backup",
     "notifications",
@@ -142,6 +145,7 @@ class Gateway:
         self.refreshing = Refreshing(app, self.system)
         self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
         self.acting = Acting(self)
+        self.learner = Learner(app, self.system, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
         from watchkeeper.server.api import make_api
@@ -158,7 +162,7 @@ class Gateway:
         self._show_production()
         for work in (
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
-            self._retrain, self._keep_up, self._notify, self._refresh,
+            self._retrain, self._learn, self._keep_up, self._notify, self._refresh,
         ):  # fmt: skip
             self._tasks.append(asyncio.create_task(work(), name=work.__name__))
 
@@ -463,6 +467,7 @@ class Gateway:
                 self._note_landing(report)
                 self._landing = not report.busy
                 self.measuring.labelled.update(report.outcomes)
+                self.learner.labelled.update(report.outcomes)
 
     def _note_landing(self, report: Any) -> None:
         for failure in report.failures:
@@ -492,6 +497,12 @@ class Gateway:
             await asyncio.sleep(_KEEP_UP)
             if self._landing:
                 await self.upkeep.look()
+
+    async def _learn(self) -> None:
+        while True:
+            await asyncio.sleep(_LEARN)
+            if self._landing:
+                await self.learner.look()
 
     async def _notify(self) -> None:
         while True:

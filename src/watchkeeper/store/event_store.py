@@ -113,6 +113,19 @@ class EventStore:
             self._day_keys[model] = known
         return known[1]
 
+    def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
+        """Return how many outcomes came after a moment, by the UTC day of their prediction.
+
+        Cheap: only files are looked into that the log of the table says have such rows. Corrected
+        and repeated outcomes count again. Under None are those whose day is not known yet.
+
+        Raises
+        ------
+        NotFoundError
+            If nothing is kept of `model`.
+        """
+        return self._open(model).arrivals(since)
+
     def compact(
         self,
         model: str | None = None,
@@ -325,6 +338,16 @@ class _View:
             kept_as_text=as_text + count_texts(unknown["as_text"]),
             metric_values=values + left_over.num_rows - unknown.num_rows,
         )
+
+    def arrivals(self, since: datetime) -> dict[date | None, int]:
+        side = self._outcomes
+        columns = ["day", "arrived_at", "metric"]
+        rows = [side.table.read(side.table.files_since(since), columns).select(columns)]
+        if side.waiting.num_rows:
+            rows.append(side.waiting.select(columns))
+        known = truths(pa.concat_tables(rows, promote_options="default").unify_dictionaries())
+        days = known.filter(pc.greater(known["arrived_at"], _moment(since)))["day"]
+        return {each["values"]: each["counts"] for each in pc.value_counts(days).to_pylist()}
 
     def _kept_of(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table | None:
         """Return a day as compaction joined it; None where that is not what it is now."""

@@ -9,13 +9,14 @@ synced, are deleted because of it.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
@@ -29,6 +30,7 @@ __all__ = ["DataFile", "EventTable", "event_tables", "log_stamps"]
 
 _LAST_VERSION = "_last_version"
 _FOLDERS = {"prediction": "predictions", "outcome": "outcomes"}
+_NEWEST = "max.arrived_at"
 _COMMITS_A_CHECKPOINT = 100  # Delta's default
 _SETTINGS = {
     # Versions older than this could not be read anyway: their files are vacuumed after a week.
@@ -143,6 +145,19 @@ class EventTable:
                      row["size_bytes"])
             for row in actions.sort_by("modification_time").to_pylist()
         ]  # fmt: skip
+
+    def files_since(self, moment: datetime) -> list[DataFile]:
+        """Return the files that may have rows that arrived after a moment."""
+        if self._delta is None:
+            return []
+        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        if _NEWEST not in actions.column_names:
+            return self.files
+        # Statistics may be cut to milliseconds, which makes the newest row older than it is.
+        least = pa.scalar(moment - timedelta(seconds=1), actions[_NEWEST].type)
+        late = pc.fill_null(pc.greater(actions[_NEWEST], least), True)
+        paths = {str(self.path / path) for path in actions["path"].filter(late).to_pylist()}
+        return [each for each in self.files if each.path in paths]
 
     def read(self, files: Iterable[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of `files` under the names events have; words stay dictionary-coded."""

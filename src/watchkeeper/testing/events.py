@@ -1,6 +1,6 @@
 """Events in memory: a `Recorder` and an `EventLog` without a disk."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -17,6 +17,7 @@ from watchkeeper.events import (
     Outcome,
     Prediction,
     Window,
+    event_day,
 )
 from watchkeeper.store.columns import outcome_rows, prediction_rows
 from watchkeeper.store.recorder import events_of_table
@@ -99,6 +100,19 @@ class InMemoryEvents:
                     days[day].append(each)
         keys = {day: sha256(repr(these).encode()).hexdigest() for day, these in days.items()}
         return DayKeys(keys, {})
+
+    def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
+        """Return how many outcomes came after a moment, by the UTC day of their prediction."""
+        self._rows_of(model)
+        days = [
+            event_day(event.prediction_id)
+            for event in self.recorded
+            if isinstance(event, Outcome)
+            and event.model == model
+            and event.metric is None
+            and event.arrived_at > since
+        ]
+        return dict(Counter(days))
 
     def _rows_of(self, model: str) -> tuple[pa.Table, pa.Table]:
         events = [event for event in self.recorded if event.model == model]

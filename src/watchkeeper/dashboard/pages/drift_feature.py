@@ -82,6 +82,7 @@ def feature(app: App, ask: Ask) -> Page:
             "hint": hint,
             "figures": [] if look is None else _figures(look),
             "moved": None if look is None else _deviations(look),
+            "spread": None if look is None else _spread(look),
             "evidence": evidence_of(chosen),
             "others": [
                 (other, address(model, other, **query))
@@ -92,7 +93,7 @@ def feature(app: App, ask: Ask) -> Page:
             "within": len(within),
             "drifted_within": int(within.bad.sum()),
             "here_query": query,
-            "segments": _segments(app, ask, chosen, name) if drift is not None else None,
+            "segments": None if look is None else _segments(app, ask, chosen, name),
             "most_segments": _SEGMENTS,
         },
     )
@@ -174,6 +175,12 @@ def _deviations(look: FeatureLook) -> float | None:
     if before.mean is None or now.mean is None or not before.deviation:
         return None
     return (now.mean - before.mean) / before.deviation
+
+
+def _spread(look: FeatureLook) -> float | None:
+    """Return how many times as far apart the values lie, by the standard deviation."""
+    before, now = look.before.deviation, look.now.deviation
+    return None if not before or now is None else now / before
 
 
 def _figures(look: FeatureLook) -> list[tuple[str, str, str]]:

@@ -1,8 +1,9 @@
 """What happened to a model, each record linked to what it came of; and decisions made again."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from watchkeeper.app import App
@@ -19,8 +20,9 @@ _STEP, _MOST = 50, 500  # records that are shown at once
 _EXCERPT, _WHOLE = 1_500, 100_000  # characters of evidence, in the list and of one record
 _FIGURES = 300  # of a decision that was made again
 _TONES = {"promote": "good", "rollback": "bad", "drift": "warn", "quality": "bad"}
+_STEPS = ("decision", "training", "gate", "outcome")  # of a retraining
 _PLACES = {
-    **dict.fromkeys(("decision", "training", "gate", "outcome"), "/retraining/"),
+    **dict.fromkeys(_STEPS, "/retraining/"),
     "rollout": "/rollouts/",
     "shadow": "/shadows/",
 }
@@ -63,7 +65,7 @@ def one(app: App, ask: Ask) -> Page:
         again = history.replay(app, record.id, setup)
     return Page(
         template="record.html",
-        title=f"{record.kind.replace('_', ' ')}: {record.id}",
+        title=f"Record {record.id}",
         section="",
         model=model,
         context={
@@ -89,6 +91,8 @@ class _Line:
         Whether there is more evidence.
     where : str
         The page of the retraining, the rollout or the shadow that it is of.
+    called : str
+        What that is.
     tone : str
     """
 
@@ -97,22 +101,24 @@ class _Line:
     evidence: str
     cut: bool
     where: str
+    called: str
     tone: str
 
     @classmethod
     def of(
         cls, model: str, record: Record, here: Collection[str], *, most: int = _EXCERPT
     ) -> "_Line":
-        text = json.dumps(plain(record.evidence), indent=1, ensure_ascii=False)
+        text, cut = _excerpt(record.evidence, most)
         kind, _, name = record.id.partition(":")
         place = _PLACES.get(kind, "")
         own = name.rpartition("/")[0] if kind in {"rollout", "shadow"} else name
         return cls(
             record=record,
             follows=tuple((each, _address(model, each, here)) for each in record.follows),
-            evidence="" if not record.evidence else text[:most],
-            cut=len(text) > most,
+            evidence=text,
+            cut=cut,
             where=f"{place}{quote(own)}" if place else "",
+            called="retraining" if kind in _STEPS else kind,
             tone=_tone(record),
         )
 
@@ -125,6 +131,17 @@ class _Figure:
     was: str
     now: str
     differs: bool
+
+
+def _excerpt(evidence: Mapping[str, Any], most: int) -> tuple[str, bool]:
+    """Return the beginning of evidence as JSON that people can read, and whether there is more."""
+    written = json.JSONEncoder(indent=1, ensure_ascii=False, default=plain).iterencode
+    text = ""
+    for part in written(dict(evidence)) if evidence else ():
+        text += part
+        if len(text) > most:
+            return text[:most], True
+    return text, False
 
 
 def _figures(again: Replayed) -> list[_Figure]:

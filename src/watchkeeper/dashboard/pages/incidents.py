@@ -82,6 +82,13 @@ def one(app: App, ask: Ask) -> Page:
             "incident": incident,
             "impact": _impact(app, incident, ask.now),
             "source": _source(incident),
+            "causes": [
+                each
+                for each in _proofs(incident.model, incident.timeline[0].evidence)
+                if each.where.startswith("/")
+            ]
+            if incident.timeline
+            else [],
             "runbook": incident.runbook if _leads_somewhere(incident.runbook) else "",
             "moments": [_Line.of(incident, each) for each in reversed(incident.timeline)],
             "draft": draft,
