@@ -10,13 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def program(name: str) -> str:
-    """Return where a program of Prometheus' packages is."""
+def program(name: str, packages: str = "prometheus prometheus-alertmanager") -> str:
+    """Return where a program of Debian's packages is."""
     found = shutil.which(name)
-    assert found, (
-        f"{name} is not installed: apt-get install prometheus prometheus-alertmanager "
-        "(`make test` does)"
-    )
+    assert found, f"{name} is not installed: apt-get install {packages} (`make test` does)"
     return found
 
 

@@ -42,3 +42,20 @@ def evidence(client: TestClient, path: str) -> list[str]:
     answers = [client.get(each) for each in addresses]
     assert [each.status_code for each in answers] == [200] * len(addresses), addresses
     return addresses
+
+
+class Links(HTMLParser):
+    """Where a page leads, and which of its parts can be led to."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if value is not None and name in {"href", "src"}:
+                self.targets.append(value)
+            if value is not None and name == "id":
+                self.ids.add(value)

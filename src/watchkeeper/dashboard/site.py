@@ -22,7 +22,7 @@ from watchkeeper.app import App
 from watchkeeper.clock import system_clock
 from watchkeeper.dashboard.forms import FORMS, Actions, Form, Sent
 from watchkeeper.dashboard.page import Ask, Page, Running
-from watchkeeper.dashboard.pages import PAGES
+from watchkeeper.dashboard.pages import PAGES, calls
 from watchkeeper.dashboard.rendering import STATIC, environment, static_file
 from watchkeeper.dashboard.spans import RANGES
 from watchkeeper.dashboard.viewer import SESSION, ZONE, Viewer, viewer_of
@@ -43,7 +43,7 @@ _SAID = "watchkeeper_said"  # the cookie of what the next page tells of what was
 _SECTIONS = (
     "models", "experiments", "rollouts", "shadows", "retraining", "incidents", "system",
 )  # fmt: skip
-_PATHS = re.compile(rf"/(?:(?:{'|'.join(_SECTIONS)}|static|sign-in|sign-out|zone)(?:/.*)?)?")
+_PATHS = re.compile(rf"/(?:(?:{'|'.join(_SECTIONS)}|docs|static|sign-in|sign-out|zone)(?:/.*)?)?")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -83,6 +83,7 @@ def add_dashboard(api: FastAPI, app: App, actions: Actions, server: Running) -> 
         ("/sign-out", site.sign_out, "POST"),
         ("/zone", site.set_zone, "POST"),
         ("/static/{name}", site.static, "GET"),
+        ("/docs", site.shows(lambda _app, _ask: calls.page(api.openapi())), "GET"),
     ):
         api.router.add_route(path, endpoint, methods=[method], include_in_schema=False)
     for section in _SECTIONS:

@@ -44,7 +44,13 @@ log = logging.getLogger(__name__)
 
 def make_api(gateway: "Gateway") -> FastAPI:
     """Return the application that answers what the gateway does not answer itself."""
-    api = FastAPI(title="Watchkeeper", version=__version__, redirect_slashes=False)
+    api = FastAPI(
+        title="Watchkeeper",
+        version=__version__,
+        redirect_slashes=False,
+        docs_url=None,  # the dashboard has a page of it: FastAPI's come from other people's servers
+        redoc_url=None,
+    )
     _add_errors(api)
     _add_protocol(api, gateway)
     _add_scoring(api)

@@ -3,6 +3,7 @@
 
 const EVERY = 5000; // milliseconds between two looks
 const fresh = document.getElementById("fresh");
+const looked = document.getElementById("looked");
 const pause = document.getElementById("pause");
 let paused = false;
 let tag = null;
@@ -35,6 +36,24 @@ function replace(section, other) {
   });
 }
 
+const ids = (part) => [...part.querySelectorAll("[data-live][id]")].map((each) => each.id).join();
+
+// Sections that have come or gone, as when something is known that was not, change the whole of it.
+function renew(page) {
+  const main = document.getElementById("main");
+  const other = page.getElementById("main");
+  if (ids(main) !== ids(other) && !busy(main)) return replace(main, other);
+  for (const section of main.querySelectorAll("[data-live][id]")) {
+    const own = page.getElementById(section.id);
+    if (own) replace(section, own);
+  }
+}
+
+// What is said is read out to who cannot see it: only when it is something else.
+function say(text) {
+  if (fresh.textContent !== text) fresh.textContent = text;
+}
+
 async function look() {
   if (paused || document.hidden) return;
   try {
@@ -44,17 +63,15 @@ async function look() {
       if (!answer.ok) throw new Error(answer.status);
       tag = answer.headers.get("ETag");
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const section of document.querySelectorAll("[data-live][id]")) {
-        const other = page.getElementById(section.id);
-        if (other) replace(section, other);
-      }
+      renew(page);
       const count = document.getElementById("active-incidents");
       const now = page.getElementById("active-incidents");
       if (count && now) count.replaceWith(now);
     }
-    fresh.textContent = `Live, ${new Date().toLocaleTimeString()}`;
+    looked.textContent = new Date().toLocaleTimeString();
+    say("Live");
   } catch (error) {
-    fresh.textContent = "The server does not answer; what is shown stands still";
+    say("The server does not answer; what is shown stands still");
   }
 }
 
@@ -86,9 +103,9 @@ if (document.querySelector("[data-live]")) {
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.textContent = paused ? "Go on" : "Pause";
-    if (paused) fresh.textContent = "Paused";
+    if (paused) say("Paused");
     else look();
   });
-  fresh.textContent = "Live";
+  say("Live");
   setInterval(look, EVERY);
 }

@@ -1,0 +1,79 @@
+"""The HTTP API, as a page that needs nothing from elsewhere: what is called, and what it takes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from watchkeeper.dashboard.page import Page
+
+__all__ = ["page"]
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+_ONE_OF = ("oneOf", "anyOf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One thing that can be called; a name that must be given ends in a star."""
+
+    tag: str
+    method: str
+    path: str
+    told: str
+    asked: tuple[str, ...]
+    body: tuple[str, ...]
+
+
+def page(description: Mapping[str, Any]) -> Page:
+    """Return what the OpenAPI description of this server says."""
+    calls = sorted(_calls(description), key=lambda each: (each.tag, each.path, each.method))
+    by_tag = groupby(calls, key=lambda each: each.tag)
+    return Page(
+        template="calls.html",
+        title="HTTP API",
+        section="",
+        context={"by_tag": [(tag, list(each)) for tag, each in by_tag], "number": len(calls)},
+    )
+
+
+def _calls(description: Mapping[str, Any]) -> Iterator[_Call]:
+    for path, methods in description["paths"].items():
+        for method in _METHODS:
+            if method in methods:
+                own = methods[method]
+                told = own.get("description") or own.get("summary", "")
+                asked = (each for each in own.get("parameters", ()) if each["in"] == "query")
+                yield _Call(
+                    tag=next(iter(own.get("tags", ())), "other"),
+                    method=method.upper(),
+                    path=path,
+                    told=told.partition("\n\n")[0],
+                    asked=tuple(
+                        _named(each["name"], each.get("required", False)) for each in asked
+                    ),
+                    body=tuple(_body(own.get("requestBody", {}), description)),
+                )
+
+
+def _body(body: Mapping[str, Any], description: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields that a body of JSON has, of a list those of what is in it."""
+    schema = body.get("content", {}).get("application/json", {}).get("schema", {})
+    while True:
+        if "$ref" in schema:
+            schema = description["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        elif "items" in schema:
+            schema = schema["items"]
+        else:
+            break
+    several = [each for name in _ONE_OF for each in schema.get(name, ())] or [schema]
+    seen: set[str] = set()
+    for each in several:
+        for name in each.get("properties", {}):
+            if name not in seen:
+                seen.add(name)
+                yield _named(name, len(several) == 1 and name in each.get("required", ()))
+
+
+def _named(name: str, required: bool) -> str:
+    return f"{name}*" if required else name
