@@ -135,7 +135,7 @@ def test_given_a_kill_while_one_for_later_begins_when_tried_again_then_it_runs(
     assert begun.state is (State.SCHEDULED if (number, when) == (0, "before") else State.RUNNING)
 
     assert due(app, "june").state is State.RUNNING
-    assert app.rollouts.splits(begun.begins_at)["late"].until is not None
+    assert app.rollouts.splits(START)["late"].until is not None
     assert len(app.rollouts.history("june")) == 2  # nothing is done twice
 
 
