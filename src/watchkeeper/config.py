@@ -347,6 +347,7 @@ class RolloutPolicy(_Section):
     window_minutes: Positive = 30.0
     min_samples: Count = 100
     max_error_rate: Share = 0.05
+    min_success_rate: Share | None = None
     max_p95_ms: Positive = 2_000.0
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     alpha: Share = 0.05
@@ -499,7 +500,11 @@ class ModelPolicy(_Section):
         regression = self.task == "regression"
         # Nobody says by itself how far off a regression may be.
         quality = None if regression and own.off_by is None else own.quality_margin
-        yield Limit(name="errors", share=own.max_error_rate, margin=own.margin)
+        # Every prediction is either an error or a success: both settings are one limit.
+        failing = own.max_error_rate
+        if own.min_success_rate is not None:
+            failing = min(failing, round(1.0 - own.min_success_rate, 12))
+        yield Limit(name="errors", share=failing, margin=own.margin)
         yield Limit(name="latency", share=0.05, slower_than_ms=own.max_p95_ms, margin=own.margin)
         parts: list[tuple[str, tuple[str, str] | None]] = [("", None)]
         for each in own.segments:
@@ -511,7 +516,7 @@ class ModelPolicy(_Section):
             if segment is not None:
                 yield Limit(
                     name=f"errors{suffix}",
-                    share=own.max_error_rate,
+                    share=failing,
                     margin=own.margin,
                     segment=segment,
                 )

@@ -1,13 +1,18 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sklearn.dummy import DummyClassifier
 
+from watchkeeper.app import App
 from watchkeeper.cli import main
+from watchkeeper.config import Settings
+from watchkeeper.control import rollouts
 from watchkeeper.control.rollouts import requests_an_hour
-from watchkeeper.errors import ConflictError
+from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.rollouts import Event, State
 from watchkeeper.testing import InMemoryEvents, a_prediction
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -63,3 +68,73 @@ def test_given_recorded_predictions_when_reckoned_then_those_of_the_last_hours_c
     assert requests_an_hour(events, "flights", NOON, timedelta(hours=2)) == 1.5
     with pytest.raises(ConflictError, match="--requests-per-hour"):
         requests_an_hour(events, "flights", NOON + timedelta(days=9), timedelta(hours=2))
+
+
+@pytest.fixture
+def app(data_dir: Path) -> Iterator[App]:
+    """Return an app with version 1 of a model in production, and a version 2."""
+    with App(Settings(data_dir=data_dir)) as app:
+        for version in ("1", "2"):
+            model = DummyClassifier(strategy="constant", constant=1).fit([[0.0]], [1])
+            model_id = app.registry.register_model(model, "late", version, {})
+            if version == "1":
+                app.registry.promote_to_production(model_id)
+        yield app
+
+
+# How each state is come to, what `abort` then says, and its exit code.
+STATES: dict[State, tuple[tuple[str, ...], str, int]] = {
+    State.SCHEDULED: (("later",), "cancelled", 0),
+    State.RUNNING: ((), "rolled back", 0),
+    State.HOLDING: (("blind",), "rolled back", 0),
+    State.PAUSED: (("pause",), "rolled back", 0),
+    State.PROMOTING: (("promote",), "rolled back", 0),
+    State.COMPLETED: (("promote", "settle"), "rolled back", 0),
+    State.ROLLING_BACK: (("breach",), "cannot abort", 2),
+    State.ROLLED_BACK: (("abort", "settle"), "cannot abort", 2),
+    State.CANCELLED: (("later", "abort"), "cannot abort", 2),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_given_each_state_when_aborted_by_command_then_production_is_what_it_was(
+    app: App, data_dir: Path, capsys: pytest.CaptureFixture[str], state: State
+) -> None:
+    acts, told, code = STATES[state]
+    now = app.clock()
+    later = now + timedelta(hours=1) if "later" in acts else None
+    plan = app.settings.policy("late").rollout_plan()
+    rollouts.start(
+        app.rollouts, app.registry, app.experiments, "june", "late", "2", plan,
+        at=now, begins_at=later,
+    )  # fmt: skip
+    for act in acts:
+        if act == "blind":
+            rollouts.blind(app.rollouts, "june", "the disk is gone", at=now)
+        elif act == "settle":
+            rollouts.settle(app.rollouts, app.registry, "june", at=now)
+        elif act != "later":
+            rollouts.act(app.rollouts, "june", Event(act), at=now)
+    assert app.rollouts.get("june").state is state
+
+    abort = ["rollouts", "abort", "june", "--reason", "no", "--data-dir", str(data_dir)]
+    assert main(abort) == code
+
+    said = capsys.readouterr()
+    assert told in (said.out if code == 0 else said.err)
+    assert app.rollouts.get("june").weight == 0.0
+    rollouts.settle(app.rollouts, app.registry, "june", at=now)
+    assert app.registry.get_production_model("late") == "late:1"
+
+
+def test_given_a_success_rate_when_planned_then_it_is_the_same_limit_as_errors() -> None:
+    policy = Settings().policy("late")
+
+    def limit(**given: float) -> float | None:
+        return policy.rollout_plan(**given).limits[0].share
+
+    assert limit() == limit(min_success_rate=0.95) == 0.05
+    assert limit(min_success_rate=0.97) == 0.03
+    assert limit(min_success_rate=0.97, max_error_rate=0.02) == 0.02  # the stricter of the two
+    with pytest.raises(InvalidValueError, match="min_success_rate"):
+        policy.rollout_plan(min_success_rate=95)

@@ -16,7 +16,7 @@ from sklearn.dummy import DummyClassifier
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.control import rollouts
-from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.events import Outcome, Prediction
 from watchkeeper.rollouts import Event, Limit, Plan, State
 
@@ -103,6 +103,65 @@ def test_given_a_kill_between_two_writes_when_looked_again_then_the_state_is_the
     assert len(promotions) == (1 if failing else 2)  # nothing is done twice
 
 
+@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_given_a_kill_while_one_begins_when_looked_at_then_it_runs_or_was_never_there(
+    app: App, monkeypatch: pytest.MonkeyPatch, number: int, when: str
+) -> None:
+    kill_at(monkeypatch, app, [("rollouts", "add"), ("rollouts", "renew")], number, when)
+    with pytest.raises(Killed):
+        begin(app)
+
+    if (number, when) == (0, "before"):
+        assert app.rollouts.find() == []
+        assert app.rollouts.splits(START) == {}
+        begin(app)
+    lease = timedelta(seconds=2 * PLAN.window)
+    assert app.rollouts.splits(START)["late"].until == START + lease  # nobody need ever look
+    answered(app, 1, START)
+    assert look(app, START + timedelta(minutes=12)).rollout.step == 1
+
+
+@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_given_a_kill_while_one_for_later_begins_when_tried_again_then_it_runs(
+    app: App, monkeypatch: pytest.MonkeyPatch, number: int, when: str
+) -> None:
+    later(app, "june")
+    kill_at(monkeypatch, app, WRITES, number, when)
+    with pytest.raises(Killed):
+        due(app, "june")
+    begun = app.rollouts.get("june")
+    assert begun.state is (State.SCHEDULED if (number, when) == (0, "before") else State.RUNNING)
+
+    assert due(app, "june").state is State.RUNNING
+    assert app.rollouts.splits(START)["late"].until is not None
+    assert len(app.rollouts.history("june")) == 2  # nothing is done twice
+
+
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_given_a_kill_while_one_is_replaced_when_looked_again_then_one_at_most_is_under_way(
+    app: App, monkeypatch: pytest.MonkeyPatch, number: int, when: str
+) -> None:
+    model = DummyClassifier(strategy="constant", constant=0).fit([[0.0]], [0])
+    app.registry.register_model(model, "late", "3", {})
+    begin(app)
+    kill_at(monkeypatch, app, [*WRITES, ("rollouts", "add")], number, when)
+    with suppress(Killed):
+        rollouts.start(
+            app.rollouts, app.registry, app.experiments, "july", "late", "3", PLAN,
+            at=START, replace=True,
+        )  # fmt: skip
+
+    look(app, START)
+    former = app.rollouts.get("june").state
+    begun = [each for each in app.rollouts.find() if each.name == "july"]
+    assert former is (State.RUNNING if (number, when) == (0, "before") else State.ROLLED_BACK)
+    assert not begun or (begun[0].state, former) == (State.RUNNING, State.ROLLED_BACK)
+    assert app.registry.get_production_model("late") == "late:1"
+
+
 def test_given_two_who_look_at_once_when_a_step_is_due_then_it_is_taken_once(app: App) -> None:
     begin(app)
     answered(app, 1, START)
@@ -152,7 +211,7 @@ def test_given_a_database_that_takes_no_writes_when_looked_at_then_nothing_is_ha
 
     engine.dispose()
     sa.event.listen(engine, "checkout", read_only)
-    with pytest.raises(sa.exc.OperationalError, match="readonly"):
+    with pytest.raises(UnavailableError, match="readonly"):
         look(app, START + timedelta(minutes=12))
     sa.event.remove(engine, "checkout", read_only)
     engine.dispose()
@@ -200,7 +259,7 @@ def test_given_a_database_that_another_process_locks_when_looked_at_then_nothing
     app.control_database._engine.dispose()  # the next connection waits no longer than that
     holder = sqlite3.connect(tmp_path / "registry" / "control.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(sa.exc.OperationalError, match="locked"):
+    with pytest.raises(UnavailableError, match="locked"):
         look(app, START + timedelta(minutes=12))
     assert app.rollouts.get("june") == before  # it can be read all the while
     assert app.rollouts.splits(START)["late"].percent == 50.0

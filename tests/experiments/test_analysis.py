@@ -170,6 +170,7 @@ def test_given_an_experiment_when_analysed_then_the_verdict_and_its_reason_are_r
     assert report.decision.verdict is verdict
     assert told in report.decision.reason
     assert report.decision.arm == ("new" if verdict is Verdict.SHIP else None)
+    assert own.decide(seen(given_days)) == report.decision
 
 
 def test_given_an_error_rate_when_it_falls_then_that_is_better() -> None:

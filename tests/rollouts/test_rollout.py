@@ -346,6 +346,39 @@ def test_given_wrong_counts_when_judged_then_the_error_says_what() -> None:
         decided(running(), seen((1, 0), (1, 0)), START)
 
 
+def test_given_far_more_than_the_limit_when_a_second_window_ends_then_no_third_is_given() -> None:
+    first = running().moved(Event.HOLD, START + WINDOW, Hold.INCONCLUSIVE)
+    late = START + 2 * WINDOW
+
+    # Of 400 at a rate of 5 %, 28 or more are seen in 4.8 of 100 cases, 27 in 7.3 of them.
+    assert decided(running(), seen((400, 28)), START + WINDOW).hold is Hold.INCONCLUSIVE
+    assert decided(first, seen((400, 27)), late).hold is Hold.INCONCLUSIVE
+    found = decided(first, seen((400, 28)), late)
+    assert (found.event, found.judgements[0].standing) == (Event.BREACH, Standing.OVER)
+    assert found.judgements[0].chance == pytest.approx(0.0480, abs=1e-4)
+    assert found.reason == (
+        "errors: 7.00% (28 of 400), limit 5.00%, by chance in 4.80%; no further window is given"
+    )
+    # Who has many windows asks often, and each time for more.
+    many = running(extensions=20).moved(Event.HOLD, START + WINDOW, Hold.INCONCLUSIVE)
+    assert decided(many, seen((400, 28)), late).hold is Hold.INCONCLUSIVE
+
+
+def test_given_a_limit_that_is_to_hold_when_no_window_is_left_then_a_person_decides() -> None:
+    limit = Limit(name="errors", share=0.05, on_breach="hold")
+    plan = Plan(limits=(limit,), steps=(50.0, 100.0), extensions=1)
+    rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
+    second = rollout.moved(Event.HOLD, START + WINDOW, Hold.INCONCLUSIVE)
+
+    found = decided(second, seen((200, 13)), START + 2 * WINDOW)
+
+    assert (found.event, found.hold) == (Event.HOLD, Hold.SIGNAL)
+    assert found.reason.endswith("no further window is left; a person decides")
+    accepted = second.moved(Event.HOLD, START + 2 * WINDOW, Hold.SIGNAL)
+    accepted = accepted.moved(Event.RESUME, START + 2 * WINDOW)
+    assert decided(accepted, seen((200, 13)), START + 3 * WINDOW).event is Event.STEP
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [({"steps": (50.0, 20.0)}, "steps"), ({"steps": ()}, "steps"), ({"steps": (0.0, 5.0)}, "steps"),
@@ -403,6 +436,15 @@ def test_given_canaries_when_played_then_the_good_complete_and_the_bad_do_not(
     assert least <= completed <= most
     if rate == 0.1:
         assert np.mean([windows for _, windows in ends]) <= 3.0
+
+
+def test_given_a_canary_of_twice_the_limit_when_played_then_it_is_gone_within_two_windows() -> None:
+    # 200 requests to the canary in a window: 5 % of 4,000.
+    rng = np.random.default_rng(5)
+    windows = [played(0.1, 4_000, rng)[1] for _ in range(100)]
+
+    assert np.mean([each <= 2.0 for each in windows]) >= 0.93
+    assert np.mean(windows) <= 1.5
 
 
 def test_given_a_limit_that_is_to_hold_when_it_is_broken_then_a_person_decides() -> None:

@@ -122,6 +122,12 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
         ({"guardrails": {"latency": 0}}, "guardrail.margin is 0"),
         ({"colour": "blue"}, "body.colour"),
         ({"planned_units": None}, "planned_units is None"),
+        ({"weights": {"control": 100.5, "new": 0}}, "percentage is 100.5"),
+        ({"overrides": {"tester": "old"}}, "expected one of control, new"),
+        ({"targeting": [{"attribute": "x", "above": 1}]}, "targeting[0]"),
+        ({"namespace": {"name": "n", "start": 50, "end": 50}}, "the end in namespace n is 5000"),
+        ({"hashing": "md5"}, "expected one of sha256, growthbook-v2"),
+        ({"hashing": "growthbook-v2", "holdout": 5}, "sha256 with a holdout"),
     ],
 )
 def test_given_a_wrong_experiment_when_created_then_the_error_names_it_and_nothing_is_kept(
@@ -203,6 +209,41 @@ def test_given_the_command_line_when_an_experiment_is_made_then_it_is_the_one_of
     assert (kept["state"], kept["decision"]["verdict"]) == ("stopped", "undecided")
 
 
+def test_given_who_takes_part_when_created_by_body_or_command_then_both_mean_the_same(
+    server: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = {"attribute": "tag.site", "in": ["web"]}
+    body = {
+        **NEW, "namespace": {"name": "pricing", "start": 0, "end": 50}, "holdout": 5,
+        "targeting": [rule], "overrides": {"tester-1": "new"}, "salt": "s",
+    }  # fmt: skip
+    made = ask(server, "/v1/experiments", body, 201)["allocation"]
+    command = ["experiments", "create", "other", "--model", "lr", "--arm", "control=2",
+               "--arm", "new=3", "--units", "500", "--namespace", "pricing=0-50",
+               "--holdout", "5", "--target", json.dumps(rule), "--override", "tester-1=new",
+               "--salt", "s", "--json", "--data-dir", str(tmp_path)]  # fmt: skip
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)["allocation"]
+
+    for field in ("namespace", "holdout", "targeting", "overrides", "salt", "hash", "arms"):
+        assert told[field] == made[field], field
+    assert made["namespace"] == {"name": "pricing", "start_bp": 0, "end_bp": 5000}
+    ask(server, "/v1/experiments/smarter/start", {})
+    answered = ask(server, "/v2/models/lr/infer", {
+        "inputs": [tensor([3.0, 0.0, 1.0, 0.0])], "parameters": {"unit_id": "tester-1"},
+    })  # fmt: skip
+    assert answered["parameters"]["variant"] == "new"
+    assert predicted(server, 1, START)[1] == "production"  # it does not say its site
+
+    for wrong, said in (
+        (["--namespace", "pricing=half"], "--namespace is 'pricing=half'; expected NAME=FROM-TO"),
+        (["--target", "carrier=UA"], "--target is 'carrier=UA'; expected a rule as JSON"),
+        (["--override", "tester-1"], "expected UNIT=ARM"),
+    ):
+        assert main([*command, *wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_given_a_rate_and_an_effect_when_planned_then_the_units_are_those_of_the_design(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -220,5 +261,6 @@ def test_given_a_rate_and_an_effect_when_planned_then_the_units_are_those_of_the
     assert found[1]["units"] == pytest.approx(1.0247 * 13_019, abs=3)
     assert found[1]["days"] == found[1]["units"] / 1000
     assert found[2]["treatment"] == pytest.approx(1.7 * 3574.42, abs=2)
-    assert main([*plan, "--looks", "0"]) == 2
-    assert "looks is 0" in capsys.readouterr().err
+    for wrong in ("looks", "treatments"):
+        assert main([*plan, f"--{wrong}", "0"]) == 2
+        assert f"{wrong} is 0" in capsys.readouterr().err

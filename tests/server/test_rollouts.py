@@ -395,6 +395,25 @@ def test_given_a_control_database_that_is_gone_when_asked_then_the_shares_hold(
     )
 
 
+def test_given_a_database_file_that_is_away_when_it_is_back_then_the_rollout_goes_on(
+    served: Served,
+) -> None:
+    served.begin()
+    file = served.data_dir / "registry" / "control.db"
+    away = file.rename(file.with_name("away.db"))  # as when a volume is not there for a minute
+    served.gateway.app.control_database.close()
+    served.client.portal.call(served.gateway.rolling.look)  # type: ignore[union-attr]
+    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+
+    assert set(served.pass_minutes(11)) == {"production", "canary"}
+    refused = served.client.post("/v1/rollouts/june/abort", json={})
+    assert refused.status_code == 503, refused.text
+    assert not file.exists()  # no empty one is begun in its place
+
+    away.rename(file)
+    assert (served.look()["state"], served.rollout()["step"]) == ("running", 1)
+
+
 @pytest.mark.parametrize("kind", ["rollouts", "shadows"])
 def test_given_one_that_is_stored_wrongly_when_another_version_is_promoted_then_it_answers(
     served: Served, kind: str, caplog: pytest.LogCaptureFixture
@@ -485,6 +504,7 @@ def test_given_the_command_line_when_it_acts_then_the_server_follows(
 @pytest.mark.parametrize(
     ("acts", "left", "then"),
     [
+        (("later",), "scheduled", "scheduled"),
         ((), "running", "running"),
         (("hold",), "holding", "holding"),
         ((Event.PAUSE,), "paused", "paused"),
@@ -503,11 +523,17 @@ def test_given_a_server_that_is_killed_in_a_state_when_it_starts_again_then_it_g
         quick = {"WATCHKEEPER_STORE__LANDING_INTERVAL": "0.1",
                  "WATCHKEEPER_SERVER__ROLLOUT_INTERVAL": "0.1"}  # fmt: skip
         with server_process(tmp_path, **quick) as server:
-            body = {"name": "june", "model": "lr", "version": GOOD, "plan": {"steps": [50, 100]}}
+            body: dict[str, Any] = {
+                "name": "june", "model": "lr", "version": GOOD, "plan": {"steps": [50, 100]},
+            }  # fmt: skip
+            if "later" in acts:
+                body["begins_at"] = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
             assert httpx.post(f"{server.url}/v1/rollouts", json=body).status_code == 201
             server.end(signal.SIGKILL)
         for event in acts:  # what was written before the process died, and no more
             now = datetime.now(UTC)
+            if event == "later":
+                continue
             if event == "hold":
                 rollouts.blind(app.rollouts, "june", "the disk is gone", at=now)
             elif event == "settle":
@@ -531,7 +557,7 @@ def test_given_a_server_that_is_killed_in_a_state_when_it_starts_again_then_it_g
             assert server.end() == 0
     if then in {"running", "holding", "paused"}:
         assert set(answers) == {"1", GOOD}
-    elif then == "rolled_back":
+    elif then in {"rolled_back", "scheduled"}:
         assert set(answers) == {"1"}
     else:
         assert set(answers) == {GOOD}

@@ -137,10 +137,10 @@ def test_given_no_success_or_only_successes_when_compared_then_p_is_1_and_there_
     ("given_counts", "alpha", "told"),
     [
         ((0, 0, 1, 10), 0.05, "control_total is 0; expected a whole number of at least 1"),
-        ((1, 10, -1, 10), 0.05, "treatment_events is -1"),
-        ((11, 10, 1, 10), 0.05, "control_events is 11; expected at most the total, 10"),
-        ((1.5, 10, 1, 10), 0.05, "control_events is 1.5"),
-        ((1, 10, float("nan"), 10), 0.05, "treatment_events is nan"),
+        ((1, 10, -1, 10), 0.05, "treatment_successes is -1"),
+        ((11, 10, 1, 10), 0.05, "control_successes is 11; expected at most the total, 10"),
+        ((1.5, 10, 1, 10), 0.05, "control_successes is 1.5"),
+        ((1, 10, float("nan"), 10), 0.05, "treatment_successes is nan"),
         ((1, 10, 1, 10), 0.0, "alpha is 0.0"),
     ],
 )

@@ -1,5 +1,6 @@
 """``watchkeeper experiments``: A/B tests of versions on real traffic."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ def create(
         str,
         typer.Option(
             help="What decides: accuracy, error-rate, latency, score, outcome, absolute-error, "
-            "slower-than-MS."
+            "brier-score, slower-than-MS, value:NAME, any:NAME."
         ),
     ] = "accuracy",
     units: Annotated[int | None, typer.Option(help="Planned units of all arms together.")] = None,
@@ -55,6 +56,21 @@ def create(
         float, typer.Option(help="Seconds that a unit is watched for before it counts.")
     ] = 86_400.0,
     hypothesis: Annotated[str, typer.Option(help="What you expect, and why.")] = "",
+    namespace: Annotated[
+        str | None,
+        typer.Option(help="NAME=FROM-TO, percent: what shares no unit with other parts of NAME."),
+    ] = None,
+    holdout: Annotated[
+        float, typer.Option(help="Percent of all units that no such experiment has.")
+    ] = 0.0,
+    target: Annotated[
+        list[str], typer.Option(help='A rule, as {"attribute": "carrier", "in": ["UA"]}.')
+    ] = [],  # noqa: B006
+    override: Annotated[list[str], typer.Option(help="UNIT=ARM, whatever its hash says.")] = [],  # noqa: B006
+    hashing: Annotated[
+        str, typer.Option(help="sha256, or growthbook-v2 as its SDKs do.")
+    ] = "sha256",
+    salt: Annotated[str, typer.Option(help="Another one shuffles all units.")] = "",
     reason: Reason = "",
 ) -> None:
     """Create an experiment on a model; it takes no traffic before it is started."""
@@ -73,6 +89,12 @@ def create(
         alpha=alpha,
         planned_units=units,
         looks=looks,
+        namespace=None if namespace is None else _part(namespace),
+        holdout=holdout,
+        targeting=[_rule(each) for each in target],
+        overrides=dict(_pair(each, "--override", "UNIT=ARM") for each in override),
+        hashing=hashing,
+        salt=salt,
     )
     app = cli.app
     experiments.create(
@@ -310,3 +332,25 @@ def _pair(given: str, option: str, expected: str) -> tuple[str, str]:
     if not (found and name and value):
         raise InvalidValueError(option, given, expected)
     return name, value
+
+
+def _part(given: str) -> tuple[str, float, float]:
+    """Return what NAME=FROM-TO says."""
+    name, part = _pair(given, "--namespace", "NAME=FROM-TO")
+    start, _, end = part.partition("-")
+    try:
+        return name, float(start), float(end)
+    except ValueError:
+        raise InvalidValueError("--namespace", given, "NAME=FROM-TO, two percentages") from None
+
+
+def _rule(given: str) -> dict[str, Any]:
+    try:
+        found = json.loads(given)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidValueError(
+            "--target", given, 'a rule as JSON: {"attribute": "carrier", "in": ["UA"]}'
+        )
+    return found

@@ -87,6 +87,9 @@ def start(
     max_error_rate: Annotated[
         float | None, typer.Option(help="Share of its requests that may fail.")
     ] = None,
+    min_success_rate: Annotated[
+        float | None, typer.Option(help="Share that has to succeed: the same from the other side.")
+    ] = None,
     max_p95_ms: Annotated[
         float | None, typer.Option(help="95th percentile of latency, in milliseconds.")
     ] = None,
@@ -119,6 +122,7 @@ def start(
             window_minutes=window_minutes,
             min_samples=min_samples,
             max_error_rate=max_error_rate,
+            min_success_rate=min_success_rate,
             max_p95_ms=max_p95_ms,
             approval=approval or None,
             failover=failover or None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,18 @@ from watchkeeper.experiments import (
     Arm,
     Experiment,
     Guardrail,
+    Holdout,
     Metric,
     Mode,
+    Namespace,
     Observations,
+    Override,
     State,
+    Targeting,
     basis_points,
     observe,
 )
+from watchkeeper.experiments.assignment import Hash
 from watchkeeper.experiments.report import ExperimentReport, analyse
 from watchkeeper.fingerprints import fingerprints
 from watchkeeper.registry import ModelRegistry
@@ -77,6 +82,12 @@ def draft(
     power: float = 0.8,
     planned_units: int | None = None,
     looks: int = 5,
+    namespace: tuple[str, float, float] | None = None,
+    holdout: float = 0.0,
+    targeting: Sequence[Mapping[str, Any]] = (),
+    overrides: Mapping[str, str] | None = None,
+    hashing: str = "sha256",
+    salt: str = "",
 ) -> Experiment:
     """Return an experiment as people describe it.
 
@@ -94,6 +105,16 @@ def draft(
         Margins by name of metric.
     maturity : float
         Seconds, of all metrics.
+    namespace : tuple of str, float, float, optional
+        Its name, and from which percent to which of its units the experiment has.
+    holdout : float
+        Percent of all units that no experiment with a holdout has.
+    targeting : sequence of mapping
+        Rules that all have to hold; see `watchkeeper.experiments.Targeting`.
+    overrides : mapping of str to str, optional
+        The arm of some units, whatever their hash says.
+    hashing, salt : str
+        As `hash` and `salt` of `watchkeeper.experiments.Allocation`.
 
     Raises
     ------
@@ -108,6 +129,12 @@ def draft(
         experiment=name,
         arms=tuple(Arm(key, given[key], version) for key, version in arms.items()),
         included_bp=basis_points(share),
+        namespace=None if namespace is None else _namespace(*namespace),
+        holdout=Holdout(basis_points(holdout)) if holdout else None,
+        targeting=Targeting.from_dicts(targeting),
+        overrides=tuple(Override(unit, arm, "") for unit, arm in (overrides or {}).items()),
+        hash=cast("Hash", hashing),  # which is checked there
+        salt=salt,
     )
     return Experiment(
         model=model,
@@ -125,6 +152,10 @@ def draft(
         planned_units=planned_units,
         looks=looks,
     )
+
+
+def _namespace(name: str, start: float, end: float) -> Namespace:
+    return Namespace(name, basis_points(start), basis_points(end))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +206,8 @@ def planned(
     InvalidValueError
         If a number is out of its range.
     """
+    if treatments < 1:
+        raise InvalidValueError("treatments", treatments, "at least 1")
     inflation = 1.0
     if mode is Mode.ANYTIME:
         inflation = _ANYTIME

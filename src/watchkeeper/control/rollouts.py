@@ -45,7 +45,6 @@ __all__ = [
 ]
 
 _ACTOR = "watchkeeper"
-_LEASE = 2  # windows for which a share holds without another look
 
 
 class Rollouts(Kept[Rollout], Protocol):
@@ -193,7 +192,7 @@ def start(
         draft = changed(draft, stable=_stable(registry, experiments, model, version))
     begun = draft.moved(Event.START, at)
     rollouts.add(begun, at=at, actor=actor, reason=reason)
-    rollouts.renew(name, at + _lease(plan))
+    rollouts.renew(name, at + plan.lease)
     return begun
 
 
@@ -226,7 +225,7 @@ def begin(
     after = ready.moved(event, at)
     _save(rollouts, before, after, event, at, reason, {})
     if after.active:
-        rollouts.renew(name, at + _lease(after.plan))
+        rollouts.renew(name, at + after.plan.lease)
     return after
 
 
@@ -452,13 +451,9 @@ def _answers(rows: pa.Table) -> npt.NDArray[np.float64]:
 def _renew(rollouts: Rollouts, rollout: Rollout, at: datetime) -> None:
     """Let the share hold for two windows more; not at every look, since each is a write."""
     until = rollouts.watched_until(rollout.name)
-    lease = _lease(rollout.plan)
+    lease = rollout.plan.lease
     if until is None or not at + lease * 0.75 < until <= at + lease:
         rollouts.renew(rollout.name, at + lease)
-
-
-def _lease(plan: Plan) -> timedelta:
-    return timedelta(seconds=_LEASE * plan.window)
 
 
 def _displaced(registry: ModelRegistry, rollout: Rollout) -> str:

@@ -23,7 +23,7 @@ from watchkeeper.stats.proportion_intervals import (
     newcombe,
     wald,
 )
-from watchkeeper.stats.proportions import pooled_test
+from watchkeeper.stats.proportions import counted, pooled_test
 from watchkeeper.stats.quantiles import QuantileTest, quantile_test
 from watchkeeper.stats.resampling import BootstrapTest, Statistic, bootstrap_test
 
@@ -123,6 +123,7 @@ class ABTestAnalyzer:
         if interval not in _INTERVALS:
             raise InvalidValueError("interval", interval, f"one of {', '.join(get_args(Interval))}")
         counts = (control_successes, control_total, treatment_successes, treatment_total)
+        counted(*counts, called="successes")
         test = pooled_test(*counts)
         control, treatment = (
             control_successes / control_total,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, InvalidValueError
@@ -15,6 +15,10 @@ from watchkeeper.events import check_name
 from watchkeeper.experiments.assignment import Allocation
 from watchkeeper.experiments.metrics import Guardrail, Metric
 from watchkeeper.results import Result
+
+if TYPE_CHECKING:
+    from watchkeeper.experiments.cells import Observations
+    from watchkeeper.experiments.decision import Decision
 
 __all__ = ["Experiment", "Mode", "Phase", "State"]
 
@@ -226,6 +230,20 @@ class Experiment(Result):
             ended_at=as_utc(at),
             decision=None if decision is None else dict(decision),
         )
+
+    def decide(self, seen: "Observations") -> "Decision":
+        """Return what to do by what was seen so far: the verdict and its reason, with the figures.
+
+        It may be asked as often as one likes; `analyse` returns the whole report.
+
+        Parameters
+        ----------
+        seen : Observations
+            From `observe`.
+        """
+        from watchkeeper.experiments.report import analyse  # which knows experiments
+
+        return analyse(self, seen).decision
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, which `from_dict` takes."""

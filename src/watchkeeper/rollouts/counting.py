@@ -155,6 +155,10 @@ class _Labelled:
         return found
 
     def _bad(self, limit: Limit) -> npt.NDArray[np.bool_]:
+        """Return which requests are bad: what is neither wrong nor slow by a limit is an error.
+
+        An error is whatever is not recorded as a success: what raised, timed out or was no answer.
+        """
         if limit.wrong:
             wrong: npt.NDArray[np.bool_] = self.rows[WRONG].to_numpy() > 0
             return wrong

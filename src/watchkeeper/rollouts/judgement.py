@@ -10,7 +10,7 @@ from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
 from watchkeeper.rollouts.plan import Limit, Plan
 from watchkeeper.stats import AnytimeTest, anytime_proportions
-from watchkeeper.stats.rate_limits import evidence_below, evidence_of_steps
+from watchkeeper.stats.rate_limits import chance_above, evidence_below, evidence_of_steps
 
 __all__ = ["Counts", "Judgement", "Standing", "judged"]
 
@@ -95,6 +95,9 @@ class Judgement(Result):
     proof : float or None
         Of the present step, for the rate being below the limit: an e-value. None where the plan
         does not ask for it, or the limit waits for nobody.
+    chance : float or None
+        Of one that is over its limit: how often a rate that is at the limit shows as many in the
+        present step, in one look.
     """
 
     limit: Limit
@@ -106,6 +109,7 @@ class Judgement(Result):
     standing: Standing
     reason: str
     proof: float | None = None
+    chance: float | None = None
 
 
 def judged(
@@ -167,7 +171,12 @@ def judged(
     proof: float | None = None
     if plan.require_proof and limit.awaited and limit.share is not None:
         proof = exp(min(evidence_below(bad, requests - bad, limit.share), _LARGEST_LOG))
-    return Judgement(limit, requests, bad, rate, evidence, comparison, standing, reason, proof)
+    chance: float | None = None
+    if standing is Standing.OVER and limit.share is not None:
+        chance = chance_above(bad, requests - bad, limit.share)
+    return Judgement(
+        limit, requests, bad, rate, evidence, comparison, standing, reason, proof, chance
+    )
 
 
 def _compared(

@@ -101,6 +101,9 @@ LIMITS = (
 )
 
 
+_LEASE = 2  # windows
+
+
 def increments(initial: float = 5.0, step: float = 10.0, most: float = 100.0) -> tuple[float, ...]:
     """Return the steps from `initial` on by `step`; the last one is exactly `most`.
 
@@ -213,6 +216,11 @@ class Plan(Result):
     def alpha_each(self) -> float:
         """The part of `alpha` that each limit, and each comparison with production, has."""
         return self.alpha / sum(limit.tests for limit in self.limits)
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a share holds without another look."""
+        return timedelta(seconds=_LEASE * self.window)
 
     @property
     def planned_information(self) -> float:

@@ -253,13 +253,13 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     Evidence of a breach takes it back at once. A step is passed when its window is over, four
     fifths of it had traffic, there were enough requests, and no more was bad than each limit
     allows. More than that without evidence gives the step another window, and takes the rollout
-    back when no extension is left. Where the plan asks for proof, so does a step that does not
-    prove its rates below their limits, unless it is to wait for more requests then. A limit with a
-    margin is also held against production over the same time, where only evidence acts. Shares of
-    units that are not those of the plan hold it: the two versions are asked by different people
-    then; so do answers that lie far apart, and breaches of limits that are to hold it. Nothing
-    counted holds it, and takes it back at the deadline; it never passes. A plan that ends below 100
-    % waits for a person in the end.
+    back when no extension is left, or earlier where so many are hardly chance. Where the plan asks
+    for proof, so does a step that does not prove its rates below their limits, unless it is to wait
+    for more requests then. A limit with a margin is also held against production over the same
+    time, where only evidence acts. Shares of units that are not those of the plan hold it: the two
+    versions are asked by different people then; so do answers that lie far apart, and breaches of
+    limits that are to hold it. Nothing counted holds it, and takes it back at the deadline; it
+    never passes. A plan that ends below 100 % waits for a person in the end.
 
     Parameters
     ----------
@@ -319,10 +319,19 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> Decision:
         return Decision(event, hold, reason, judgements)
 
     over = _of(judgements, Standing.OVER)
+    if rollout.accepted:
+        over = [each for each in over if each.limit.on_breach == "rollback"]
+    far = [each for each in over if _far_over(rollout, each)]
+    if far:
+        told = "; ".join(f"{each.reason}, by chance in {each.chance:.2%}" for each in far)
+        return found(Event.BREACH, f"{told}; no further window is given")
     if over and rollout.extensions < plan.extensions:
         return found(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
     if over:
-        return found(Event.BREACH, f"{_told(over)}, after {plan.extensions} more windows")
+        told = f"{_told(over)}; no further window is left"
+        if all(each.limit.on_breach == "hold" for each in over):
+            return found(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
+        return found(Event.BREACH, told)
     unproven = [
         each for each in judgements if each.proof is not None and each.proof < 1 / plan.alpha
     ]
@@ -331,13 +340,26 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> Decision:
         if rollout.extensions < plan.extensions:
             return found(Event.HOLD, told, Hold.INCONCLUSIVE)
         if plan.on_unproven == "rollback":
-            return found(Event.BREACH, f"{told} after {plan.extensions} more windows")
+            return found(Event.BREACH, f"{told}, and no further window is left")
         return found(_anew(rollout, Hold.INCONCLUSIVE), told, Hold.INCONCLUSIVE)
     last = rollout.step + 1 == len(plan.steps)
     if plan.approval or (last and plan.steps[-1] < 100.0):
         told = f"{_told(judgements)}; it waits for approval"
         return found(_anew(rollout, Hold.APPROVAL), told, Hold.APPROVAL)
     return found(Event.PROMOTE if last else Event.STEP, _told(judgements))
+
+
+def _far_over(rollout: Rollout, judgement: Judgement) -> bool:
+    """Return whether another window would change nothing, after at least one was given.
+
+    The extensions that are not the last share `alpha`: whatever their number, a rate that is at its
+    limit loses windows to it in that many of the steps at most. Without it, a rate of twice its
+    limit stays for all of its windows in one rollout of four.
+    """
+    plan, between = rollout.plan, rollout.plan.extensions - 1
+    if not 1 <= rollout.extensions <= between or judgement.limit.on_breach == "hold":
+        return False
+    return judgement.chance is not None and judgement.chance <= plan.alpha / between
 
 
 def _strayed(plan: Plan, units: Sequence[tuple[int, int]]) -> str:

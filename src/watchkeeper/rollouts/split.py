@@ -72,7 +72,8 @@ def split_of(rollout: Rollout, until: datetime | None) -> Split | None:
     ----------
     rollout : Rollout
     until : datetime or None
-        When somebody has to have looked at it again.
+        When somebody has to have looked at it again; None where nobody ever has, as when whoever
+        began it died in that instant: its share holds as long as after a look.
     """
     sharing = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.COMPLETED}
     ending = {State.ROLLING_BACK, State.ROLLED_BACK}
@@ -84,6 +85,8 @@ def split_of(rollout: Rollout, until: datetime | None) -> Split | None:
         State.ROLLING_BACK: (rollout.stable, rollout.version),
     }
     waits = rollout.state in {State.RUNNING, State.HOLDING, State.PAUSED} and not rollout.plan.keep
+    if until is None and rollout.started_at is not None:
+        until = rollout.started_at + rollout.plan.lease
     return Split(
         model=rollout.model,
         canary=rollout.version,

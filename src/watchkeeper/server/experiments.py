@@ -27,6 +27,16 @@ class Body(BaseModel):
     reason: str = ""
 
 
+class Part(BaseModel):
+    """The part of a namespace that an experiment has, in percent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    start: float
+    end: float
+
+
 class NewExperiment(Body):
     """What an experiment is; see the command ``watchkeeper experiments create``."""
 
@@ -45,6 +55,12 @@ class NewExperiment(Body):
     power: float = 0.8
     planned_units: int | None = None
     looks: int = 5
+    namespace: Part | None = None
+    holdout: float = 0.0
+    targeting: list[dict[str, Any]] = []
+    overrides: dict[str, str] = {}
+    hashing: str = "sha256"
+    salt: str = ""
 
 
 class NewWeights(Body):
@@ -70,7 +86,10 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/experiments", tags=["experiments"], status_code=201)
     def create_experiment(body: NewExperiment) -> dict[str, Any]:
         """Create an experiment; it takes no traffic before it is started."""
-        given = body.model_dump(exclude={"reason"})
+        given = body.model_dump(exclude={"reason", "namespace"})
+        part = body.namespace
+        if part is not None:
+            given["namespace"] = (part.name, part.start, part.end)
         made = experiments.create(
             app.experiments,
             app.registry,

@@ -5,7 +5,7 @@ from math import exp, inf, isfinite, log
 
 from watchkeeper.errors import InvalidValueError
 
-__all__ = ["evidence_above", "evidence_below", "evidence_of_steps"]
+__all__ = ["chance_above", "evidence_above", "evidence_below", "evidence_of_steps"]
 
 _WEIGHT = 20.0  # observations that the prior of a rate above the limit is worth
 _LARGEST_LOG = 700.0
@@ -49,6 +49,36 @@ def evidence_above(bad: int, good: int, limit: float) -> float:
     mean = min(2 * limit, (1 + limit) / 2)
     a, b = _WEIGHT * mean, _WEIGHT * (1 - mean)
     return _averaged(bad, good, limit, a, b, betaincc)
+
+
+def chance_above(bad: int, good: int, limit: float) -> float:
+    """Return how often as many bad ones, or more, are counted of a rate that is at its limit.
+
+    Parameters
+    ----------
+    bad, good : int
+        What was counted.
+    limit : float
+
+    Returns
+    -------
+    float
+        The exact p-value of one look (binomial); who looks again and again needs `evidence_above`.
+
+    Raises
+    ------
+    InvalidValueError
+        If counts are negative or the limit is not between 0 and 1.
+
+    Examples
+    --------
+    >>> round(chance_above(10, 90, 0.05), 4), round(chance_above(28, 372, 0.05), 4)
+    (0.0282, 0.048)
+    """
+    from scipy.special import bdtrc
+
+    _check(bad, good, limit)
+    return 1.0 if bad == 0 else float(bdtrc(bad - 1, bad + good, limit))
 
 
 def evidence_below(bad: int, good: int, limit: float) -> float:

@@ -269,19 +269,20 @@ class ControlDatabase:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
-        try:
-            self._migrate()
-        except sa.exc.OperationalError as error:
-            raise UnavailableError(
-                f"the control database {self._url.render_as_string()} cannot be opened: "
-                f"{error.orig}",
-                "Check that its folder exists and can be written, or that its server runs.",
-            ) from error
+        self._migrate()
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "do_connect", _require_file)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Yield a connection whose statements see one state."""
-        with self._engine.connect() as connection, connection.begin():
+        """Yield a connection whose statements see one state.
+
+        Raises
+        ------
+        UnavailableError
+            If the database cannot be used now: it is gone, locked for long, or takes no writes.
+        """
+        with self._told(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -289,10 +290,27 @@ class ControlDatabase:
         """Yield a connection that commits when the block ends well and rolls back when not.
 
         Of several writers one at a time has it; the others wait.
+
+        Raises
+        ------
+        UnavailableError
+            As `read`; nothing was changed then.
         """
-        writer = self._engine.connect().execution_options(writes=True)
-        with writer as connection, connection.begin():
-            yield connection
+        with self._told():
+            writer = self._engine.connect().execution_options(writes=True)
+            with writer as connection, connection.begin():
+                yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say which database cannot be used, and what to look at."""
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            raise UnavailableError(
+                f"the control database {self._url.render_as_string()} cannot be used: {error.orig}",
+                "Check that its folder exists and can be written, or that its server runs.",
+            ) from error
 
     def generation(self) -> int:
         """Return a number that grows with every change that the audit trail has."""
@@ -349,6 +367,13 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _require_file(dialect: Any, record: Any, given: Any, named: Any) -> None:  # noqa: ARG001
+    """Refuse to begin an empty database in place of one whose volume is gone for a while."""
+    path = given[0] if given else ""
+    if path and not path.startswith((":memory:", "file:")) and not Path(path).exists():
+        raise sqlite3.OperationalError(f"the database file {path} is gone")
 
 
 def _write_ahead(cursor: Any) -> None:
