@@ -135,7 +135,7 @@ def timeline_of(
     Parameters
     ----------
     cells : pyarrow.Table
-        See `watchkeeper.timelines.cells_of`.
+        See `watchkeeper.timelines.cells_of`; by time, as they come from there.
     start, end : datetime, optional
         By default from the first prediction to the last. An hour is not cut: that of `start` is
         whole, and so is that of `end` if it began before.
