@@ -24,6 +24,7 @@ __all__ = ["Brief", "Helped", "Side", "brief_of", "spells"]
 
 _POINTS = 100  # of a time line as a page draws it
 _CHAPTERS = 14  # of a story: a year in months
+_FRESH = timedelta(seconds=60)  # beyond, a time line is brought up to date first
 _COMPARED = timedelta(days=90)  # before and after a promotion, at most
 _FIGURES = ("accuracy", "auc", "brier", "mae", "rmse")
 
@@ -148,7 +149,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
     story: tuple[Chapter, ...] = ()
     with suppress(NotFoundError):  # nothing is recorded of it
         line = app.timelines.timeline(
-            model, span.start, span.end, points=_POINTS, fresh=timedelta(seconds=5)
+            model, span.start, span.end, points=_POINTS, fresh=_FRESH
         )
         story = _story(app, model, span, deeds, zone)
     return Brief(
