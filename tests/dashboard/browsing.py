@@ -1,10 +1,10 @@
-"""Debian's browsers, driven from outside, and what they say of a page."""
+"""Debian's Chromium, driven by Playwright, and what is wrong with a page."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_pla
 from ..parts import program
 
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WHO = "Maria"
 _WAITS = 60_000  # milliseconds for what a busy machine may take
 _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
@@ -23,7 +24,8 @@ _GRAVE = frozenset({"serious", "critical"})
 _STOPS = """() => {
   const stops = [...document.querySelectorAll(
     "a[href], button, summary, input:not([type=hidden]), textarea, select, [tabindex='0']")]
-    .filter((each) => each.checkVisibility({ visibilityProperty: true }) && !each.disabled);
+    .filter((each) => each.checkVisibility({ visibilityProperty: true }) && !each.disabled)
+    .filter((each) => each.tabIndex >= 0);
   window.reached = new Map(stops.map((each) => [each, ""]));
   document.addEventListener("focusin", ({ target }) => {
     const { outlineStyle, outlineWidth } = getComputedStyle(target);
@@ -35,6 +37,12 @@ _STOPS = """() => {
 }"""
 _MISSED = """() => [...window.reached].filter(([, how]) => how !== "seen")
   .map(([each, how]) => `${how || "not reached"}: ${each.outerHTML.slice(0, 160)}`)"""
+
+FLAT = """return [...document.querySelectorAll("figure.chart > svg")]
+  .map((each) => each.getBoundingClientRect())
+  .filter((box) => !(box.width > 50 && box.height > 10))
+  .map((box) => `${box.width} x ${box.height}`);"""
+"""What finds the charts of a page that are not drawn."""
 
 
 @contextmanager
@@ -98,6 +106,14 @@ class Watched:
         missed: list[str] = self.page.evaluate(_MISSED)
         return missed
 
+    def tab_to(self, label: str) -> None:
+        """Press Tab until what is called so has the focus."""
+        for _ in range(200):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("() => document.activeElement.innerText") == label:
+                return
+        raise AssertionError(f"Tab does not lead to {label}")
+
     def overhang(self) -> int:
         """Return by how many pixels the page is wider than the screen."""
         wider: int = self.page.evaluate(
@@ -106,14 +122,17 @@ class Watched:
         )
         return wider
 
-    def act(self, label: str, fields: Mapping[str, str], button: str = "") -> None:
-        """Open the form with a label, fill it in, and send it."""
-        form = self.page.locator("details.act", has=self.page.locator("summary", has_text=label))
-        form.locator("summary").first.click()
+    def act(self, label: str, button: str = "", **fields: str) -> None:
+        """Open the form with a label, fill it in as somebody called `WHO`, and send it."""
+        named = re.compile(rf"^{re.escape(label)}…$")
+        form = self.page.locator("details.act", has=self.page.locator("summary", has_text=named))
+        form.locator("summary").click()
+        if form.locator("[name=actor]").count():
+            fields["actor"] = WHO
         for name, value in fields.items():
             form.locator(f"[name={name}]").fill(value)
-        form.get_by_role("button", name=button or label).click()
-        self.page.wait_for_load_state()
+        form.get_by_role("button", name=button or label, exact=True).click()
+        self.page.locator("p.said").wait_for()
 
     def text(self, selector: str = "main") -> str:
         """Return what can be read."""

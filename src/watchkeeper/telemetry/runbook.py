@@ -55,7 +55,7 @@ def page(thresholds: Thresholds) -> str:
             f'<h2 id="{alert.name.lower()}">{alert.name}</h2>'
             f"<p>Severity {_SEVERITIES[alert.severity]}.</p>"
             f"<p>{_inline(alert.means)}</p><ol>{steps}</ol>"
-            f"<pre>{html.escape(alert.expr)}</pre><p>Held for {alert.hold}.</p>"
+            f'<pre tabindex="0">{html.escape(alert.expr)}</pre><p>Held for {alert.hold}.</p>'
         )
     index = "".join(
         f'<li><a href="#{alert.name.lower()}">{alert.name}</a></li>' for alert in alerts(thresholds)
@@ -63,9 +63,11 @@ def page(thresholds: Thresholds) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
         "<title>Watchkeeper runbook</title><style>"
-        ":root{color-scheme:light dark}"
-        "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
+        ":root{color-scheme:light dark;background:Canvas;color:CanvasText}"
+        "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;"
+        "overflow-wrap:anywhere}"
         "pre{overflow-x:auto;padding:.5rem;border:1px solid #8884}"
         "h2:target{border-left:.4rem solid #c33;padding-left:.6rem}"
         "</style></head><body><h1>Runbook</h1>"
