@@ -39,7 +39,6 @@ __all__ = ["ALIAS", "ONLINE", "Arrivals", "Looked", "Parts", "Step", "look", "wa
 _INFIX = "-online."
 _STEPS = 10  # snapshots of one look; the next one goes on
 _SLOW = timedelta(minutes=10)  # in which an outcome is seen by others after it has arrived
-_NOTHING = pa.table({"actual": []})
 _ROWS = ("prediction_id", "timestamp", "actual", ARRIVED)
 
 
@@ -129,7 +128,7 @@ def look(
             steps.append(learning.step(left))
             standing = _standing(parts, model)
         require_learner(parts.registry.load_model(standing.snapshot))
-        rows = _NOTHING
+        rows = _nothing()
         versions: dict[str, int] = {}
         enough = _came(parts, model, standing) >= policy.snapshot_every
         if enough:
@@ -278,7 +277,11 @@ def _new_rows(
         rows = taught.new(part.rows.filter(pc.and_(own, pc.less_equal(came, _moment(at)))))
         if rows.num_rows:
             found = [_first([*found, _plain(rows, features)], most)]
-    return (found[0] if found else _NOTHING), versions
+    return (found[0] if found else _nothing()), versions
+
+
+def _nothing() -> pa.Table:
+    return pa.schema([("actual", pa.null())]).empty_table()
 
 
 def _of_day(day: date, window: Window) -> Iterator[Window]:

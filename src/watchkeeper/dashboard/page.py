@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from markupsafe import Markup
 
-from watchkeeper.dashboard.charts import Table
 from watchkeeper.dashboard.spans import Span, span_of
 from watchkeeper.dashboard.viewer import Viewer
 from watchkeeper.telemetry.system import Job
+
+if TYPE_CHECKING:
+    from watchkeeper.dashboard.charts import Table
 
 __all__ = ["Ask", "Drawn", "Page", "Running"]
 
@@ -24,7 +26,7 @@ class Drawn(Protocol):
         """Return it as SVG."""
         ...
 
-    def table(self) -> Table:
+    def table(self) -> "Table":
         """Return what it shows."""
         ...
 

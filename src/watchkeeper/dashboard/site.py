@@ -22,7 +22,7 @@ from watchkeeper.app import App
 from watchkeeper.clock import system_clock
 from watchkeeper.dashboard.forms import FORMS, Actions, Form, Sent
 from watchkeeper.dashboard.page import Ask, Page, Running
-from watchkeeper.dashboard.pages import PAGES, calls
+from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.dashboard.rendering import STATIC, environment, static_file
 from watchkeeper.dashboard.spans import RANGES
 from watchkeeper.dashboard.viewer import SESSION, ZONE, Viewer, viewer_of
@@ -83,7 +83,7 @@ def add_dashboard(api: FastAPI, app: App, actions: Actions, server: Running) -> 
         ("/sign-out", site.sign_out, "POST"),
         ("/zone", site.set_zone, "POST"),
         ("/static/{name}", site.static, "GET"),
-        ("/docs", site.shows(lambda _app, _ask: calls.page(api.openapi())), "GET"),
+        ("/docs", site.shows(lambda _app, _ask: _calls(api)), "GET"),
     ):
         api.router.add_route(path, endpoint, methods=[method], include_in_schema=False)
     for section in _SECTIONS:
@@ -293,6 +293,12 @@ class _Site:
     def _to_door(self, request: Request) -> Response:
         onward = _path(request) + (f"?{request.url.query}" if request.url.query else "")
         return _redirect(f"/sign-in?{urlencode({'next': onward})}")
+
+
+def _calls(api: FastAPI) -> Page:
+    from watchkeeper.dashboard.pages import calls
+
+    return calls.page(api.openapi())
 
 
 def _no_page(_: App, ask: Ask) -> Page:

@@ -1,45 +1,47 @@
-"""The pages: each a function of the app, and of what was asked, to what its template shows."""
+"""The pages: each a function of the app, and of what was asked, to what its template shows.
+
+A page is loaded when somebody first looks at it: a server that only answers starts without them.
+"""
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from watchkeeper.app import App
-from watchkeeper.dashboard.page import Ask, Page
-from watchkeeper.dashboard.pages import (
-    drift,
-    experiments,
-    history,
-    incidents,
-    model,
-    overview,
-    readiness,
-    retraining,
-    rollouts,
-    system,
-    versions,
-)
+if TYPE_CHECKING:
+    from watchkeeper.app import App
+    from watchkeeper.dashboard.page import Ask, Page
 
 __all__ = ["PAGES"]
 
-PAGES: Mapping[str, Callable[[App, Ask], Page]] = {
-    "/": overview.page,
-    "/models/{model}": model.page,
-    "/models/{model}/drift": drift.page,
-    "/models/{model}/drift/{feature:path}": drift.feature,
-    "/models/{model}/versions": versions.page,
-    "/models/{model}/versions/{version}": versions.one,
-    "/models/{model}/diff": versions.diff,
-    "/models/{model}/history": history.page,
-    "/models/{model}/history/{record:path}": history.one,
-    "/models/{model}/readiness": readiness.page,
-    "/experiments": experiments.page,
-    "/experiments/{name}": experiments.one,
-    "/rollouts": rollouts.page,
-    "/rollouts/{name}": rollouts.one,
-    "/shadows/{name}": rollouts.shadow,
-    "/retraining": retraining.page,
-    "/retraining/{name}": retraining.one,
-    "/incidents": incidents.page,
-    "/incidents/{name}": incidents.one,
-    "/system": system.page,
+
+def _of(module: str, name: str = "page") -> "Callable[[App, Ask], Page]":
+    def page(app: "App", ask: "Ask") -> "Page":
+        made: Page = getattr(import_module(f"{__name__}.{module}"), name)(app, ask)
+        return made
+
+    return page
+
+
+PAGES: "Mapping[str, Callable[[App, Ask], Page]]" = {
+    "/": _of("overview"),
+    "/models/{model}": _of("model"),
+    "/models/{model}/drift": _of("drift"),
+    "/models/{model}/drift/{feature:path}": _of("drift", "feature"),
+    "/models/{model}/versions": _of("versions"),
+    "/models/{model}/versions/{version}": _of("versions", "one"),
+    "/models/{model}/diff": _of("versions", "diff"),
+    "/models/{model}/history": _of("history"),
+    "/models/{model}/history/{record:path}": _of("history", "one"),
+    "/models/{model}/readiness": _of("readiness"),
+    "/experiments": _of("experiments"),
+    "/experiments/{name}": _of("experiments", "one"),
+    "/rollouts": _of("rollouts"),
+    "/rollouts/{name}": _of("rollouts", "one"),
+    "/shadows/{name}": _of("rollouts", "shadow"),
+    "/retraining": _of("retraining"),
+    "/retraining/{name}": _of("retraining", "one"),
+    "/incidents": _of("incidents"),
+    "/incidents/{name}": _of("incidents", "one"),
+    "/system": _of("system"),
 }
 """By path; of two that fit, the first."""
