@@ -19,15 +19,15 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready ## set up, then replay real flights through the gateway (DEMO="--full" for the whole year)
 	$(BIN)/watchkeeper demo $(or $(DEMO),--fast)
 
-# The real Prometheus and Alertmanager, which the tests start themselves: RUNLEVEL keeps the packages from doing so. Java is
-# what Spark runs on.
-PARTS := prometheus prometheus-alertmanager
+# The real Prometheus and Alertmanager, which the tests start themselves: RUNLEVEL keeps the packages from doing so. The
+# browsers look at the dashboard. Java is what Spark runs on.
+PARTS := prometheus prometheus-alertmanager chromium firefox-esr
 PACKAGES := $(PARTS) openjdk-17-jre-headless
 $(VENV)/.parts: | $(VENV)/.ready
 	@(for part in $(PARTS) java; do command -v $$part >/dev/null || exit 1; done) || \
 	  { test "$$(id -u)" = 0 && { apt-get update --quiet || true; } && \
 	    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(PACKAGES); } || \
-	  { echo "the tests need Prometheus, Alertmanager and Java: apt-get install $(PACKAGES)"; exit 1; }
+	  { echo "the tests need Prometheus, Alertmanager, two browsers and Java: apt-get install $(PACKAGES)"; exit 1; }
 	@touch $@
 
 test: $(VENV)/.ready $(VENV)/.parts ## set up, then lint, types and the whole test suite

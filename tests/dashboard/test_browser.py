@@ -34,6 +34,7 @@ from .reader import Links
 # Of the flights: the fewest that show drift, an experiment, a retraining that is better beyond
 # doubt, its rollout, and incidents, of which some are over.
 SHARE = 0.025
+pytestmark = pytest.mark.timeout(600)  # the year comes before the first test
 ROUTES = (*PAGES, "/sign-in", "/docs", "/runbook")
 _LATER = (
     ("/", "story-of-flights"), ("/models/flights", "story"),

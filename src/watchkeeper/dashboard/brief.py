@@ -148,9 +148,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
     line: ModelTimeline | None = None
     story: tuple[Chapter, ...] = ()
     with suppress(NotFoundError):  # nothing is recorded of it
-        line = app.timelines.timeline(
-            model, span.start, span.end, points=_POINTS, fresh=_FRESH
-        )
+        line = app.timelines.timeline(model, span.start, span.end, points=_POINTS, fresh=_FRESH)
         story = _story(app, model, span, deeds, zone)
     return Brief(
         model=model,
