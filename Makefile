@@ -3,10 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test format lint types bench clean
+.PHONY: help demo test format lint types bench screenshots clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer: apt-get install python3.11 python3.11-venv, or make PYTHON=/path/to/python"; exit 1; }
@@ -50,6 +50,9 @@ types: $(VENV)/.ready ## mypy --strict
 
 bench: $(VENV)/.ready ## run every claim's script (BENCH=recording for one)
 	@for f in benchmarks/$(or $(BENCH),*).py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+
+screenshots: $(VENV)/.ready $(VENV)/.parts ## photograph the dashboard for the documentation
+	$(BIN)/python -m docs.screenshots
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
