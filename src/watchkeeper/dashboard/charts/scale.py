@@ -64,7 +64,7 @@ def fitted(
     low, high = (min(finite), max(finite)) if finite else (1.0, 10.0) if log else (0.0, 1.0)
     if log:
         return _logarithmic(low, high, top, bottom)
-    low, high = _with_bands(low, high, [edge for edge in bands if math.isfinite(edge)])
+    low, high = _with_bands(low, high, [edge for edge in floats(bands) if math.isfinite(edge)])
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     low, high = _apart(low, high, unit)
