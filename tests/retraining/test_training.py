@@ -88,7 +88,7 @@ def test_given_a_trainer_when_trained_then_its_model_comes_back(
 @pytest.mark.parametrize(
     ("trainer", "limits", "kind", "told"),
     [
-        ("hangs", {"time_limit": 3.0}, "time", "more than 3 seconds"),
+        ("hangs", {"time_limit": 8.0}, "time", "more than 8 seconds"),
         ("is_killed", {}, "killed", "SIGKILL"),
         ("leaves", {}, "ended", "ended with 7 before it was done; it said last: that is it"),
         ("eats_memory", {"memory_limit": 400 << 20}, "memory", "memory|bytes"),
