@@ -69,6 +69,7 @@ def main() -> None:
 def shots(app: App) -> Iterator[Shot]:
     """Yield what is photographed."""
     run = app.retraining.find("flights")[0]
+    version = quote(run.version or "1.0.0")
     rollout = app.rollouts.find("flights")[0].name
     incident = app.incidents.find("flights")[-1].name
     model = "/models/flights"
@@ -79,8 +80,8 @@ def shots(app: App) -> Iterator[Shot]:
     yield Shot("drift", f"{model}/drift", "figure svg", 1300)
     yield Shot("drift-feature", f"{model}/drift/temp", "figure svg", 1100)
     yield Shot("versions", f"{model}/versions", "figure svg")
-    yield Shot("version", f"{model}/versions/{quote(run.version)}", "#standing")
-    yield Shot("diff", f"{model}/diff?a=1.0.0&b={quote(run.version)}", "main table", 800)
+    yield Shot("version", f"{model}/versions/{version}", "#standing")
+    yield Shot("diff", f"{model}/diff?a=1.0.0&b={version}", "main table", 800)
     yield Shot("history", f"{model}/history", ".timeline", 900)
     yield Shot("readiness", f"{model}/readiness", "#act-waive-load-test", 900)
     yield Shot("experiment", "/experiments/august", "figure svg", 1200)
