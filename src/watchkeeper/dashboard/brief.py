@@ -18,6 +18,7 @@ from watchkeeper.dashboard.spans import Span
 from watchkeeper.dashboard.story import Chapter, Illness, Moved, Terms, chapters, illnesses
 from watchkeeper.drift.checks import DRIFTED, Checks
 from watchkeeper.errors import NotFoundError
+from watchkeeper.health import Condition
 from watchkeeper.timelines import Timeline
 
 __all__ = ["Brief", "Helped", "Side", "brief_of", "spells"]
@@ -108,6 +109,18 @@ class Brief:
     illnesses: tuple[Illness, ...]
     deeds: Deeds
     helped: tuple[Helped, ...]
+
+    @property
+    def illness(self) -> Illness | None:
+        """The one that lasts, if one does."""
+        return next((each for each in self.illnesses if each.lasts), None)
+
+    @property
+    def condition(self) -> Condition:
+        """How it is: not well either while its quality is not what was registered."""
+        if self.illness is not None:
+            return Condition.UNHEALTHY
+        return self.health.status.condition
 
     @property
     def told(self) -> list[tuple[str, Illness | Helped]]:

@@ -48,7 +48,7 @@ class Row:
     @property
     def condition(self) -> Condition:
         """How it is; unknown while that is being found out."""
-        return Condition.UNKNOWN if self.brief is None else self.brief.health.status.condition
+        return Condition.UNKNOWN if self.brief is None else self.brief.condition
 
 
 def page(app: App, ask: Ask) -> Page:
