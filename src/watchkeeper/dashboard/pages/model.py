@@ -1,6 +1,7 @@
 """The page of a model: how it is, its time lines, what was done, and what helps."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from watchkeeper.app import App
 from watchkeeper.dashboard.brief import Brief, brief_of, spells
@@ -85,10 +86,10 @@ def story_chart(brief: Brief, ask: Ask) -> LineChart | None:
 def _charts(app: App, brief: Brief, ask: Ask) -> Iterator[tuple[str, Drawn]]:
     if brief.line is None or not brief.line.timeline.starts:
         return
-    line, zone = brief.line.timeline, ask.viewer.zone
+    line = brief.line.timeline
     health = app.settings.policy(brief.model).health
     marks = marks_of(brief.deeds.told)
-    for name in ("accuracy", "auc", "brier", "mae", "rmse"):
+    for name in _NAMES:
         band = line[name]
         if band is not None:
             yield name, _quality(brief, ask, name, band)
@@ -96,7 +97,7 @@ def _charts(app: App, brief: Brief, ask: Ask) -> Iterator[tuple[str, Drawn]]:
         "traffic",
         BarChart(
             title="Predictions",
-            zone=zone,
+            zone=ask.viewer.zone,
             times=line.starts,
             end=line.ends[-1],
             values=list(line.answered),
@@ -104,65 +105,36 @@ def _charts(app: App, brief: Brief, ask: Ask) -> Iterator[tuple[str, Drawn]]:
             marks=marks,
         ),
     )
-    yield (
-        "errors",
-        LineChart(
-            title="Share of predictions that failed",
-            unit="%",
-            zone=zone,
-            times=line.starts,
-            end=line.ends[-1],
-            series=[_series("failed", line.error_share)],
-            references=[Reference("limit", health.error_rate)],
-            marks=marks,
-            zero=True,
-        ),
-    )
-    yield (
-        "latency",
-        LineChart(
-            title="Latency",
-            unit="ms",
-            zone=zone,
-            times=line.starts,
-            end=line.ends[-1],
-            series=[
-                Series("p50", list(line.latency_p50), style=0),
-                Series("p95", list(line.latency_p95), style=1),
-                Series("p99", list(line.latency_p99), style=2),
-            ],
-            marks=marks,
-            zero=True,
-        ),
-    )
+
+    def drawn(title: str, unit: str, *series: Series, **more: Any) -> LineChart:
+        return LineChart(
+            title=title, unit=unit, zone=ask.viewer.zone, times=line.starts, end=line.ends[-1],
+            series=series, zero=True, **more,
+        )  # fmt: skip
+
+    yield "errors", drawn(
+        "Share of predictions that failed", "%", _series("failed", line.error_share),
+        references=[Reference("limit", health.error_rate)], marks=marks,
+    )  # fmt: skip
+    yield "latency", drawn(
+        "Latency", "ms",
+        Series("p50", list(line.latency_p50), style=0),
+        Series("p95", list(line.latency_p95), style=1),
+        Series("p99", list(line.latency_p99), style=2),
+        marks=marks,
+    )  # fmt: skip
     yield (
         "coverage",
-        LineChart(
-            title="Share of answers whose outcome is known",
-            unit="%",
-            zone=zone,
-            times=line.starts,
-            end=line.ends[-1],
-            series=[Series("labelled", list(line.coverage))],
-            zero=True,
+        drawn(
+            "Share of answers whose outcome is known", "%", Series("labelled", list(line.coverage))
         ),
     )
     if line.predicted_share is not None and line.positive_share is not None:
-        yield (
-            "shares",
-            LineChart(
-                title="Share of the positive class, as predicted and as it came",
-                unit="%",
-                zone=zone,
-                times=line.starts,
-                end=line.ends[-1],
-                series=[
-                    _series("predicted", line.predicted_share),
-                    _series("came true", line.positive_share, style=1),
-                ],
-                zero=True,
-            ),
-        )
+        yield "shares", drawn(
+            "Share of the positive class, as predicted and as it came", "%",
+            _series("predicted", line.predicted_share),
+            _series("came true", line.positive_share, style=1),
+        )  # fmt: skip
 
 
 def _quality(brief: Brief, ask: Ask, name: str, band: Band) -> LineChart:
