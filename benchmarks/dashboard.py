@@ -17,6 +17,7 @@ Ends with 1 if one of them does not hold.
 """
 
 import argparse
+import asyncio
 import http.client
 import statistics
 import sys
@@ -89,8 +90,10 @@ def main() -> None:
             pages = addresses(app)
             describe(app)
         port = free_port()
-        with serving(folder / "watchkeeper.toml", port), chromium() as browser:
-            costs = {path: measured(browser, port, path) for path in pages}
+        with serving(folder / "watchkeeper.toml", port) as server:
+            asyncio.run(server.ready())
+            with chromium() as browser:
+                costs = {path: measured(browser, port, path) for path in pages}
     print(f"\n{'page':44} {'server':>9} {'p95':>9} {'complete':>9} {'first':>9} {'later':>9}")
     for path, cost in costs.items():
         show(path, cost)
@@ -167,8 +170,8 @@ def remember(app: App, findings: int) -> None:
             name = SMALL[number // 10 % len(SMALL)]
             app.findings.add(replace(known, model=name, number=None, at=at, start=window, end=at))
         app.audit.note(
-            at=at, actor="maria", action="note", subject=f"{MODEL}:{VERSION}",
-            reason="looked at it", evidence={"finding": number},
+            at=at, actor="maria", action="note", evidence={"finding": number},
+            subject=f"{[MODEL, *SMALL][number % 20]}:1.0.0", reason="looked at it",
         )  # fmt: skip
     for number in range(300):
         at, model = YEAR + number * timedelta(days=1.2), [MODEL, *SMALL][number % 20]
