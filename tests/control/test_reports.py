@@ -73,6 +73,45 @@ def test_given_a_report_that_took_long_when_asked_then_it_rests_ten_times_as_lon
     assert reports.latest(asked(lambda: "new")).report == "new"
 
 
+def test_given_several_reports_when_asked_together_then_they_rest_as_long_as_all_of_them_took(
+    reports: Reports, timer: Timer
+) -> None:
+    def quick() -> str:
+        timer.now += 1
+        return "made"
+
+    both = [asked(quick, name="june"), asked(quick, name="july")]
+    reports.latest_of(both)
+    later = [asked(lambda: "anew", name=each.name) for each in both]
+    timer.now += 15  # ten times as long as each
+
+    assert [each.report for each in reports.latest_of(later)] == ["made", "made"]
+    timer.now += 5
+    assert [each.report for each in reports.latest_of(later)] == ["anew", "anew"]
+
+
+def test_given_several_reports_that_take_long_together_when_asked_then_none_is_waited_for(
+    reports: Reports, timer: Timer
+) -> None:
+    def long() -> str:
+        timer.now += 0.7 * LONG
+        return "made"
+
+    both = [asked(long, name="june"), asked(long, name="july")]
+    reports.latest_of(both)
+    timer.now += 100 * LONG
+    held = threading.Event()
+
+    def waits() -> str:
+        held.wait()
+        return "anew"
+
+    found = reports.latest_of([asked(waits, name=each.name) for each in both])
+    held.set()
+
+    assert [(each.report, each.making) for each in found] == [("made", True), ("made", True)]
+
+
 def test_given_another_state_when_asked_then_the_report_is_made_at_once(reports: Reports) -> None:
     reports.latest(asked(lambda: "running"))
 

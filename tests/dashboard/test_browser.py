@@ -90,14 +90,15 @@ class Crawl:
         return next(path for path in self.pages if own.match(urlsplit(path).path))
 
     def follow(self, seen: Watched) -> None:
-        """Follow the links; of addresses that differ only in numbers and values, two."""
+        """Follow the links; of those that differ only in numbers, features and values, two."""
         waiting: list[str] = ["/", "/sign-in"]
         known: set[str] = set()
         kinds: Counter[tuple[str, ...]] = Counter()
         while waiting:
             path = waiting.pop(0)
             parts = urlsplit(unquote(path))
-            kind = (re.sub(r"\d+", "1", parts.path), *sorted(dict(parse_qsl(parts.query))))
+            path_of_kind = re.sub(r"\d+|(?<=/drift/)\w+", "1", parts.path)
+            kind = (path_of_kind, *sorted(dict(parse_qsl(parts.query))))
             if unquote(path) not in known and kinds[kind] < 2:
                 known.add(unquote(path))
                 kinds[kind] += 1

@@ -134,8 +134,11 @@ class Reports:
         return self.latest_of([asked])[0]
 
     def latest_of(self, asked: Sequence[Asked[T]]) -> list[Known[T]]:
-        """Return the same of several, waiting once for all of them."""
-        begun = [self._begun(each) for each in asked]
+        """Return the same of several, which wait and rest for as long as all of them take."""
+        with self._lock:
+            known = [self._made.get((each.kind, each.name)) for each in asked]
+        took = sum(each.took for each in known if each is not None)
+        begun = [self._begun(each, took) for each in asked]
         wait([each for each in begun if each is not None], timeout=self._patience)
         with self._lock:
             return [self._known(each) for each in asked]
@@ -144,24 +147,27 @@ class Reports:
         """Wait for the report that is being made, and make no more."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _begun(self, asked: Asked[Any]) -> "Future[None] | None":
-        """Have a report made if it is due; return what is worth waiting for."""
+    def _begun(self, asked: Asked[Any], took: float) -> "Future[None] | None":
+        """Have a report made if it is due; return what is worth waiting for.
+
+        `took` is what it took the last time, with all that are asked for beside it.
+        """
         key = (asked.kind, asked.name)
         with self._lock:
             last = self._made.get(key)
             if key not in self._making:
-                if last is not None and not self._due(last, asked):
+                if last is not None and not self._due(last, asked, took):
                     return None
                 # What is done is put down before it is no longer being made, under the one lock.
                 self._making[key] = self._worker.submit(self._make, asked)
-            return self._making[key] if last is None or last.took <= self._patience else None
+            return self._making[key] if last is None or took <= self._patience else None
 
-    def _due(self, last: _Made, asked: Asked[Any]) -> bool:
+    def _due(self, last: _Made, asked: Asked[Any], took: float) -> bool:
         if last.of != asked.of:
             return True
         if asked.lasting and not last.error:
             return False
-        return self._timer() - last.ended >= max(_FRESH, _REST * last.took)
+        return self._timer() - last.ended >= max(_FRESH, _REST * took)
 
     def _make(self, asked: Asked[Any]) -> None:
         key = (asked.kind, asked.name)

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -171,6 +171,7 @@ def state(name: str, told: str = "") -> Markup:
     )
 
 
+@lru_cache(maxsize=32)
 def markdown(text: str, below: int = 0) -> Markup:
     """Return Markdown as HTML; what HTML it holds is shown as text.
 

@@ -47,7 +47,7 @@ def page(app: App, ask: Ask) -> Page:
             else datetime.fromtimestamp(waiting.oldest, UTC),
             "jobs": jobs,
             "ill": [each.name for each in jobs if not each.well],
-            "kept": list(_kept(app)),
+            "kept": _recorded(app, now),
             "backups": _backups(app),
             "told": _told(app),
             "checks": _examined(app, now) if ask.query.get("doctor") == "1" else None,
@@ -69,6 +69,12 @@ class _Kept:
     last: datetime | None
     as_of: datetime | None
     versions: dict[str, int]
+
+
+def _recorded(app: App, now: datetime) -> list[_Kept] | None:
+    """Return what is kept of each model, as it was known a moment ago; None until it is known."""
+    asked = Asked("recorded", "", of=None, at=now, make=lambda: list(_kept(app)))
+    return app.reports.latest(asked).report
 
 
 def _kept(app: App) -> Iterator[_Kept]:
