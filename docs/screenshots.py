@@ -7,6 +7,7 @@ it says how long something took).
 """
 
 import argparse
+import asyncio
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,15 +17,21 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, ViewportSize
 from tests.dashboard.browsing import DESK, PHONE, chromium, watching
 
 from watchkeeper.app import App
+from watchkeeper.config import load_settings
+from watchkeeper.demo.model import MODEL
+from watchkeeper.demo.process import serving
 from watchkeeper.demo.run import FAST, Plan, played
 
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 200_000  # bytes of an image
+_COLOURS, _OFTEN = 256, 160
 
 
 @dataclass(frozen=True)
@@ -57,13 +64,21 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=FAST, help="of the flights of the year")
     options = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
-    with TemporaryDirectory() as folder:
-        plan = Plan(share=options.share)
-        with played(Path(folder) / "flights", plan, Teller()) as demo, chromium() as browser:
-            for shot in shots(demo.app):
-                taken = photographed(browser, demo.server.url, shot)
-                (IMAGES / f"{shot.name}.png").write_bytes(taken)
-                print(f"{shot.name}: {len(taken):,} bytes", flush=True)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "flights"
+        with played(folder, Plan(share=options.share), Teller()):
+            pass
+        config = folder / "watchkeeper.toml"
+        with App(load_settings(config, folder)) as app:
+            app.landing.land()
+            app.timelines.refresh(MODEL)  # or pages tell of them as they were a minute ago
+            with serving(config, app.settings.server.port) as server:
+                asyncio.run(server.ready())
+                with chromium() as browser:
+                    for shot in shots(app):
+                        taken = photographed(browser, server.url, shot)
+                        (IMAGES / f"{shot.name}.png").write_bytes(taken)
+                        print(f"{shot.name}: {len(taken):,} bytes", flush=True)
 
 
 def shots(app: App) -> Iterator[Shot]:
@@ -73,10 +88,10 @@ def shots(app: App) -> Iterator[Shot]:
     rollout = app.rollouts.find("flights")[0].name
     incident = app.incidents.find("flights")[-1].name
     model = "/models/flights"
-    yield Shot("overview", "/", "#story-of-flights", 1250)
-    yield Shot("overview-dark", "/", "#story-of-flights", 1250, dark=True)
-    yield Shot("overview-phone", "/", "#story-of-flights", 1100, phone=True)
-    yield Shot("model", model, "#story", 1300)
+    yield Shot("overview", "/", "#models tr.bad", 1250)
+    yield Shot("overview-dark", "/", "#models tr.bad", 1250, dark=True)
+    yield Shot("overview-phone", "/", "#models tr.bad", 1100, phone=True)
+    yield Shot("model", model, "#now tr.bad", 1300)
     yield Shot("drift", f"{model}/drift", "figure svg", 1300)
     yield Shot("drift-feature", f"{model}/drift/temp", "figure svg", 1100)
     yield Shot("versions", f"{model}/versions", "figure svg")
@@ -87,7 +102,7 @@ def shots(app: App) -> Iterator[Shot]:
     yield Shot("experiment", "/experiments/august", "figure svg", 1200)
     yield Shot("rollout", f"/rollouts/{quote(rollout)}", "figure svg")
     yield Shot("retraining", f"/retraining/{quote(run.name)}", "main table", 1100)
-    yield Shot("incident", f"/incidents/{quote(incident)}", "#timeline", 900)
+    yield Shot("incident", f"/incidents/{quote(incident)}", "#draft", 900)
     yield Shot("system", "/system", "main table")
 
 
@@ -101,10 +116,35 @@ def photographed(browser: Browser, url: str, shot: Shot) -> bytes:
         seen.page.locator(shot.shows).first.wait_for(state="attached")
         taken = Image.open(io.BytesIO(seen.page.screenshot())).convert("RGB")
     packed = io.BytesIO()
-    few = taken.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(packed, "PNG", optimize=True)
+    _of_few_colours(np.asarray(taken)).save(packed, "PNG", optimize=True)
     assert packed.tell() <= LARGEST, shot.name
     return packed.getvalue()
+
+
+def _of_few_colours(image: NDArray[np.uint8]) -> Image.Image:
+    """Return an image in 256 of its colours: those of areas as they are, and no mark grey."""
+    height, width, _ = image.shape
+    colours, places, counts = np.unique(
+        image.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    colours = colours.astype(int)
+    apart = np.full(len(colours), np.inf)
+    nearest = np.zeros(len(colours), dtype=np.uint8)
+    kept: list[int] = []
+
+    def keep(colour: int) -> None:
+        distance = ((colours - colours[colour]) ** 2).sum(axis=1)
+        nearer = distance < apart
+        nearest[nearer], apart[nearer] = len(kept), distance[nearer]
+        kept.append(colour)
+
+    for colour in np.argsort(-counts, kind="stable")[:_OFTEN]:
+        keep(int(colour))
+    while len(kept) < _COLOURS and apart.max() > 0:
+        keep(int(np.argmax(apart * np.log1p(counts))))  # what is least like any of those kept
+    found = Image.fromarray(nearest[places.reshape(height, width)], mode="P")
+    found.putpalette(colours[kept].astype(np.uint8).tobytes())
+    return found
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ on. Nothing is asked to change within a time: where a page shows more once it kn
 waits for it.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -21,10 +22,12 @@ from sklearn.metrics import roc_auc_score
 from starlette.routing import compile_path
 
 from watchkeeper.app import App
+from watchkeeper.config import load_settings
 from watchkeeper.control.incidents import open_incident
 from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.demo import run
 from watchkeeper.demo.flights import FEATURES
+from watchkeeper.demo.process import serving
 from watchkeeper.events import Window
 
 from .browsing import FLAT, PHONE, WHO, Watched, chromium, watching
@@ -61,12 +64,18 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    plan = run.Plan(share=SHARE)
-    with (
-        run.played(tmp_path_factory.mktemp("year") / "flights", plan, Unseen()) as played,
-        chromium() as browser,
-    ):
-        yield Demo(played.app, played.server.url, browser)
+    folder = tmp_path_factory.mktemp("year") / "flights"
+    with run.played(folder, run.Plan(share=SHARE), Unseen()):
+        pass
+    config = folder / "watchkeeper.toml"
+    with App(load_settings(config, folder)) as app:
+        app.landing.land()
+        app.timelines.refresh("flights")  # or pages tell of them as they were a minute ago
+        port = app.settings.server.port  # which incidents have in their links
+        with serving(config, port) as server:
+            asyncio.run(server.ready())
+            with chromium() as browser:
+                yield Demo(app, server.url, browser)
 
 
 @dataclass
