@@ -27,6 +27,7 @@ _POINTS = 100  # of a time line as a page draws it
 _CHAPTERS = 14  # of a story: a year in months
 _FRESH = timedelta(seconds=60)  # beyond, a time line is brought up to date first
 _COMPARED = timedelta(days=90)  # before and after a promotion, at most
+_Registered = Callable[[str | None], Mapping[str, float]]
 _FIGURES = ("accuracy", "auc", "brier", "mae", "rmse")
 
 
@@ -148,21 +149,17 @@ def _terms(app: App, model: str) -> Terms:
     )
 
 
-def _registered(app: App, model: str) -> Callable[[str | None], Mapping[str, float]]:
-    """Return what a version was registered with, each asked for once."""
-    return cache(lambda version: baseline_of(app.registry, model, version))
-
-
 def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief:
     health = app.health(model, at)
     deeds = deeds_of(app, model)
+    registered = cache(lambda version: baseline_of(app.registry, model, version))
     production = app.registry.get_production_model(model)
     version = None if production is None else app.registry.get(production)
     line: ModelTimeline | None = None
     story: tuple[Chapter, ...] = ()
     with suppress(NotFoundError):  # nothing is recorded of it
         line = app.timelines.timeline(model, span.start, span.end, points=_POINTS, fresh=_FRESH)
-        story = _story(app, model, span, deeds, zone)
+        story = _story(app, model, span, deeds, zone, registered)
     return Brief(
         model=model,
         production=None if version is None else version.version,
@@ -170,7 +167,7 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
         health=health,
         line=line,
         baseline={} if version is None else version.metrics,
-        promised={} if line is None else _promised(app, model, line.timeline, deeds),
+        promised={} if line is None else _promised(line.timeline, deeds, registered),
         story=story,
         illnesses=illnesses(story),
         deeds=deeds,
@@ -178,14 +175,14 @@ def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief
     )
 
 
-def _story(app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo) -> tuple[Chapter, ...]:
+def _story(
+    app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo, registered: _Registered
+) -> tuple[Chapter, ...]:
     found = app.timelines.timeline(model, span.start, span.end, points=_CHAPTERS)
-    registered = _registered(app, model)
-    first = deeds.promotions[0].version if deeds.promotions else None
     checks = app.drift_history.checks(model).within(span.start, span.end)
     told = chapters(
         found.timeline,
-        lambda at: deeds.in_production(at) or first,
+        deeds.in_production,
         registered,
         zone=zone,
         terms=_terms(app, model),
@@ -196,10 +193,10 @@ def _story(app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo) -> tupl
     return told[known[0] :] if known else ()  # nothing is told of before it began
 
 
-def _promised(app: App, model: str, line: Timeline, deeds: Deeds) -> dict[str, list[float | None]]:
-    registered = _registered(app, model)
-    first = deeds.promotions[0].version if deeds.promotions else None
-    versions = [deeds.in_production(each) or first for each in line.starts]
+def _promised(
+    line: Timeline, deeds: Deeds, registered: _Registered
+) -> dict[str, list[float | None]]:
+    versions = [deeds.in_production(each) for each in line.starts]
     return {name: [registered(each).get(name) for each in versions] for name in _FIGURES}
 
 

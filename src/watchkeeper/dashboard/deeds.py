@@ -61,9 +61,11 @@ class Deeds:
     incidents: tuple[Incident, ...]
 
     def in_production(self, at: datetime) -> str | None:
-        """Return the version that was in production at a time; None before the first."""
+        """Return the version that was in production at a time; before the first, the first."""
         earlier = [each.version for each in self.promotions if each.at <= at]
-        return earlier[-1] if earlier else None
+        if earlier:
+            return earlier[-1]
+        return self.promotions[0].version if self.promotions else None
 
 
 def deeds_of(app: App, model: str) -> Deeds:
