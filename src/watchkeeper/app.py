@@ -15,7 +15,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from watchkeeper.clock import Clock, ReplayClock, system_clock
+from watchkeeper.clock import Arrivals, Clock, ReplayClock, system_clock
 from watchkeeper.config import Settings
 from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
@@ -83,6 +83,8 @@ class App:
     clock : Clock
     access : Access
         Who may do what over HTTP.
+    arrivals : Arrivals
+        When the events arrive that this process writes.
     registry : ModelRegistry
     control_database : ControlDatabase
         The one that alerts, the audit trail, experiments, findings, retrainings, rollouts and
@@ -115,6 +117,7 @@ class App:
         self.settings = settings
         named: Clock = ReplayClock() if settings.server.clock == "events" else system_clock
         self.clock = clock or named
+        self.arrivals = Arrivals(self.clock)
         self._types: dict[tuple[str, str], dict[str, Kind]] = {}
         self._require_data_dir()
 

@@ -12,14 +12,17 @@ that follows the events of a replay, and (in `watchkeeper.testing`) one that a t
 """
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 from watchkeeper.errors import InvalidValueError
 
-__all__ = ["Clock", "ReplayClock", "as_utc", "parse_timestamp", "system_clock"]
+__all__ = ["Arrivals", "Clock", "ReplayClock", "as_utc", "parse_timestamp", "system_clock"]
 
 Clock = Callable[[], datetime]
+
+_TICK = timedelta(microseconds=1)
 
 
 def system_clock() -> datetime:
@@ -48,6 +51,67 @@ class ReplayClock:
         at = as_utc(at)
         with self._lock:
             self._now = max(self._now, at)
+
+
+class Arrivals:
+    """The times at which events arrive, and until when all that arrived is written.
+
+    Events are stamped before they are written, and whoever reads sees only what is written. So who
+    wants to read the same again later reads as of `settled`: what arrived by then can be read now,
+    and nothing that is written from now on is said to have arrived by then.
+
+    Parameters
+    ----------
+    clock : Clock
+
+    Attributes
+    ----------
+    clock : Clock
+
+    Notes
+    -----
+    It knows what its own process writes. What another process stamped before that moment and
+    writes after it, microseconds later as a rule, is missed.
+
+    >>> noon = datetime(2013, 1, 1, 12, tzinfo=UTC)
+    >>> arrivals = Arrivals(lambda: noon)
+    >>> with arrivals.writing() as at:
+    ...     at == noon, arrivals.settled() < noon  # it is not written yet
+    (True, True)
+    >>> arrivals.settled() == noon
+    True
+    >>> with arrivals.writing() as at:
+    ...     at > noon  # noon is settled, though the clock shows it still
+    True
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._written = self._told = datetime(1970, 1, 1, tzinfo=UTC)
+        self._writing: dict[object, datetime] = {}
+
+    @contextmanager
+    def writing(self) -> Iterator[datetime]:
+        """Yield when the events arrive that are written within."""
+        own = object()
+        with self._lock:
+            at = max(as_utc(self.clock()), self._told + _TICK)
+            self._writing[own] = at
+            self._written = max(self._written, at)
+        try:
+            yield at
+        finally:
+            with self._lock:
+                del self._writing[own]
+
+    def settled(self) -> datetime:
+        """Return the newest moment such that all that arrived until then is written."""
+        with self._lock:
+            at = max(as_utc(self.clock()), self._written)
+            at = min([at, *(begun - _TICK for begun in self._writing.values())])
+            self._told = max(self._told, at)
+            return at
 
 
 def as_utc(at: datetime) -> datetime:

@@ -331,6 +331,14 @@ class Recorder(Protocol):
 class EventLog(Protocol):
     """Where events are read: one row a prediction, the latest outcome, whatever wrote them."""
 
+    def as_of(self, at: datetime) -> "EventLog":
+        """Return the events as they were known at a moment, by their times of arrival.
+
+        What arrived later is left out, so that what was computed then can be computed again. An
+        outcome that a later one has replaced is known as long as it is not compacted away.
+        """
+        ...
+
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
         ...

@@ -386,6 +386,55 @@ names = st.sampled_from("abcde")
 histories = st.lists(st.tuples(st.sampled_from("po"), names, moments), min_size=1, max_size=12)
 
 
+def events_of(history: list[tuple[str, str, datetime]]) -> list[Event]:
+    """Return events that arrive a second one after the other."""
+    events: list[Event] = []
+    born: dict[str, datetime] = {}
+    for number, (what, name, at) in enumerate(history):
+        arrived = START + timedelta(days=9, seconds=number)
+        if what == "p":  # the same id is the same prediction: its event time does not change
+            same = born.setdefault(name, at)
+            events.append(a_prediction(name, timestamp=same, arrived_at=arrived, score=number))
+        else:
+            events.append(an_outcome(name, timestamp=at, arrived_at=arrived, actual=number))
+    return events
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(history=histories, seconds=st.integers(-1, 12), kind=st.sampled_from(IMPLEMENTATIONS[1:]))
+def test_given_any_history_when_read_as_of_a_moment_then_what_arrived_later_is_not_there(
+    history: list[tuple[str, str, datetime]],
+    seconds: int,
+    kind: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    events, at = events_of(history), START + timedelta(days=9, seconds=seconds)
+    memory = InMemoryEvents()
+    memory.record([each for each in events if each.arrived_at <= at])
+    expected = [] if not memory.recorded else memory.read("flights").rows.to_pylist()
+    with open_log(kind, tmp_path_factory.mktemp("data")) as log:
+        for each in events:
+            log.record([each])
+        known = log.events.as_of(at)
+        found = known.read("flights").rows.to_pylist()
+        for row, due in zip(found, expected, strict=True):
+            if row["actual"] != due["actual"]:  # the later one replaced it, and was filed alone
+                assert (kind, row["actual"]) == ("compacted", None)
+        if kind != "compacted":
+            assert found == expected
+            if expected:
+                assert known.counts("flights") == memory.counts("flights")
+        measured = known.read("flights", columns=MEASURED).rows.to_pylist()
+        assert measured == [{name: row.get(name) for name in MEASURED} for row in found]
+        days = [
+            row for day in known.days("flights", columns=MEASURED) for row in day.rows.to_pylist()
+        ]
+        assert days == measured
+        later = log.events.as_of(at + timedelta(days=1))
+        assert later.read("flights").rows.equals(log.events.read("flights").rows)
+        assert later.day_keys("flights") == log.events.day_keys("flights")
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=histories, batch=st.integers(1, 12), kind=st.sampled_from(IMPLEMENTATIONS[1:]),
        bounds=st.tuples(moments, st.integers(1, 72)))  # fmt: skip
@@ -396,15 +445,7 @@ def test_given_any_history_when_on_disk_then_it_reads_as_in_memory(
     bounds: tuple[datetime, int],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    events: list[Event] = []
-    born: dict[str, datetime] = {}
-    for number, (what, name, at) in enumerate(history):
-        arrived = START + timedelta(days=9, seconds=number)
-        if what == "p":  # the same id is the same prediction: its event time does not change
-            same = born.setdefault(name, at)
-            events.append(a_prediction(name, timestamp=same, arrived_at=arrived, score=number))
-        else:
-            events.append(an_outcome(name, timestamp=at, arrived_at=arrived, actual=number))
+    events = events_of(history)
     memory = InMemoryEvents()
     memory.record(events)
     with open_log(kind, tmp_path_factory.mktemp("data")) as log:
@@ -448,6 +489,7 @@ def test_given_outcomes_when_asked_what_arrived_then_they_are_counted_by_day_of_
     assert found == [{day: 2, one: 1, two: 1}, {day: 1, one: 1, two: 1}, {one: 1, two: 1}, {}]
     with pytest.raises(NotFoundError):
         arrivals("nobody", START)
+    assert log.events.as_of(came[2]).arrivals("flights", came[0]) == {day: 1, one: 1}  # type: ignore[attr-defined]
 
 
 def test_given_ids_of_somebody_else_when_asked_what_arrived_then_the_day_may_not_be_known(

@@ -86,7 +86,7 @@ def by_kind(app: App) -> dict[str, list[Record]]:
     return found
 
 
-def test_given_an_outcome_that_was_corrected_when_made_again_then_it_says_what_differs(
+def test_given_an_outcome_that_was_corrected_when_compacted_then_it_says_what_differs(
     app: App,
 ) -> None:
     later = NOW + timedelta(days=3)
@@ -100,6 +100,11 @@ def test_given_an_outcome_that_was_corrected_when_made_again_then_it_says_what_d
     app.recorder.record(corrected)
     found = by_kind(app)
 
+    assert replay(app, found["quality"][0].id, SETUP).confirmed
+    assert replay(app, found["gate"][0].id, SETUP).confirmed
+    app.recorder.journal.seal()
+    app.landing.land()
+    app.events.compact("late")
     again = replay(app, found["quality"][0].id, SETUP)
 
     assert not again.confirmed

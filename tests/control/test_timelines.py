@@ -13,7 +13,7 @@ from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.control.measurements import quality_of_window
 from watchkeeper.control.timelines import Timelines
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.events import DayKeys, EventCounts, EventWindow, Window
+from watchkeeper.events import DayKeys, EventCounts, EventLog, EventWindow, Window
 from watchkeeper.testing import FixedClock, InMemoryEvents, a_prediction, an_outcome
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -64,6 +64,9 @@ class Watched:
 
     def day_keys(self, model: str) -> DayKeys:
         return self.events.day_keys(model)
+
+    def as_of(self, at: datetime) -> EventLog:
+        return self.events.as_of(at)
 
 
 @dataclass

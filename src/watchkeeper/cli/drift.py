@@ -106,8 +106,9 @@ def drift(
             return None
         return answers_to_training(registry, registry.get_production_model(model))
 
+    now = cli.app.arrivals.settled()
     found = drift_of_window(
-        cli.app.events,
+        cli.app.events.as_of(now),
         registry,
         model,
         _window("--", start, end),
@@ -119,7 +120,7 @@ def drift(
         checks=checks,
         answers=learned,
     )
-    keep_drift(cli.app.findings, found, at=cli.app.clock())
+    keep_drift(cli.app.findings, found, at=now)
     _write(page, found.report, f"{model} against {found.reference}")
     drawn = _drawn(found.report, f"{model} against {found.reference}")
     cli.show(found, *drawn, *_moved(found.answers))

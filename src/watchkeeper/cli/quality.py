@@ -87,10 +87,11 @@ def quality(
             None if end is None else parse_timestamp(end, "--end"),
         )
         app = cli.app
+        now = app.arrivals.settled()
         found = quality_of_window(
-            app.events, app.registry, model, window, version=model_version, **how
+            app.events.as_of(now), app.registry, model, window, version=model_version, **how
         )
-        keep_quality(app.findings, found, at=app.clock())
+        keep_quality(app.findings, found, at=now)
     drop = found.drop
     held = {name: each for name, each in drop.drops.items() if each is not None}
     rows: list[tuple[object, ...]] = [

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.clock import as_utc
 from watchkeeper.drift import DataDriftDetector, SegmentDrift, drift_by_segment
 from watchkeeper.drift.distribution import Distribution, distribution_between
 from watchkeeper.errors import InvalidValueError, NotFoundError
@@ -301,15 +300,11 @@ class DriftLooks:
     def _rows(self, finding: Finding, features: Sequence[str]) -> tuple[pa.Table, int, int]:
         """Return columns of a window as they were known, and how many of its days were read."""
         window = Window(finding.start, finding.end)
-        columns = [*(FEATURE + name for name in features), "arrived_at"]
+        columns = [FEATURE + name for name in features]
+        events = self._events.as_of(finding.at)
         windows = _sampled(window, int(finding.evidence.get("current_size") or 0))
-        parts = [self._events.read(finding.model, part, columns=columns).rows for part in windows]
-        rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
-        known = rows.filter(
-            pc.less_equal(
-                rows["arrived_at"], pa.scalar(as_utc(finding.at), pa.timestamp("us", "UTC"))
-            )
-        ).drop_columns("arrived_at")
+        parts = [events.read(finding.model, part, columns=columns).rows for part in windows]
+        known = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
         if not known.num_rows:
             raise NotFoundError(
                 f"event of the window of finding {finding.number} of",

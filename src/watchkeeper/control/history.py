@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from watchkeeper.audit import Entry
-from watchkeeper.control.asof import AsOf
 from watchkeeper.control.findings import keep_drift, keep_quality
 from watchkeeper.control.kept import KeptFindings, Trail
 from watchkeeper.control.measurements import drift_of_window, quality_of_window
@@ -405,7 +404,7 @@ def _kind_of(entry: Entry) -> str:
 
 
 def _finding_again(parts: HistoryParts, found: Finding, setup: Setup) -> Replayed:
-    events, window = AsOf(parts.events, found.at), Window(found.start, found.end)
+    events, window = parts.events.as_of(found.at), Window(found.start, found.end)
     evidence = found.evidence
     if found.kind == "drift":
         told = str(evidence.get("reference", ""))
@@ -471,7 +470,7 @@ def _decision_again(parts: HistoryParts, run: Run) -> Replayed:
     if run.facts.new_labelled is not None:
         stored["new_labelled"] = run.facts.new_labelled
         now["new_labelled"] = new_labelled(
-            AsOf(parts.events, run.decided_at), run.model, run.policy, run.facts.last_started,
+            parts.events.as_of(run.known_at), run.model, run.policy, run.facts.last_started,
             run.decided_at,
         )  # fmt: skip
     return _compared(f"decision:{run.name}", stored, now)
@@ -482,13 +481,8 @@ def _gate_again(parts: HistoryParts, run: Run) -> Replayed:
     record = f"gate:{run.name}"
     if run.gate is None or run.champion is None or run.model_id is None:
         raise InvalidValueError(record, run.state.value, "a gate with a candidate and a champion")
-    began = [
-        each.at
-        for each in parts.audit.entries(subject=f"{run.model}:retrainings/{run.name}")
-        if each.action == "retraining training"
-    ]
     champion = parts.registry.get(run.champion)
-    events = AsOf(parts.events, max([run.decided_at, *began]))
+    events = parts.events.as_of(run.known_at)
     data, versions = training_data(
         events, parts.registry, run.model, run.policy, Window(run.start, run.end), champion,
         task=run.task,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather
 
-from watchkeeper.clock import Clock
+from watchkeeper.clock import Arrivals, Clock
 from watchkeeper.control import models, rollouts, shadows
 from watchkeeper.control.kept import Kept, KeptFindings
 from watchkeeper.errors import (
@@ -112,6 +112,8 @@ class Parts(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+    @property
+    def arrivals(self) -> Arrivals: ...
     @property
     def registry(self) -> ModelRegistry: ...
     @property
@@ -316,8 +318,10 @@ def gathered(
     if asked is None and policy.enabled and "schedule" in policy.triggers:
         seen = parts.retraining.watch_from(model, at) if claim else at - timedelta(days=1)
         fire = last_fire(policy.schedule, seen, at)
+    known_at = max(at, parts.arrivals.settled())
     facts = Facts(
         champion=champion,
+        known_at=known_at,
         quality=_quality(parts, model, champion, since),
         drift=_drift(parts, model, since),
         fire=fire,
@@ -331,7 +335,8 @@ def gathered(
     if asked is not None or facts.busy or not counted or policy.data:
         return facts
     begin = None if last is None else last.decided_at
-    return replace(facts, new_labelled=new_labelled(parts.events, model, policy, begin, at))
+    events = parts.events.as_of(known_at)
+    return replace(facts, new_labelled=new_labelled(events, model, policy, begin, at))
 
 
 def carry_on(
@@ -453,7 +458,7 @@ def _trained(
     if champion is not None:
         parts.registry.verify(champion.model_id)
     data, versions = training_data(
-        parts.events,
+        parts.events.as_of(run.known_at),
         parts.registry,
         run.model,
         run.policy,

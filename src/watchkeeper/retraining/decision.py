@@ -43,6 +43,8 @@ class Facts(Result):
     ----------
     champion : str or None
         The id of the version in production.
+    known_at : datetime or None
+        What had arrived by then is what was counted, and is what a training reads.
     quality, drift : dict or None
         The newest finding of each kind since the last training began: ``number``, ``bad``,
         ``summary``, and of quality ``drops``, by metric, relative to the baseline.
@@ -64,6 +66,7 @@ class Facts(Result):
     """
 
     champion: str | None
+    known_at: datetime | None = None
     quality: dict[str, Any] | None = None
     drift: dict[str, Any] | None = None
     fire: datetime | None = None
@@ -78,8 +81,8 @@ class Facts(Result):
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """Return the facts that `to_dict` described."""
         times = {
-            name: None if stored[name] is None else datetime.fromisoformat(stored[name])
-            for name in ("fire", "last_started")
+            name: None if stored.get(name) is None else datetime.fromisoformat(stored[name])
+            for name in ("known_at", "fire", "last_started")
         }
         return cls(**{**stored, **times})
 

@@ -140,6 +140,11 @@ class Run(Result):
         return self.state in ACTIVE
 
     @property
+    def known_at(self) -> datetime:
+        """What had arrived by then is what it was decided by, and what its training reads."""
+        return self.facts.known_at or self.decided_at
+
+    @property
     def model_id(self) -> str | None:
         """The id of the candidate, once it has a version."""
         return None if self.version is None else f"{self.model}:{self.version}"

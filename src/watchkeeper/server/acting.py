@@ -170,7 +170,9 @@ class Acting:
 
         def asked() -> Run:
             setup = app.settings.policy(model).retraining_setup()
-            return retraining.ask(app, model, app.clock(), setup, actor=actor, reason=reason)
+            return retraining.ask(
+                app, model, app.arrivals.settled(), setup, actor=actor, reason=reason
+            )
 
         made = await run_in_threadpool(asked)
         self._gateway.retrainer.wake()

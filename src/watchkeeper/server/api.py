@@ -191,7 +191,7 @@ def _add_ingest(api: FastAPI, gateway: "Gateway") -> None:
         body = await spool_body(request.receive, headers_of(request.scope), limit)
         with body:
             kept = await asyncio.to_thread(
-                ingest, body, event, model, gateway.app.recorder, gateway.app.clock()
+                ingest, body, event, model, gateway.app.recorder, gateway.app.arrivals
             )
         gateway.system.recorded.labels(event).inc(kept.accepted)
         gateway.saw(kept.newest)

@@ -382,7 +382,7 @@ class Gateway:
                 None if runtime.signature is None else runtime.signature.names,
             ),
             on_recorded=self.system.recorded.labels("prediction").inc,
-            clock=self.app.clock,
+            arrivals=self.app.arrivals,
             max_rows=self._settings.max_rows,
             timeout=self._settings.predict_timeout,
         )

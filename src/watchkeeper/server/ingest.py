@@ -4,15 +4,16 @@ A body is checked whole before any of it is kept, and then kept whole. Records t
 counted once however often they are sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import IO, Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.clock import parse_timestamp
+from watchkeeper.clock import Arrivals, parse_timestamp
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import (
     FEATURE,
@@ -50,7 +51,7 @@ class Ingested(NamedTuple):
 
 
 def ingest(
-    body: IO[bytes], event: EventKind, model: str, recorder: Recorder, now: datetime
+    body: IO[bytes], event: EventKind, model: str, recorder: Recorder, arrivals: Arrivals
 ) -> Ingested:
     """Check the records in `body`, keep them, and return how many there were.
 
@@ -61,8 +62,8 @@ def ingest(
     event : {"prediction", "outcome"}
     model : str
     recorder : Recorder
-    now : datetime
-        The arrival time, and the event time of records that carry none.
+    arrivals : Arrivals
+        Where arrival times come from. Records that carry no event time get that of its clock.
 
     Raises
     ------
@@ -71,13 +72,33 @@ def ingest(
     UnavailableError
         If it cannot be kept now.
     """
+    now, keeper = arrivals.clock(), _Stamping(recorder, arrivals)
     beginning = body.read(16)
     body.seek(0)
     if beginning.startswith(_ARROW_STREAM):
-        return _ingest_arrow(body, event, model, recorder, now)
+        return _ingest_arrow(body, event, model, keeper, now)
     if beginning.lstrip()[:1] == b"[":
-        return _ingest_array(body, event, model, recorder, now)
-    return _ingest_lines(body, event, model, recorder, now)
+        return _ingest_array(body, event, model, keeper, now)
+    return _ingest_lines(body, event, model, keeper, now)
+
+
+class _Stamping:
+    """A `Recorder` whose events arrive when they are written, not when their body was read."""
+
+    def __init__(self, recorder: Recorder, arrivals: Arrivals) -> None:
+        self._recorder, self._arrivals = recorder, arrivals
+
+    def record(self, events: Sequence[Event], *, required: bool = True) -> bool:
+        with self._arrivals.writing() as at:
+            stamped = [msgspec.structs.replace(event, arrived_at=at) for event in events]
+            return self._recorder.record(stamped, required=required)
+
+    def record_table(self, event: EventKind, model: str, rows: pa.Table) -> None:
+        with self._arrivals.writing() as at:
+            place = rows.schema.get_field_index("arrived_at")
+            times = pa.repeat(pa.scalar(at, _TIME), rows.num_rows)
+            rows = rows.set_column(place, "arrived_at", times)
+            self._recorder.record_table(event, model, rows)
 
 
 def _ingest_array(

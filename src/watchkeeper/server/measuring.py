@@ -96,10 +96,10 @@ class Measuring:
         """Keep what the quality of the window is whose drift was measured."""
         model = live.runtime.model_name
         policy = self._app.settings.policy(model)
-        now = self._app.clock()
+        now = self._app.arrivals.settled()
         try:
             found = quality_of_window(
-                self._app.events,
+                self._app.events.as_of(now),
                 self._app.registry,
                 model,
                 Window(now - timedelta(seconds=policy.drift.window), now),
@@ -117,11 +117,11 @@ class Measuring:
     def _drift(self, live: LiveVersion) -> None:
         model = live.runtime.model_name
         policy = self._app.settings.policy(model).drift
-        now = self._app.clock()
+        now = self._app.arrivals.settled()
         window = Window(now - timedelta(seconds=policy.window), now)
         try:
             found = drift_of_window(
-                self._app.events,
+                self._app.events.as_of(now),
                 self._app.registry,
                 model,
                 window,

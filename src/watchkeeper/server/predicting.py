@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from watchkeeper.clock import Clock
+from watchkeeper.clock import Arrivals
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import Prediction, Recorder, new_prediction_id
 from watchkeeper.registry import Answers, ModelOutputError, Runtime
@@ -108,7 +108,7 @@ class LiveVersion:
     metrics : VersionMetrics
     on_recorded : callable
         Told how many predictions were just recorded.
-    clock : Clock
+    arrivals : Arrivals
     max_rows : int
         Rows of one batch.
     timeout : float
@@ -124,7 +124,7 @@ class LiveVersion:
         recorder: Recorder,
         metrics: VersionMetrics,
         on_recorded: Callable[[int], None],
-        clock: Clock,
+        arrivals: Arrivals,
         max_rows: int,
         timeout: float,
         stream: str | None = None,
@@ -133,7 +133,7 @@ class LiveVersion:
         self.metrics = metrics
         self._stream = stream or runtime.model_name
         self._on_recorded = on_recorded
-        self._recorder, self._clock, self._timeout = recorder, clock, timeout
+        self._recorder, self._arrivals, self._timeout = recorder, arrivals, timeout
         self._batcher: Batcher[Call, _Computed, Answered | WatchkeeperError] = Batcher(
             runtime.model_id,
             compute=self._compute,
@@ -221,19 +221,19 @@ class LiveVersion:
     def _finish(
         self, calls: Sequence[Call], computed: Sequence[_Computed]
     ) -> Sequence[Answered | WatchkeeperError]:
-        now = self._clock()
         done = time.perf_counter()
         events: list[Prediction] = []
         ids: list[list[str]] = []
-        for call, result in zip(calls, computed, strict=True):
-            first = len(events)
-            events += self._events(call, result, now, done)
-            ids.append([event.prediction_id for event in events[first:]])
-        try:
-            recorded = self._recorder.record(events, required=False)
-        except UnavailableError as error:
-            computed = [error] * len(calls)
-            recorded = False
+        with self._arrivals.writing() as now:
+            for call, result in zip(calls, computed, strict=True):
+                first = len(events)
+                events += self._events(call, result, now, done)
+                ids.append([event.prediction_id for event in events[first:]])
+            try:
+                recorded = self._recorder.record(events, required=False)
+            except UnavailableError as error:
+                computed = [error] * len(calls)
+                recorded = False
         if recorded:
             self._on_recorded(len(events))
         given: list[Answered | WatchkeeperError] = []

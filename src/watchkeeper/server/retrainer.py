@@ -102,7 +102,8 @@ class Retrainer:
     def _look(self, model: str) -> retraining.Looked:
         setup = self._app.settings.policy(model).retraining_setup()
         before = self._app.retraining.find(model)[:1]
-        found = retraining.look(self._app, model, self._app.clock(), setup, watch=self._watch)
+        now = self._app.arrivals.settled()
+        found = retraining.look(self._app, model, now, setup, watch=self._watch)
         if found.changed and found.run is not None and [found.run] != before:
             self._count(found.run)
             if not found.run.active:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.clock import system_clock
+from watchkeeper.clock import as_utc, system_clock
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import (
     METRIC,
@@ -66,12 +66,21 @@ class EventStore:
     data_dir : Path
     types : TypeSource, optional
         What the signatures of registered versions declare.
+    until : datetime, optional
+        What arrived later is left out.
     """
 
-    def __init__(self, data_dir: Path, *, types: TypeSource = no_types) -> None:
+    def __init__(
+        self, data_dir: Path, *, types: TypeSource = no_types, until: datetime | None = None
+    ) -> None:
+        self._data_dir, self._until = data_dir, until
         self._journal, self._events = data_dir / "journal", data_dir / "events"
         self._types = types
         self._day_keys: dict[str, tuple[object, DayKeys]] = {}  # with what was there then
+
+    def as_of(self, at: datetime) -> "EventStore":
+        """Return the events as they were known; see `watchkeeper.events.EventLog.as_of`."""
+        return EventStore(self._data_dir, types=self._types, until=as_utc(at))
 
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
@@ -162,8 +171,8 @@ class EventStore:
         check_name(model, "model")  # it names a folder
         waiting = _read_waiting(self._journal)
         view = _View(
-            _Side("prediction", model, self._events, waiting, self._types),
-            _Side("outcome", model, self._events, waiting, self._types),
+            _Side("prediction", model, self._events, waiting, self._types, self._until),
+            _Side("outcome", model, self._events, waiting, self._types, self._until),
         )
         if not view.known:
             known = ", ".join(self.models()) or "none yet"
@@ -197,8 +206,9 @@ class _Side:
         events: Path,
         waiting: Iterable[tuple[Segment, SegmentContents]],
         types: TypeSource,
+        until: datetime | None,
     ) -> None:
-        self.table = EventTable(events / model, event)
+        self.table, self._until = EventTable(events / model, event), until
         kinds: dict[str, Kind] = dict(self.table.kinds)
         parts = []
         self._numbers: list[tuple[str, int]] = []  # of the segments that the parts are of
@@ -207,7 +217,7 @@ class _Side:
                 continue
             rows = rows_of_model(contents, event, model, kinds, types)
             if rows is not None:
-                parts.append(rows)
+                parts.append(self.arrived(rows))
                 self._numbers.append((segment.journal_id, segment.number))
                 kinds = {**kinds_of(rows.schema), **kinds}
         self.kinds, self._parts = kinds, parts
@@ -230,14 +240,34 @@ class _Side:
         many rows of a day it has tells which they are.
         """
         for file in self.table.files:
-            yield file.day, (self.event, file.path.rpartition("/")[2])
+            whole = self._until is None or file.has_all_by(self._until)
+            known = () if whole else (self._until,)
+            yield file.day, (self.event, file.path.rpartition("/")[2], *known)
         for number, rows in zip(self._numbers, self._parts, strict=True):
             for counted in pc.value_counts(rows["day"]).to_pylist():
                 yield counted["values"], (self.event, *number, counted["counts"])
 
+    def arrived(self, rows: pa.Table) -> pa.Table:
+        """Return the rows that count: those that had arrived."""
+        if self._until is None:
+            return rows
+        return rows.filter(pc.less_equal(rows["arrived_at"], _moment(self._until)))
+
+    def has_all_of(self, days: set[date | None]) -> bool:
+        """Return whether all that has landed under `days` counts."""
+        until = self._until
+        return until is None or all(
+            file.has_all_by(until) for file in self.table.files if file.day in days
+        )
+
     def of_days(self, days: set[date | None], columns: Sequence[str] | None) -> pa.Table:
         """Return the rows filed under `days`, repeated ones included."""
-        stored = self.table.read([f for f in self.table.files if f.day in days], columns)
+        files = [file for file in self.table.files if file.day in days]
+        if self.has_all_of(days):
+            stored = self.table.read(files, columns)
+        else:
+            wanted = None if columns is None else [*columns, "arrived_at"]
+            stored = self.arrived(self.table.read(files, wanted))
         if not self.waiting.num_rows:
             return stored
         mask = pc.is_in(self.waiting["day"], pa.array(list(days - {None}), pa.date32()))
@@ -304,7 +334,7 @@ class _View:
         """Return what outcomes that are filed under no day tell of the predictions of one."""
         made, known = self._predictions, self._outcomes
         ids = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds)).ids()
-        if ids is None or day in self._days_that_wait:
+        if ids is None or day in self._days_that_wait or not made.has_all_of({day}):
             ids = fingerprints(made.of_days({day}, ["prediction_id"])["prediction_id"])
         return self._loose.digest_of(ids)
 
@@ -346,7 +376,8 @@ class _View:
         if side.waiting.num_rows:
             rows.append(side.waiting.select(columns))
         known = truths(pa.concat_tables(rows, promote_options="default").unify_dictionaries())
-        days = known.filter(pc.greater(known["arrived_at"], _moment(since)))["day"]
+        known = known.filter(pc.greater(known["arrived_at"], _moment(since)))
+        days = side.arrived(known)["day"]
         return {each["values"]: each["counts"] for each in pc.value_counts(days).to_pylist()}
 
     def _kept_of(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table | None:
@@ -354,6 +385,8 @@ class _View:
         if columns is None or not has_columns(columns) or day in self._days_that_wait:
             return None
         made, known = self._predictions, self._outcomes
+        if not (made.has_all_of({day}) and known.has_all_of({day})):
+            return None
         own = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds))
         of_outcomes = any(_of_outcomes(name) for name in columns)
         unplaced = self._loose.hashes if of_outcomes else pa.array([], pa.uint64())

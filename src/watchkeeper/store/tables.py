@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
+from watchkeeper.clock import as_utc
 from watchkeeper.durable import sync
 from watchkeeper.errors import IntegrityError
 from watchkeeper.events import EventKind
@@ -40,12 +40,21 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A Parquet file of the table; `day` is None where outcomes wait for their prediction's day."""
+    """A Parquet file of the table.
+
+    `day` is None where outcomes wait for their prediction's day; none of its rows arrived after
+    `newest`, and None is not known.
+    """
 
     path: str
     day: date | None
     rows: int
     size: int
+    newest: datetime | None = None
+
+    def has_all_by(self, moment: datetime) -> bool:
+        """Return whether all of its rows are known to have arrived by a moment."""
+        return self.newest is not None and self.newest <= moment
 
 
 class EventTable:
@@ -136,28 +145,20 @@ class EventTable:
         """The table's files, the first written first."""
         if self._delta is None:
             return []
-        actions = pa.table(self._delta.get_add_actions(flatten=True)).select(
-            ["path", "partition.day", "num_records", "size_bytes", "modification_time"]
-        )
+        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        columns = ["path", "partition.day", "num_records", "size_bytes", "modification_time"]
+        if _NEWEST in actions.column_names:
+            columns.append(_NEWEST)
         root = str(self.path)  # a path is put together faster as text, and there are thousands
         return [
             DataFile(f"{root}/{row['path']}", row["partition.day"], row["num_records"],
-                     row["size_bytes"])
-            for row in actions.sort_by("modification_time").to_pylist()
+                     row["size_bytes"], _not_before(row.get(_NEWEST)))
+            for row in actions.select(columns).sort_by("modification_time").to_pylist()
         ]  # fmt: skip
 
     def files_since(self, moment: datetime) -> list[DataFile]:
         """Return the files that may have rows that arrived after a moment."""
-        if self._delta is None:
-            return []
-        actions = pa.table(self._delta.get_add_actions(flatten=True))
-        if _NEWEST not in actions.column_names:
-            return self.files
-        # Statistics may be cut to milliseconds, which makes the newest row older than it is.
-        least = pa.scalar(moment - timedelta(seconds=1), actions[_NEWEST].type)
-        late = pc.fill_null(pc.greater(actions[_NEWEST], least), True)
-        paths = {str(self.path / path) for path in actions["path"].filter(late).to_pylist()}
-        return [each for each in self.files if each.path in paths]
+        return [each for each in self.files if not each.has_all_by(moment)]
 
     def read(self, files: Iterable[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of `files` under the names events have; words stay dictionary-coded."""
@@ -263,6 +264,11 @@ class EventTable:
         actions = map(json.loads, entry.read_bytes().splitlines())
         added = [action["add"]["path"] for action in actions if "add" in action]
         return [*(self.path / unquote(path) for path in added), entry]
+
+
+def _not_before(newest: datetime | None) -> datetime | None:
+    """Return a time that no row is after; statistics may be cut to milliseconds."""
+    return None if newest is None else as_utc(newest) + timedelta(seconds=1)
 
 
 def _first_line(error: Exception) -> str:

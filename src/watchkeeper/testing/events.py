@@ -43,6 +43,12 @@ class InMemoryEvents:
         """Keep each row as an event."""
         self.recorded.extend(events_of_table(event, model, rows))
 
+    def as_of(self, at: datetime) -> "InMemoryEvents":
+        """Return those that had arrived by a moment."""
+        known = InMemoryEvents()
+        known.recorded = [event for event in self.recorded if event.arrived_at <= at]
+        return known
+
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
         return sorted({event.model for event in self.recorded})
