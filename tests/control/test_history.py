@@ -1,6 +1,9 @@
 """What happened to a model, as linked records, and decisions that are made again."""
 
+import json
+import threading
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from watchkeeper.control.retraining import Setup
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import Outcome, Window
 from watchkeeper.rollouts import Event, Plan
+from watchkeeper.server.ingest import ingest
 
 from .test_retraining import (  # noqa: F401 - fixtures
     LATE,
@@ -104,6 +108,38 @@ def test_given_outcomes_that_came_later_when_made_again_then_they_do_not_count(
     again = records.replay(app, f"finding:{kept.number}", SETUP)
 
     assert again.confirmed, again.differences
+
+
+def test_given_outcomes_that_keep_coming_when_findings_are_made_again_then_they_are_confirmed(
+    app: App,  # noqa: F811
+) -> None:
+    bodies = [
+        json.dumps([{"prediction_id": f"0301-{number}", "actual": 1 - int(LATE[number])}])
+        for number in range(100)
+    ]
+
+    def send(part: int) -> None:
+        for body in bodies[part::2]:
+            ingest(BytesIO(body.encode()), "outcome", "late", app.recorder, app.arrivals)
+
+    threads = [threading.Thread(target=send, args=[part]) for part in range(2)]
+    for each in threads:
+        each.start()
+    kept = []
+    while not kept or any(each.is_alive() for each in threads):
+        at = app.arrivals.settled()
+        quality = quality_of_window(
+            app.events.as_of(at), app.registry, "late", Window(START, NOW), version="1.0.0"
+        )
+        kept.append(keep_quality(app.findings, quality, at=at))
+    for each in threads:
+        each.join()
+
+    again = [records.replay(app, f"finding:{each.number}", SETUP) for each in kept]
+
+    assert [(each.id, each.differences) for each in again if not each.confirmed] == []
+    last = quality_of_window(app.events, app.registry, "late", Window(START, NOW), version="1.0.0")
+    assert last.metrics != kept[0].evidence["metrics"]
 
 
 def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(

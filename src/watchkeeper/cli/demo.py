@@ -180,6 +180,7 @@ def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]
         "checklist flights",
         *([] if shown.renewed is None else [f"retrain show {shown.renewed.run}"]),
         "history flights",
+        *([] if shown.renewed is None else [f"history --replay gate:{shown.renewed.run}"]),
         "doctor",
     ):
         yield f"  watchkeeper {line} --data-dir {folder}"
