@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gc
 import http.client
 import json
 import random
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from watchkeeper.server import lifecycle
 from watchkeeper.store import EventStore
 
 from .conftest import ServerProcess, fill_registry, server_process, tensor
@@ -329,3 +331,13 @@ def test_given_a_worker_that_was_killed_when_scraped_then_nothing_of_it_is_in_fl
     assert "watchkeeper_requests_in_flight 0.0" in metrics
     assert 'model_metadata_info{model="lr",version="1"' in metrics
     assert "NaN" not in metrics
+
+
+def test_given_a_process_that_settled_when_garbage_is_collected_then_what_it_keeps_is_not() -> None:
+    kept: list[object] = [object()]
+    assert any(each is kept for each in gc.get_objects())
+    try:
+        asyncio.run(lifecycle._settle(0.0))
+        assert not any(each is kept for each in gc.get_objects())
+    finally:
+        gc.unfreeze()

@@ -26,6 +26,7 @@ from watchkeeper.errors import (
     UnavailableError,
 )
 from watchkeeper.events import Prediction
+from watchkeeper.store import backup
 from watchkeeper.store.backup import Backups
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -154,6 +155,38 @@ def test_given_writers_when_a_backup_is_taken_then_it_has_what_was_acknowledged_
         found = ids(there)
         assert len(found) == len(set(found))
         assert {name for at, name in acknowledged if at < each.point} <= set(found)
+
+
+def test_given_a_rate_when_a_backup_is_taken_then_it_rests_as_long_as_its_bytes_ask(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    now = 100.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    backups = Backups(
+        data_dir, str(tmp_path / "target"), rate=500, monotonic=lambda: now, sleep=sleep
+    )
+    made = backups.create(system_clock)
+    assert now - 100 == pytest.approx(made.size / 500)
+    assert backups.verify() == made
+
+
+@pytest.mark.parametrize("rate", [1, 5_000, 1 << 30])
+def test_given_any_rate_when_a_backup_is_taken_then_each_file_is_durable_before_the_manifest(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(backup, "sync", synced.append)
+    target = tmp_path / "target"
+    made = Backups(data_dir, str(target), rate=rate, sleep=lambda _: None).create(system_clock)
+
+    manifest = target / made.name / "manifest.json"
+    before = synced[: synced.index(manifest)]
+    written = [path for path in manifest.parent.rglob("*") if path.is_file() and path != manifest]
+    assert sorted(before) == sorted(written)
 
 
 DIES = """
