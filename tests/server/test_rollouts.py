@@ -546,7 +546,8 @@ def test_given_a_server_that_is_killed_in_any_state_when_it_starts_again_then_it
             server.end(signal.SIGKILL)
         for name, (acts, _) in LIVES.items():
             _written(app, name, acts)
-        assert {name: app.rollouts.get(name).state for name in LIVES} == {name: name for name in LIVES}
+        left = {name: app.rollouts.get(name).state for name in LIVES}
+        assert left == {name: name for name in LIVES}
 
         expected = {name: then for name, (_, then) in LIVES.items()}
         with server_process(tmp_path, **quick) as server:
