@@ -35,7 +35,7 @@ test: $(VENV)/.ready $(VENV)/.parts ## set up, then lint, types and the whole te
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 format: $(VENV)/.ready ## format and mend what ruff can mend
 	$(BIN)/ruff format .

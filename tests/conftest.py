@@ -1,5 +1,9 @@
 """What all tests share.
 
+Whatever computes uses one thread: several processes of tests are at it already, and threads that
+wait for each other while others compute take half as long again. Servers that are started inherit
+it. The files that take longest come first, so that no worker is left alone with one at the end.
+
 Property tests are not timed: a machine that does something else beside is no failure. And the
 process of the tests keeps its priority, which `watchkeeper backup create` gives up for good: the
 servers that later tests start from it would wait for everybody else.
@@ -7,6 +11,10 @@ servers that later tests start from it would wait for everybody else.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when the first of them is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
@@ -20,3 +28,18 @@ def _as_urgent_as_before() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "nice", lambda _: 0)
         yield
+
+
+_LONGEST = (
+    "dashboard/test_browser.py", "server/test_lifecycle.py", "drift/test_engines.py",
+    "demo/test_trial.py", "server/test_rollouts.py", "demo/test_demo.py", "telemetry/test_chain.py",
+    "server/test_shadows.py", "retraining/test_training.py", "store/test_landing_kill.py",
+    "server/test_fuzz.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files come first; the Makefile tells xdist to keep the order."""
+    here = Path(__file__).parent
+    first = {here / name: at for at, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: first.get(item.path, len(first)))

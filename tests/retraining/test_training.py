@@ -15,7 +15,7 @@ from watchkeeper.registry import formats
 from watchkeeper.retraining import TrainingFailedError
 from watchkeeper.retraining.data import checked, split
 from watchkeeper.retraining.job import LOG, MODEL, OUTCOME, Job, write_job
-from watchkeeper.retraining.training import Progress, Trained, launch, read_trained
+from watchkeeper.retraining.training import Progress, Trained, last_line, launch, read_trained
 from watchkeeper.retraining.worker import work
 
 RNG = np.random.default_rng(1)
@@ -88,7 +88,6 @@ def test_given_a_trainer_when_trained_then_its_model_comes_back(
 @pytest.mark.parametrize(
     ("trainer", "limits", "kind", "told"),
     [
-        ("hangs", {"time_limit": 8.0}, "time", "more than 8 seconds"),
         ("is_killed", {}, "killed", "SIGKILL"),
         ("leaves", {}, "ended", "ended with 7 before it was done; it said last: that is it"),
         ("eats_memory", {"memory_limit": 400 << 20}, "memory", "memory|bytes"),
@@ -103,9 +102,35 @@ def test_given_a_process_that_goes_wrong_when_trained_then_nothing_of_it_is_left
         trained(tmp_path / "job", job)
 
     assert failed.value.kind == kind
-    if trainer == "hangs":
-        child = int((tmp_path / "child.pid").read_text())
-        assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+
+
+class SinceItHangs:
+    """A clock that stands until a training says that it hangs, however long that takes."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def monotonic(self) -> float:
+        return 61.0 if last_line(self.log) == "it hangs" else 0.0
+
+
+def test_given_a_training_that_hangs_when_it_took_too_long_then_what_it_started_is_gone_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = prepared(tmp_path / "job", "hangs", time_limit=60.0)
+    clock = SinceItHangs(tmp_path / "job" / LOG)
+    monkeypatch.setattr("watchkeeper.retraining.training.time", clock)
+
+    with pytest.raises(TrainingFailedError, match="more than 60 seconds") as failed:
+        trained(tmp_path / "job", job)
+
+    assert failed.value.kind == "time"
+    assert _is_gone(tmp_path)
+
+
+def _is_gone(folder: Path) -> bool:
+    child = int((folder / "child.pid").read_text())
+    return not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
 
 
 @pytest.mark.parametrize(
@@ -154,8 +179,7 @@ def test_given_whoever_watches_when_it_raises_then_the_training_ends(tmp_path: P
     with pytest.raises(TrainingFailedError, match="cancelled"):
         launch(tmp_path / "job", job, watch)
 
-    child = int((tmp_path / "child.pid").read_text())
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert _is_gone(tmp_path)
 
 
 def test_given_a_parent_that_dies_when_training_then_the_child_ends(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_given_any_request_when_sent_then_it_is_no_server_error(running: ServerP
 def _probe(operation: Any) -> None:
     @given(case=operation.as_strategy())
     @settings(
-        max_examples=30,
+        max_examples=12,
         deadline=None,
         derandomize=True,
         database=None,

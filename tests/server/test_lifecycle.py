@@ -84,13 +84,13 @@ def test_given_load_when_killed_at_random_then_each_acknowledged_event_is_there_
     chance = random.Random(11)
     predicted: set[str] = set()
     labelled: set[str] = set()
-    for _ in range(20):
+    for _ in range(7):  # each begins with what the one before it left half done
         with server_process(
             tmp_path,
             WATCHKEEPER_STORE__LANDING_INTERVAL="0.05",
             WATCHKEEPER_STORE__SEGMENT_MAX_BYTES="20000",
         ) as server:
-            callers = Callers(server.port)
+            callers = Callers(server.port, count=8)
             callers.until = chance.randint(1, 400)
             callers.enough.wait(60)
             assert server.end(signal.SIGKILL) == -signal.SIGKILL

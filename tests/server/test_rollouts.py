@@ -23,7 +23,7 @@ from watchkeeper.control import rollouts
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.rollouts import Event
 
-from .conftest import LABELS, ROWS, fill_registry, server_process, tensor
+from .conftest import LABELS, ROWS, server_process, tensor
 from .odd_models import Raises
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -501,63 +501,87 @@ def test_given_the_command_line_when_it_acts_then_the_server_follows(
     assert "rolled back" in run("list")
 
 
-@pytest.mark.parametrize(
-    ("acts", "left", "then"),
-    [
-        (("later",), "scheduled", "scheduled"),
-        ((), "running", "running"),
-        (("hold",), "holding", "holding"),
-        ((Event.PAUSE,), "paused", "paused"),
-        ((Event.PROMOTE,), "promoting", "completed"),
-        ((Event.PROMOTE, "settle"), "completed", "completed"),
-        ((Event.ABORT,), "rolling_back", "rolled_back"),
-    ],
-)
-def test_given_a_server_that_is_killed_in_a_state_when_it_starts_again_then_it_goes_on_from_there(
-    tmp_path: Path, acts: tuple[str, ...], left: str, then: str
+# What is written of a rollout before its server dies, the state that leaves, and what comes of it.
+LIVES: dict[str, tuple[tuple[str, ...], str]] = {
+    "scheduled": (("later",), "scheduled"),
+    "running": ((), "running"),
+    "holding": (("hold",), "holding"),
+    "paused": ((Event.PAUSE,), "paused"),
+    "promoting": ((Event.PROMOTE,), "completed"),
+    "completed": ((Event.PROMOTE, "settle"), "completed"),
+    "rolling_back": ((Event.ABORT,), "rolled_back"),
+}
+ANSWER = {
+    "scheduled": {"1"},
+    "running": {"1", GOOD},
+    "holding": {"1", GOOD},
+    "paused": {"1", GOOD},
+    "completed": {GOOD},
+    "rolled_back": {"1"},
+}
+
+
+def test_given_a_server_that_is_killed_in_any_state_when_it_starts_again_then_it_goes_on_from_there(
+    tmp_path: Path,
 ) -> None:
-    fill_registry(tmp_path)
     with App(Settings(data_dir=tmp_path)) as app:
-        model = DummyClassifier(strategy="constant", constant=1).fit(ROWS, LABELS)
-        app.registry.register_model(model, "lr", GOOD, {}, training_data=ROWS)
+        registry = app.registry
+        model = LogisticRegression().fit(ROWS, LABELS)
+        constant = DummyClassifier(strategy="constant", constant=1).fit(ROWS, LABELS)
+        for name in LIVES:  # a model of its own for each state: all are in one server's life
+            own = registry.register_model(model, name, "1", {}, training_data=ROWS)
+            registry.promote_to_production(own)
+            registry.register_model(constant, name, GOOD, {}, training_data=ROWS)
         quick = {"WATCHKEEPER_STORE__LANDING_INTERVAL": "0.1",
                  "WATCHKEEPER_SERVER__ROLLOUT_INTERVAL": "0.1"}  # fmt: skip
         with server_process(tmp_path, **quick) as server:
-            body: dict[str, Any] = {
-                "name": "june", "model": "lr", "version": GOOD, "plan": {"steps": [50, 100]},
-            }  # fmt: skip
-            if "later" in acts:
-                body["begins_at"] = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-            assert httpx.post(f"{server.url}/v1/rollouts", json=body).status_code == 201
+            with httpx.Client(base_url=server.url) as client:
+                for name, (acts, _) in LIVES.items():
+                    body: dict[str, Any] = {
+                        "name": name, "model": name, "version": GOOD, "plan": {"steps": [50, 100]},
+                    }  # fmt: skip
+                    if "later" in acts:
+                        body["begins_at"] = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+                    assert client.post("/v1/rollouts", json=body).status_code == 201
             server.end(signal.SIGKILL)
-        for event in acts:  # what was written before the process died, and no more
-            now = datetime.now(UTC)
-            if event == "later":
-                continue
-            if event == "hold":
-                rollouts.blind(app.rollouts, "june", "the disk is gone", at=now)
-            elif event == "settle":
-                rollouts.settle(app.rollouts, app.registry, "june", at=now)
-            else:
-                rollouts.act(app.rollouts, "june", Event(event), at=now)
-        assert app.rollouts.get("june").state == left
+        for name, (acts, _) in LIVES.items():
+            _written(app, name, acts)
+        left = {name: app.rollouts.get(name).state for name in LIVES}
+        assert left == {name: name for name in LIVES}
 
+        expected = {name: then for name, (_, then) in LIVES.items()}
         with server_process(tmp_path, **quick) as server:
-            answers = []
-            for number in range(20):
-                asked = {"inputs": [tensor([3.0, 0.0, 1.0, 0.0])],
-                         "parameters": {"unit_id": f"user-{number}"}}  # fmt: skip
-                answer = httpx.post(f"{server.url}/v2/models/lr/infer", json=asked)
-                answers.append(answer.json()["model_version"])
-            for _ in range(200):
-                if app.rollouts.get("june").state == then:
-                    break
-                httpx.get(f"{server.url}/v1/rollouts/june")
-            assert app.rollouts.get("june").state == then
+            with httpx.Client(base_url=server.url) as client:
+                answers = {name: _versions(client, name) for name in LIVES}
+                for _ in range(200):
+                    states = {name: app.rollouts.get(name).state for name in LIVES}
+                    if states == expected:
+                        break
+                    client.get("/v1/rollouts")
+            assert states == expected
             assert server.end() == 0
-    if then in {"running", "holding", "paused"}:
-        assert set(answers) == {"1", GOOD}
-    elif then in {"rolled_back", "scheduled"}:
-        assert set(answers) == {"1"}
-    else:
-        assert set(answers) == {GOOD}
+    assert answers == {name: ANSWER[then] for name, then in expected.items()}
+
+
+def _written(app: App, name: str, acts: tuple[str, ...]) -> None:
+    """Write what was written before the process died, and no more."""
+    for event in acts:
+        now = datetime.now(UTC)
+        if event == "later":
+            continue
+        if event == "hold":
+            rollouts.blind(app.rollouts, name, "the disk is gone", at=now)
+        elif event == "settle":
+            rollouts.settle(app.rollouts, app.registry, name, at=now)
+        else:
+            rollouts.act(app.rollouts, name, Event(event), at=now)
+
+
+def _versions(client: httpx.Client, model: str) -> set[str]:
+    """Return which versions answer twenty users."""
+    found = set()
+    for number in range(20):
+        asked = {"inputs": [tensor([3.0, 0.0, 1.0, 0.0])],
+                 "parameters": {"unit_id": f"user-{number}"}}  # fmt: skip
+        found.add(client.post(f"/v2/models/{model}/infer", json=asked).json()["model_version"])
+    return found

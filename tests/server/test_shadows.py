@@ -36,9 +36,13 @@ class Served:
     def shadow(self, status: int = 201, **changes: Any) -> Any:
         """Begin a shadow and wait until it can be asked."""
         told = self.post("/v1/shadows", {**SHADOW, **changes}, status)
-        _, live = self.gateway.router._table.shadows["lr"]
-        assert live.runtime.begun.wait(60)
+        assert self.runtime.begun.wait(60)
         return told
+
+    @property
+    def runtime(self) -> Any:
+        """What the shadow computes in."""
+        return self.gateway.router._table.shadows["lr"][1].runtime
 
     def ask(self, row: list[float]) -> Any:
         self.asked += 1
@@ -131,6 +135,8 @@ def test_given_a_shadow_that_fails_or_hangs_when_asked_then_callers_do_not_notic
     served.shadow(version=version)
     for _ in range(2):
         assert served.ask([3.0, 0.0, 1.0, 0.0])["model_version"] == "1"
+    if version == "4":
+        served.runtime._process.kill()  # as when it took too long, and that is half a minute
     served.settle()
 
     found = served.client.get("/v1/shadows/june").json()
@@ -151,6 +157,7 @@ def test_given_a_shadow_that_does_not_keep_up_when_asked_then_it_is_shed_and_bou
         each for each in served.client.get("/metrics").text.splitlines() if each.startswith(shed)
     )
     assert float(line.split()[-1]) >= 1
+    served.runtime._process.kill()  # or it hangs for half a minute
     served.settle()
 
 
@@ -158,7 +165,7 @@ def test_given_a_shadow_whose_process_is_killed_when_asked_then_another_one_is_b
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.shadow()
-    runtime = served.gateway.router._table.shadows["lr"][1].runtime
+    runtime = served.runtime
     first = runtime._process
     first.kill()
     first.wait()
@@ -180,7 +187,7 @@ def test_given_a_shadow_that_hangs_when_it_took_too_long_then_its_process_is_kil
     served: Served,
 ) -> None:
     served.shadow(version="4")
-    runtime = served.gateway.router._table.shadows["lr"][1].runtime
+    runtime = served.runtime
     runtime._timeout = 0.3  # of the shadow alone: production may take longer on a busy machine
     served.ask([3.0, 0.0, 1.0, 0.0])
     assert runtime._process.wait(60) == -signal.SIGKILL
