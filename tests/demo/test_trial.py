@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
+from watchkeeper.control.history import history, replay
 from watchkeeper.demo import Plan, played, report
 from watchkeeper.demo.trial import BEGINS, ENDS, NAME
 
@@ -46,6 +47,11 @@ def test_given_flights_until_september_when_replayed_then_one_is_tried_and_a_bad
     with App(load_settings(folder / "watchkeeper.toml")) as app:
         kept = app.experiments.get(NAME)
         rows = app.events.read("flights").rows
+        setup = app.settings.policy("flights").retraining_setup()
+        records = [each for each in history(app, "flights", everything=True) if each.replayable]
+        again = [replay(app, each.id, setup) for each in records]
+    assert {each.kind for each in records} == {"drift", "quality", "rollout"}
+    assert [(each.id, each.differences) for each in again if not each.confirmed] == []
     assert kept.started_at is not None
     assert kept.ended_at is not None
     assert kept.started_at < ENDS
