@@ -553,7 +553,7 @@ def test_given_a_server_that_is_killed_in_any_state_when_it_starts_again_then_it
         with server_process(tmp_path, **quick) as server:
             with httpx.Client(base_url=server.url) as client:
                 answers = {name: _versions(client, name) for name in LIVES}
-                for _ in range(200):
+                for _ in range(5_000):
                     states = {name: app.rollouts.get(name).state for name in LIVES}
                     if states == expected:
                         break
