@@ -3,7 +3,7 @@
 Almost every file in a data directory is written once. So a backup first makes hard links to all of
 them in a folder aside, which takes a moment and is the only time at which landing and changes of
 the registry wait, and copies them afterwards at leisure, so many bytes a second: at full speed it
-takes a core, and those who ask for predictions notice. Open journal segments grow on; of them what
+would take a core from those who ask for predictions. Open journal segments grow on; of them what
 was there at that moment counts. The manifest is written last: without it, it is no backup.
 """
 
