@@ -93,7 +93,7 @@ def test_given_a_death_in_any_step_of_a_rollback_when_opened_again_then_it_is_do
             model_id = registry.register_model(MODEL, "risk", version, {})
             registry.promote_to_production(model_id)
         before = state(registry)
-    command = [sys.executable, "-c", DIES, tmp_path, ROLLED_BACK.isoformat()]
+    command = [sys.executable, "-c", DIES, str(tmp_path), ROLLED_BACK.isoformat()]
     subprocess.run(command, check=True, env=os.environ)
     *died, lived = sorted(path for path in tmp_path.iterdir() if path.name != "given")
     with opened(lived) as registry:
