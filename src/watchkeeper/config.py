@@ -410,6 +410,7 @@ class OnlineLearning(_Section):
     window_days: Positive = 30.0
     keep: Count = 20
     time_limit: Positive = 600.0
+    memory_limit: Size = ByteSize(4 << 30)
 
     def policy(self) -> "OnlinePolicy":
         """Return it as online learning takes it."""

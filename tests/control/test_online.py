@@ -567,6 +567,25 @@ def test_given_a_model_that_raises_when_it_learns_then_it_is_told_and_the_stream
     assert app.registry.get_production_model("late") == "late:2.0.0"
 
 
+def test_given_too_little_memory_when_it_learns_then_the_batch_is_still_to_be_learned(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.recorder.record(made(0, 250))
+
+    def starves(*given: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("watchkeeper.control.snapshots.learned_from", starves)
+    with pytest.raises(MemoryError):
+        look(app)
+    assert versions(app) == ["1.0.0"]
+    assert not app.audit.entries("late", action="online")
+    monkeypatch.undo()
+
+    (step,) = look(app).steps
+    assert step.kept, step.reason
+
+
 def test_given_a_model_of_river_when_looked_then_it_learns_and_answers(app: App) -> None:
     model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
     for row, label in zip(ROWS[:60], BY_WIND, strict=False):

@@ -130,3 +130,81 @@ def test_given_a_pickle_in_place_of_a_model_when_loaded_then_it_does_not_run(
         if digest == "swapped" and format in {"joblib", "cloudpickle"}:
             assert isinstance(raised.value, UnsafeFormatError)
     assert not mark.exists()
+
+
+@pytest.fixture
+def swapped(tmp_path: Path) -> ModelRegistry:
+    """Return a registry in which one safe model took the place of another, with its digests."""
+    registry = ModelRegistry(tmp_path / "registry")
+    for version, true in (("1", [0, 1]), ("2", [0, 1]), ("3", [1, 0])):
+        model = LogisticRegression(C=float(version)).fit([[0.0], [1.0]], true)
+        registry.register_model(model, "risk", version, {})
+    for version in ("1", "2"):
+        registry.promote_to_production(f"risk:{version}")
+    for version in ("1", "2"):
+        put_in_place_of(registry, version, "3")
+    return registry
+
+
+def put_in_place_of(registry: ModelRegistry, version: str, other: str) -> None:
+    source, target = (
+        Path(registry.get(f"risk:{each}").file_path).parent for each in (other, version)
+    )
+    for path in source.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    tell(registry, "files = (SELECT files FROM model_versions WHERE version = ?)", other, version)
+    tell(registry, "file_hash = (SELECT file_hash FROM model_versions WHERE version = ?)",
+         other, version)  # fmt: skip
+
+
+def tell(registry: ModelRegistry, change: str, *values: object) -> None:
+    with closing(sqlite3.connect(registry.path / "control.db")) as database, database:
+        database.execute(f"UPDATE model_versions SET {change} WHERE version = ?", values)
+
+
+def test_given_a_model_that_was_swapped_with_its_digests_when_verified_then_the_trail_tells_it(
+    swapped: ModelRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swapped.verify("risk:3")
+    for refused in (
+        lambda: swapped.verify("risk:1"),
+        lambda: swapped.promote_to_production("risk:1"),
+        lambda: swapped.rollback("risk"),
+        lambda: swapped.check_rollback("risk"),
+    ):
+        with pytest.raises(IntegrityError, match=r"risk:1 than the audit trail .*: files"):
+            refused()
+    assert swapped.production() == {"risk": "risk:2"}
+
+    where = ["--data-dir", str(swapped.path.parent)]
+    assert main(["models", "verify", *where]) == 1
+    assert "audit trail" in capsys.readouterr().out
+    assert main(["doctor", *where]) == 1
+    assert "risk:2 than the audit trail" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "name"),
+    [("unsafe", True, "unsafe"), ("trusted", '["os.system"]', "trusted")],
+)
+def test_given_consent_that_was_added_when_verified_then_the_trail_tells_it(
+    tmp_path: Path, change: str, value: object, name: str
+) -> None:
+    with ModelRegistry(tmp_path) as registry:
+        registry.register_model(MODEL, "risk", "1", {})
+        tell(registry, f"{change} = ?", value, "1")
+
+        with pytest.raises(IntegrityError, match=f"audit trail .*: {name}"):
+            registry.verify("risk:1")
+
+
+def test_given_a_trail_without_the_registration_when_verified_then_it_says_so(
+    tmp_path: Path,
+) -> None:
+    with ModelRegistry(tmp_path) as registry:
+        registry.register_model(MODEL, "risk", "1", {})
+        with closing(sqlite3.connect(tmp_path / "control.db")) as database, database:
+            database.execute("DELETE FROM audit WHERE action = 'register'")
+
+        with pytest.raises(IntegrityError, match="no registration of risk:1"):
+            registry.verify("risk:1")

@@ -45,10 +45,10 @@ def by_river() -> Any:
     return model
 
 
-def put(data_dir: Path, model: Any, **more: Any) -> None:
+def put(data_dir: Path, model: Any, version: str = "1.0.0", **more: Any) -> None:
     with ModelRegistry(data_dir / "registry") as registry:
         names = {"distance": ROWS[:60, 0], "wind": ROWS[:60, 1]}
-        model_id = registry.register_model(model, "late", "1.0.0", {}, training_data=names, **more)
+        model_id = registry.register_model(model, "late", version, {}, training_data=names, **more)
         registry.promote_to_production(model_id)
 
 
@@ -191,6 +191,57 @@ def test_given_a_look_that_takes_too_long_when_it_is_ended_then_predictions_neve
     assert incidents(client)
     answer(client, 120, 125)
     assert client.get("/v1/models/late").json()["production"] == "late:1.0.0"
+
+
+def hungry(at_once: bool) -> Any:
+    """Return a model that learns nothing, and holds ever more; or asks for much that it leaves."""
+
+    class Hungry:  # of a function, so that it is pickled with its code
+        def predict(self, rows: Any) -> Any:
+            return np.zeros(len(rows))
+
+        __call__ = predict
+
+        def partial_fit(self, rows: Any, labels: Any) -> None:
+            held = [np.zeros(2**31)] if at_once else []
+            while not at_once:
+                held.append(np.ones(2**21))
+
+    return Hungry()
+
+
+@pytest.mark.parametrize(("at_once", "why"), [(False, "it held"), (True, "it needed more memory")])
+def test_given_a_model_that_eats_memory_when_it_is_ended_then_all_is_as_before(
+    start: Callable[..., TestClient],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    at_once: bool,
+    why: str,
+) -> None:
+    put(tmp_path, hungry(at_once), format="cloudpickle", allow_unsafe=True)
+    client = begin(start, memory_limit="1GiB")
+    answer(client, 0, 120)
+
+    assert look(client) == {}
+
+    (found,) = incidents(client)
+    assert why in found["title"]
+    assert "1,073,741,824" in found["title"]
+    assert "raise its memory_limit" in caplog.text
+    assert 'watchkeeper_job_failures_total{task="online"} 1.0' in client.get("/metrics").text
+    with ModelRegistry(tmp_path / "registry") as registry:
+        assert [each.model_id for each in registry.list_models(model_name="late")] == ["late:1.0.0"]
+        assert not registry.history("late", "online learning")
+    begun = tmp_path / "retraining" / "online" / "late"
+    assert [path.name for path in begun.iterdir()] == ["next.arrow"]  # nothing has taught
+    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    gateway.learner._rests.clear()
+    put(tmp_path, estimator(), "2.0.0")  # which learns within the same limit
+    answer(client, 120, 240)
+    steps = look(client)["late"]["steps"]
+    assert steps
+    assert all(step["kept"] for step in steps), steps
+    assert incidents(client)[0]["state"] == "resolved"
 
 
 def test_given_labels_that_turn_when_the_server_looks_then_it_is_back_and_an_incident_says_so(

@@ -177,6 +177,8 @@ class Learning:
         require_learner(model)
         try:
             learned = learned_from(model, stream)
+        except MemoryError:  # which says something of this process: another one may have more
+            raise
         except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
             told = f"it raised {type(error).__name__}: {str(error)[:300]}"
             return self._ended(batch, self._thrown_away(batch, told))

@@ -34,6 +34,8 @@ _PROFILE = "profile.bin"
 _CARD = "card.md"
 _SIGNED = ("model_id", "format", "unsafe", "trusted", "signature")
 """What decides how a version is loaded and asked; the signed manifest has it too."""
+_NOTED = ("files", "unsafe", "trusted")
+"""What the audit trail keeps of a registration."""
 
 
 class ModelRegistry:
@@ -487,6 +489,9 @@ class ModelRegistry:
     def verify(self, model_id: str) -> None:
         """Check that a version's files are those that were registered, and no others.
 
+        They are compared with the version's digests, and these with what the audit trail has of its
+        registration. Whoever rewrites all three is noticed by a signature only.
+
         Raises
         ------
         IntegrityError
@@ -512,9 +517,12 @@ class ModelRegistry:
     def _verify(self, version: ModelVersion) -> None:
         folder = self._folder(version)
         self._artifacts.verify(folder, version.files)
-        if self.public_key is None:
-            return
-        check_signature(folder, self.public_key, version.model_id)
+        if self.public_key is not None:
+            self._check_signed(version, folder, self.public_key)
+        self._check_noted(version)
+
+    def _check_signed(self, version: ModelVersion, folder: Path, public_key: Path) -> None:
+        check_signature(folder, public_key, version.model_id)
         signed = json.loads((folder / _MANIFEST).read_bytes())
         told = version.to_dict()
         other = [name for name in _SIGNED if signed[name] != told[name]]
@@ -522,6 +530,22 @@ class ModelRegistry:
             raise IntegrityError(
                 f"the control database says otherwise of {version.model_id} than what was signed: "
                 f"{', '.join(other)}",
+                "Somebody changed one of them. Restore it from a backup, or roll back.",
+            )
+
+    def _check_noted(self, version: ModelVersion) -> None:
+        """Compare a version with what the audit trail has of its registration."""
+        noted = self._repository.registered_with(version.model_id)
+        if noted is None:
+            raise IntegrityError(
+                f"the audit trail has no registration of {version.model_id}",
+                "Somebody removed it. Restore the control database from a backup.",
+            )
+        other = [name for name in _NOTED if noted.get(name) != plain(getattr(version, name))]
+        if other:
+            raise IntegrityError(
+                f"the control database says otherwise of {version.model_id} than the audit trail "
+                f"does of its registration: {', '.join(other)}",
                 "Somebody changed one of them. Restore it from a backup, or roll back.",
             )
 

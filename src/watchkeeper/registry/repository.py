@@ -29,7 +29,7 @@ __all__ = ["CHAMPION", "Repository"]
 CHAMPION = "champion"
 """The alias of what is in production."""
 
-_DELETE = "delete"
+_REGISTER, _DELETE = "register", "delete"
 _versions = model_versions.c
 _TIMES = ("registered_at", "promoted_at", "demoted_at")
 
@@ -153,7 +153,7 @@ class Repository:
                     )
                 connection.execute(model_versions.insert().values(**row, registered_at=at))
                 publish()
-                note(connection, at, actor, "register", row["model_id"], "", evidence)
+                note(connection, at, actor, _REGISTER, row["model_id"], "", evidence)
         except sa.exc.IntegrityError:
             raise ConflictError(
                 f"model {row['model_name']!r} has a version {row['version']!r} already, and "
@@ -283,6 +283,13 @@ class Repository:
         query = sa.select(audit).where(own).order_by(audit.c.id)
         with self._database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
+
+    def registered_with(self, model_id: str) -> dict[str, Any] | None:
+        """Return what the audit trail says of a version's registration; None if nothing."""
+        own = (audit.c.subject == model_id) & (audit.c.action == _REGISTER)
+        query = sa.select(audit.c.evidence).where(own).order_by(audit.c.id).limit(1)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar()
 
     def moves(self, model_name: str, limit: int) -> list[dict[str, Any]]:
         """Return the entries by which versions came into production, the newest first."""

@@ -65,8 +65,8 @@ class OnlinePolicy(Result):
         How old a prediction may be whose outcome still teaches.
     keep : int
         How many snapshots stay that were never in production.
-    time_limit : float
-        Seconds that a look of a server may take.
+    time_limit, memory_limit : float, int
+        Seconds that a look of a server may take, and bytes that its process may hold.
     """
 
     enabled: bool = False
@@ -76,6 +76,7 @@ class OnlinePolicy(Result):
     window_days: float = 30.0
     keep: int = 20
     time_limit: float = 600.0
+    memory_limit: int = 4 << 30
 
     def __post_init__(self) -> None:
         if self.snapshot_every < LEAST:

@@ -24,10 +24,10 @@ from watchkeeper.results import Result
 from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.gate import Answered
 from watchkeeper.retraining.job import Job
+from watchkeeper.retraining.limits import LOOK, memory_of
 
 __all__ = ["Launch", "Progress", "Trained", "TrainingFailedError", "launch", "read_trained"]
 
-_LOOK = 0.1  # seconds between two looks at the process
 _TAIL = 4096  # bytes of the log that are looked through for its last line
 _SHUT = 10.0  # seconds that a process which was killed has to be gone
 
@@ -119,7 +119,7 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
         _ended(process),
     ):  # fmt: skip
         while process.poll() is None:
-            seconds, memory = time.monotonic() - began, _memory_of(process.pid)
+            seconds, memory = time.monotonic() - began, memory_of(process.pid)
             if seconds > job.time_limit:
                 raise TrainingFailedError("time", f"it took more than {job.time_limit:g} seconds")
             if memory > job.memory_limit:
@@ -128,7 +128,7 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
                 )
             watch(Progress(seconds, memory, last_line(log)))
             try:
-                process.wait(_LOOK)
+                process.wait(LOOK)
             except subprocess.TimeoutExpired:
                 continue
     if process.returncode < 0:
@@ -202,16 +202,3 @@ def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(_SHUT)
-
-
-def _memory_of(group: int) -> int:
-    """Return the bytes that the processes of a session hold; 0 where that cannot be told."""
-    page, held = os.sysconf("SC_PAGE_SIZE"), 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(fields[3]) == group:
-            held += int(fields[21]) * page
-    return held

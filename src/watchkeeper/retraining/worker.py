@@ -26,12 +26,12 @@ from watchkeeper.registry import Lineage, ModelVersion, Runtime, Signature, Stat
 from watchkeeper.registry.signature import of_estimator
 from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.job import Job
+from watchkeeper.retraining.limits import limit_memory
 
 __all__ = ["answers", "main", "work"]
 
 _AT_ONCE = 10_000  # rows that are answered together
 _TIMED = 100  # rows that are answered one by one
-_ADDRESSES = 4 << 30  # bytes that threads and files take of the addresses and not of the memory
 _GRACE = 30.0  # seconds after which the kernel ends what the parent should have ended
 
 
@@ -208,15 +208,9 @@ def _say(told: str) -> None:
 
 def _limit(job: Job) -> None:
     """Let the kernel hold the limits too: the parent may be dead, or look too late."""
-    import resource
-
     signal.setitimer(signal.ITIMER_REAL, job.time_limit + _GRACE)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    status = Path("/proc/self/statm")
-    if status.exists():
-        now = int(status.read_text().split()[0]) * resource.getpagesize()
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (now + job.memory_limit + _ADDRESSES, hard))
+    limit_memory(job.memory_limit)
 
 
 def _end_with_parent() -> None:

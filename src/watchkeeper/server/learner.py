@@ -7,9 +7,12 @@ wait for it. Of several processes on one data directory only the one that lands 
 import asyncio
 import json
 import logging
+import os
+import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +21,7 @@ from watchkeeper.config import Settings
 from watchkeeper.control import incidents, online
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.results import strict_json
+from watchkeeper.retraining.limits import LOOK, limit_memory, memory_of
 from watchkeeper.telemetry import SystemMetrics
 
 __all__ = ["CHILD", "Learner", "main"]
@@ -87,28 +91,19 @@ class Learner:
         return online.waiting(self._app, model) >= most
 
     async def _learn(self, model: str) -> dict[str, Any]:
-        """Look in another process, and return what it has found."""
-        limit = self._app.settings.policy(model).online.time_limit
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CHILD, model, self._app.clock().isoformat(),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            given = self._app.settings.model_dump_json().encode()
-            async with asyncio.timeout(limit):
-                out, err = await process.communicate(given)
-        except TimeoutError:
-            raise WatchkeeperError(
-                f"it took more than {limit:g} seconds",
-                f"Lower models.{model}.online.snapshot_every, or raise its time_limit.",
-            ) from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        """Look in another process, within its limits, and return what it has found."""
+        own = self._app.settings.policy(model).online
+        given = self._app.settings.model_dump_json().encode()
+        async with _started(model, self._app.clock()) as process:
+            try:
+                async with asyncio.timeout(own.time_limit):
+                    out, err = await _told_to(process, given, model, own.memory_limit)
+            except TimeoutError:
+                raise WatchkeeperError(
+                    f"it took more than {own.time_limit:g} seconds", _hint(model, "time_limit")
+                ) from None
         if process.returncode:
-            told = err.decode(errors="replace").strip()[-_LAST_WORDS:]
+            told = err.decode(errors="replace").strip()[-_LAST_WORDS:].removesuffix(".")
             raise WatchkeeperError(told or f"its process ended with {process.returncode}")
         return dict(json.loads(out))
 
@@ -165,6 +160,42 @@ class Learner:
         )  # fmt: skip
 
 
+@asynccontextmanager
+async def _started(model: str, at: datetime) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Yield the process in which a model learns; leave nothing of it, nor of what it started."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, model, at.isoformat(), stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _told_to(
+    process: asyncio.subprocess.Process, given: bytes, model: str, most: int
+) -> tuple[bytes, bytes]:
+    """Return what a process says to what it is given; refuse one that holds too much memory."""
+    talk = asyncio.create_task(process.communicate(given))
+    try:
+        while not (await asyncio.wait({talk}, timeout=LOOK))[0]:
+            held = await asyncio.to_thread(memory_of, process.pid)
+            if held > most:
+                raise WatchkeeperError(
+                    f"it held {held:,} bytes; {most:,} are allowed", _hint(model, "memory_limit")
+                )
+        return talk.result()
+    finally:
+        talk.cancel()
+
+
+def _hint(model: str, limit: str) -> str:
+    return f"Lower models.{model}.online.snapshot_every, or raise its {limit}."
+
+
 def _unexpected(error: Exception) -> Exception | None:
     return None if isinstance(error, WatchkeeperError) else error
 
@@ -174,6 +205,7 @@ def main() -> None:
     model, at = sys.argv[1], datetime.fromisoformat(sys.argv[2])
     settings = Settings.model_validate_json(sys.stdin.read())
     own = settings.policy(model)
+    limit_memory(own.online.memory_limit)
     try:
         with App(settings, clock=lambda: at) as app:
             found = online.look(
@@ -181,5 +213,9 @@ def main() -> None:
             )
     except WatchkeeperError as error:
         sys.stderr.write(str(error))
+        sys.exit(1)
+    except MemoryError:
+        told = f"it needed more memory than the {own.online.memory_limit:,} bytes that it may hold"
+        sys.stderr.write(f"{told}. {_hint(model, 'memory_limit')}")
         sys.exit(1)
     sys.stdout.write(strict_json(found))

@@ -44,6 +44,7 @@ __all__ = ["Backup", "Backups"]
 _STAGING = ".backup"
 _MANIFEST = "manifest.json"
 _CONTROL = Path("registry") / "control.db"
+_RETRAINING = "retraining"
 _DERIVED = "timelines"  # a folder of this name elsewhere is a model's
 _LEFT_OUT = frozenset((_STAGING, ".incoming", "joined", "lock", ".landing.lock"))
 """Names of what is derived, half-written or of a running process only."""
@@ -321,9 +322,10 @@ class Backups:
             with database.write():  # nothing is registered, promoted or deleted meanwhile
                 point = clock()
                 self._link_all(folder, "registry")
+                self._link_standing(folder, _RETRAINING)
                 _copy_database(self._data_dir / _CONTROL, folder / _CONTROL)
             for path in sorted(self._data_dir.iterdir()):
-                if path.name not in {*_LEFT_OUT, _DERIVED, "registry", "journal"}:
+                if path.name not in {*_LEFT_OUT, _DERIVED, _RETRAINING, "registry", "journal"}:
                     self._link_all(folder, path.name)
             sizes = self._link_journals(folder)
         return point, sizes
@@ -334,6 +336,19 @@ class Backups:
             inner = path.relative_to(self._data_dir)
             if not inner.as_posix().startswith(_CONTROL.as_posix()):
                 _link(path, folder / inner)
+
+    def _link_standing(self, folder: Path, name: str) -> None:
+        """Link the files of a folder as they were together at one moment.
+
+        What is written there goes by the control database: a batch of online learning is kept as
+        taught when its entry of the audit trail is there. So the caller holds the database, and
+        what was added, replaced or removed while it was linked is linked again.
+        """
+        there, seen = _numbered(self._data_dir / name), None
+        while there != seen:
+            shutil.rmtree(folder / name, ignore_errors=True)
+            self._link_all(folder, name)
+            there, seen = _numbered(self._data_dir / name), there
 
     def _link_journals(self, folder: Path) -> dict[Path, int]:
         """Link the segments of all journals; return the size of each, whole lines only.
@@ -477,6 +492,15 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
     for each in inner:
         yield from _files(each)
+
+
+def _numbered(path: Path) -> dict[Path, int]:
+    """Return the files under a path by their inodes: one that was written anew has another."""
+    found = {}
+    for each in _files(path):
+        with suppress(FileNotFoundError):  # it was there a moment ago
+            found[each] = each.stat().st_ino
+    return found
 
 
 def _link(path: Path, to: Path) -> bool:
