@@ -72,11 +72,14 @@ _made = itertools.count(secrets.randbits(31))  # somewhere, so that processes di
 _OWN_ID = re.compile(r"wk-([0-9a-f]{12})-[0-9a-f]{20}")
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True, tag="prediction", tag_field="event"):
+class Prediction(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="prediction", tag_field="event"
+):
     """One answer of one model version.
 
     A `msgspec.Struct` and not a dataclass, because one is written on every request: it is made and
-    encoded in a few microseconds.
+    encoded in a few microseconds. It refers to nothing that could refer to it, and is left out of
+    garbage collections, which ten thousands of them would bring about when a segment is read.
 
     Attributes
     ----------
@@ -123,7 +126,9 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, tag="prediction", ta
     tags: dict[str, str] | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", tag_field="event"):
+class Outcome(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="outcome", tag_field="event"
+):
     """What came of one prediction; of several, the one with the latest `timestamp` holds.
 
     Attributes

@@ -21,6 +21,7 @@ from watchkeeper.app import App
 from watchkeeper.clock import ReplayClock, system_clock
 from watchkeeper.control.recorded import newest_time
 from watchkeeper.errors import UnavailableError, WatchkeeperError
+from watchkeeper.interpreter import behind_requests
 from watchkeeper.registry import ModelOutputError, Runtime
 from watchkeeper.server import mlflow, v2
 from watchkeeper.server.acting import Acting
@@ -459,7 +460,7 @@ class Gateway:
         while True:
             await asyncio.sleep(self.app.settings.store.landing_interval)
             try:
-                report = await asyncio.to_thread(self.app.landing.land)
+                report = await asyncio.to_thread(behind_requests, self.app.landing.land)
             except Exception:
                 self.system.ended("landing", well=False)
                 log.exception("journal segments could not be landed; they wait and are kept")

@@ -17,6 +17,7 @@ from watchkeeper.control.measurements import (
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.findings import Finding
+from watchkeeper.interpreter import behind_requests
 from watchkeeper.server.predicting import LiveVersion
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
@@ -70,7 +71,7 @@ class Measuring:
 
     async def _run(self, job: str, measure: Callable[[LiveVersion], None], on: LiveVersion) -> None:
         try:
-            await asyncio.to_thread(measure, on)
+            await asyncio.to_thread(behind_requests, measure, on)
         except Exception:
             self._system.ended(job, well=False)
             log.exception("the %s of %s could not be measured", job, on.runtime.model_id)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from watchkeeper.app import App
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import NotFoundError
+from watchkeeper.interpreter import behind_requests
 from watchkeeper.telemetry import SystemMetrics
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Refreshing:
         began = time.perf_counter()
         well = True
         try:
-            models = await asyncio.to_thread(self._app.events.models)
+            models = await asyncio.to_thread(behind_requests, self._app.events.models)
         except Exception:
             log.exception("the models with events could not be listed")
             models, well = [], False
@@ -57,7 +58,7 @@ class Refreshing:
 
     def _refresh(self, model: str) -> bool:
         try:
-            self._app.timelines.refresh(model)
+            behind_requests(self._app.timelines.refresh, model)
         except NotFoundError:  # retention has just dropped all of it
             pass
         except Exception:

@@ -6,9 +6,10 @@ deleted when all its tables have it. Whatever dies when, doing it again is harml
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
@@ -39,6 +40,9 @@ from watchkeeper.store.tables import EventTable
 __all__ = ["Landing", "LandingReport", "no_types", "rows_of_model"]
 
 _BYTES_A_COMMIT = 64 << 20  # of segments that are read, and committed, together
+_AT_ONCE = 1_000  # events whose columns are made without a pause
+
+E = TypeVar("E", Prediction, Outcome)
 
 _Table = tuple[EventKind, str]  # of which events, of which model
 
@@ -95,12 +99,28 @@ def rows_of_model(
         return prediction_rows_of_table(table, _with_declared(kinds, model, versions, types))
     if event == "outcome":
         outcomes = [e for e in contents.events if isinstance(e, Outcome) and e.model == model]
-        return outcome_rows(outcomes, kinds) if outcomes else None
+        return _in_parts(outcomes, outcome_rows, kinds)
     made = [e for e in contents.events if isinstance(e, Prediction) and e.model == model]
-    if not made:
-        return None
     declared = _with_declared(kinds, model, dict.fromkeys(e.model_version for e in made), types)
-    return prediction_rows(made, declared)
+    return _in_parts(made, prediction_rows, declared)
+
+
+def _in_parts(
+    events: Sequence[E],
+    rows_of: Callable[[Sequence[E], Mapping[str, Kind]], pa.Table],
+    kinds: Mapping[str, Kind],
+) -> pa.Table | None:
+    """Return events as typed rows, or None without any.
+
+    A few at a time: Arrow keeps the interpreter for as long as it makes a column of values.
+    """
+    parts: list[pa.Table] = []
+    for start in range(0, len(events), _AT_ONCE):
+        parts.append(rows_of(events[start : start + _AT_ONCE], kinds))
+        kinds = {**kinds_of(parts[-1].schema), **kinds}
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return pa.concat_tables(parts, promote_options="default").unify_dictionaries()
 
 
 def _with_declared(

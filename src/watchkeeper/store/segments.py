@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 
@@ -144,37 +145,39 @@ def read_segment(segment: Segment) -> SegmentContents:
     if segment.path.suffix == ".arrow":
         return _read_table(segment.path)
     data = segment.path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    lines = whole.splitlines(keepends=True)
-    seal = lines.pop() if lines and lines[-1].startswith(_SEAL) else None
+    end = data.rfind(b"\n") + 1
+    begin = data.rfind(b"\n", 0, max(0, end - 1)) + 1  # of the last whole line
+    seal = data[begin:end] if data.startswith(_SEAL, begin) else None
+    body = memoryview(data)[: end if seal is None else begin]
     events: list[Event] = []
     bad = 0
-    for line in lines:
+    for line in BytesIO(body):  # line by line: to split all at once keeps the interpreter busy
         try:
             events.append(decode(line))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             bad += 1
     faults = []
+    count = len(events) + bad
     if bad:
-        faults.append(f"{bad} of {len(lines)} lines cannot be read")
+        faults.append(f"{bad} of {count} lines cannot be read")
     if segment.sealed:
-        faults += _against_seal(lines, seal)
-        if len(whole) != len(data):
+        faults += _against_seal(body, count, seal)
+        if end != len(data):
             faults.append("its last line is cut short")
     name = f"{segment.journal_id}/{segment.path.name}"
     return SegmentContents(events, damage=f"{name}: {'; '.join(faults)}" if faults else "")
 
 
-def _against_seal(lines: list[bytes], seal: bytes | None) -> list[str]:
+def _against_seal(body: memoryview, lines: int, seal: bytes | None) -> list[str]:
     if seal is None:
         return ["its seal is missing, so lines at its end may be, too"]
     try:
         expected = _decode_seal(seal)
     except msgspec.MsgspecError:
         return ["its seal cannot be read"]
-    if expected.lines != len(lines):
-        return [f"it has {len(lines)} lines where its seal says {expected.lines}"]
-    if zlib.crc32(b"".join(lines)) != expected.crc32:
+    if expected.lines != lines:
+        return [f"it has {lines} lines where its seal says {expected.lines}"]
+    if zlib.crc32(body) != expected.crc32:
         return ["its bytes are not those that were sealed"]
     return []
 

@@ -7,10 +7,8 @@ compares with NaN is silent for ever.
 
 import math
 import os
-import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from watchkeeper.errors import ConflictError
+from watchkeeper.interpreter import giving_way
 
 __all__ = [
     "CONTENT_TYPE",
@@ -37,7 +36,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"  # set for worker processes, which add up in this folder
 _SUFFIXES = {"counter": "_total", "info": "_info"}
 _TYPES = {"info": "gauge", "stateset": "gauge", "unknown": "untyped", "gaugehistogram": "histogram"}
-_SWITCH = 0.0005  # seconds for which a scrape may keep the interpreter from a prediction
 
 
 def exposition(registry: CollectorRegistry, *, local: Iterable[Collector] = ()) -> bytes:
@@ -49,7 +47,7 @@ def exposition(registry: CollectorRegistry, *, local: Iterable[Collector] = ()) 
     local : iterable of Collector
         Collectors of `registry` that worker processes do not share: they are asked here.
     """
-    with _giving_way():
+    with giving_way():
         found = families(registry)
         if os.environ.get(_SHARED):
             found = [*found]
@@ -93,29 +91,6 @@ def _escaped(value: str) -> str:
     if "\\" in value or '"' in value or "\n" in value:
         return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
     return value
-
-
-_scraping = threading.Lock()
-_scrapes = 0
-_usual = sys.getswitchinterval()
-
-
-@contextmanager
-def _giving_way() -> Iterator[None]:
-    """Let other threads have the interpreter sooner than usual, while this one is busy."""
-    global _scrapes, _usual  # noqa: PLW0603 - the interval is the whole process's
-    with _scraping:
-        _scrapes += 1
-        if _scrapes == 1:
-            _usual = sys.getswitchinterval()
-            sys.setswitchinterval(min(_usual, _SWITCH))
-    try:
-        yield
-    finally:
-        with _scraping:
-            _scrapes -= 1
-            if not _scrapes:
-                sys.setswitchinterval(_usual)
 
 
 def share_between_workers(folder: Path) -> None:
