@@ -16,6 +16,7 @@ from watchkeeper.control.measurements import drift_of_window, quality_of_window
 from watchkeeper.control.retraining import Setup
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import Outcome, Window
+from watchkeeper.findings import Finding
 from watchkeeper.rollouts import Event, Plan
 from watchkeeper.server.ingest import ingest
 
@@ -125,7 +126,7 @@ def test_given_outcomes_that_keep_coming_when_findings_are_made_again_then_they_
     threads = [threading.Thread(target=send, args=[part]) for part in range(2)]
     for each in threads:
         each.start()
-    kept = []
+    kept: list[Finding] = []
     while not kept or any(each.is_alive() for each in threads):
         at = app.arrivals.settled()
         quality = quality_of_window(
