@@ -95,10 +95,8 @@ class _Stamping:
 
     def record_table(self, event: EventKind, model: str, rows: pa.Table) -> None:
         with self._arrivals.writing() as at:
-            place = rows.schema.get_field_index("arrived_at")
             times = pa.repeat(pa.scalar(at, _TIME), rows.num_rows)
-            rows = rows.set_column(place, "arrived_at", times)
-            self._recorder.record_table(event, model, rows)
+            self._recorder.record_table(event, model, rows.append_column("arrived_at", times))
 
 
 def _ingest_array(
@@ -312,7 +310,7 @@ def _require_columns(schema: pa.Schema, event: EventKind) -> None:
 
 
 def _checked(rows: pa.Table, event: EventKind, now: datetime, before: int) -> pa.Table:
-    """Return a batch with its times and ids filled in."""
+    """Return a batch with its event times and ids filled in."""
     columns = {name: rows[name] for name in rows.schema.names}
     count = rows.num_rows
     moment = pa.scalar(now, _TIME)
@@ -321,7 +319,6 @@ def _checked(rows: pa.Table, event: EventKind, now: datetime, before: int) -> pa
         columns["timestamp"] = pa.chunked_array([pa.array([now] * count, _TIME)])
     else:
         columns["timestamp"] = pc.fill_null(_as_times(times), moment)
-    columns["arrived_at"] = pa.chunked_array([pa.array([now] * count, _TIME)])
     ids = columns.get("prediction_id")
     if ids is None:
         made = [new_prediction_id(at) for at in columns["timestamp"].to_pylist()]
