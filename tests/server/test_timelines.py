@@ -84,4 +84,4 @@ def test_given_a_server_when_it_looks_then_all_models_are_refreshed_whatever_one
         assert app.timelines.known("good") is not None
         assert "the time lines of bad could not be refreshed" in caplog.text
         assert system.failures.labels("timelines")._value.get() == 1
-        assert refreshing.rest >= 15.0
+        assert refreshing.rest >= 60.0

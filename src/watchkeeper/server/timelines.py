@@ -22,13 +22,13 @@ __all__ = ["Refreshing", "add_timelines"]
 
 log = logging.getLogger(__name__)
 
-_REST = 15.0  # seconds between two rounds, at least
-_SHARE = 20  # as many times as long as the last round took, at least
+_REST = 60.0  # seconds between two rounds, at least; who asks in between has it refreshed
+_SHARE = 100  # as many times as long as the last round took, at least: requests feel each
 _FRESH = timedelta(seconds=60)  # beyond, whoever asks waits until it is brought up to date
 
 
 class Refreshing:
-    """Keeps the time lines of all models up to date, and takes at most a twentieth of a core.
+    """Keeps the time lines of all models up to date, and takes at most a hundredth of a core.
 
     Every process does, for each answers by what it has in memory; they share the files.
 

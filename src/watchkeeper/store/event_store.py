@@ -7,6 +7,7 @@ write. One UTC day at a time is held in memory.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -34,7 +35,7 @@ from watchkeeper.events import (
 from watchkeeper.fingerprints import fingerprints
 from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
 from watchkeeper.store.joined_days import JoinedDay, has_columns
-from watchkeeper.store.landing import no_types, rows_of_model, tables_of
+from watchkeeper.store.landing import ColumnsChangedError, no_types
 from watchkeeper.store.rows import (
     OUTCOME_COLUMNS,
     count_texts,
@@ -44,8 +45,9 @@ from watchkeeper.store.rows import (
     latest,
     truths,
 )
-from watchkeeper.store.segments import Segment, SegmentContents, list_segments, read_segment
+from watchkeeper.store.segments import Segment, list_segments
 from watchkeeper.store.tables import EventTable, event_tables, log_stamps
+from watchkeeper.store.unlanded import Unlanded, UnlandedSegment
 
 if TYPE_CHECKING:
     from watchkeeper.store.compaction import CompactionReport
@@ -73,19 +75,20 @@ class EventStore:
     def __init__(
         self, data_dir: Path, *, types: TypeSource = no_types, until: datetime | None = None
     ) -> None:
-        self._data_dir, self._until = data_dir, until
+        self._until = until
         self._journal, self._events = data_dir / "journal", data_dir / "events"
-        self._types = types
+        self._unlanded = Unlanded(self._journal, types)
         self._day_keys: dict[str, tuple[object, DayKeys]] = {}  # with what was there then
 
     def as_of(self, at: datetime) -> "EventStore":
         """Return the events as they were known; see `watchkeeper.events.EventLog.as_of`."""
-        return EventStore(self._data_dir, types=self._types, until=as_utc(at))
+        known = copy(self)
+        known._until, known._day_keys = as_utc(at), {}
+        return known
 
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
-        waiting = {model for _, c in _read_waiting(self._journal) for _, model in tables_of(c)}
-        return sorted(waiting.union(event_tables(self._events)))
+        return sorted(self._unlanded.models().union(event_tables(self._events)))
 
     def counts(self, model: str) -> EventCounts:
         """Return how much is kept of `model`; see `watchkeeper.events.EventLog.counts`."""
@@ -169,24 +172,20 @@ class EventStore:
 
     def _open(self, model: str) -> "_View":
         check_name(model, "model")  # it names a folder
-        waiting = _read_waiting(self._journal)
-        view = _View(
-            _Side("prediction", model, self._events, waiting, self._types, self._until),
-            _Side("outcome", model, self._events, waiting, self._types, self._until),
-        )
+        while True:
+            waiting = self._unlanded.of_model(model)
+            try:
+                view = _View(
+                    _Side("prediction", model, self._events, waiting, self._until),
+                    _Side("outcome", model, self._events, waiting, self._until),
+                )
+                break
+            except ColumnsChangedError:
+                continue
         if not view.known:
             known = ", ".join(self.models()) or "none yet"
             raise NotFoundError("model with events", model, f"There are events of: {known}.")
         return view
-
-
-def _read_waiting(journal: Path) -> list[tuple[Segment, SegmentContents]]:
-    """Read all segments that wait; one that landed meanwhile makes it look again."""
-    while True:
-        try:
-            return [(each, read_segment(each)) for each in list_segments(journal)]
-        except FileNotFoundError:
-            continue
 
 
 def _size(segment: Segment) -> int:
@@ -204,18 +203,18 @@ class _Side:
         event: EventKind,
         model: str,
         events: Path,
-        waiting: Iterable[tuple[Segment, SegmentContents]],
-        types: TypeSource,
+        waiting: Iterable[UnlandedSegment],
         until: datetime | None,
     ) -> None:
         self.table, self._until = EventTable(events / model, event), until
         kinds: dict[str, Kind] = dict(self.table.kinds)
         parts = []
         self._numbers: list[tuple[str, int]] = []  # of the segments that the parts are of
-        for segment, contents in waiting:
+        for each in waiting:
+            segment = each.segment
             if segment.number <= self.table.landed(segment.journal_id):
                 continue
-            rows = rows_of_model(contents, event, model, kinds, types)
+            rows = each.rows(event, kinds)
             if rows is not None:
                 parts.append(self.arrived(rows))
                 self._numbers.append((segment.journal_id, segment.number))

@@ -6,16 +6,17 @@ deleted when all its tables have it. Whatever dies when, doing it again is harml
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from watchkeeper.errors import IntegrityError
-from watchkeeper.events import EventKind, Outcome, Prediction
+from watchkeeper.events import Event, EventKind, Prediction
+from watchkeeper.interpreter import rest
 from watchkeeper.results import Result
 from watchkeeper.store.columns import (
     Kind,
@@ -37,14 +38,23 @@ from watchkeeper.store.segments import (
 )
 from watchkeeper.store.tables import EventTable
 
-__all__ = ["Landing", "LandingReport", "no_types", "rows_of_model"]
+__all__ = [
+    "ColumnsChangedError",
+    "Landing",
+    "LandingReport",
+    "RowsOfTable",
+    "Table",
+    "no_types",
+    "rows_of_model",
+    "table_of",
+    "tables_of",
+]
 
 _BYTES_A_COMMIT = 64 << 20  # of segments that are read, and committed, together
 _AT_ONCE = 1_000  # events whose columns are made without a pause
 
-E = TypeVar("E", Prediction, Outcome)
-
-_Table = tuple[EventKind, str]  # of which events, of which model
+Table = tuple[EventKind, str]
+"""Of which events, of which model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,54 +87,95 @@ def no_types(model: str, version: str) -> None:
     """Declare nothing, so that the first segment fixes the types."""
 
 
+class ColumnsChangedError(Exception):
+    """Columns have come to hold something else since rows were made of the first events."""
+
+
+class RowsOfTable:
+    """What a segment has for one table as typed rows; the segment, and they, may grow.
+
+    Rows are made of a few events at a time: Arrow keeps the interpreter for as long as it makes a
+    column of values. What was made stays, and the next call goes on from there.
+
+    Parameters
+    ----------
+    table : tuple of (EventKind, str)
+        Of which events, of which model.
+    types : TypeSource
+    """
+
+    def __init__(self, table: Table, types: TypeSource) -> None:
+        (self._event, self._model), self._types = table, types
+        self._new: list[Any] = []  # events that are not rows yet
+        self._parts: list[pa.Table] = []
+        self._given: dict[str, Kind] = {}  # what columns held before the first part
+        self._kinds: dict[str, Kind] = {}  # and after the last
+        self._versions: dict[str, None] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, event: Event) -> None:
+        """Take one more event of the table."""
+        self._new.append(event)
+        self._count += 1
+        if isinstance(event, Prediction):
+            self._versions[event.model_version] = None
+
+    def made(self, kinds: Mapping[str, Kind]) -> pa.Table | None:
+        """Return all events as rows; None without any.
+
+        Raises
+        ------
+        ColumnsChangedError
+            If `kinds` are not those of the calls before.
+        """
+        given = _with_declared(kinds, self._model, self._versions, self._types)
+        if not self._parts:
+            self._given = self._kinds = given
+        elif given != self._given:
+            raise ColumnsChangedError
+        make: Callable[..., pa.Table] = (
+            prediction_rows if self._event == "prediction" else outcome_rows
+        )
+        while len(self._new) >= _AT_ONCE:
+            self._parts.append(make(self._new[:_AT_ONCE], self._kinds))
+            self._kinds = {**kinds_of(self._parts[-1].schema), **self._kinds}
+            del self._new[:_AT_ONCE]
+            rest()
+        parts = [*self._parts, make(self._new, self._kinds)] if self._new else self._parts
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        return pa.concat_tables(parts, promote_options="default").unify_dictionaries()
+
+
 def rows_of_model(
     contents: SegmentContents,
     event: EventKind,
     model: str,
-    kinds: dict[str, Kind],
+    kinds: Mapping[str, Kind],
     types: TypeSource,
 ) -> pa.Table | None:
     """Return what a segment has of one model's events as typed rows, or None if nothing."""
-    if contents.table is not None:
-        kind, name, table = contents.table
-        if (kind, name) != (event, model):
-            return None
-        if event == "outcome":
-            return outcome_rows_of_table(table, kinds)
-        versions = (
-            table["model_version"].unique().to_pylist()
-            if "model_version" in table.schema.names
-            else []
-        )
-        return prediction_rows_of_table(table, _with_declared(kinds, model, versions, types))
+    if contents.table is None:
+        made = RowsOfTable((event, model), types)
+        for each in contents.events:
+            if table_of(each) == (event, model):
+                made.add(each)
+        return made.made(kinds)
+    kind, name, table = contents.table
+    if (kind, name) != (event, model):
+        return None
     if event == "outcome":
-        outcomes = [e for e in contents.events if isinstance(e, Outcome) and e.model == model]
-        return _in_parts(outcomes, outcome_rows, kinds)
-    made = [e for e in contents.events if isinstance(e, Prediction) and e.model == model]
-    declared = _with_declared(kinds, model, dict.fromkeys(e.model_version for e in made), types)
-    return _in_parts(made, prediction_rows, declared)
-
-
-def _in_parts(
-    events: Sequence[E],
-    rows_of: Callable[[Sequence[E], Mapping[str, Kind]], pa.Table],
-    kinds: Mapping[str, Kind],
-) -> pa.Table | None:
-    """Return events as typed rows, or None without any.
-
-    A few at a time: Arrow keeps the interpreter for as long as it makes a column of values.
-    """
-    parts: list[pa.Table] = []
-    for start in range(0, len(events), _AT_ONCE):
-        parts.append(rows_of(events[start : start + _AT_ONCE], kinds))
-        kinds = {**kinds_of(parts[-1].schema), **kinds}
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return pa.concat_tables(parts, promote_options="default").unify_dictionaries()
+        return outcome_rows_of_table(table, kinds)
+    named = "model_version" in table.schema.names
+    versions = table["model_version"].unique().to_pylist() if named else []
+    return prediction_rows_of_table(table, _with_declared(kinds, model, versions, types))
 
 
 def _with_declared(
-    kinds: dict[str, Kind], model: str, versions: Iterable[str], types: TypeSource
+    kinds: Mapping[str, Kind], model: str, versions: Iterable[str], types: TypeSource
 ) -> dict[str, Kind]:
     """Add what the signatures of `versions` declare; what the table has already stays."""
     known: dict[str, Kind] = {}
@@ -133,14 +184,14 @@ def _with_declared(
     return {**known, **kinds}
 
 
-def tables_of(contents: SegmentContents) -> set[_Table]:
+def table_of(event: Event) -> Table:
+    """Return which table an event is for."""
+    return ("prediction" if isinstance(event, Prediction) else "outcome"), event.model
+
+
+def tables_of(contents: SegmentContents) -> set[Table]:
     """Return which tables a segment has rows for."""
-    if contents.table is not None:
-        return {contents.table[:2]}
-    return {
-        ("prediction" if isinstance(event, Prediction) else "outcome", event.model)
-        for event in contents.events
-    }
+    return set(map(table_of, contents.events)) if contents.table is None else {contents.table[:2]}
 
 
 class Landing:
@@ -171,8 +222,8 @@ class _Round:
 
     def __init__(self, journal: Path, events: Path, types: TypeSource) -> None:
         self._journal, self._events, self._types = journal, events, types
-        self._tables: dict[_Table, EventTable] = {}
-        self._waiting: set[tuple[_Table, str]] = set()  # (table, journal): a segment failed there
+        self._tables: dict[Table, EventTable] = {}
+        self._waiting: set[tuple[Table, str]] = set()  # (table, journal): a segment failed there
         self._failures: dict[str, None] = {}
         self._damage: list[str] = []
         self._added: dict[EventKind, dict[str, int]] = {"prediction": {}, "outcome": {}}
@@ -192,7 +243,7 @@ class _Round:
 
     def _land(self, group: list[Segment]) -> None:
         contents = {segment: self._read(segment) for segment in group}
-        offers: dict[_Table, list[Segment]] = defaultdict(list)
+        offers: dict[Table, list[Segment]] = defaultdict(list)
         for segment, content in contents.items():
             for table in tables_of(content):
                 offers[table].append(segment)
@@ -219,7 +270,7 @@ class _Round:
         return content
 
     def _commit(
-        self, table: _Table, segments: list[Segment], contents: dict[Segment, SegmentContents]
+        self, table: Table, segments: list[Segment], contents: dict[Segment, SegmentContents]
     ) -> None:
         event, model = table
         target = self._tables.get(table) or EventTable(self._events / model, event)

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from watchkeeper.durable import sync
 from watchkeeper.events import Event, EventKind
+from watchkeeper.interpreter import rest
 from watchkeeper.store.lines import decode
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "keep_damaged",
     "list_segments",
     "locked",
+    "read_lines",
     "read_segment",
     "recover",
     "seal_file",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 DAMAGED = "damaged"
+_AT_ONCE = 1_000  # lines that are read without a rest
 _SEAL = b'{"event":"seal"'
 
 
@@ -149,13 +152,7 @@ def read_segment(segment: Segment) -> SegmentContents:
     begin = data.rfind(b"\n", 0, max(0, end - 1)) + 1  # of the last whole line
     seal = data[begin:end] if data.startswith(_SEAL, begin) else None
     body = memoryview(data)[: end if seal is None else begin]
-    events: list[Event] = []
-    bad = 0
-    for line in BytesIO(body):  # line by line: to split all at once keeps the interpreter busy
-        try:
-            events.append(decode(line))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            bad += 1
+    events, bad = read_lines(body)
     faults = []
     count = len(events) + bad
     if bad:
@@ -166,6 +163,20 @@ def read_segment(segment: Segment) -> SegmentContents:
             faults.append("its last line is cut short")
     name = f"{segment.journal_id}/{segment.path.name}"
     return SegmentContents(events, damage=f"{name}: {'; '.join(faults)}" if faults else "")
+
+
+def read_lines(lines: bytes | memoryview) -> tuple[list[Event], int]:
+    """Return the events of whole lines, and how many lines are none."""
+    events: list[Event] = []
+    bad = 0
+    for line in BytesIO(lines):  # one by one: to split all at once keeps the interpreter busy
+        try:
+            events.append(decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            bad += 1
+        if (len(events) + bad) % _AT_ONCE == 0:
+            rest()
+    return events, bad
 
 
 def _against_seal(body: memoryview, lines: int, seal: bytes | None) -> list[str]:
