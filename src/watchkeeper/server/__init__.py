@@ -12,6 +12,17 @@
 {'ready': True}
 """
 
-from watchkeeper.server.lifecycle import create_asgi, serve
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from watchkeeper.server.lifecycle import create_asgi, serve
 
 __all__ = ["create_asgi", "serve"]
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when first used: the process that takes a backup needs no web server.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.lifecycle"), name)
