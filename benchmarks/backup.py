@@ -9,7 +9,7 @@ would have it and the other not. Which comes first changes from turn to turn.
 Printed are the latencies of each turn and of all requests. Then the newest backup is restored, and
 what is in it is counted against what was acknowledged before its moment.
 
-    python benchmarks/backup.py [--events 10_000_000] [--rate 500] [--turns 3]
+    python benchmarks/backup.py [--events 10_000_000] [--rate 500] [--turns 5]
 """
 
 import argparse
@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--rate", type=int, default=500)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
         data, target = Path(folder) / "data", Path(folder) / "target"

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal
 from urllib.parse import quote, unquote
@@ -96,7 +97,12 @@ def kinds_of(schema: pa.Schema) -> dict[str, Kind]:
 
 def empty_table(event: EventKind, kinds: Mapping[str, Kind]) -> pa.Table:
     """Return a table without rows, with the fixed columns and those of `kinds`."""
-    fields = [*_FIXED[event].items(), *((name, _ARROW[kind]) for name, kind in kinds.items())]
+    return _empty_table(event, tuple(kinds.items()))
+
+
+@lru_cache(maxsize=64)  # each day that is read asks for a few
+def _empty_table(event: EventKind, kinds: tuple[tuple[str, Kind], ...]) -> pa.Table:
+    fields = [*_FIXED[event].items(), *((name, _ARROW[kind]) for name, kind in kinds)]
     return pa.schema(fields).empty_table()
 
 
