@@ -4,30 +4,24 @@ Whatever computes uses one thread: several processes of tests are at it already,
 wait for each other while others compute take half as long again. Servers that are started inherit
 it. The files that take longest come first, so that no worker is left alone with one at the end.
 
-Property tests are not timed: a machine that does something else beside is no failure. And the
-process of the tests keeps its priority, which `watchkeeper backup create` gives up for good: the
-servers that later tests start from it would wait for everybody else.
+All run after everybody else, as the processes do in which a server computes shadows and takes
+backups: those would otherwise wait until no test wants a core.
+
+Property tests are not timed: a machine that does something else beside is no failure.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when the first of them is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.nice(19)  # the lowest; whoever asks for it again stays there
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _as_urgent_as_before() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "nice", lambda _: 0)
-        yield
 
 
 _LONGEST = (

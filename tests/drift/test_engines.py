@@ -175,7 +175,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from pyspark.sql import SparkSession
 
     folder = tmp_path_factory.mktemp("spark")
+    brief = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # it lives too short to be optimized
     settings = {
+        "spark.driver.extraJavaOptions": brief,
+        "spark.executor.extraJavaOptions": brief,
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
