@@ -15,14 +15,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when the first of them is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.nice(19)  # the lowest; whoever asks for it again stays there
 
 import pytest
 from hypothesis import settings
 
+os.nice(19)  # the lowest; whoever asks for it again stays there
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
 
 _LONGEST = (
     "dashboard/test_browser.py", "server/test_lifecycle.py", "drift/test_engines.py",
