@@ -24,10 +24,10 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 _LONGEST = (
-    "dashboard/test_browser.py", "server/test_lifecycle.py", "drift/test_engines.py",
-    "demo/test_trial.py", "server/test_rollouts.py", "demo/test_demo.py", "telemetry/test_chain.py",
-    "server/test_shadows.py", "retraining/test_training.py", "store/test_landing_kill.py",
-    "server/test_fuzz.py",
+    "server/test_lifecycle.py", "dashboard/test_browser.py", "demo/test_trial.py",
+    "drift/test_engines.py", "server/test_rollouts.py", "demo/test_demo.py", "telemetry/test_chain.py",
+    "server/test_shadows.py", "control/test_retraining.py", "stats/test_check_suite.py",
+    "server/test_online.py", "control/test_online.py", "store/test_landing_kill.py",
 )  # fmt: skip
 
 
