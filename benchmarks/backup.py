@@ -1,10 +1,11 @@
-"""Claim: a backup of 10 million events grows the 99th percentile of 500 requests a second by 20 %.
+"""Claim: a backup of 10 million events grows the 99th percentile of 500 requests/s by 20 % at most.
 
 A server answers by a small model while its data directory holds 10 million predictions with their
 outcomes. In turns it is left alone and backed up, as it does on schedule, one backup after the
 other. A minute of either is a turn's half, because the server's own work comes round in a minute:
-a segment of the journal lands, which holds up more requests than a backup. In half as long one kind
-would have it and the other not. Which comes first changes from turn to turn.
+a segment of the journal lands, and time lines are refreshed. In half as long one kind would have it
+and the other not. Which comes first changes from turn to turn. A turn alone scatters by a third, as
+the machine does: what counts are all requests.
 
 Printed are the latencies of each turn and of all requests. Then the newest backup is restored, and
 what is in it is counted against what was acknowledged before its moment.

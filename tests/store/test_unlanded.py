@@ -121,6 +121,23 @@ def test_given_a_second_look_when_lines_have_come_then_they_alone_are_read(
     assert len(lines_read) == 1
 
 
+def test_given_a_name_nobody_has_when_asked_for_then_nothing_is_read_again(
+    kept: Kept, lines_read: list[bytes]
+) -> None:
+    kept.recorder.record([a_prediction(str(number)) for number in range(10)])
+    kept.events.counts("flights")
+    lines_read.clear()
+
+    for name in ("nobody", "anybody"):
+        with pytest.raises(NotFoundError):
+            kept.events.counts(name)
+    assert lines_read == []
+    kept.recorder.record([a_prediction("a", model="nobody")])
+
+    assert kept.events.counts("nobody").predictions == 1
+    assert kept.events.counts("flights").predictions == 10
+
+
 def test_given_more_than_is_kept_when_looked_again_then_the_rest_is_read_again(
     kept: Kept, lines_read: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,13 +77,23 @@ class Unlanded:
     def of_model(self, model: str) -> list[UnlandedSegment]:
         """Return what there is of a model now; nothing that comes later is among its rows."""
         with self._lock:
-            if model not in self._models:
-                self._models.add(model)
-                self._read.clear()  # nothing of this one was kept
             return [
                 UnlandedSegment(segment, partial(self._rows, found, model, found.counts(model)))
-                for segment, found in self._look()
+                for segment, found in self._look_for(model)
             ]
+
+    def _look_for(self, model: str) -> "list[tuple[Segment, _Lines | _Bulk]]":
+        """Read what is new, and all again for a model that is asked for the first time."""
+        if model in self._models:
+            return self._look()
+        if self._read and not _any_of(model, found := self._look()):
+            return found  # anybody can ask for any name
+        self._models.add(model)
+        self._read.clear()
+        found = self._look()
+        if not _any_of(model, found):
+            self._models.discard(model)
+        return found
 
     def _look(self) -> list[tuple[Segment, "_Lines | _Bulk"]]:
         """Read what is new; a segment that landed meanwhile makes it look again."""
@@ -125,6 +135,10 @@ class Unlanded:
             except ColumnsChangedError:
                 self._read.clear()  # the next look makes all rows anew
                 raise
+
+
+def _any_of(model: str, found: "list[tuple[Segment, _Lines | _Bulk]]") -> bool:
+    return any(name == model for _, read in found for _, name in read.tables)
 
 
 class _Lines:
