@@ -30,14 +30,12 @@ $(VENV)/.parts: | $(VENV)/.ready
 	  { echo "the tests need Prometheus, Alertmanager, two browsers and Java: apt-get install $(PACKAGES)"; exit 1; }
 	@touch $@
 
-# One more than there are cores, as tests wait now and then for what they have started.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 test: $(VENV)/.ready $(VENV)/.parts ## set up, then lint, types and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 format: $(VENV)/.ready ## format and mend what ruff can mend
 	$(BIN)/ruff format .

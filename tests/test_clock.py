@@ -50,7 +50,7 @@ def test_given_threads_that_write_when_settled_then_nothing_is_added_before_that
     over = threading.Event()
 
     def write() -> None:
-        while not over.is_set():
+        while not over.is_set() and len(written) < 20_000:
             with arrivals.writing() as at:
                 written.append(at)
 

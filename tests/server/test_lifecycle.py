@@ -36,9 +36,13 @@ def call(port: int, method: str, path: str, body: str = "", **headers: str) -> t
 
 
 class Callers:
-    """Clients that predict and send the outcome, until the server is gone."""
+    """Clients that predict and send the outcome, until the server is gone.
 
-    def __init__(self, port: int, count: int = 4) -> None:
+    `enough` is set when they have `until` predictions, or the server is gone.
+    """
+
+    def __init__(self, port: int, until: int, count: int = 4) -> None:
+        self._until = until
         self.predicted: set[str] = set()
         self.labelled: set[str] = set()
         self.enough = threading.Event()
@@ -63,14 +67,12 @@ class Callers:
                 answer.read()
                 if answer.status == 200:
                     self.labelled.add(own)
-                if len(self.predicted) >= self.until:
+                if len(self.predicted) >= self._until:
                     self.enough.set()
         except (OSError, http.client.HTTPException, ValueError):
             self.enough.set()
         finally:
             connection.close()
-
-    until = 1
 
     def join(self) -> None:
         for thread in self._threads:
@@ -90,8 +92,7 @@ def test_given_load_when_killed_at_random_then_each_acknowledged_event_is_there_
             WATCHKEEPER_STORE__LANDING_INTERVAL="0.05",
             WATCHKEEPER_STORE__SEGMENT_MAX_BYTES="20000",
         ) as server:
-            callers = Callers(server.port, count=8)
-            callers.until = chance.randint(1, 400)
+            callers = Callers(server.port, chance.randint(1, 400), count=8)
             callers.enough.wait(60)
             assert server.end(signal.SIGKILL) == -signal.SIGKILL
             callers.join()
@@ -120,8 +121,7 @@ def test_given_load_when_terminated_then_what_is_in_flight_is_answered_and_exit_
 ) -> None:
     fill_registry(tmp_path)
     with server_process(tmp_path) as server:
-        callers = Callers(server.port)
-        callers.until = 50
+        callers = Callers(server.port, 50)
         callers.enough.wait(60)
         code = server.end(signal.SIGTERM)
         callers.join()

@@ -140,8 +140,9 @@ class RowsOfTable:
             prediction_rows if self._event == "prediction" else outcome_rows
         )
         while len(self._new) >= _AT_ONCE:
-            self._parts.append(make(self._new[:_AT_ONCE], self._kinds))
-            self._kinds = {**kinds_of(self._parts[-1].schema), **self._kinds}
+            part = make(self._new[:_AT_ONCE], self._kinds)
+            self._kinds = {**kinds_of(part.schema), **self._kinds}
+            self._parts.append(part)
             del self._new[:_AT_ONCE]
             rest()
         parts = [*self._parts, make(self._new, self._kinds)] if self._new else self._parts
