@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +41,8 @@ def measure(rows: int) -> None:
     """Ingest `rows` predictions and as many outcomes, and print a line."""
     from deltalake import write_deltalake
 
+    from watchkeeper.clock import Arrivals, system_clock
+    from watchkeeper.events import EventKind
     from watchkeeper.server.ingest import ingest
     from watchkeeper.store import Journal, JournalRecorder, Landing
 
@@ -52,10 +53,11 @@ def measure(rows: int) -> None:
         began = time.process_time()
         with Journal(place / "journal", max_bytes=1 << 40) as journal:
             recorder = JournalRecorder(journal)
-            now = datetime.now(UTC)
-            for kind, path in zip(("prediction", "outcome"), bodies, strict=True):
+            arrivals = Arrivals(system_clock)
+            kinds: tuple[EventKind, EventKind] = ("prediction", "outcome")
+            for kind, path in zip(kinds, bodies, strict=True):
                 with path.open("rb") as body:
-                    ingest(body, kind, "model", recorder, now)  # type: ignore[arg-type]
+                    ingest(body, kind, "model", recorder, arrivals)
         report = Landing(place).land()
         ours = time.process_time() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
