@@ -31,7 +31,7 @@ from experiment_report import fill
 from watchkeeper.app import App
 from watchkeeper.config import BackupSettings, Settings
 from watchkeeper.demo.http import Connection
-from watchkeeper.server.upkeep import CHILD
+from watchkeeper.jobs.maintenance import CHILD
 
 CONNECTIONS = 32
 WARM = 40  # seconds until the server has settled, and read what there is for its time lines

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from watchkeeper.app import App
 from watchkeeper.config import ModelPolicy, Settings
-from watchkeeper.control import experiments
-from watchkeeper.control.health import health_of
+from watchkeeper.monitoring.health import health_of
+from watchkeeper.operations import experiments
 from watchkeeper.store import EventStore, Journal, JournalRecorder, Landing
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -43,7 +43,7 @@ def measure(rows: int) -> None:
 
     from watchkeeper.clock import Arrivals, system_clock
     from watchkeeper.events import EventKind
-    from watchkeeper.server.ingest import ingest
+    from watchkeeper.serving.ingest import ingest
     from watchkeeper.store import Journal, JournalRecorder, Landing
 
     with tempfile.TemporaryDirectory() as folder:

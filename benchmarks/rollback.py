@@ -96,7 +96,7 @@ async def measure(server: Server, way: str, rate: int, seconds: float) -> None:
             stored = aborting  # it is stored before it is answered: at the earliest now
     else:
         with App(Settings(data_dir=server.data_dir)) as app:
-            from watchkeeper.control import rollouts
+            from watchkeeper.operations import rollouts
             from watchkeeper.rollouts import Event
 
             stored = time.perf_counter()

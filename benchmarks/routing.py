@@ -20,12 +20,12 @@ from sklearn.dummy import DummyClassifier
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
-from watchkeeper.control import rollouts
 from watchkeeper.experiments import Allocation, Arm, Equals, Holdout, Namespace, Targeting
+from watchkeeper.operations import rollouts
 from watchkeeper.rollouts import Event, Plan
 from watchkeeper.server.gateway import Gateway
-from watchkeeper.server.predicting import Call
-from watchkeeper.server.rows import Rows
+from watchkeeper.serving.live_version import Call
+from watchkeeper.serving.rows import Rows
 from watchkeeper.testing import InMemoryExperiments
 
 ARMS = (Arm("control", 5_000), Arm("candidate", 5_000, "2"))

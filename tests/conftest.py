@@ -25,10 +25,10 @@ settings.load_profile("untimed")
 
 _LONGEST = (
     "server/test_lifecycle.py", "dashboard/test_browser.py", "demo/test_trial.py",
-    "drift/test_engines.py", "server/test_rollouts.py", "demo/test_demo.py",
-    "telemetry/test_chain.py", "server/test_shadows.py", "control/test_retraining.py",
-    "stats/test_check_suite.py", "server/test_online.py", "control/test_online.py",
-    "store/test_landing_kill.py",
+    "drift/test_engines.py", "api/test_rollouts.py", "demo/test_demo.py",
+    "telemetry/test_chain.py", "api/test_shadows.py", "operations/test_retraining.py",
+    "stats/test_check_suite.py", "jobs/test_online_learning.py",
+    "operations/test_online_learning.py", "store/test_committer_kill.py",
 )  # fmt: skip
 
 

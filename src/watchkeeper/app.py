@@ -22,18 +22,17 @@ from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
     from watchkeeper.access import Access
-    from watchkeeper.audit import AuditTrail
-    from watchkeeper.control.doctor import Check
-    from watchkeeper.control.drift_history import DriftHistory
-    from watchkeeper.control.drift_looks import DriftLooks
-    from watchkeeper.control.health import ModelHealth
-    from watchkeeper.control.reports import Known, Reports
-    from watchkeeper.control.timelines import Timelines
     from watchkeeper.experiments.repository import ExperimentRepository
-    from watchkeeper.findings import FindingRepository
     from watchkeeper.incidents import AlertRepository, IncidentRepository
+    from watchkeeper.monitoring.doctor import Check
+    from watchkeeper.monitoring.drift_history import DriftHistory
+    from watchkeeper.monitoring.feature_drift import DriftLooks
+    from watchkeeper.monitoring.health import ModelHealth
+    from watchkeeper.monitoring.report_cache import Known, Reports
+    from watchkeeper.monitoring.timelines import Timelines
     from watchkeeper.notifications.repository import PlaceRepository
     from watchkeeper.readiness import Answer, Checklist
+    from watchkeeper.records import AuditTrail, FindingRepository
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
@@ -155,7 +154,7 @@ class App:
 
     @cached_property
     def audit(self) -> "AuditTrail":
-        from watchkeeper.audit import AuditTrail
+        from watchkeeper.records import AuditTrail
 
         return AuditTrail(self.control_database)
 
@@ -167,19 +166,19 @@ class App:
 
     @cached_property
     def findings(self) -> "FindingRepository":
-        from watchkeeper.findings import FindingRepository
+        from watchkeeper.records import FindingRepository
 
         return FindingRepository(self.control_database)
 
     @cached_property
     def drift_history(self) -> "DriftHistory":
-        from watchkeeper.control.drift_history import DriftHistory
+        from watchkeeper.monitoring.drift_history import DriftHistory
 
         return DriftHistory(self.findings)
 
     @cached_property
     def drift_looks(self) -> "DriftLooks":
-        from watchkeeper.control.drift_looks import DriftLooks
+        from watchkeeper.monitoring.feature_drift import DriftLooks
 
         return DriftLooks(self.events, self.registry)
 
@@ -203,7 +202,7 @@ class App:
 
     @cached_property
     def reports(self) -> "Reports":
-        from watchkeeper.control.reports import Reports
+        from watchkeeper.monitoring.report_cache import Reports
 
         return Reports()
 
@@ -227,7 +226,7 @@ class App:
 
     @cached_property
     def timelines(self) -> "Timelines":
-        from watchkeeper.control.timelines import Timelines
+        from watchkeeper.monitoring.timelines import Timelines
 
         folder = self.settings.data_dir / "timelines"
         return Timelines(self.events, folder, terms=self.settings.policy, clock=system_clock)
@@ -269,7 +268,7 @@ class App:
 
     def health(self, model: str, at: datetime | None = None) -> "ModelHealth":
         """Return the health of a model by its policy, by default now."""
-        from watchkeeper.control.health import health_of
+        from watchkeeper.monitoring.health import health_of
 
         terms = self.settings.policy(model).health_terms()
         now = self.clock() if at is None else at
@@ -279,7 +278,7 @@ class App:
 
     def checklist(self, model: str, at: datetime | None = None) -> "Checklist":
         """Return the readiness checklist of a model by its policy, by default now."""
-        from watchkeeper.control import readiness
+        from watchkeeper.monitoring import readiness
 
         terms = self.settings.policy(model).health_terms()
         now = self.clock() if at is None else at
@@ -292,7 +291,7 @@ class App:
 
         The checklist is None while that is asked for the first time.
         """
-        from watchkeeper.control import readiness
+        from watchkeeper.monitoring import readiness
 
         now = self.clock() if at is None else at
         around, terms = self.settings.around(), self.settings.policy(model).health_terms()
@@ -317,8 +316,8 @@ class App:
         )
 
     def examine(self) -> "Iterator[Check]":
-        """Look whether everything is in order; see `watchkeeper.control.doctor.examine`."""
-        from watchkeeper.control.doctor import examine
+        """Look whether everything is in order; see `watchkeeper.monitoring.doctor.examine`."""
+        from watchkeeper.monitoring.doctor import examine
 
         least = self.settings.store.min_free_bytes
         return examine(self, self.settings.data_dir, min_free_bytes=least)
@@ -353,7 +352,7 @@ class App:
             If its settings ask for the checklist, and a required point of it does not pass.
         """
         if self.settings.policy(model).promotion_requires_checklist:
-            from watchkeeper.control import readiness
+            from watchkeeper.monitoring import readiness
 
             readiness.require_ready(self.checklist(model))
 

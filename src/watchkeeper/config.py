@@ -37,20 +37,20 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from watchkeeper.alerting.export import Surroundings
+from watchkeeper.alerting.rules import Objective, Thresholds
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
-from watchkeeper.telemetry.export import Surroundings
 from watchkeeper.telemetry.logs import SECRETS
 from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
-from watchkeeper.telemetry.rules import Objective, Thresholds
 
 if TYPE_CHECKING:
-    from watchkeeper.control.readiness import Around
-    from watchkeeper.control.retraining import Setup
     from watchkeeper.health import Slo
     from watchkeeper.health import Thresholds as HealthThresholds
+    from watchkeeper.monitoring.readiness import Around
     from watchkeeper.notifications import Receiver
-    from watchkeeper.retraining.online import OnlinePolicy
+    from watchkeeper.online.learning import OnlinePolicy
+    from watchkeeper.operations.retraining import Setup
     from watchkeeper.rollouts import Limit, Plan
 
 __all__ = [
@@ -414,7 +414,7 @@ class OnlineLearning(_Section):
 
     def policy(self) -> "OnlinePolicy":
         """Return it as online learning takes it."""
-        from watchkeeper.retraining.online import OnlinePolicy
+        from watchkeeper.online.learning import OnlinePolicy
 
         return OnlinePolicy(**self.model_dump())
 
@@ -434,7 +434,7 @@ class ModelPolicy(_Section):
     online: OnlineLearning = OnlineLearning()
 
     def health_terms(self) -> dict[str, Any]:
-        """Return what `watchkeeper.control.health.health_of` is to go by."""
+        """Return what `watchkeeper.monitoring.health.health_of` is to go by."""
         return {
             "window": timedelta(hours=self.health.window_hours),
             "thresholds": self.health.thresholds(),
@@ -445,7 +445,7 @@ class ModelPolicy(_Section):
 
     def retraining_setup(self) -> "Setup":
         """Return what a retraining has to know."""
-        from watchkeeper.control.retraining import Setup
+        from watchkeeper.operations.retraining import Setup
         from watchkeeper.retraining import Policy
 
         policy = Policy.from_dict(self.retraining.model_dump())
@@ -610,7 +610,7 @@ class Settings(BaseSettings):
 
     def around(self) -> "Around":
         """Return what a readiness checklist has to know of the surroundings."""
-        from watchkeeper.control.readiness import Around
+        from watchkeeper.monitoring.readiness import Around
 
         telemetry = self.telemetry
         return Around(

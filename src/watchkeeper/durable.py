@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-__all__ = ["sync"]
+__all__ = ["sync", "write_whole"]
 
 
 def sync(path: Path) -> None:
@@ -13,3 +13,12 @@ def sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_bytes(data)
+    sync(unfinished)
+    unfinished.replace(path)
+    sync(path.parent)

@@ -9,9 +9,9 @@ from sklearn.dummy import DummyClassifier
 from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
-from watchkeeper.control import rollouts
-from watchkeeper.control.rollouts import requests_an_hour
 from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.operations import rollouts
+from watchkeeper.operations.rollouts import requests_an_hour
 from watchkeeper.rollouts import Event, State
 from watchkeeper.testing import InMemoryEvents, a_prediction
 

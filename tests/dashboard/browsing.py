@@ -15,8 +15,7 @@ from playwright.sync_api import (
     ViewportSize,
     sync_playwright,
 )
-
-from ..parts import program
+from tests.parts import program
 
 DESK, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 WHO = "Maria"

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
-from watchkeeper.control.reports import Reports
+from watchkeeper.monitoring.report_cache import Reports
 from watchkeeper.server import create_asgi
 
 _PATIENCE = 60.0  # seconds: a page of a test waits for what it shows

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..parts import free_port, program, started
+from tests.parts import free_port, program, started
 
 _STARTS_WITHIN = 60.0  # seconds
 _ALONE = {  # it asks nobody but the server that it is sent to

@@ -20,19 +20,18 @@ import pytest
 from playwright.sync_api import Browser
 from sklearn.metrics import roc_auc_score
 from starlette.routing import compile_path
+from tests.dashboard.browsing import FLAT, PHONE, WHO, Watched, chromium, watching
+from tests.dashboard.marionette import firefox
+from tests.dashboard.reader import Links
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
-from watchkeeper.control.incidents import open_incident
 from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.demo import run
 from watchkeeper.demo.flights import FEATURES
 from watchkeeper.demo.process import serving
 from watchkeeper.events import Window
-
-from .browsing import FLAT, PHONE, WHO, Watched, chromium, watching
-from .marionette import firefox
-from .reader import Links
+from watchkeeper.operations.incidents import open_incident
 
 # Of the flights: the fewest that show drift, an experiment, a retraining that is better beyond
 # doubt, its rollout, and incidents, of which some are over.

@@ -12,19 +12,18 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 from starlette.testclient import TestClient
+from tests.dashboard.reader import HOSTILE, said
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
-from watchkeeper.control.answers import answers_to_training
-from watchkeeper.control.findings import keep_drift
-from watchkeeper.control.measurements import drift_of_window
 from watchkeeper.dashboard.pages.drift_checks import address
 from watchkeeper.events import Window
-from watchkeeper.findings import Finding
+from watchkeeper.monitoring.findings import keep_drift
+from watchkeeper.monitoring.measurements import drift_of_window
+from watchkeeper.monitoring.prediction_drift import answers_to_training
+from watchkeeper.records import Finding
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock, a_prediction
-
-from .reader import HOSTILE, said
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

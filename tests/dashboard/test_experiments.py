@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 from sklearn.dummy import DummyClassifier
 from starlette.testclient import TestClient
+from tests.dashboard.reader import HOSTILE, evidence, said, send
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
-from watchkeeper.control import experiments
-from watchkeeper.control.reports import Reports
 from watchkeeper.events import Outcome, Prediction
+from watchkeeper.monitoring.report_cache import Reports
+from watchkeeper.operations import experiments
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock
-
-from .reader import HOSTILE, evidence, said, send
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

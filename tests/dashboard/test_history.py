@@ -10,8 +10,8 @@ from sklearn.dummy import DummyClassifier
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, evidence, said
 
-from watchkeeper.control import rollouts
-from watchkeeper.findings import Finding
+from watchkeeper.operations import rollouts
+from watchkeeper.records import Finding
 from watchkeeper.rollouts import Plan
 from watchkeeper.testing import FixedClock
 

@@ -10,10 +10,10 @@ import pytest
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, evidence, said, send
 
-from watchkeeper.control import incidents
 from watchkeeper.events import Prediction
-from watchkeeper.findings import Finding
 from watchkeeper.incidents import Incident
+from watchkeeper.operations import incidents
+from watchkeeper.records import Finding
 from watchkeeper.testing import FixedClock
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, said, send
 
-from watchkeeper.control.incidents import open_incident
+from watchkeeper.operations.incidents import open_incident
 
 Start = Callable[..., Site]
 NOW = datetime(2026, 7, 1, tzinfo=UTC)

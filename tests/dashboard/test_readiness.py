@@ -9,8 +9,8 @@ from sklearn.dummy import DummyClassifier
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, evidence, said, send
 
-from watchkeeper.control import readiness
-from watchkeeper.control.reports import Asked, Reports
+from watchkeeper.monitoring import readiness
+from watchkeeper.monitoring.report_cache import Asked, Reports
 from watchkeeper.testing import FixedClock
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)

@@ -11,22 +11,21 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from starlette.testclient import TestClient
+from tests.dashboard.reading import Read, read, send
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
-from watchkeeper.control import retraining
-from watchkeeper.control.retraining import Setup
 from watchkeeper.dashboard.pages.retraining import decision_of, evidence_of
 from watchkeeper.events import Event, Outcome, Prediction
-from watchkeeper.findings import Finding
+from watchkeeper.operations import retraining
+from watchkeeper.operations.retraining import Setup
+from watchkeeper.records import Finding
 from watchkeeper.results import plain
 from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, Trigger
 from watchkeeper.retraining.job import LOG
 from watchkeeper.retraining.worker import work
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock
-
-from .reading import Read, read, send
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = START + timedelta(days=10)

@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 from sklearn.dummy import DummyClassifier
 from starlette.testclient import TestClient
+from tests.dashboard.reader import HOSTILE, evidence, said, send
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
-from watchkeeper.control import rollouts, shadows
-from watchkeeper.control.reports import Reports
 from watchkeeper.events import Prediction
+from watchkeeper.monitoring.report_cache import Reports
+from watchkeeper.operations import rollouts, shadows
 from watchkeeper.rollouts import Plan
 from watchkeeper.rollouts.shadow import Shadow
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock
-
-from .reader import HOSTILE, evidence, said, send
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)

@@ -22,7 +22,7 @@ def sign_in(client: TestClient, name: str = "maria", key: str = "act") -> None:
 
 
 def with_incident(site: Site) -> str:
-    from watchkeeper.control.incidents import open_incident
+    from watchkeeper.operations.incidents import open_incident
 
     return open_incident(
         site.app.incidents, model="late", title="accuracy fell", severity="critical",

@@ -11,8 +11,8 @@ from tests.dashboard.reader import HOSTILE, evidence, said
 from watchkeeper.app import BACKUP, BACKUP_CHECK
 from watchkeeper.cli import main
 from watchkeeper.clock import system_clock
-from watchkeeper.control.incidents import open_incident
 from watchkeeper.events import Prediction
+from watchkeeper.operations.incidents import open_incident
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sklearn.linear_model import LogisticRegression
 from starlette.testclient import TestClient
+from tests.dashboard.reading import read, send
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
@@ -20,8 +21,6 @@ from watchkeeper.registry.signature import Feature
 from watchkeeper.server import create_asgi
 from watchkeeper.store.database import model_versions
 from watchkeeper.testing import FixedClock
-
-from .reading import read, send
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROWS = np.array([[0.0, 1.0], [3.0, 0.0]] * 10)

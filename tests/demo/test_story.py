@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from watchkeeper.control.measurements import drift_of_window, quality_of_window
 from watchkeeper.demo.story import Story, told
 from watchkeeper.events import Outcome, Prediction, Window
+from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.testing import InMemoryEvents
 

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
-from watchkeeper.control.history import history, replay
 from watchkeeper.demo import Plan, played, report
 from watchkeeper.demo.trial import BEGINS, ENDS, NAME
+from watchkeeper.monitoring.history import history, replay
 
 
 class Silent:

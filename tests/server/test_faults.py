@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.server.odd_models import RELEASE, Hangs, NotANumber, Raises, Refuses, WrongShape
+from tests.servers import tensor
 
 from watchkeeper.app import App
 from watchkeeper.registry import ModelRegistry
-
-from .conftest import tensor
-from .odd_models import RELEASE, Hangs, NotANumber, Raises, Refuses, WrongShape
 
 ROW = [3.0, 0.0, 1.0, 0.0]
 

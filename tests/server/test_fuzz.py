@@ -6,12 +6,11 @@ from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from tests.servers import ServerProcess, fill_registry
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.server import create_asgi
-
-from .conftest import ServerProcess, fill_registry
 
 
 def test_given_any_request_when_sent_then_it_is_no_server_error(running: ServerProcess) -> None:

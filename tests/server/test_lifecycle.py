@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tests.servers import ServerProcess, fill_registry, server_process, tensor
 
 from watchkeeper.server import lifecycle
 from watchkeeper.store import EventStore
-
-from .conftest import ServerProcess, fill_registry, server_process, tensor
 
 ROW = [3.0, 0.0, 1.0, 0.0]
 BODY = json.dumps({"inputs": [tensor(ROW)]})

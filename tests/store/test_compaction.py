@@ -2,12 +2,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.store.conftest import Kept, day
 
 from watchkeeper.events import new_prediction_id
 from watchkeeper.store.tables import EventTable
 from watchkeeper.testing import a_prediction, an_outcome
-
-from .conftest import Kept, day
 
 
 def many_small_files(kept: Kept) -> None:

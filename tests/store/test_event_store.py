@@ -3,13 +3,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.store.conftest import Kept, day
 
 from watchkeeper.events import Window, new_prediction_id
 from watchkeeper.store.columns import prediction_rows
 from watchkeeper.store.tables import DataFile, EventTable
 from watchkeeper.testing import a_prediction, an_outcome
-
-from .conftest import Kept, day
 
 
 def test_given_a_month_late_outcome_when_its_day_is_read_then_no_other_day_is(

@@ -11,16 +11,15 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.store.conftest import Kept, day
 
-from watchkeeper.control.experiments import draft, report
 from watchkeeper.errors import IntegrityError
 from watchkeeper.events import Event, Window, new_prediction_id
 from watchkeeper.experiments import Override
+from watchkeeper.operations.experiments import draft, report
 from watchkeeper.store import joined_days
 from watchkeeper.store.tables import EventTable
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
-
-from .conftest import Kept, day
 
 COLUMNS = [
     "unit_hash", "experiment", "variant", "timestamp", "status", "latency_ms", "prediction",

@@ -22,15 +22,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.parts import free_port, program, started
+from tests.servers import LABELS, ROWS, ServerProcess, server_process
 
+from watchkeeper.alerting.dashboards import Panel, dashboards
 from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
 from watchkeeper.registry import ModelRegistry
-from watchkeeper.telemetry.dashboards import Panel, dashboards
-
-from ..parts import free_port, program, started
-from ..server.conftest import LABELS, ROWS, ServerProcess, server_process
 
 _MODELS = ("raising", "slow", "wrong", "lr")
 _WITHIN = 90.0  # seconds for an alert to arrive; it takes some ten

@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
+from tests.server.odd_models import Raises
+from tests.server.test_lifecycle import call
+from tests.servers import fill_registry, server_process, tensor
 
 from watchkeeper.errors import MissingExtraError
 from watchkeeper.telemetry import JSONFormatter
 from watchkeeper.telemetry.tracing import NoTracing, OpenTelemetry, tracing_to
-
-from ..server.conftest import fill_registry, server_process, tensor
-from ..server.odd_models import Raises
-from ..server.test_lifecycle import call
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

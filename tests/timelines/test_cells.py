@@ -5,11 +5,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.timelines.rows import HOUR, START, many, table
 
 from watchkeeper.timelines import cells_of, empty_cells, together
 from watchkeeper.timelines.cells import histogram_entries
-
-from .rows import HOUR, START, many, table
 
 numbers = st.sampled_from([None, 0.0, 1.0])
 scores = st.one_of(st.none(), st.floats(0, 1), st.sampled_from([-0.5, 1.5, float("nan")]))

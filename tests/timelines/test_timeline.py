@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from tests.timelines.rows import HOUR, START, many, table
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.stats import roc_auc, wilson
@@ -19,8 +20,6 @@ from watchkeeper.timelines import (
 )
 from watchkeeper.timelines.buckets import EPOCH, unit_for
 from watchkeeper.timelines.scales import score_bins, wait_bins, wait_of
-
-from .rows import HOUR, START, many, table
 
 DAY = timedelta(days=1)
 

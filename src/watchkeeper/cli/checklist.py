@@ -6,8 +6,8 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.control import readiness
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.monitoring import readiness
 
 __all__ = ["commands"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from watchkeeper.cli.command import Invocation, command, table
-from watchkeeper.control.doctor import Check, check
+from watchkeeper.monitoring.doctor import Check, check
 
 __all__ = ["commands"]
 

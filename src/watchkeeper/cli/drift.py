@@ -92,9 +92,9 @@ def drift(
         return BAD if report.drift_detected or joint.drift_detected else 0
     if reference is not None:
         raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
-    from watchkeeper.control.answers import LearnedAnswers, answers_to_training
-    from watchkeeper.control.findings import keep_drift
-    from watchkeeper.control.measurements import drift_of_window
+    from watchkeeper.monitoring.findings import keep_drift
+    from watchkeeper.monitoring.measurements import drift_of_window
+    from watchkeeper.monitoring.prediction_drift import LearnedAnswers, answers_to_training
 
     between = None
     if reference_start or reference_end:

@@ -50,7 +50,7 @@ def export(
     end: End = None,
 ) -> None:
     """Write the predictions of model NAME with their outcomes to a file, one row each."""
-    from watchkeeper.control.exports import export_events
+    from watchkeeper.monitoring.exports import export_events
 
     window = Window(
         None if start is None else parse_timestamp(start, "--start"),

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
-from watchkeeper.control import experiments
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments import Mode, State, basis_points
 from watchkeeper.experiments.decision import Verdict
 from watchkeeper.experiments.report import ExperimentReport
+from watchkeeper.operations import experiments
 
 __all__ = ["commands"]
 

@@ -7,8 +7,8 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.control.health import ModelHealth, served
 from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.monitoring.health import ModelHealth, served
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

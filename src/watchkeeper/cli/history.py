@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
-from watchkeeper.control import history as records
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.monitoring import history as records
 
 __all__ = ["commands"]
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
-from watchkeeper.control import incidents
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.incidents import IncidentState
+from watchkeeper.operations import incidents
 
 __all__ = ["commands"]
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
-from watchkeeper.control import models
-from watchkeeper.control.readiness import REHEARSAL
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
+from watchkeeper.monitoring.readiness import REHEARSAL
+from watchkeeper.operations import models
 from watchkeeper.registry import Lineage, ModelVersion
 
 __all__ = ["commands"]

@@ -6,9 +6,9 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import system_clock
-from watchkeeper.control import notifications
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.notifications import Receiver
+from watchkeeper.operations import receivers as notifications
 
 __all__ = ["commands"]
 

@@ -60,9 +60,9 @@ def quality(
 ) -> int:
     """Compare predictions, a model's recorded ones or those in FILE, with what came true."""
     from watchkeeper.cli.files import read_table
-    from watchkeeper.control.findings import keep_quality
-    from watchkeeper.control.measurements import baseline_of, quality_of_rows, quality_of_window
-    from watchkeeper.control.recorded import rows_of
+    from watchkeeper.monitoring.event_columns import rows_of
+    from watchkeeper.monitoring.findings import keep_quality
+    from watchkeeper.monitoring.measurements import baseline_of, quality_of_rows, quality_of_window
 
     policy = cli.app.settings.policy(model or "")
     how: dict[str, Any] = {

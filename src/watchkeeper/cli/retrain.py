@@ -10,8 +10,9 @@ from typer.core import TyperGroup
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.control import online, retraining
 from watchkeeper.errors import ConflictError, NotFoundError
+from watchkeeper.operations import online_learning as online
+from watchkeeper.operations import retraining
 from watchkeeper.retraining import Run, RunState
 from watchkeeper.retraining.training import Progress
 

@@ -7,9 +7,9 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.control import rollouts
-from watchkeeper.control.rollouts import Looked
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.operations import rollouts
+from watchkeeper.operations.rollouts import Looked
 from watchkeeper.rollouts import Event, Plan, Rollout, State
 
 __all__ = ["commands"]

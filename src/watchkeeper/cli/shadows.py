@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from watchkeeper.cli.command import Invocation, actor, command, table
-from watchkeeper.control import shadows
+from watchkeeper.operations import shadows
 from watchkeeper.rollouts.shadow import Shadow, ShadowReport, ShadowState
 
 __all__ = ["commands"]

@@ -20,7 +20,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace files that say som
 @command(commands)
 def export(cli: Invocation, folder: Folder, *, force: Force = False) -> None:
     """Write scrape and alert rules, routes, dashboards and the runbook to DIR."""
-    from watchkeeper.telemetry.export import KEY_FILE, exported, write
+    from watchkeeper.alerting.export import KEY_FILE, exported, write
 
     around = cli.settings.surroundings()
     files = exported(around)
@@ -44,7 +44,7 @@ def send_test_alert(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 120.0,
 ) -> None:
     """Send a synthetic alert through Alertmanager, and wait until it has come back."""
-    from watchkeeper.control.alerts import travelled
+    from watchkeeper.operations.alerts import travelled
 
     known = cli.settings.telemetry.alertmanagers
     chosen = alertmanager or (f"http://{known[0]}" if known else None)

@@ -13,7 +13,7 @@ __all__ = ["FORMS", "Actions", "Sent"]
 
 
 class Actions(Protocol):
-    """What people can do through a server; see `watchkeeper.server.acting.Acting`."""
+    """What people can do through a server; see `watchkeeper.api.actions.Acting`."""
 
     async def promote(self, model_id: str, *, actor: str, reason: str) -> Any: ...
     async def roll_back(self, model: str, *, actor: str, reason: str) -> Any: ...

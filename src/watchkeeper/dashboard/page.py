@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from markupsafe import Markup
 
-from watchkeeper.dashboard.spans import Span, span_of
+from watchkeeper.dashboard.time_range import Span, span_of
 from watchkeeper.dashboard.viewer import Viewer
 from watchkeeper.telemetry.system import Job
 
 if TYPE_CHECKING:
-    from watchkeeper.dashboard.charts import Table
+    from watchkeeper.charts import Table
 
 __all__ = ["Ask", "Drawn", "Page", "Running"]
 

@@ -24,7 +24,7 @@ from watchkeeper.dashboard.forms import FORMS, Actions, Form, Sent
 from watchkeeper.dashboard.page import Ask, Page, Running
 from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.dashboard.rendering import STATIC, environment, static_file
-from watchkeeper.dashboard.spans import RANGES
+from watchkeeper.dashboard.time_range import RANGES
 from watchkeeper.dashboard.viewer import SESSION, ZONE, Viewer, viewer_of
 from watchkeeper.errors import (
     ConflictError,
@@ -296,7 +296,7 @@ class _Site:
 
 
 def _calls(api: FastAPI) -> Page:
-    from watchkeeper.dashboard.pages import calls
+    from watchkeeper.dashboard.pages import api_reference as calls
 
     return calls.page(api.openapi())
 

@@ -6,21 +6,21 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from watchkeeper.app import App
-from watchkeeper.control.health import ModelHealth
-from watchkeeper.control.incidents import draft
-from watchkeeper.control.measurements import (
-    WindowDrift,
-    WindowQuality,
-    baseline_of,
-    drift_of_window,
-    quality_of_rows,
-)
 from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Played
 from watchkeeper.demo.story import Story, told
 from watchkeeper.events import Window
 from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.incidents import Incident
+from watchkeeper.monitoring.health import ModelHealth
+from watchkeeper.monitoring.measurements import (
+    WindowDrift,
+    WindowQuality,
+    baseline_of,
+    drift_of_window,
+    quality_of_rows,
+)
+from watchkeeper.operations.incidents import draft
 from watchkeeper.readiness import Checklist
 from watchkeeper.results import Result
 from watchkeeper.rollouts import State

@@ -11,8 +11,8 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from watchkeeper.control.measurements import WindowDrift, WindowQuality
 from watchkeeper.events import FEATURE, EventWindow
+from watchkeeper.monitoring.measurements import WindowDrift, WindowQuality
 from watchkeeper.results import Result
 
 __all__ = ["Story", "told"]

@@ -66,8 +66,9 @@ class ComprehensiveMonitoringSystem:
     Parameters
     ----------
     measure : callable
-        A time to what is known then: from a server's event store by `watchkeeper.control.health`,
-        or from one's own tables by `watchkeeper.health.traffic_of`.
+        A time to what is known then: from a server's event store by
+        `watchkeeper.monitoring.health`, or from one's own tables by
+        `watchkeeper.health.traffic_of`.
     thresholds : Thresholds, optional
     drift_valid : float
         Seconds for which a drift check holds.

@@ -14,7 +14,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.feather
 
-from watchkeeper.durable import sync
+from watchkeeper.durable import write_whole
 from watchkeeper.retraining.data import Halves, TrainingData
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "Job",
     "read_learned",
     "write_job",
-    "write_whole",
 ]
 
 LOG, OUTCOME, MODEL, ANSWERS = "log.txt", "outcome.json", "model", "answers.arrow"
@@ -106,15 +105,6 @@ def read_learned(folder: Path, job: Job) -> TrainingData:
 def read_held_out(folder: Path) -> pa.Table:
     """Return the features that are to be answered."""
     return pa.feather.read_table(folder / _HELD_OUT)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_bytes(data)
-    sync(unfinished)
-    unfinished.replace(path)
-    sync(path.parent)
 
 
 def parameters_of(model: object) -> Mapping[str, str]:

@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.feather
 
 from watchkeeper.errors import IntegrityError, WatchkeeperError
+from watchkeeper.process_limits import LOOK, memory_of
 from watchkeeper.quality.labels import labels_of, scores_of
 from watchkeeper.registry import formats
 from watchkeeper.results import Result
 from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.gate import Answered
 from watchkeeper.retraining.job import Job
-from watchkeeper.retraining.limits import LOOK, memory_of
 
 __all__ = ["Launch", "Progress", "Trained", "TrainingFailedError", "launch", "read_trained"]
 

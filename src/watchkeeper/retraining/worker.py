@@ -21,12 +21,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.feather
 
+from watchkeeper.durable import write_whole
 from watchkeeper.errors import InvalidValueError, WatchkeeperError
+from watchkeeper.process_limits import limit_memory
 from watchkeeper.registry import Lineage, ModelVersion, Runtime, Signature, Status, formats
 from watchkeeper.registry.signature import of_estimator
 from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.job import Job
-from watchkeeper.retraining.limits import limit_memory
 
 __all__ = ["answers", "main", "work"]
 
@@ -58,7 +59,7 @@ def work(folder: Path) -> None:
     else:
         outcome = {"ok": True, **done}
     outcome["seconds"] = time.monotonic() - began
-    jobs.write_whole(folder / jobs.OUTCOME, json.dumps(outcome).encode())
+    write_whole(folder / jobs.OUTCOME, json.dumps(outcome).encode())
 
 
 def _done(folder: Path, job: Job) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _done(folder: Path, job: Job) -> dict[str, Any]:
     kind = formats.natural_format(model)
     written = formats.dump(model, kind, trusted=job.trusted, allow_unsafe=job.allow_unsafe)
     restored = formats.load(written, kind, trusted=job.trusted, unsafe=job.allow_unsafe)
-    jobs.write_whole(folder / jobs.MODEL, written)
+    write_whole(folder / jobs.MODEL, written)
     rows = jobs.read_held_out(folder)
     _say(f"answering {rows.num_rows:,} later rows")
     columns, latency = answers(_runtime(job, "candidate", restored, kind), rows)

@@ -25,8 +25,8 @@ decision.
 ((5.0, 15.0, 25.0), 100.0)
 """
 
+from watchkeeper.rollouts.analysis import Counts, Judgement, Standing, judged
 from watchkeeper.rollouts.canary import CanaryDeployment, Stage
-from watchkeeper.rollouts.judgement import Counts, Judgement, Standing, judged
 from watchkeeper.rollouts.plan import Limit, Plan
 from watchkeeper.rollouts.rollout import Decision, Rollout, Seen, decided
 from watchkeeper.rollouts.states import Event, Hold, State, after

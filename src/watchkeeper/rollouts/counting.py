@@ -12,10 +12,10 @@ import pyarrow as pa
 from watchkeeper.clock import as_utc
 from watchkeeper.events import UNIT_HASH
 from watchkeeper.experiments.cells import places_of
-from watchkeeper.rollouts.judgement import Counts
+from watchkeeper.rollouts.analysis import Counts
 from watchkeeper.rollouts.plan import Limit, Plan
 from watchkeeper.rollouts.rollout import LABEL, AnswerShift, Rollout, Seen
-from watchkeeper.rollouts.split import CANARY
+from watchkeeper.rollouts.traffic_split import CANARY
 from watchkeeper.stats.ks import distance_of_sorted
 
 __all__ = ["ANSWER", "COLUMNS", "SEGMENT", "WRONG", "seen_of"]

@@ -10,8 +10,8 @@ from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError
 from watchkeeper.rollouts.rollout import Rollout
 from watchkeeper.rollouts.shadow import Shadow, ShadowState
-from watchkeeper.rollouts.split import Split, split_of
 from watchkeeper.rollouts.states import State
+from watchkeeper.rollouts.traffic_split import Split, split_of
 from watchkeeper.store.database import ControlDatabase, model_versions, rollouts, shadows
 from watchkeeper.store.documents import Documents
 

@@ -9,7 +9,7 @@ from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.events import check_name
 from watchkeeper.results import Result
-from watchkeeper.rollouts.judgement import Counts, Judgement, Standing, judged
+from watchkeeper.rollouts.analysis import Counts, Judgement, Standing, judged
 from watchkeeper.rollouts.plan import Plan
 from watchkeeper.rollouts.states import TERMINAL, Event, Hold, State, after
 from watchkeeper.stats import sequential_sample_ratio

@@ -17,15 +17,25 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from watchkeeper import __version__, dashboard
 from watchkeeper.access import ForbiddenError, Rights
+from watchkeeper.api.actions import Acting
 from watchkeeper.app import App
 from watchkeeper.clock import ReplayClock, system_clock
-from watchkeeper.control.recorded import newest_time
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.interpreter import behind_requests
+from watchkeeper.jobs.maintenance import Upkeep
+from watchkeeper.jobs.measuring import Measuring
+from watchkeeper.jobs.notifications import Notifier
+from watchkeeper.jobs.online_learning import Learner
+from watchkeeper.jobs.retraining import Retrainer
+from watchkeeper.jobs.rollouts import Rolling
+from watchkeeper.jobs.timelines import Refreshing
+from watchkeeper.monitoring.event_columns import newest_time
 from watchkeeper.registry import ModelOutputError, Runtime
-from watchkeeper.server import mlflow, v2
-from watchkeeper.server.acting import Acting
-from watchkeeper.server.answers import (
+from watchkeeper.serving import mlflow
+from watchkeeper.serving import oip as v2
+from watchkeeper.serving.bodies import Headers, Receive, headers_of, read_body
+from watchkeeper.serving.live_version import Answered, Call, LiveVersion
+from watchkeeper.serving.responses import (
     Answer,
     ModelFailedError,
     ModelRefusedInputError,
@@ -34,16 +44,7 @@ from watchkeeper.server.answers import (
     error_answer,
     status_of,
 )
-from watchkeeper.server.bodies import Headers, Receive, headers_of, read_body
-from watchkeeper.server.learner import Learner
-from watchkeeper.server.measuring import Measuring
-from watchkeeper.server.notifier import Notifier
-from watchkeeper.server.predicting import Answered, Call, LiveVersion
-from watchkeeper.server.retrainer import Retrainer
-from watchkeeper.server.rolling import Rolling
-from watchkeeper.server.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
-from watchkeeper.server.timelines import Refreshing
-from watchkeeper.server.upkeep import Upkeep
+from watchkeeper.serving.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.exposition import families, shared_between_workers
 from watchkeeper.telemetry.system import Job, jobs_of
@@ -149,7 +150,7 @@ class Gateway:
         self.learner = Learner(app, self.system, self.follow)
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
-        from watchkeeper.server.api import make_api
+        from watchkeeper.api.application import make_api
 
         self._api = make_api(self)
 

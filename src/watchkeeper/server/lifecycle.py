@@ -25,9 +25,9 @@ import uvicorn
 from watchkeeper.app import App
 from watchkeeper.config import ServerSettings, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError
-from watchkeeper.server.bodies import Receive
 from watchkeeper.server.gateway import Gateway, Send
-from watchkeeper.server.routing import RunningExperiments
+from watchkeeper.serving.bodies import Receive
+from watchkeeper.serving.routing import RunningExperiments
 from watchkeeper.telemetry.exposition import share_between_workers, worker_ended
 from watchkeeper.telemetry.logs import configure_logging
 

@@ -21,10 +21,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from watchkeeper.store.committer import Landing
     from watchkeeper.store.database import ControlDatabase
     from watchkeeper.store.event_store import EventStore
     from watchkeeper.store.journal import Journal, JournalFullError
-    from watchkeeper.store.landing import Landing
     from watchkeeper.store.recorder import JournalRecorder
 
 __all__ = [
@@ -42,7 +42,7 @@ _HOMES = {
     "Journal": "journal",
     "JournalFullError": "journal",
     "JournalRecorder": "recorder",
-    "Landing": "landing",
+    "Landing": "committer",
 }
 
 

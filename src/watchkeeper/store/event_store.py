@@ -34,8 +34,9 @@ from watchkeeper.events import (
 )
 from watchkeeper.fingerprints import fingerprints
 from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
+from watchkeeper.store.committer import ColumnsChangedError, no_types
 from watchkeeper.store.joined_days import JoinedDay, has_columns
-from watchkeeper.store.landing import ColumnsChangedError, no_types
+from watchkeeper.store.pending import Unlanded, UnlandedSegment
 from watchkeeper.store.rows import (
     OUTCOME_COLUMNS,
     count_texts,
@@ -47,7 +48,6 @@ from watchkeeper.store.rows import (
 )
 from watchkeeper.store.segments import Segment, list_segments
 from watchkeeper.store.tables import EventTable, event_tables, log_stamps
-from watchkeeper.store.unlanded import Unlanded, UnlandedSegment
 
 if TYPE_CHECKING:
     from watchkeeper.store.compaction import CompactionReport

@@ -7,8 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from watchkeeper.app import App
-from watchkeeper.control.retraining import under_way
-from watchkeeper.dashboard.charts import Cell, Entry, HeatMap, HeatRow, Mark, Sparkline, Table
+from watchkeeper.charts import Cell, Entry, HeatMap, HeatRow, Mark, Sparkline, Table
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.pages.drift_checks import (
     address,
@@ -19,11 +18,12 @@ from watchkeeper.dashboard.pages.drift_checks import (
     strongest,
 )
 from watchkeeper.dashboard.pages.drift_feature import feature
-from watchkeeper.dashboard.spans import Span
+from watchkeeper.dashboard.time_range import Span
 from watchkeeper.drift.checks import DRIFTED, STEADY, UNKNOWN, Buckets, Checks, Ranked
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import check_name
-from watchkeeper.findings import Finding
+from watchkeeper.operations.retraining import under_way
+from watchkeeper.records import Finding
 
 __all__ = ["feature", "page"]
 

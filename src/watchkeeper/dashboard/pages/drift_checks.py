@@ -9,12 +9,12 @@ from urllib.parse import quote, urlencode
 import numpy as np
 
 from watchkeeper.app import App
-from watchkeeper.dashboard.charts import Mark
+from watchkeeper.charts import Mark
 from watchkeeper.dashboard.page import Ask
-from watchkeeper.dashboard.spans import Span
+from watchkeeper.dashboard.time_range import Span
 from watchkeeper.drift.checks import DRIFTED, STEADY, Checks
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.findings import Finding
+from watchkeeper.records import Finding
 
 __all__ = ["Checked", "address", "asked_check", "evidence_of", "listed", "marks_of", "strongest"]
 

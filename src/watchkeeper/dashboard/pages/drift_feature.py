@@ -8,9 +8,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from watchkeeper.app import App
-from watchkeeper.control.drift_looks import FeatureLook
-from watchkeeper.dashboard.charts import HistogramPair, LineChart, Reference, Series
-from watchkeeper.dashboard.charts import Span as Stretch
+from watchkeeper.charts import HistogramPair, LineChart, Reference, Series
+from watchkeeper.charts import Span as Stretch
 from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.dashboard.pages.drift_checks import (
     address,
@@ -21,10 +20,11 @@ from watchkeeper.dashboard.pages.drift_checks import (
     strongest,
 )
 from watchkeeper.dashboard.rendering import number, percent
-from watchkeeper.dashboard.spans import Span
+from watchkeeper.dashboard.time_range import Span
 from watchkeeper.drift.checks import DRIFTED, Buckets, Checks
 from watchkeeper.errors import NotFoundError, WatchkeeperError
-from watchkeeper.findings import Finding
+from watchkeeper.monitoring.feature_drift import FeatureLook
+from watchkeeper.records import Finding
 
 __all__ = ["feature"]
 

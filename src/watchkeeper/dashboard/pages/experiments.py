@@ -6,10 +6,7 @@ from math import ceil, isfinite
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.control import reports
-from watchkeeper.control.reports import Asked, Known
-from watchkeeper.dashboard.changes import changes_of
-from watchkeeper.dashboard.charts import (
+from watchkeeper.charts import (
     Interval,
     IntervalChart,
     LineChart,
@@ -19,10 +16,13 @@ from watchkeeper.dashboard.charts import (
     Series,
     Tone,
 )
+from watchkeeper.dashboard.changes import changes_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.experiments import Experiment, Metric, State
 from watchkeeper.experiments.analysis import Comparison, GuardrailResult, Moment
 from watchkeeper.experiments.report import ExperimentReport
+from watchkeeper.monitoring import report_cache as reports
+from watchkeeper.monitoring.report_cache import Asked, Known
 
 __all__ = ["one", "page"]
 

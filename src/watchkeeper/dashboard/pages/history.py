@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from watchkeeper.app import App
-from watchkeeper.control import history
-from watchkeeper.control.history import Record, Replayed
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.rendering import shown
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.monitoring import history
+from watchkeeper.monitoring.history import Record, Replayed
 from watchkeeper.results import plain
 
 __all__ = ["one", "page"]

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from watchkeeper.app import App
-from watchkeeper.control import incidents
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.incidents import Incident, IncidentState, Moment
+from watchkeeper.operations import incidents
 from watchkeeper.results import plain, strict_json
 
 __all__ = ["one", "page"]

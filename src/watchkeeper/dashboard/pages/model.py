@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.dashboard.brief import Brief, brief_of, spells
-from watchkeeper.dashboard.charts import BarChart, LineChart, Reference, Series
-from watchkeeper.dashboard.charts import Span as Stretch
-from watchkeeper.dashboard.deeds import marks_of
+from watchkeeper.charts import BarChart, LineChart, Reference, Series
+from watchkeeper.charts import Span as Stretch
+from watchkeeper.dashboard.activity import marks_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
+from watchkeeper.dashboard.summary import Brief, brief_of, spells
 from watchkeeper.errors import NotFoundError
 from watchkeeper.health import Component, Condition
 from watchkeeper.rollouts.shadow import ShadowState

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchkeeper.app import App
-from watchkeeper.control.health import served
-from watchkeeper.control.reports import Asked, Known
-from watchkeeper.dashboard.brief import Brief, brief_of, spells
-from watchkeeper.dashboard.charts import Span as Stretch
-from watchkeeper.dashboard.charts import Sparkline
-from watchkeeper.dashboard.deeds import marks_of
+from watchkeeper.charts import Span as Stretch
+from watchkeeper.charts import Sparkline
+from watchkeeper.dashboard.activity import marks_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.dashboard.pages.model import story_chart
 from watchkeeper.dashboard.rendering import ms, number, percent
+from watchkeeper.dashboard.summary import Brief, brief_of, spells
 from watchkeeper.health import Condition
+from watchkeeper.monitoring.health import served
+from watchkeeper.monitoring.report_cache import Asked, Known
 from watchkeeper.rollouts import Rollout
 
 __all__ = ["page"]

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.control import retraining
-from watchkeeper.control.retraining import Looked
-from watchkeeper.dashboard.charts import Step, Stepper, StepState
+from watchkeeper.charts import Step, Stepper, StepState
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.dashboard.rendering import words
 from watchkeeper.errors import InvalidValueError, WatchkeeperError
+from watchkeeper.operations import retraining
+from watchkeeper.operations.retraining import Looked
 from watchkeeper.retraining import GateReport, Policy, Run, RunState, Trigger
 
 __all__ = ["one", "page"]

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.control import reports
-from watchkeeper.control.reports import Known
-from watchkeeper.control.rollouts import Looked
+from watchkeeper.charts import Interval, IntervalChart, Step, Stepper, StepState
 from watchkeeper.dashboard.changes import changes_of
-from watchkeeper.dashboard.charts import Interval, IntervalChart, Step, Stepper, StepState
 from watchkeeper.dashboard.page import Ask, Drawn, Page
+from watchkeeper.monitoring import report_cache as reports
+from watchkeeper.monitoring.report_cache import Known
+from watchkeeper.operations.rollouts import Looked
 from watchkeeper.rollouts import (
     Counts,
     Decision,
@@ -25,7 +25,7 @@ from watchkeeper.rollouts import (
     State,
     judged,
 )
-from watchkeeper.rollouts.outlook import outlook
+from watchkeeper.rollouts.forecast import outlook
 from watchkeeper.rollouts.shadow import ShadowReport, ShadowState
 from watchkeeper.rollouts.states import MOVES, TERMINAL
 

@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from watchkeeper.app import BACKUP, BACKUP_CHECK, RESTORE_TEST, App
-from watchkeeper.audit import Entry
 from watchkeeper.clock import system_clock
-from watchkeeper.control import notifications
-from watchkeeper.control.doctor import Check
-from watchkeeper.control.reports import Asked
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
+from watchkeeper.monitoring.doctor import Check
+from watchkeeper.monitoring.report_cache import Asked
+from watchkeeper.operations import receivers as notifications
+from watchkeeper.records import Entry
 from watchkeeper.results import plain, strict_json
 
 __all__ = ["page"]

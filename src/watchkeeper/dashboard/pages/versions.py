@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.control import models, rollouts
 from watchkeeper.dashboard.page import Ask, Page
-from watchkeeper.dashboard.pages.descent import BACK, NEWEST, descent
+from watchkeeper.dashboard.pages.lineage import BACK, NEWEST, descent
 from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.dashboard.rendering import duration
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
 from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.operations import models, rollouts
 from watchkeeper.registry import ModelRegistry, ModelVersion, Status
 from watchkeeper.registry.diff import Difference
 from watchkeeper.registry.signing import SIGNATURE

@@ -1,0 +1,1 @@
+"""Alerting: rules for Prometheus, routes for Alertmanager, Grafana dashboards and the runbook."""

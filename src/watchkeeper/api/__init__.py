@@ -1,0 +1,1 @@
+"""The control API: everything over HTTP beside predictions and ingest, and its OpenAPI document."""

@@ -1,0 +1,149 @@
+"""Experiments over HTTP: created, started, given other weights, looked at, stopped."""
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from watchkeeper.experiments import Mode, State, basis_points
+from watchkeeper.operations import experiments
+from watchkeeper.results import plain
+
+if TYPE_CHECKING:
+    from watchkeeper.server.gateway import Gateway
+
+__all__ = ["ACTOR", "Body", "Why", "add_experiments"]
+
+ACTOR = "api"
+
+
+class Body(BaseModel):
+    """The body of a request that changes something."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = ""
+
+
+class Part(BaseModel):
+    """The part of a namespace that an experiment has, in percent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    start: float
+    end: float
+
+
+class NewExperiment(Body):
+    """What an experiment is; see the command ``watchkeeper experiments create``."""
+
+    name: str
+    model: str
+    arms: dict[str, str]
+    weights: dict[str, float] = {}
+    share: float = 100.0
+    metric: str = "accuracy"
+    secondary: list[str] = []
+    guardrails: dict[str, float] = {}
+    maturity: float = 86_400.0
+    hypothesis: str = ""
+    mode: Mode = Mode.GROUP_SEQUENTIAL
+    alpha: float = 0.05
+    power: float = 0.8
+    planned_units: int | None = None
+    looks: int = 5
+    namespace: Part | None = None
+    holdout: float = 0.0
+    targeting: list[dict[str, Any]] = []
+    overrides: dict[str, str] = {}
+    hashing: str = "sha256"
+    salt: str = ""
+
+
+class NewWeights(Body):
+    """Percent of the experiment's units by arm, and of all units that take part."""
+
+    weights: dict[str, float] = {}
+    share: float | None = None
+
+
+class Why(Body):
+    """Why, for the history."""
+
+
+def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
+    """Add the ways to act on experiments and to read them."""
+    app = gateway.app
+
+    @api.get("/v1/experiments", tags=["experiments"])
+    def list_experiments(model: str | None = None, state: State | None = None) -> dict[str, Any]:
+        """List experiments, the newest first."""
+        return {"experiments": [each.to_dict() for each in app.experiments.find(model, state)]}
+
+    @api.post("/v1/experiments", tags=["experiments"], status_code=201)
+    def create_experiment(body: NewExperiment) -> dict[str, Any]:
+        """Create an experiment; it takes no traffic before it is started."""
+        given = body.model_dump(exclude={"reason", "namespace"})
+        part = body.namespace
+        if part is not None:
+            given["namespace"] = (part.name, part.start, part.end)
+        made = experiments.create(
+            app.experiments,
+            app.registry,
+            experiments.draft(**given),
+            at=app.clock(),
+            actor=ACTOR,
+            reason=body.reason,
+        )
+        return made.to_dict()
+
+    @api.get("/v1/experiments/{name}", tags=["experiments"])
+    def one_experiment(name: str) -> dict[str, Any]:
+        """Tell what an experiment is and how far it has come."""
+        return app.experiments.get(name).to_dict()
+
+    @api.get("/v1/experiments/{name}/report", tags=["experiments"])
+    def report_experiment(name: str) -> Response:
+        """Tell what the recorded events say so far, and the verdict."""
+        own = app.experiments.get(name)
+        policy = app.settings.policy(own.model)
+        found = experiments.report(
+            app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
+        )
+        return Response(found.to_json(), media_type="application/json")
+
+    @api.get("/v1/experiments/{name}/history", tags=["experiments"])
+    def history(name: str) -> dict[str, Any]:
+        """List what happened to an experiment, with who did it, why, and the evidence."""
+        return {"history": plain(app.experiments.history(name))}
+
+    @api.post("/v1/experiments/{name}/start", tags=["experiments"])
+    async def start_experiment(name: str, body: Why) -> dict[str, Any]:
+        """Let an experiment take traffic; this server follows before it answers."""
+        found = await gateway.acting.start_experiment(name, actor=ACTOR, reason=body.reason)
+        return found.to_dict()
+
+    @api.post("/v1/experiments/{name}/weights", tags=["experiments"])
+    async def weigh_experiment(name: str, body: NewWeights) -> dict[str, Any]:
+        """Begin another phase, with other weights; this server follows before it answers."""
+        found = await run_in_threadpool(
+            experiments.change_weights,
+            app.experiments,
+            name,
+            weights={arm: basis_points(each) for arm, each in body.weights.items()},
+            included_bp=None if body.share is None else basis_points(body.share),
+            at=app.clock(),
+            actor=ACTOR,
+            reason=body.reason,
+        )
+        await gateway.follow()
+        return found.to_dict()
+
+    @api.post("/v1/experiments/{name}/stop", tags=["experiments"])
+    async def stop_experiment(name: str, body: Why) -> Response:
+        """End an experiment and keep its verdict with its evidence."""
+        found = await gateway.acting.stop_experiment(name, actor=ACTOR, reason=body.reason)
+        return Response(found.to_json(), media_type="application/json")

@@ -1,0 +1,101 @@
+"""Retraining over HTTP: asked for, looked at, cancelled."""
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse
+
+from watchkeeper.api.experiments import ACTOR, Body, Why
+from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.monitoring import history as records
+from watchkeeper.operations import retraining
+from watchkeeper.results import plain
+from watchkeeper.retraining import RunState
+
+if TYPE_CHECKING:
+    from watchkeeper.server.gateway import Gateway
+
+__all__ = ["add_retraining"]
+
+
+class NewRun(Body):
+    """Which model is to be trained."""
+
+    model: str
+
+
+class Look(Body):
+    """Which model is to be looked at."""
+
+    model: str
+
+
+def add_retraining(api: FastAPI, gateway: "Gateway") -> None:
+    """Add the ways to ask for retrainings and to read them."""
+    app = gateway.app
+
+    @api.get("/v1/retraining/runs", tags=["retraining"])
+    def list_runs(model: str | None = None, state: RunState | None = None) -> dict[str, Any]:
+        """List retrainings, the newest first."""
+        return {"runs": [each.to_dict() for each in app.retraining.find(model, state)]}
+
+    @api.post("/v1/retraining/runs", tags=["retraining"], status_code=202)
+    async def start_run(body: NewRun) -> dict[str, Any]:
+        """Decide that a model is trained now; a server begins within seconds."""
+        made = await gateway.acting.retrain(body.model, actor=ACTOR, reason=body.reason)
+        return made.to_dict()
+
+    @api.post("/v1/retraining/look", tags=["retraining"])
+    async def look(body: Look) -> dict[str, Any]:
+        """Look at a model now, and answer when what came of it has ended."""
+        found = (await gateway.retrainer.look(body.model)).get(body.model)
+        if found is not None:
+            return found.to_dict()
+        return await run_in_threadpool(checked, body.model)
+
+    @api.get("/v1/retraining/check", tags=["retraining"])
+    def check(model: str) -> dict[str, Any]:
+        """Tell what would be decided of a model now, were its retraining enabled."""
+        return checked(model)
+
+    def checked(model: str) -> dict[str, Any]:
+        setup = app.settings.policy(model).retraining_setup()
+        return retraining.view(app, model, app.clock(), setup).to_dict()
+
+    @api.get("/v1/retraining/runs/{name}", tags=["retraining"])
+    def one_run(name: str) -> dict[str, Any]:
+        """Tell why a retraining was decided, what was trained, and what the gate said."""
+        return app.retraining.get(name).to_dict()
+
+    @api.get("/v1/retraining/runs/{name}/history", tags=["retraining"])
+    def history(name: str) -> dict[str, Any]:
+        """List what happened to a retraining, with who did it, why, and the evidence."""
+        return {"history": plain(app.retraining.history(name))}
+
+    @api.get("/v1/retraining/runs/{name}/log", tags=["retraining"])
+    def log(name: str) -> PlainTextResponse:
+        """Return what the trainer has printed."""
+        return PlainTextResponse(retraining.log_of(app, name))
+
+    @api.get("/v1/models/{model}/history", tags=["models"])
+    def model_history(model: str, everything: bool = False, limit: int = 200) -> dict[str, Any]:
+        """List what happened to a model, as records that name those they came of."""
+        if not 1 <= limit <= 10_000:
+            raise InvalidValueError("limit", limit, "between 1 and 10000")
+        found = records.history(app, model, everything=everything, limit=limit)
+        return {"history": [each.to_dict() for each in found]}
+
+    @api.get("/v1/models/{model}/history/{record:path}", tags=["models"])
+    def replay(model: str, record: str) -> dict[str, Any]:
+        """Make a decision again from what is stored, and tell whether it is the same."""
+        if records.model_of(app, record) != model:
+            raise NotFoundError("record", record, f"It is not of {model}.")
+        setup = app.settings.policy(model).retraining_setup()
+        return records.replay(app, record, setup).to_dict()
+
+    @api.post("/v1/retraining/runs/{name}/cancel", tags=["retraining"])
+    async def cancel(name: str, body: Why) -> dict[str, Any]:
+        """Give a retraining up; a training ends within seconds, wherever it runs."""
+        found = await gateway.acting.cancel(name, actor=ACTOR, reason=body.reason)
+        return found.to_dict()

@@ -1,0 +1,139 @@
+"""The control loop of retraining: it looks, decides, and lets models be trained, one at a time."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+
+from watchkeeper.app import App
+from watchkeeper.operations import incidents, retraining
+from watchkeeper.retraining import Run, RunState
+from watchkeeper.retraining.training import Progress
+from watchkeeper.telemetry import ModelMetrics, SystemMetrics
+
+__all__ = ["Retrainer"]
+
+log = logging.getLogger(__name__)
+
+_UNSETTLED = (
+    RunState.DECIDED, RunState.TRAINING, RunState.GATING, RunState.ROLLING_OUT, RunState.SHADOWING,
+)  # fmt: skip
+
+
+class _StoppedError(Exception):
+    """The server ends: what trains is ended, and begun again by whoever looks next."""
+
+
+class Retrainer:
+    """Looks at the models that are to be trained again, and carries their trainings on.
+
+    Parameters
+    ----------
+    app : App
+    system : SystemMetrics
+    metrics : ModelMetrics
+    follow : callable
+        Lets this server follow the registry.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        system: SystemMetrics,
+        metrics: ModelMetrics,
+        follow: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._app, self._system, self._metrics, self._follow = app, system, metrics, follow
+        self._stopped = threading.Event()
+        self._wanted = asyncio.Event()
+        self._looking = asyncio.Lock()
+
+    def wake(self) -> None:
+        """Let the next look be now."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """End what trains; it is begun again by whoever looks next."""
+        self._stopped.set()
+
+    async def rest(self) -> None:
+        """Wait until the next look."""
+        try:
+            await asyncio.wait_for(
+                self._wanted.wait(), self._app.settings.server.retraining_interval
+            )
+        except TimeoutError:
+            return
+        self._wanted.clear()
+
+    async def look(self, model: str | None = None) -> dict[str, retraining.Looked]:
+        """Look at one model, or at each that may have to be trained; return what was found."""
+        async with self._looking:
+            found: dict[str, retraining.Looked] = {}
+            well = True
+            try:
+                models = [model] if model else await asyncio.to_thread(self._models)
+            except Exception:
+                log.exception("the retrainings could not be read")
+                models, well = [], False
+            for each in models:
+                try:
+                    found[each] = await asyncio.to_thread(self._look, each)
+                except Exception:
+                    if self._stopped.is_set():
+                        return found
+                    log.exception("%s could not be looked at for retraining", each)
+                    well = False
+                else:
+                    if found[each].changed:
+                        await self._follow()
+            self._system.ended("retraining", well=well)
+            return found
+
+    def _models(self) -> list[str]:
+        """Return the models that may be trained by themselves, and those with something to do."""
+        policy = self._app.settings.policy
+        enabled = {
+            name for name in self._app.registry.production() if policy(name).retraining.enabled
+        }
+        runs = [run for state in _UNSETTLED for run in self._app.retraining.find(state=state)]
+        return sorted(enabled.union(run.model for run in runs))
+
+    def _look(self, model: str) -> retraining.Looked:
+        setup = self._app.settings.policy(model).retraining_setup()
+        before = self._app.retraining.find(model)[:1]
+        now = self._app.arrivals.settled()
+        found = retraining.look(self._app, model, now, setup, watch=self._watch)
+        if found.changed and found.run is not None and [found.run] != before:
+            self._count(found.run)
+            if not found.run.active:
+                self._tell(found.run)
+        return found
+
+    def _tell(self, run: Run) -> None:
+        """Open an incident by a training that failed; end it by one that did not."""
+        app, source = self._app, "retraining"
+        if run.state is not RunState.FAILED:
+            told = f"the retraining {run.name} did not fail"
+            incidents.over(app.incidents, model=run.model, source=source, told=told, at=app.clock())
+            return
+        incidents.open_incident(
+            app.incidents, model=run.model, title=f"the retraining {run.name} failed: {run.reason}",
+            severity="warning", source=source, evidence={"run": run.name}, at=app.clock(),
+            runbook=f"{app.settings.url}/runbook#retrainingfailed",
+        )  # fmt: skip
+
+    def _watch(self, _: Progress) -> None:
+        if self._stopped.is_set():
+            raise _StoppedError
+
+    def _count(self, run: Run) -> None:
+        self._metrics.retrained_at.labels(run.model).set(run.decided_at.timestamp())
+        if run.active:
+            return
+        for outcome in RunState:  # 0 before it is 1
+            if outcome not in {RunState.DECIDED, RunState.TRAINING, RunState.GATING}:
+                self._metrics.retrainings.labels(run.model, outcome.value)
+        self._metrics.retrainings.labels(run.model, run.state.value).inc()
+        level = logging.ERROR if run.state is RunState.FAILED else logging.WARNING
+        log.log(level, "retraining %s: %s, %s", run.name, run.state.value, run.reason)

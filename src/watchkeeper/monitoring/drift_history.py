@@ -1,0 +1,103 @@
+"""The drift checks that were kept, each decoded once in a process: findings never change."""
+
+import math
+from threading import Lock
+from typing import Protocol
+
+import msgspec
+
+from watchkeeper.drift.checks import DRIFTED, STEADY, UNKNOWN, Checks, Look
+from watchkeeper.records import Unread
+
+__all__ = ["DriftHistory", "UnreadFindings"]
+
+_AT_ONCE = 500
+_CHECKS = 20_000  # of a model that are kept in memory: two years of one every hour
+_VALUES = 20_000_000  # figures of a model that are: some hundred megabytes
+
+
+class UnreadFindings(Protocol):
+    """Where findings are kept."""
+
+    def unread(
+        self,
+        model: str,
+        kind: str,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 500,
+    ) -> list[Unread]:
+        """Return findings without decoding their evidence, the newest first."""
+        ...
+
+
+class _Feature(msgspec.Struct, gc=False):
+    drift_detected: bool | None = None
+    effect_size: float | None = None
+
+
+class _Evidence(msgspec.Struct, gc=False):
+    features: dict[str, _Feature] = msgspec.field(default_factory=dict)
+
+
+_STATES = {True: DRIFTED, False: STEADY, None: UNKNOWN}
+_DECODER = msgspec.json.Decoder(_Evidence)
+
+
+class DriftHistory:
+    """The drift checks of each model, by column; it may be asked from several threads.
+
+    Parameters
+    ----------
+    findings : UnreadFindings
+    """
+
+    def __init__(self, findings: UnreadFindings) -> None:
+        self._findings = findings
+        self._known: dict[str, Checks] = {}
+        self._one = Lock()
+        self._locks: dict[str, Lock] = {}
+
+    def checks(self, model: str) -> Checks:
+        """Return all checks of a model; only those that are new since are read.
+
+        Of more than twenty thousand, or of very many features, the newest alone.
+        """
+        with self._one:
+            lock = self._locks.setdefault(model, Lock())
+        with lock:
+            known = self._known.get(model)
+            newest = int(known.numbers.max()) if known is not None and len(known) else 0
+            found = self._after(model, newest)
+            if known is None or len(found):
+                known = found if known is None else known.merge(found)
+                self._known[model] = known
+            return known
+
+    def _after(self, model: str, newest: int) -> Checks:
+        looks: list[Look] = []
+        values, before = 0, None
+        while len(looks) < _CHECKS and values < _VALUES:
+            rows = self._findings.unread(
+                model, "drift", after=newest, before=before, limit=_AT_ONCE
+            )
+            for row in rows:
+                looks.append(_look_of(row))
+                values += len(looks[-1].features)
+            if len(rows) < _AT_ONCE:
+                break
+            before = rows[-1].number
+        return Checks.of(looks)
+
+
+def _look_of(finding: Unread) -> Look:
+    features = _DECODER.decode(finding.evidence).features
+    return Look(
+        finding.number,
+        finding.end or finding.at,
+        finding.bad,
+        tuple(features),
+        [_STATES[each.drift_detected] for each in features.values()],
+        [math.nan if each.effect_size is None else each.effect_size for each in features.values()],
+    )

@@ -1,0 +1,83 @@
+"""Measurements that are kept: as findings, with the window and the tables they are of."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from watchkeeper.monitoring.measurements import WindowDrift, WindowQuality
+from watchkeeper.quality import LossEstimate
+from watchkeeper.records import Finding
+from watchkeeper.results import plain
+
+__all__ = ["Findings", "keep_drift", "keep_quality"]
+
+
+class Findings(Protocol):
+    """Where findings are kept."""
+
+    def add(self, finding: Finding) -> Finding:
+        """Keep a finding and return it with its number."""
+        ...
+
+
+def keep_drift(findings: Findings, found: WindowDrift, *, at: datetime) -> Finding:
+    """Keep a drift check; the bars of its charts, which are large, are left out."""
+    report = found.report
+    drifted = report.drifted
+    told = f"drift in {len(drifted)} of {len(report.features)} features"
+    if drifted:
+        told += f": {', '.join(drifted[:5])}{', …' if len(drifted) > 5 else ''}"
+    told += f", against {found.reference}"
+    answers = None if found.answers is None else replace(found.answers, distribution=None)
+    if answers is not None and answers.drift_detected is not None:
+        told += f"; the answers {'have' if answers.drift_detected else 'have not'} moved"
+    features = {name: replace(each, distribution=None) for name, each in report.features.items()}
+    return findings.add(
+        Finding(
+            model=found.model,
+            kind="drift",
+            bad=report.drift_detected,
+            summary=told,
+            at=at,
+            start=found.start,
+            end=found.end,
+            table_versions=found.table_versions,
+            evidence={
+                **replace(report, features=features).to_dict(),
+                "answers": plain(answers),
+                "reference": found.reference,
+            },
+        )
+    )
+
+
+def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> Finding:
+    """Keep a measurement of quality."""
+    drop = found.drop
+    worse = [
+        f"{name} {100 * each:.1f} % worse than the baseline"
+        for name, each in drop.drops.items()
+        if each is not None and each > 0
+    ]
+    told = ", ".join(worse) or (drop.reason or "no metric is worse than the baseline")
+    labelled = f"{found.labelled:,} of {found.predictions:,} labelled"
+    if found.estimate is not None:
+        name = "mae" if isinstance(found.estimate, LossEstimate) else "accuracy"
+        low, high = found.estimate.interval
+        labelled += (
+            f"; {name} of {found.estimate.rows:,} without an outcome estimated at "
+            f"{found.estimate[name]:.3f} ({low:.3f} to {high:.3f})"
+        )
+    return findings.add(
+        Finding(
+            model=found.model,
+            kind="quality",
+            bad=drop.drift_detected,
+            summary=f"{told.replace('_', ' ')}; {labelled}",
+            at=at,
+            start=found.start,
+            end=found.end,
+            table_versions=found.table_versions,
+            evidence=found.to_dict(),
+        )
+    )

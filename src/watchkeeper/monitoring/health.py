@@ -1,0 +1,159 @@
+"""Health of a model from what is recorded of it, and what is left of its error budgets."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import EventLog, Window
+from watchkeeper.health import (
+    Budget,
+    ComprehensiveMonitoringSystem,
+    HealthStatus,
+    Measured,
+    Slo,
+    Thresholds,
+    Verdict,
+    budget_of,
+    traffic_of,
+)
+from watchkeeper.monitoring.event_columns import wrong_of
+from watchkeeper.monitoring.measurements import baseline_of
+from watchkeeper.monitoring.repositories import KeptAlerts, KeptFindings
+from watchkeeper.records import Finding
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.results import Result
+from watchkeeper.rollouts.shadow import stream_of
+
+__all__ = ["ModelHealth", "health_of", "served"]
+
+_COLUMNS = ("timestamp", "status", "latency_ms")
+_LABELS = ("prediction", "actual")
+_TIME = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHealth(Result):
+    """Health of a model, with what it was computed of.
+
+    Attributes
+    ----------
+    model : str
+    status : HealthStatus
+    budgets : tuple of Budget
+    start, end : datetime
+        Of the window that the components are of; budgets have windows of their own.
+    table_versions : dict of str to int
+        Of the event store, for the evidence.
+    """
+
+    model: str
+    status: HealthStatus
+    budgets: tuple[Budget, ...]
+    start: datetime
+    end: datetime
+    table_versions: dict[str, int]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every component is well."""
+        return self.status.is_healthy
+
+
+def health_of(
+    events: EventLog,
+    registry: ModelRegistry,
+    findings: KeptFindings,
+    alerts: KeptAlerts,
+    model: str,
+    *,
+    at: datetime,
+    window: timedelta = timedelta(days=1),
+    thresholds: Thresholds | None = None,
+    slos: Sequence[Slo] = (),
+    task: str = "binary",
+    positive: object = 1,
+) -> ModelHealth:
+    """Return the health of a model at a time.
+
+    Parameters
+    ----------
+    window : timedelta
+        Until `at`, of which the components are.
+    slos : sequence of Slo
+        Of which the budgets are.
+
+    Raises
+    ------
+    NotFoundError
+        If there is neither a version nor a recorded prediction of the model.
+    """
+    if model not in events.models() and not registry.list_models(model_name=model):
+        raise NotFoundError("model", model, "`watchkeeper models list` has those that there are.")
+    limits = thresholds or Thresholds()
+    longest = max([window, *(timedelta(days=each.days) for each in slos)])
+    versions: dict[str, int] = {}
+    own: list[pa.Table] = []
+    earlier: list[pa.Table] = []
+    with suppress(NotFoundError):  # nothing is recorded, or retention has dropped all of it
+        columns = _COLUMNS if task == "regression" else (*_COLUMNS, *_LABELS)
+        until = at + timedelta(microseconds=1)  # what was predicted now is part of it
+        for read in events.days(model, Window(at - longest, until), columns=columns):
+            versions = read.versions
+            new = pc.greater_equal(read.rows["timestamp"], pa.scalar(at - window, _TIME))
+            earlier.append(read.rows.filter(pc.invert(new)))
+            own.append(_with_right(read.rows.filter(new), task, positive))
+    traffic, before = traffic_of(own, limits), traffic_of(earlier, limits)
+    told = Measured(
+        traffic=traffic,
+        baseline=baseline_of(registry, model).get("accuracy"),
+        drift=_verdict(findings.find(model, "drift")),
+        quality=_verdict(findings.find(model, "quality")) if task == "regression" else None,
+        alerts=tuple(_firing(alerts, model)),
+    )
+    system = ComprehensiveMonitoringSystem(lambda _: told, thresholds=limits, clock=lambda: at)
+    return ModelHealth(
+        model=model,
+        status=system.check_system_health(),
+        budgets=tuple(budget_of(each, traffic + before, at) for each in slos),
+        start=at - window,
+        end=at,
+        table_versions=versions,
+    )
+
+
+def served(events: EventLog, registry: ModelRegistry) -> list[str]:
+    """Return the models that answer somebody: in production here, or recorded from elsewhere."""
+    shadows = {stream_of(each.model_name) for each in registry.list_models()}
+    recorded = set(events.models()) - shadows
+    return sorted(recorded | registry.production().keys())
+
+
+def _with_right(rows: pa.Table, task: str, positive: object) -> pa.Table:
+    """Return rows with what is known of their answers; a regression is never simply right."""
+    if task == "regression":
+        return rows
+    return rows.append_column("right", pa.array(1.0 - wrong_of(rows, task, positive)))
+
+
+def _verdict(found: Sequence[Finding]) -> Verdict | None:
+    """Return what the last measurement said, and since when the last ones in a row said so."""
+    if not found:
+        return None
+    newest, since = found[0], found[0].at
+    for each in found:
+        if each.bad != newest.bad:
+            break
+        since = each.start or each.at
+    return Verdict(newest.bad, newest.summary, newest.at, since)
+
+
+def _firing(alerts: KeptAlerts, model: str) -> Iterator[str]:
+    for each in alerts.find("firing"):
+        if each.labels.get("model", model) == model and each.labels.get("severity") != "none":
+            told = each.annotations.get("summary", "it fires")
+            yield f"{each.name}: {told}, since {each.starts_at:%Y-%m-%d %H:%M}"

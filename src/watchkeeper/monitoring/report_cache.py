@@ -1,0 +1,268 @@
+"""Reports that take a while: shown at once as they last were, and made anew behind the scenes.
+
+A report of an experiment reads each of its exposures, which takes seconds where there are millions.
+Who asks for it every few seconds, as a page does, gets the last one with its time. One thread makes
+the next, so that however many look, no more than one core is kept busy, and a tenth of the time.
+
+>>> from datetime import UTC
+>>> reports = Reports(patience=60.0)
+>>> asked = Asked("shadow", "june", of=1, at=datetime(2026, 7, 1, tzinfo=UTC), make=lambda: "well")
+>>> reports.latest(asked).report
+'well'
+>>> reports.close()
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from watchkeeper.events import EventLog
+from watchkeeper.experiments import Experiment, State
+from watchkeeper.experiments.report import ExperimentReport
+from watchkeeper.monitoring.repositories import Kept
+from watchkeeper.operations import experiments, rollouts, shadows
+from watchkeeper.operations.rollouts import Looked, Rollouts
+from watchkeeper.rollouts import Rollout
+from watchkeeper.rollouts.shadow import Shadow, ShadowReport, ShadowState
+
+__all__ = ["Asked", "Known", "Reports", "of_experiment", "of_rollout", "of_shadow"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FRESH = 4.0  # seconds for which a report is new enough
+_REST = 10.0  # times as long as a report took nobody makes it again: it must not take a core
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """A report that somebody asks for.
+
+    Attributes
+    ----------
+    kind, name : str
+        By which it is kept.
+    of : object
+        What it is a report of; one of something that has changed since is made anew.
+    at : datetime
+        Now, by the clock of the events.
+    make : callable
+        Makes it.
+    lasting : bool
+        Whether it says the same for ever.
+    """
+
+    kind: str
+    name: str
+    of: object
+    at: datetime
+    make: Callable[[], T]
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """What is known of a report.
+
+    Attributes
+    ----------
+    report : T or None
+        The last one; None while the first is being made, or if none could be.
+    at : datetime or None
+        The time that it is as of.
+    current : bool
+        Whether it is a report of what it was asked for, as that is now.
+    making : bool
+        Whether one is being made.
+    error : str
+        Why the last attempt failed; empty if it did not.
+    """
+
+    report: T | None
+    at: datetime | None
+    current: bool
+    making: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    of: object
+    at: datetime
+    report: Any
+    error: str
+    ended: float
+    took: float
+
+
+class Reports:
+    """The last report of each thing that was asked about; safe to share between threads.
+
+    Parameters
+    ----------
+    patience : float
+        Seconds that who asks waits for a new report, before the last one has to do. One that took
+        longer the last time is not waited for.
+    most : int
+        So many are kept: those that were asked for last.
+    timer : callable
+        Seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        *,
+        patience: float = 0.1,
+        most: int = 256,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._patience, self._most, self._timer = patience, most, timer
+        self._made: OrderedDict[tuple[str, str], _Made] = OrderedDict()
+        self._making: dict[tuple[str, str], Future[None]] = {}
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="reports")
+
+    def latest(self, asked: Asked[T]) -> Known[T]:
+        """Return the last report of something, and have the next one made if it is time."""
+        return self.latest_of([asked])[0]
+
+    def latest_of(self, asked: Sequence[Asked[T]]) -> list[Known[T]]:
+        """Return the same of several, which wait and rest for as long as all of them take."""
+        with self._lock:
+            known = [self._made.get((each.kind, each.name)) for each in asked]
+        took = sum(each.took for each in known if each is not None)
+        begun = [self._begun(each, took) for each in asked]
+        wait([each for each in begun if each is not None], timeout=self._patience)
+        with self._lock:
+            return [self._known(each) for each in asked]
+
+    def close(self) -> None:
+        """Wait for the report that is being made, and make no more."""
+        self._worker.shutdown(cancel_futures=True)
+
+    def _begun(self, asked: Asked[Any], took: float) -> "Future[None] | None":
+        """Have a report made if it is due; return what is worth waiting for.
+
+        `took` is what it took the last time, with all that are asked for beside it.
+        """
+        key = (asked.kind, asked.name)
+        with self._lock:
+            last = self._made.get(key)
+            if key not in self._making:
+                if last is not None and not self._due(last, asked, took):
+                    return None
+                # What is done is put down before it is no longer being made, under the one lock.
+                self._making[key] = self._worker.submit(self._make, asked)
+            return self._making[key] if last is None or took <= self._patience else None
+
+    def _due(self, last: _Made, asked: Asked[Any], took: float) -> bool:
+        if last.of != asked.of:
+            return True
+        if asked.lasting and not last.error:
+            return False
+        return self._timer() - last.ended >= max(_FRESH, _REST * took)
+
+    def _make(self, asked: Asked[Any]) -> None:
+        key = (asked.kind, asked.name)
+        began, report, error = self._timer(), None, ""
+        try:
+            report = asked.make()
+        except Exception as failure:
+            log.exception("the report of the %s %s could not be made", asked.kind, asked.name)
+            error = str(failure) or type(failure).__name__
+        with self._lock:
+            ended, at = self._timer(), asked.at
+            former = self._made.get(key)
+            if error and former is not None and former.report is not None:
+                report, at = former.report, former.at
+            self._made[key] = _Made(asked.of, at, report, error, ended, ended - began)
+            self._made.move_to_end(key)
+            while len(self._made) > self._most:
+                self._made.popitem(last=False)
+            del self._making[key]
+
+    def _known(self, asked: Asked[T]) -> Known[T]:
+        key = (asked.kind, asked.name)
+        last, making = self._made.get(key), key in self._making
+        if last is None:
+            return Known(None, None, current=False, making=making, error="")
+        self._made.move_to_end(key)
+        at = None if last.report is None else last.at
+        return Known(last.report, at, last.of == asked.of, making, last.error)
+
+
+class Remembered(Kept[T], Protocol[T]):
+    """Where things are kept that tell their history."""
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Return its audit trail, the oldest entry first."""
+        ...
+
+
+class Parts(Protocol):
+    """What reports are made of; an `watchkeeper.app.App` is one."""
+
+    @property
+    def events(self) -> EventLog: ...
+    @property
+    def experiments(self) -> Remembered[Experiment]: ...
+    @property
+    def rollouts(self) -> Rollouts: ...
+    @property
+    def shadows(self) -> Remembered[Shadow]: ...
+
+
+def of_experiment(
+    parts: Parts, experiment: Experiment, *, at: datetime, task: str, positive: object
+) -> Asked[ExperimentReport]:
+    """Ask for the report of an experiment that was started.
+
+    Of one that was stopped it is the report that was kept with its verdict: what it was decided by
+    is never reckoned again.
+    """
+    stopped = experiment.state is State.STOPPED
+    until = at if experiment.ended_at is None else experiment.ended_at
+
+    def made() -> ExperimentReport:
+        history = parts.experiments.history(experiment.name) if stopped else []
+        return experiments.kept_report(history) or experiments.report(
+            parts.events, experiment, at=until, task=task, positive=positive
+        )
+
+    return Asked("experiment", experiment.name, experiment, until, made, lasting=stopped)
+
+
+def of_rollout(
+    parts: Parts, rollout: Rollout, *, at: datetime, task: str, positive: object
+) -> Asked[Looked]:
+    """Ask for what the next look at a rollout would decide, and by what."""
+
+    def made() -> Looked:
+        return rollouts.view(
+            parts.rollouts, parts.events, rollout.name, at=at, task=task, positive=positive
+        )
+
+    return Asked("rollout", rollout.name, rollout, at, made)
+
+
+def of_shadow(
+    parts: Parts, shadow: Shadow, *, at: datetime, task: str, positive: object
+) -> Asked[ShadowReport]:
+    """Ask for what a shadow is compared by; of one that was stopped, for what was kept of it."""
+    stopped = shadow.state is ShadowState.STOPPED
+    until = at if shadow.ended_at is None else shadow.ended_at
+
+    def made() -> ShadowReport:
+        history = parts.shadows.history(shadow.name) if stopped else []
+        return shadows.kept_report(history) or shadows.report(
+            parts.events, shadow, at=until, task=task, positive=positive
+        )
+
+    return Asked("shadow", shadow.name, shadow, until, made, lasting=stopped)

@@ -1,0 +1,391 @@
+"""What comes of a batch of outcomes: learned, judged, kept as a version or thrown away.
+
+Every step may be cut off by the death of its process, and is done again from the same batch: what
+is there already is found, and not made twice.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.errors import ConflictError, NotFoundError
+from watchkeeper.events import FEATURE, EventLog
+from watchkeeper.monitoring.repositories import Trail
+from watchkeeper.online.consumed import Batch, Taught
+from watchkeeper.online.learning import (
+    Learned,
+    Losses,
+    OnlinePolicy,
+    Prequential,
+    Stream,
+    beats,
+    learned_from,
+    loses_to,
+    require_learner,
+)
+from watchkeeper.operations import models
+from watchkeeper.operations.retraining import Retrainings
+from watchkeeper.operations.rollouts import require_none_under_way
+from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Status
+from watchkeeper.results import Result
+
+__all__ = [
+    "ALIAS",
+    "ONLINE",
+    "Arrivals",
+    "Learning",
+    "Parts",
+    "Step",
+    "champion_of",
+    "number_of",
+    "snapshots",
+    "subject_of",
+    "usable",
+]
+
+ALIAS = "online"
+"""The alias of the last snapshot that was good, which is where learning goes on."""
+
+ONLINE = "online"
+"""The action of its records in the audit trail."""
+
+_ACTOR = "watchkeeper"
+_CHAMPION, _NUMBER = "online.champion", "online.number"  # tags of a snapshot
+_ATTEMPTS = 2  # at one batch, where processes die
+_LOOK_BACK = 5  # earlier snapshots that are asked when the last one has gone wrong
+
+
+class Arrivals(EventLog, Protocol):
+    """An event log that can tell what has arrived without reading it."""
+
+    def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
+        """Return how many outcomes came after a moment, by the UTC day of their prediction."""
+        ...
+
+
+class Parts(models.Parts, Protocol):
+    """What online learning needs; an `watchkeeper.app.App` is one."""
+
+    @property
+    def events(self) -> Arrivals: ...
+    @property
+    def audit(self) -> Trail: ...
+    @property
+    def retraining(self) -> Retrainings: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Result):
+    """What came of one batch of outcomes.
+
+    Attributes
+    ----------
+    number : int
+    kept : bool
+        Whether what was learned became a version; else it was thrown away.
+    failed : bool
+        Whether the model raised, or the processes that learned it ended.
+    snapshot : str
+        Model id of the last snapshot that is good, or of the champion: where learning goes on.
+    promoted, returned : str
+        Model id of what was put in production because it was better, or because what was there had
+        gone wrong; empty otherwise.
+    scores : Prequential or None
+    reason : str
+    """
+
+    number: int
+    kept: bool
+    failed: bool
+    snapshot: str
+    promoted: str
+    returned: str
+    scores: Prequential | None
+    reason: str
+
+
+def subject_of(model: str) -> str:
+    """Return the subject of the records in the audit trail; no version can be called so."""
+    return f"{model}:online learning"
+
+
+def champion_of(version: ModelVersion) -> str:
+    """Return the champion that a snapshot was learned beside; of what is none, itself."""
+    return version.tags.get(_CHAMPION, version.model_id)
+
+
+def number_of(version: ModelVersion) -> int:
+    """Return the number of the batch that a snapshot came of; 0 of what is none."""
+    return int(version.tags.get(_NUMBER, 0))
+
+
+def usable(registry: ModelRegistry, model_id: str) -> bool:
+    """Return whether a version is there, and nobody has put it aside."""
+    name, _, version = model_id.partition(":")
+    found = registry.find(name, version)
+    return found is not None and found.status is not Status.ARCHIVED
+
+
+def snapshots(registry: ModelRegistry, model: str, champion: str) -> dict[str, ModelVersion]:
+    """Return the snapshots beside a champion that nobody has put aside, the newest first."""
+    own = [
+        each
+        for each in registry.list_models(model_name=model)
+        if each.tags.get(_CHAMPION) == champion and each.status is not Status.ARCHIVED
+    ]
+    own.sort(key=number_of, reverse=True)
+    return {each.model_id: each for each in own}
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """A model that learns online, as its policy says, at a moment.
+
+    Attributes
+    ----------
+    parts : Parts
+    model : str
+    policy : OnlinePolicy
+    task, positive : str, object
+        What it predicts, and the label of the positive class.
+    at : datetime
+    taught : Taught
+        Which predictions have taught it.
+    """
+
+    parts: Parts
+    model: str
+    policy: OnlinePolicy
+    task: str
+    positive: Any
+    at: datetime
+    taught: Taught
+
+    def step(self, batch: Batch) -> Step:
+        """Learn a batch, whatever of that another process has done, and keep what came of it."""
+        if batch.attempts >= _ATTEMPTS:
+            told = f"{batch.attempts} processes ended while they learned from it"
+            return self._ended(batch, self._thrown_away(batch, told))
+        batch = replace(batch, attempts=batch.attempts + 1)
+        self.taught.begin(batch)
+        stream = self._stream(batch)
+        model = self.parts.registry.load_model(batch.snapshot)
+        require_learner(model)
+        try:
+            learned = learned_from(model, stream)
+        except MemoryError:  # which says something of this process: another one may have more
+            raise
+        except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
+            told = f"it raised {type(error).__name__}: {str(error)[:300]}"
+            return self._ended(batch, self._thrown_away(batch, told))
+        return self._ended(batch, self._judged(batch, _Judge(self, batch, stream, learned)))
+
+    def _stream(self, batch: Batch) -> Stream:
+        names = [name for name in batch.rows.column_names if name.startswith(FEATURE)]
+        return Stream(
+            features=batch.rows.select(names).rename_columns(
+                [name.removeprefix(FEATURE) for name in names]
+            ),
+            actual=batch.rows["actual"].to_pylist(),
+            task=self.task,
+            positive=self.positive,
+            signature=self.parts.registry.get(batch.champion).signature,
+        )
+
+    def _thrown_away(self, batch: Batch, why: str) -> Step:
+        return Step(
+            number=batch.number, kept=False, failed=True, snapshot=batch.snapshot, promoted="",
+            returned="", scores=None, reason=f"thrown away, since {why}",
+        )  # fmt: skip
+
+    def _judged(self, batch: Batch, judge: "_Judge") -> Step:
+        registry, scores = self.parts.registry, judge.scores
+        told = _told(scores, self.task)
+        if scores.kept:
+            snapshot = self._registered(batch, judge, told)
+        else:
+            snapshot = judge.last_good(number_of(registry.get(batch.snapshot)))
+        registry.set_alias(snapshot, ALIAS, reason=told, actor=_ACTOR)
+        promoted, returned, more = self._brought_in(batch, judge, snapshot, told)
+        verdict = "kept" if scores.kept else f"thrown away, since {scores.fault}"
+        return Step(
+            number=batch.number, kept=scores.kept, failed=False, snapshot=snapshot,
+            promoted=promoted, returned=returned, scores=scores, reason=f"{verdict}: {told}{more}",
+        )  # fmt: skip
+
+    def _brought_in(
+        self, batch: Batch, judge: "_Judge", snapshot: str, told: str
+    ) -> tuple[str, str, str]:
+        """Promote what is better, or return from what has gone wrong; tell of it."""
+        registry = self.parts.registry
+        before = batch.production
+        direct = judge.scores.kept and self.policy.then == "direct"
+        better = direct and judge.improves_on(before)
+        if better:
+            target, why = snapshot, f"learned online: {told}"
+        elif not judge.good(before):
+            target = judge.last_good(number_of(registry.get(before)) - 1)
+            why = f"back to the last good snapshot: {before} is worse than the champion by now"
+        else:
+            return "", "", ""
+        now = registry.get_production_model(self.model)
+        if now not in {before, target}:
+            return "", "", f"; {now} is in production by now"
+        try:
+            require_none_under_way(self.parts.rollouts, self.model, "It has the traffic.")
+        except ConflictError as error:
+            return "", "", f"; {target} is not promoted: {error.message}"
+        if now != target:
+            models.promote(registry, target, reason=why, actor=_ACTOR)
+        if better:
+            return target, "", f"; {target} is in production"
+        return "", target, f"; {before} is worse than the champion by now: back to {target}"
+
+    def _registered(self, batch: Batch, judge: "_Judge", told: str) -> str:
+        """Register what was learned, unless a process that died has; return its model id."""
+        registry, scores = self.parts.registry, judge.scores
+        base, former = registry.get(batch.champion), registry.get(batch.snapshot)
+        known = registry.find(self.model, batch.version)
+        if known is not None and number_of(known) == batch.number:
+            return known.model_id
+        last = pc.max(batch.rows["timestamp"]).as_py() + timedelta(microseconds=1)
+        metric = "mae" if self.task == "regression" else "accuracy"
+        return registry.register_model(
+            judge.learned.model,
+            self.model,
+            batch.version,
+            {metric: scores.loss if self.task == "regression" else 1.0 - scores.loss},
+            f"learned online: {told}",
+            {_CHAMPION: batch.champion, _NUMBER: str(batch.number)},
+            training_data=self._reference(batch, base, judge.stream.features),
+            signature=base.signature,
+            lineage=Lineage(
+                parent=batch.snapshot,
+                dataset="outcomes as they arrived",
+                training_start=former.lineage.training_start,
+                training_end=max(last, former.lineage.training_end or last),
+                table_versions=batch.table_versions,
+                evaluated_on=f"{scores.rows:,} outcomes, each before it was learned from",
+            ),
+            format="skops" if base.format == "skops" else "joblib",
+            trusted=base.trusted,
+            allow_unsafe=base.unsafe,
+            actor=_ACTOR,
+        )
+
+    def _reference(self, batch: Batch, base: ModelVersion, features: pa.Table) -> pa.Table | None:
+        """Return what drift is measured against: the former sample, and the rows since."""
+        if base.signature is None:  # then it would be made of these rows
+            return None
+        before = self.parts.registry.reference(batch.snapshot)
+        if before is None or not set(features.column_names) <= set(before.column_names):
+            return features
+        return pa.table(
+            {
+                name: pa.chunked_array(
+                    [*_alike(before[name], features[name]), *features[name].chunks],
+                    features[name].type,
+                )
+                for name in features.column_names
+            }
+        )
+
+    def _ended(self, batch: Batch, step: Step) -> Step:
+        """Keep what came of a batch; from here on it has taught."""
+        production = step.promoted or step.returned or batch.production
+        evidence = {
+            **step.to_dict(), "champion": batch.champion, "production": production,
+            "cursor": batch.cursor, "at_cursor": batch.at_cursor,
+            "table_versions": batch.table_versions,
+        }  # fmt: skip
+        self.parts.audit.note(
+            at=self.at, actor=_ACTOR, action=ONLINE, subject=subject_of(self.model),
+            reason=step.reason, evidence=evidence,
+        )  # fmt: skip
+        self.taught.settle(batch)
+        self._tidy(batch, step)
+        return step
+
+    def _tidy(self, batch: Batch, step: Step) -> None:
+        """Remove the oldest snapshots that never were in production, beyond those that stay."""
+        own = list(snapshots(self.parts.registry, self.model, batch.champion).values())
+        for each in own[self.policy.keep :]:
+            if each.promoted_at is None and not each.aliases and each.model_id != step.snapshot:
+                with suppress(ConflictError, NotFoundError):  # somebody needs it, or was faster
+                    told = "newer snapshots stay"
+                    models.delete(self.parts, each.model_id, reason=told, actor=_ACTOR)
+
+
+class _Judge:
+    """What a batch says of what was learned, of the champion, and of snapshots as they are."""
+
+    def __init__(self, learning: Learning, batch: Batch, stream: Stream, learned: Learned) -> None:
+        self._registry, self._model = learning.parts.registry, learning.model
+        self._policy, self._batch = learning.policy, batch
+        self.stream, self.learned = stream, learned
+        self._asked: dict[str, Losses] = {}
+        self.scores = Prequential.of(
+            learned.losses,
+            self._losses(batch.champion),
+            self._losses(batch.snapshot),
+            tolerance=learning.policy.tolerance,
+            task=stream.task,
+            left_out=len(stream.actual) - len(learned.places),
+        )
+
+    def _losses(self, model_id: str) -> Losses:
+        if model_id not in self._asked:
+            model = self._registry.load_model(model_id)
+            self._asked[model_id] = self.learned.frozen(model, self.stream)
+        return self._asked[model_id]
+
+    def good(self, model_id: str) -> bool:
+        """Return whether a version, as it is, is not worse than the champion."""
+        return model_id == self._batch.champion or not loses_to(
+            self._losses(model_id),
+            self._losses(self._batch.champion),
+            tolerance=self._policy.tolerance,
+            task=self.stream.task,
+        )
+
+    def improves_on(self, production: str) -> bool:
+        """Return whether what was learned beats what is in production, and the champion."""
+        return all(
+            beats(self.learned.losses, self._losses(each), task=self.stream.task)
+            for each in {production, self._batch.champion}
+        )
+
+    def last_good(self, most: int) -> str:
+        """Return the newest good snapshot up to a number; the champion if there is none."""
+        own = snapshots(self._registry, self._model, self._batch.champion)
+        most = min(most, self._batch.number - 1)
+        earlier = [model_id for model_id, each in own.items() if number_of(each) <= most]
+        found = (each for each in earlier[:_LOOK_BACK] if self.good(each))
+        return next(found, self._batch.champion)
+
+
+def _alike(before: pa.ChunkedArray, now: pa.ChunkedArray) -> list[pa.Array]:
+    """Return a column of a kept sample in the type of another; without it where that cannot be."""
+    plain = before.cast(before.type.value_type) if pa.types.is_dictionary(before.type) else before
+    try:
+        return list(plain.cast(now.type).chunks)
+    except pa.ArrowException:
+        return []
+
+
+def _told(scores: Prequential, task: str) -> str:
+    """Return the figures as a sentence."""
+
+    def shown(loss: float) -> str:
+        return f"{loss:.4g}" if task == "regression" else f"{100 * loss:.1f} %"
+
+    what = "mean absolute error" if task == "regression" else "wrong"
+    left = f", {scores.left_out:,} left out" if scores.left_out else ""
+    return (
+        f"{what} {shown(scores.loss)} over {scores.rows:,} outcomes{left}; the champion "
+        f"{shown(scores.champion_loss)}, before it learned {shown(scores.former_loss)}"
+    )

@@ -1,0 +1,125 @@
+"""The audit trail in the control database."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from watchkeeper.records.audit_entry import Entry
+from watchkeeper.results import KeptJson, strict_json
+from watchkeeper.store.database import ControlDatabase, audit, note
+
+__all__ = ["AuditTrail"]
+
+_columns = audit.c
+_STORED = sa.select(
+    *(each for each in _columns if each.name != "evidence"),
+    sa.cast(_columns.evidence, sa.Text).label("evidence"),
+)
+
+
+class AuditTrail:
+    """The entries that were kept; none is ever changed.
+
+    Parameters
+    ----------
+    database : ControlDatabase
+        Whoever opened it closes it.
+    """
+
+    def __init__(self, database: ControlDatabase) -> None:
+        self._database = database
+
+    def note(
+        self,
+        *,
+        at: datetime,
+        actor: str,
+        action: str,
+        subject: str,
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Keep an entry of what changed nothing else in the control database."""
+        kept: dict[str, Any] = json.loads(strict_json(evidence or {}))  # NaN is null
+        with self._database.write() as connection:
+            number = note(connection, at, actor, action, subject, reason, kept)
+        return Entry(
+            at=at, actor=actor, action=action, subject=subject, reason=reason, evidence=kept,
+            number=number,
+        )  # fmt: skip
+
+    def entries(
+        self,
+        model: str | None = None,
+        *,
+        subject: str | None = None,
+        action: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+        beginning: Sequence[str] = (),
+        limit: int = 1000,
+    ) -> list[Entry]:
+        """Return entries, the newest first.
+
+        Parameters
+        ----------
+        model : str, optional
+            Only of this model, its versions, rollouts and so on; ``system`` for those of no model.
+        subject, action : str, optional
+            Only of this subject, of this action.
+        since, until : datetime, optional
+            Only from `since` on, and before `until`.
+        before : int, optional
+            Only those with a smaller number than this: the next page after an entry.
+        beginning : sequence of str
+            Only of actions that begin with one of these.
+        limit : int
+            At most so many.
+        """
+        query = _STORED.order_by(_columns.id.desc()).limit(limit)
+        if model is not None:
+            query = query.where(_columns.subject.startswith(f"{model}:", autoescape=True))
+        if subject is not None:
+            query = query.where(_columns.subject == subject)
+        if action is not None:
+            query = query.where(_columns.action == action)
+        if beginning:
+            like = (_columns.action.startswith(each, autoescape=True) for each in beginning)
+            query = query.where(sa.or_(*like))
+        if since is not None:
+            query = query.where(_columns.at >= since)
+        if until is not None:
+            query = query.where(_columns.at < until)
+        if before is not None:
+            query = query.where(_columns.id < before)
+        with self._database.read() as connection:
+            return [_entry(row) for row in connection.execute(query).mappings()]
+
+    def after(self, number: int, about: str, *, limit: int = 1000) -> list[Entry]:
+        """Return the entries after one of a number whose subject has `about` in it, in order."""
+        query = (
+            _STORED.where(_columns.id > number, _columns.subject.contains(about, autoescape=True))
+            .order_by(_columns.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [_entry(row) for row in connection.execute(query).mappings()]
+
+    def actions(self) -> list[str]:
+        """Return the actions that there ever were, sorted."""
+        query = sa.select(_columns.action).distinct().order_by(_columns.action)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def last(self) -> int:
+        """Return the number of the newest entry; 0 if there is none."""
+        return self._database.generation()
+
+
+def _entry(row: Mapping[Any, Any]) -> Entry:
+    own = {name: row[name] for name in Entry.__dataclass_fields__ if name != "number"}
+    return Entry(**{**own, "evidence": KeptJson(row["evidence"])}, number=row["id"])

@@ -1,0 +1,551 @@
+"""Routing: which loaded version answers a request.
+
+The table of versions in production, of the arms of running experiments and of canaries is built
+from the registry, the experiments and the rollouts and swapped whole, so that a request sees either
+the old table or the new one. A version is loaded and verified before it takes traffic; an
+experiment or a canary that cannot be loaded takes none, and the version in production answers.
+
+How a rollout shares the traffic is followed apart from that and waits for nothing that is loaded:
+taking a canary back has to reach the traffic at once.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from watchkeeper.clock import Clock, system_clock
+from watchkeeper.errors import (
+    ConflictError,
+    InvalidValueError,
+    NotFoundError,
+    UnavailableError,
+    WatchkeeperError,
+)
+from watchkeeper.experiments import Allocation
+from watchkeeper.registry import ModelRegistry, Runtime
+from watchkeeper.rollouts.shadow import Shadow, stream_of
+from watchkeeper.rollouts.traffic_split import CANARY, Split
+from watchkeeper.serving.live_version import Call, LiveVersion
+
+__all__ = [
+    "FAILOVER",
+    "PINNED",
+    "PRODUCTION",
+    "Route",
+    "Router",
+    "RunningExperiments",
+    "RunningShadows",
+    "Splits",
+]
+
+log = logging.getLogger(__name__)
+
+PRODUCTION, PINNED, FAILOVER = "production", "pinned", "failover"
+_UNLOADABLE = (WatchkeeperError, OSError, ImportError)
+_MISREAD = (KeyError, TypeError, ValueError)  # what is stored is not what it has to be
+_MOST_PINNED = 8  # versions outside production that stay loaded
+
+
+class RunningExperiments(Protocol):
+    """Which experiments run; the router asks again when the generation has changed."""
+
+    def generation(self) -> int:
+        """Return a number that grows with every change."""
+        ...
+
+    def running(self) -> Mapping[str, Sequence[Allocation]]:
+        """Return the allocations of running experiments by model, in the order in which they ask.
+
+        The first that has an arm for a unit answers it; namespaces keep experiments apart.
+        """
+        ...
+
+
+class Splits(Protocol):
+    """How rollouts share the traffic; the router asks again and again."""
+
+    def splits(self, at: datetime) -> Mapping[str, Split]:
+        """Return the split of each model that has one."""
+        ...
+
+
+class RunningShadows(Protocol):
+    """Which versions answer a copy of the traffic; a change of that changes the generation."""
+
+    def running(self) -> Mapping[str, Shadow]:
+        """Return the shadow of each model that has one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Experiment:
+    """A running experiment and the loaded version of each arm."""
+
+    allocation: Allocation
+    arms: Mapping[str, LiveVersion]
+
+    @property
+    def fault(self) -> str:
+        """Why it takes no traffic; empty when it does."""
+        for live in self.arms.values():
+            if live.fault:
+                return f"experiment {self.allocation.label} takes no traffic: {live.fault}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What answers, at one time."""
+
+    production: Mapping[str, LiveVersion]
+    experiments: Mapping[str, tuple[_Experiment, ...]]
+    rolling: Mapping[str, LiveVersion]  # by model id, both versions of each rollout
+    shadows: Mapping[str, tuple[Shadow, LiveVersion]]  # by model; loaded for itself alone
+
+    def live(self) -> list[LiveVersion]:
+        """Return each loaded version once."""
+        arms = [
+            live
+            for experiments in self.experiments.values()
+            for experiment in experiments
+            for live in experiment.arms.values()
+        ]
+        several = [*self.production.values(), *arms, *self.rolling.values()]
+        return list({id(live): live for live in several}.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers a call.
+
+    Attributes
+    ----------
+    live : LiveVersion
+    variant : str
+    experiment : str or None
+        What the call is recorded with; None where no experiment or rollout has its unit.
+    failover : LiveVersion or None
+        Who answers if `live` cannot.
+    """
+
+    live: LiveVersion
+    variant: str
+    experiment: str | None
+    failover: LiveVersion | None = None
+
+
+class Router:
+    """Loaded versions by model.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    make_live : callable
+        A loaded version to one that takes calls; a second argument says as which model it records.
+    experiments : RunningExperiments, optional
+    rollouts : Splits, optional
+    shadows : RunningShadows, optional
+    clock : Clock, optional
+    timeout : float
+        Seconds after which the process of a shadow that has not answered is killed.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        make_live: Callable[..., LiveVersion],
+        experiments: RunningExperiments | None = None,
+        rollouts: Splits | None = None,
+        shadows: RunningShadows | None = None,
+        clock: Clock = system_clock,
+        timeout: float = 30.0,
+    ) -> None:
+        self._registry, self._make_live = registry, make_live
+        self._timeout = timeout
+        self._experiments, self._rollouts, self._clock = experiments, rollouts, clock
+        self._shadows = shadows
+        self._table = _Table(*(MappingProxyType({}) for _ in range(4)))
+        self._splits: Mapping[str, Split] = MappingProxyType({})
+        self._over: frozenset[str] = frozenset()  # models whose split ends at the next refresh
+        self._asked = self._answered = 0  # how often the rollouts were asked, and the last answer
+        self._pinned: OrderedDict[str, LiveVersion] = OrderedDict()
+        self._faults: dict[str, str] = {}
+        self._experiment_faults: dict[str, str] = {}
+        self._rollout_faults: dict[str, str] = {}
+        self._unreadable: dict[str, str] = {}
+        self._generation = (-1, -1)
+        self._loading = asyncio.Lock()
+
+    @property
+    def production(self) -> Mapping[str, LiveVersion]:
+        """The versions in production, by model."""
+        return self._table.production
+
+    @property
+    def faults(self) -> list[str]:
+        """What keeps models from answering, as sentences."""
+        answering = [*self.production.values(), *self._pinned.values()]
+        return [*self._faults.values(), *(live.fault for live in answering if live.fault)]
+
+    @property
+    def experiment_faults(self) -> list[str]:
+        """What keeps experiments from taking traffic, as sentences; production answers instead."""
+        running = [each for of in self._table.experiments.values() for each in of]
+        return [*self._experiment_faults.values(), *(each.fault for each in running if each.fault)]
+
+    def rollout_fault(self, model: str) -> str:
+        """Return what keeps the canary of a model from answering; empty when nothing does."""
+        split = self._splits.get(model)
+        if split is None:
+            return ""
+        live = self._table.rolling.get(f"{model}:{split.canary}")
+        return self._rollout_faults.get(model, "") if live is None else live.fault
+
+    def splits(self) -> dict[tuple[str, str, str], float]:
+        """Return what percent of its model's units each version of a rollout answers."""
+        found = {}
+        for model, split in self._splits.items():
+            share = split.percent if split.holds(self._clock()) else 0.0
+            rollout = split.label.partition(":")[2].rpartition("/")[0]
+            found[model, rollout, CANARY] = share
+            found[model, rollout, PRODUCTION] = 100.0 - share
+        return found
+
+    def shares(self) -> dict[tuple[str, str, str], float]:
+        """Return what percent of its model's units each arm of an experiment is given."""
+        return {
+            (model, each.allocation.experiment, arm): share
+            for model, experiments in self._table.experiments.items()
+            for each in experiments
+            for arm, share in each.allocation.percentages().items()
+        }
+
+    def live(self) -> list[LiveVersion]:
+        """Return every loaded version."""
+        shadows = [live for _, live in self._table.shadows.values()]
+        return [*self._table.live(), *shadows, *self._pinned.values()]
+
+    def in_production(self, model: str) -> LiveVersion:
+        """Return the version of `model` that is in production.
+
+        Raises
+        ------
+        NotFoundError
+            If it has none.
+        UnavailableError
+            If it has one that cannot be loaded.
+        """
+        live = self.production.get(model)
+        if live is not None:
+            return live
+        if model in self._faults:
+            raise UnavailableError(self._faults[model], retry_after=5.0)
+        known = ", ".join(sorted(self.production)) or "none"
+        raise NotFoundError("model in production", model, f"In production are: {known}.")
+
+    def only(self, default: str | None = None) -> LiveVersion:
+        """Return the version in production of the `default` model, or of the only one there is.
+
+        Raises
+        ------
+        NotFoundError, ConflictError
+            If there is none, or more than one.
+        """
+        if default is not None:
+            return self.in_production(default)
+        if len(self.production) == 1:
+            return next(iter(self.production.values()))
+        if not self.production:
+            raise NotFoundError("model in production", "", "Promote a version first.")
+        raise ConflictError(
+            f"several models are in production: {', '.join(sorted(self.production))}",
+            "Name one, POST /v1/models/NAME/invocations, or set server.default_model.",
+        )
+
+    def route(self, live: LiveVersion, call: Call) -> Route:
+        """Return who answers a call of a model without a version named: `live`, or an arm.
+
+        Raises
+        ------
+        InvalidValueError
+            If the call asks for an arm and may not have it.
+        """
+        experiments = self._table.experiments.get(live.runtime.model_name, ())
+        if call.forced_variant is not None:
+            return _forced(experiments, call)
+        known: Mapping[str, Any] | None = None
+        for experiment in experiments:
+            allocation = experiment.allocation
+            if known is None and allocation.targeting.rules:
+                known = call.attributes()
+            arm = allocation.assign(call.unit_id, known).arm
+            if arm is not None and not experiment.fault:
+                return Route(experiment.arms[arm], arm, allocation.label)
+        split = self._splits.get(live.runtime.model_name)
+        return Route(live, PRODUCTION, None) if split is None else self._shared(split, live, call)
+
+    def _shared(self, split: Split, live: LiveVersion, call: Call) -> Route:
+        """Return which of the two versions of a rollout answers a call."""
+        rolling = self._table.rolling
+        canary = rolling.get(f"{split.model}:{split.canary}")
+        stable = rolling.get(f"{split.model}:{split.stable}", live)
+        if not split.percent or canary is None or canary.fault or not split.holds(self._clock()):
+            return Route(stable, PRODUCTION, None)  # there is nothing to compare with
+        if not split.takes(call.unit_id):
+            return Route(stable, PRODUCTION, split.label)
+        return Route(canary, CANARY, split.label, stable if split.failover else None)
+
+    def shadow(self, call: Call, model: str) -> LiveVersion | None:
+        """Return who answers a copy of a call that nobody is told; None if nobody does."""
+        found = self._table.shadows.get(model)
+        if found is None or found[1].fault or not found[0].takes(call.request_id):
+            return None
+        return found[1] if found[1].runtime.ready else None
+
+    async def version(self, model: str, version: str) -> LiveVersion:
+        """Return one version of a model, loading it when nothing else needs it.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version, or it is archived.
+        """
+        model_id = f"{model}:{version}"
+        for live in self._table.live():
+            if live.runtime.model_id == model_id:
+                return live
+        async with self._loading:
+            if model_id not in self._pinned:
+                runtime = await asyncio.to_thread(self._open, model, version)
+                self._pinned[model_id] = self._make_live(runtime)
+                if len(self._pinned) > _MOST_PINNED:
+                    self._pinned.popitem(last=False)[1].close()
+            self._pinned.move_to_end(model_id)
+            return self._pinned[model_id]
+
+    async def reweigh(self) -> bool:
+        """Follow how rollouts share the traffic, waiting for nothing; return whether that changed.
+
+        A version that is not loaded takes its share after the next `refresh`. What is over ends
+        there too, where the version that was put in production meanwhile takes its place.
+        """
+        if self._rollouts is None:
+            return False
+        self._asked += 1
+        asked = self._asked
+        unreadable: dict[str, str] = {}
+        try:
+            found = await asyncio.to_thread(self._rollouts.splits, self._clock())
+        except _MISREAD as error:  # production answers, and goes on being followed
+            found = {}
+            unreadable[""] = f"no rollout takes traffic, one of them cannot be read: {error!r}"
+        if asked < self._answered:
+            return False  # a later question was answered before this one
+        self._answered = asked
+        self._unreadable = unreadable
+        over = frozenset(self._splits.keys() - found.keys())
+        self._over = over
+        splits = {**{model: self._splits[model] for model in over}, **found}
+        changed = splits != self._splits
+        self._splits = MappingProxyType(splits)
+        return changed
+
+    async def refresh(self) -> bool:
+        """Follow registry, experiments and rollouts; return whether anything changed."""
+        await self.reweigh()
+        generation = await asyncio.to_thread(self._generations)
+        told = (self._faults, self._experiment_faults, self._rollout_faults)
+        known_faults = {fault for faults in told for fault in faults.values()}
+        rolled = {each for split in self._splits.values() for each in _versions_of(split)}
+        settled = not self._over and rolled == self._table.rolling.keys()
+        if generation == self._generation and settled and not known_faults:
+            return False
+        async with self._loading:
+            wanted = await asyncio.to_thread(self._registry.production)
+            running, unreadable = await asyncio.to_thread(self._running)
+            before = self._table
+            loaded = {live.runtime.model_id: live for live in before.live()}
+            production, faults = await self._production(wanted, loaded)
+            experiments, unplaced = await self._arms(running, production, loaded)
+            over = self._over
+            going_on = {m: each for m, each in self._splits.items() if m not in over}
+            rolling, rollout_faults = await self._rolling(going_on, loaded)
+            shadows, shadow_faults = await self._shadowing(before.shadows)
+            rollout_faults |= self._unreadable
+            experiment_faults = {**unreadable, **unplaced, **shadow_faults}
+            for own in (faults, experiment_faults, rollout_faults):
+                for fault in own.values():
+                    if fault not in known_faults:
+                        log.error("%s", fault)
+            self._table = _Table(
+                MappingProxyType(production),
+                MappingProxyType(experiments),
+                MappingProxyType(rolling),
+                MappingProxyType(shadows),
+            )
+            over &= self._over  # another rollout may have begun meanwhile
+            self._splits = MappingProxyType(
+                {m: each for m, each in self._splits.items() if m not in over}
+            )
+            self._over -= over
+            self._faults, self._experiment_faults = faults, experiment_faults
+            self._rollout_faults = rollout_faults
+            self._generation = generation
+            for live in before.production.values():
+                if live not in production.values():
+                    live.metrics.set_accuracy(None)  # else its last value would alert for ever
+            needed = self._table.live()
+            for live in loaded.values():
+                if live not in needed:
+                    live.close()
+            for model, (_, live) in before.shadows.items():
+                if model not in shadows or shadows[model][1] is not live:
+                    live.close()
+        return True
+
+    def _generations(self) -> tuple[int, int]:
+        experiments = self._experiments
+        return self._registry.generation(), 0 if experiments is None else experiments.generation()
+
+    def _running(self) -> tuple[Mapping[str, Sequence[Allocation]], dict[str, str]]:
+        """Return what runs; what is stored wrongly must not keep production from being followed."""
+        if self._experiments is None:
+            return {}, {}
+        try:
+            return self._experiments.running(), {}
+        except WatchkeeperError as error:
+            return {}, {"": f"no experiment takes traffic: {error}".rstrip(".")}
+
+    async def _production(
+        self, wanted: Mapping[str, str], loaded: dict[str, LiveVersion]
+    ) -> tuple[dict[str, LiveVersion], dict[str, str]]:
+        """Return what is in production, and what keeps the rest of it out, by model."""
+        production: dict[str, LiveVersion] = {}
+        faults: dict[str, str] = {}
+        for model, model_id in wanted.items():
+            try:
+                if model_id not in loaded:
+                    runtime = await asyncio.to_thread(self._registry.open_runtime, model_id)
+                    loaded[model_id] = self._make_live(runtime)
+                production[model] = loaded[model_id]
+            except _UNLOADABLE as error:
+                faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
+                if (current := self.production.get(model)) is not None:
+                    production[model] = current  # what answered so far goes on answering
+        return production, faults
+
+    async def _arms(
+        self,
+        running: Mapping[str, Sequence[Allocation]],
+        production: Mapping[str, LiveVersion],
+        loaded: dict[str, LiveVersion],
+    ) -> tuple[dict[str, tuple[_Experiment, ...]], dict[str, str]]:
+        """Return the experiments that can take traffic, and what keeps others from it."""
+        experiments: dict[str, tuple[_Experiment, ...]] = {}
+        faults: dict[str, str] = {}
+        for model, allocations in running.items():
+            for allocation in allocations:
+                arms: dict[str, LiveVersion] = {}
+                try:
+                    for arm in allocation.arms:
+                        version = arm.model_version
+                        if version is None:
+                            arms[arm.key] = _of_control(model, production)
+                            continue
+                        model_id = f"{model}:{version}"
+                        if model_id not in loaded:
+                            runtime = await asyncio.to_thread(self._open, model, version)
+                            loaded[model_id] = self._make_live(runtime)
+                        arms[arm.key] = loaded[model_id]
+                except _UNLOADABLE as error:
+                    told = f"experiment {allocation.label} takes no traffic: {error}".rstrip(".")
+                    faults[allocation.label] = told
+                else:
+                    experiment = _Experiment(allocation, MappingProxyType(arms))
+                    experiments[model] = (*experiments.get(model, ()), experiment)
+        return experiments, faults
+
+    async def _rolling(
+        self, splits: Mapping[str, Split], loaded: dict[str, LiveVersion]
+    ) -> tuple[dict[str, LiveVersion], dict[str, str]]:
+        """Return both versions of each rollout, and what keeps any of them out, by model."""
+        rolling: dict[str, LiveVersion] = {}
+        faults: dict[str, str] = {}
+        for model, split in splits.items():
+            for model_id in _versions_of(split):
+                try:
+                    if model_id not in loaded:
+                        version = model_id.partition(":")[2]
+                        runtime = await asyncio.to_thread(self._open, model, version)
+                        loaded[model_id] = self._make_live(runtime)
+                    rolling[model_id] = loaded[model_id]
+                except _UNLOADABLE as error:
+                    faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
+        return rolling, faults
+
+    async def _shadowing(
+        self, before: Mapping[str, tuple[Shadow, LiveVersion]]
+    ) -> tuple[dict[str, tuple[Shadow, LiveVersion]], dict[str, str]]:
+        """Return the shadows that can be asked, and what keeps others from it."""
+        if self._shadows is None:
+            return {}, {}
+        found: dict[str, tuple[Shadow, LiveVersion]] = {}
+        faults: dict[str, str] = {}
+        try:
+            running = await asyncio.to_thread(self._shadows.running)
+        except _MISREAD as error:
+            return {}, {"shadows": f"no shadow is asked, one of them cannot be read: {error!r}"}
+        for model, shadow in running.items():
+            try:
+                if model in before and before[model][0] == shadow:
+                    found[model] = before[model]
+                    continue
+                runtime = await asyncio.to_thread(self._apart, model, shadow.version)
+                found[model] = shadow, self._make_live(runtime, stream_of(model))
+            except _UNLOADABLE as error:
+                told = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
+                faults[f"shadow {shadow.name}"] = told
+        return found, faults
+
+    def close(self) -> None:
+        """Let every version end after what waits."""
+        for live in self.live():
+            live.close()
+
+    def _apart(self, model: str, version: str) -> Runtime:
+        from watchkeeper.registry.isolated import ApartRuntime
+
+        model_id = self._registry.usable(model, version).model_id
+        return ApartRuntime(self._registry, model_id, timeout=self._timeout)
+
+    def _open(self, model: str, version: str) -> Runtime:
+        return self._registry.open_runtime(self._registry.usable(model, version).model_id)
+
+
+def _versions_of(split: Split) -> tuple[str, str]:
+    return f"{split.model}:{split.canary}", f"{split.model}:{split.stable}"
+
+
+def _of_control(model: str, production: Mapping[str, LiveVersion]) -> LiveVersion:
+    if model not in production:
+        raise UnavailableError(f"{model} has no version in production")
+    return production[model]
+
+
+def _forced(experiments: Sequence[_Experiment], call: Call) -> Route:
+    """Return the arm that a call asks for; only units that an experiment lists may ask."""
+    for experiment in experiments:
+        live = experiment.arms.get(str(call.forced_variant))
+        if live is not None and experiment.allocation.lists(call.unit_id) and not experiment.fault:
+            return Route(live, str(call.forced_variant), experiment.allocation.label)
+    raise InvalidValueError(
+        "force_variant",
+        call.forced_variant,
+        "an arm of a running experiment whose overrides list the unit",
+        f"Give unit {call.unit_id} an override in the experiment.",
+    )

@@ -1,0 +1,35 @@
+"""What a running server measures by itself, and keeps."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.testclient import TestClient
+from tests.servers import tensor
+
+
+def test_given_predictions_with_outcomes_when_the_server_measures_then_both_findings_are_kept(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(models={"lr": {"quality": {"min_samples": 10}}})
+    outcomes = []
+    for number in range(40):
+        answer = client.post(
+            "/v2/models/lr/infer", json={"inputs": [tensor([float(number), 0.0, 1.0, 0.0])]}
+        ).json()
+        outcomes.append({"prediction_id": answer["parameters"]["prediction_id"], "actual": 0})
+    assert client.post("/v1/models/lr/outcomes", json=outcomes[:30]).status_code == 200
+    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+
+    client.portal.call(gateway.measuring.look, gateway.router.production.values())  # type: ignore[union-attr]
+    client.portal.call(gateway.measuring.look, gateway.router.production.values())  # type: ignore[union-attr]
+
+    found = client.get("/v1/models/lr/findings").json()["findings"]
+    assert sorted(each["kind"] for each in found) == ["drift", "quality"]  # once an interval
+    (quality,) = (each for each in found if each["kind"] == "quality")
+    (drift,) = (each for each in found if each["kind"] == "drift")
+    assert drift["summary"].endswith("; the answers have moved")  # each alike, unlike in training
+    assert drift["evidence"]["answers"]["drift_detected"] is True
+    assert 'model_answers_drift_detected{model="lr"} 1.0' in client.get("/metrics").text
+    assert "30 of 40 labelled; accuracy of 10 without an outcome est" in quality["summary"]
+    assert quality["evidence"]["estimate"]["rows"] == 10
+    assert quality["evidence"]["coverage"] == 0.75

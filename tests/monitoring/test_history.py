@@ -1,0 +1,203 @@
+"""What happened to a model, as linked records, and decisions that are made again."""
+
+import json
+import threading
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from tests.operations.test_retraining import (
+    LATE,
+    NOW,
+    POLICY,
+    START,
+    found_worse,
+    here,
+    look,
+)
+
+from watchkeeper.app import App
+from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.events import Outcome, Window
+from watchkeeper.monitoring import history as records
+from watchkeeper.monitoring.findings import keep_drift, keep_quality
+from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
+from watchkeeper.operations import retraining, rollouts
+from watchkeeper.operations.retraining import Setup
+from watchkeeper.records import Finding
+from watchkeeper.rollouts import Event, Plan
+from watchkeeper.serving.ingest import ingest
+
+SETUP = Setup(policy=POLICY)
+
+
+def measured(app: App) -> None:
+    """Keep what a server measures of the last weeks."""
+    window = Window(START, NOW)
+    quality = quality_of_window(app.events, app.registry, "late", window, version="1.0.0")
+    keep_quality(app.findings, quality, at=NOW)
+    keep_drift(app.findings, drift_of_window(app.events, app.registry, "late", window), at=NOW)
+
+
+def of_kind(found: list[records.Record], kind: str) -> records.Record:
+    return next(each for each in found if each.kind == kind)
+
+
+def test_given_a_loop_from_drop_to_promotion_when_read_then_each_record_names_what_it_came_of(
+    app: App,
+) -> None:
+    measured(app)
+    run = look(app).run
+    assert run is not None
+
+    found = records.history(app, "late")
+    kinds = [each.kind for each in found]
+    assert [
+        kinds.index(each) for each in ("quality", "decision", "training", "gate", "outcome")
+    ] == (
+        sorted(kinds.index(each) for each in ("quality", "decision", "training", "gate", "outcome"))
+    )
+    assert of_kind(found, "quality").id in of_kind(found, "decision").follows
+    assert of_kind(found, "training").follows == (f"decision:{run.name}",)
+    assert of_kind(found, "gate").follows == (f"training:{run.name}",)
+    assert of_kind(found, "outcome").follows == (f"gate:{run.name}",)
+    assert of_kind(found, "training").table_versions.keys() == {"predictions", "outcomes"}
+    promoted = [each for each in found if each.kind == "promote"]
+    assert promoted[-1].follows == (f"gate:{run.name}",)
+    assert "late:1.0.1" in promoted[-1].summary
+    assert len(records.history(app, "late", limit=2)) == 2
+    with pytest.raises(NotFoundError, match="nobody"):
+        records.history(app, "nobody")
+
+
+def test_given_decisions_when_made_again_then_they_are_confirmed(app: App) -> None:
+    measured(app)
+    look(app)
+
+    made_again = [
+        records.replay(app, each.id, SETUP)
+        for each in records.history(app, "late", everything=True)
+        if each.replayable
+    ]
+    assert {each.id.partition(":")[0] for each in made_again} == {"finding", "decision", "gate"}
+    assert [(each.id, each.differences) for each in made_again if not each.confirmed] == []
+    assert all(records.model_of(app, each.id) == "late" for each in made_again)
+
+
+def test_given_outcomes_that_came_later_when_made_again_then_they_do_not_count(
+    app: App,
+) -> None:
+    at = START + timedelta(days=10)
+    window = Window(START, at)
+    quality = quality_of_window(app.events, app.registry, "late", window, version="1.0.0")
+    kept = keep_quality(app.findings, quality, at=NOW)
+    late = NOW + timedelta(days=1)
+    app.recorder.record(
+        [
+            Outcome(
+                prediction_id=f"0301-{number}", model="late", timestamp=late, arrived_at=late,
+                actual=int(1 - LATE[number]),
+            )
+            for number in range(0, 100, 2)
+        ]
+    )  # fmt: skip
+
+    again = records.replay(app, f"finding:{kept.number}", SETUP)
+
+    assert again.confirmed, again.differences
+
+
+def test_given_outcomes_that_keep_coming_when_findings_are_made_again_then_they_are_confirmed(
+    app: App,
+) -> None:
+    bodies = [
+        json.dumps([{"prediction_id": f"0301-{number}", "actual": 1 - int(LATE[number])}])
+        for number in range(100)
+    ]
+
+    def send(part: int) -> None:
+        for body in bodies[part::2]:
+            ingest(BytesIO(body.encode()), "outcome", "late", app.recorder, app.arrivals)
+
+    threads = [threading.Thread(target=send, args=[part]) for part in range(2)]
+    for each in threads:
+        each.start()
+    kept: list[Finding] = []
+    while not kept or any(each.is_alive() for each in threads):
+        at = app.arrivals.settled()
+        quality = quality_of_window(
+            app.events.as_of(at), app.registry, "late", Window(START, NOW), version="1.0.0"
+        )
+        kept.append(keep_quality(app.findings, quality, at=at))
+    for each in threads:
+        each.join()
+
+    again = [records.replay(app, f"finding:{each.number}", SETUP) for each in kept]
+
+    assert [(each.id, each.differences) for each in again if not each.confirmed] == []
+    last = quality_of_window(app.events, app.registry, "late", Window(START, NOW), version="1.0.0")
+    assert last.metrics != kept[0].evidence["metrics"]
+
+
+def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
+    app: App,
+) -> None:
+    found_worse(app)
+    policy = POLICY.__class__.from_dict({**POLICY.to_dict(), "then": "canary"})
+    plan = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
+    run = retraining.look(
+        app, "late", NOW, Setup(policy=policy, plan=lambda: plan), launch=here
+    ).run
+    assert run is not None
+    later = NOW + timedelta(minutes=20)
+    looked = rollouts.look(app.rollouts, app.events, app.registry, run.follows, at=later)
+    assert looked.rollout.hold == "no_data"
+    rollouts.act(app.rollouts, run.follows, Event.ABORT, at=later)
+    rollouts.settle(app.rollouts, app.registry, run.follows, at=later)
+
+    found = records.history(app, "late")
+    steps = [each for each in found if each.kind == "rollout"]
+    assert steps[0].follows == (f"gate:{run.name}",)
+    assert steps[1].follows == (steps[0].id,)
+    again = records.replay(app, next(each.id for each in steps if each.replayable), SETUP)
+    assert again.confirmed, again.differences
+
+
+def test_given_records_when_listed_then_kinds_are_counted_and_one_is_found_by_its_id(
+    app: App,
+) -> None:
+    measured(app)
+    look(app)
+
+    everything = records.listed(app, "late", everything=True)
+    chosen = records.listed(app, "late", kind="decision", limit=1)
+
+    assert sum(everything.kinds.values()) == len(everything.records)
+    assert [each.kind for each in chosen.records] == ["decision"]
+    assert chosen.kinds["gate"] == 1
+    for each in everything.records:
+        assert records.record_of(app, "late", each.id) == each
+    for wrong in ("finding:999", "gate:nobody", "audit:999"):
+        with pytest.raises(NotFoundError):
+            records.record_of(app, "late", wrong)
+    with pytest.raises(NotFoundError):
+        records.record_of(app, "other", everything.records[0].id)
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [
+        ("finding:999", NotFoundError),
+        ("decision:nobody", NotFoundError),
+        ("audit:1", InvalidValueError),
+        ("something", InvalidValueError),
+    ],
+)
+def test_given_what_is_no_decision_when_made_again_then_the_error_says_so(
+    app: App,
+    record: str,
+    error: Any,
+) -> None:
+    with pytest.raises(error):
+        records.replay(app, record, SETUP)

@@ -1,0 +1,226 @@
+"""Incidents in a real database: opened once, taken in hand, resolved, learned from."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from watchkeeper.app import App
+from watchkeeper.config import Settings
+from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.events import Prediction
+from watchkeeper.incidents import Alert, Incident, IncidentState
+from watchkeeper.operations import incidents
+from watchkeeper.records import Finding
+
+START = datetime(2026, 3, 1, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with App(Settings(data_dir=tmp_path)) as app:
+        yield app
+
+
+def opened(app: App, source: str = "alert:HighErrorRate", **changes: Any) -> Incident:
+    given = {
+        "model": "late", "title": "late fails", "severity": "critical", "source": source,
+        "evidence": {"rate": 0.2}, "at": START,
+    }  # fmt: skip
+    return incidents.open_incident(app.incidents, **{**given, **changes})
+
+
+def change(app: App, name: str, action: str, text: str = "", minutes: int = 5) -> Incident:
+    at = START + timedelta(minutes=minutes)
+    return incidents.change(app.incidents, name, action, text, at=at, actor="maria")
+
+
+def alert(status: Any = "firing", severity: str = "critical", model: str = "late") -> Alert:
+    return Alert(
+        fingerprint="f", name="HighErrorRate", status=status, starts_at=START,
+        ends_at=None if status == "firing" else START + timedelta(minutes=9),
+        labels={"alertname": "HighErrorRate", "severity": severity, "model": model},
+        annotations={"summary": "late fails", "runbook_url": "http://x/runbook#higherrorrate"},
+        receiver="page", generator_url="",
+    )  # fmt: skip
+
+
+def finding(kind: Any, *, bad: bool, hours: int = 0) -> Finding:
+    return Finding(
+        model="late", kind=kind, bad=bad, summary="accuracy 8 % worse" if bad else "well",
+        at=START + timedelta(hours=hours), start=None, end=None, table_versions={"predictions": 7},
+        evidence={}, number=3,
+    )  # fmt: skip
+
+
+def test_given_the_same_source_when_told_again_then_it_is_the_same_incident(app: App) -> None:
+    first = opened(app)
+    assert opened(app) == first
+    louder = opened(app, title="late fails even more", at=START + timedelta(minutes=1))
+    assert (louder.name, len(louder.timeline)) == (first.name, 2)
+    other = opened(app, source="finding:drift", severity="warning")
+    assert other.name != first.name
+    assert [each.name for each in app.incidents.find("late")] == [other.name, first.name]
+
+    change(app, first.name, "resolve", "mended")
+    again = opened(app, at=START + timedelta(hours=1))
+    assert again.name != first.name
+    assert again.state is IncidentState.OPEN
+
+
+def test_given_many_who_tell_at_once_when_opened_then_there_is_one(app: App) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: opened(app).name, range(8)))
+    assert len(set(found)) == 1
+    assert len(app.incidents.find("late")) == 1
+
+
+def test_given_an_incident_when_people_act_then_each_step_is_kept_with_its_actor(app: App) -> None:
+    name = opened(app).name
+    assert change(app, name, "acknowledge", "looking").owner == "maria"
+    assert change(app, name, "assign", "the weather team").owner == "the weather team"
+    change(app, name, "note", "they send Celsius")
+    with pytest.raises(ConflictError, match="not over"):
+        change(app, name, "finish", "# Learned")
+    done = change(app, name, "resolve", "Fahrenheit again", minutes=30)
+    assert (done.state, done.ended_at) == (IncidentState.RESOLVED, START + timedelta(minutes=30))
+    learned = change(app, name, "finish", "# Learned", minutes=60)
+    assert learned.post_mortem == "# Learned"
+    assert Incident.from_dict(learned.to_dict()) == app.incidents.get(name)
+    assert [each.what for each in learned.timeline] == [
+        "late fails", "acknowledged: looking", "assigned to the weather team", "they send Celsius",
+        "resolved: Fahrenheit again", "post-mortem finished",
+    ]  # fmt: skip
+    trail = app.audit.entries(subject=f"late:incidents/{name}")
+    assert [each.action for each in reversed(trail)] == [
+        "incident create", "incident acknowledge", "incident assign", "incident note",
+        "incident resolve", "incident finish",
+    ]  # fmt: skip
+    assert {each.actor for each in trail} == {"watchkeeper", "maria"}
+    for action in ("acknowledge", "assign", "resolve"):
+        with pytest.raises(ConflictError, match="is resolved"):
+            change(app, name, action, "x")
+
+
+@pytest.mark.parametrize(
+    ("action", "text", "error"),
+    [("resolve", " ", "why it is over"), ("note", "", "in words"), ("assign", "", "a person")],
+)
+def test_given_nothing_said_when_it_is_needed_then_nothing_changes(
+    app: App, action: str, text: str, error: str
+) -> None:
+    before = opened(app)
+    with pytest.raises(InvalidValueError, match=error):
+        change(app, before.name, action, text)
+    with pytest.raises(NotFoundError, match="nobody"):
+        change(app, "nobody", action, "x")
+    assert app.incidents.get(before.name) == before
+
+
+def test_given_alerts_when_they_begin_and_end_then_incidents_follow(app: App) -> None:
+    (found,) = incidents.of_alerts(app.incidents, [alert()], at=START)
+    assert (found.severity, found.runbook) == ("critical", "http://x/runbook#higherrorrate")
+    assert incidents.of_alerts(app.incidents, [alert(severity="none")], at=START) == []
+    (ended,) = incidents.of_alerts(app.incidents, [alert("resolved")], at=START)
+    assert (ended.name, ended.state) == (found.name, IncidentState.RESOLVED)
+    assert incidents.of_alerts(app.incidents, [alert("resolved")], at=START) == []
+
+    (second,) = incidents.of_alerts(app.incidents, [alert()], at=START)
+    change(app, second.name, "acknowledge")
+    (kept,) = incidents.of_alerts(app.incidents, [alert("resolved")], at=START)
+    assert kept.state is IncidentState.ACKNOWLEDGED  # who has it in hand decides
+    assert kept.timeline[-1].what == "the alert has ended"
+
+
+def test_given_findings_when_bad_and_then_well_then_the_incident_opens_once_and_ends(
+    app: App,
+) -> None:
+    for hours in range(3):
+        found = incidents.of_finding(
+            app.incidents, finding("quality", bad=True, hours=hours), at=START
+        )
+        assert found is not None
+        assert (found.severity, len(found.timeline)) == ("critical", 1)
+    drifted = incidents.of_finding(app.incidents, finding("drift", bad=True), at=START)
+    assert drifted is not None
+    assert drifted.severity == "warning"
+    ended = incidents.of_finding(app.incidents, finding("quality", bad=False), at=START)
+    assert ended is not None
+    assert ended.state is IncidentState.RESOLVED
+    assert incidents.of_finding(app.incidents, finding("quality", bad=False), at=START) is None
+
+
+def test_given_an_incident_when_drafted_then_it_has_impact_timeline_changes_and_evidence(
+    app: App,
+) -> None:
+    for hours, action in ((-30, "promote"), (-2, "rollback")):
+        app.audit.note(
+            at=START + timedelta(hours=hours), actor="tom", action=action, subject="late:1.1.0",
+            reason="why | not",
+        )  # fmt: skip
+    app.recorder.record(
+        [
+            Prediction(
+                prediction_id=f"p{n}", model="late", model_version="1.1.0", features={},
+                timestamp=START + timedelta(minutes=n), arrived_at=START, prediction=1,
+                status="error" if n < 4 else "success", unit_id=f"u{n % 5}",
+            )
+            for n in range(-3, 12)
+        ]
+    )  # fmt: skip
+    name = opened(app).name
+    change(app, name, "resolve", "mended", minutes=10)
+
+    text = incidents.draft(app.incidents, app.events, app.audit, name, START)
+
+    assert text.startswith("# Post-mortem: late fails\n")
+    assert "It lasted 0:10:00" in text
+    assert "10 predictions for 5 units were made meanwhile; 4 of them failed." in text
+    assert "| 2026-03-01 03:10:00 | maria | resolved: mended |" in text
+    assert "rollback of `late:1.1.0` by tom: why / not" in text
+    assert "promote of" not in text  # more than a day before
+    assert "- `rate`: 0.2" in text
+    bare = opened(app, model="other").name
+    empty = incidents.draft(app.incidents, app.events, app.audit, bare, START)
+    assert "Nothing is recorded of this model." in empty
+    assert "None is recorded." in empty
+
+
+def test_given_incidents_of_a_month_when_their_pace_is_asked_then_it_is_of_those_opened_in_it(
+    app: App,
+) -> None:
+    assert incidents.pace(app.audit, since=START) == incidents.Pace(0, 0, 0, None, None)
+    former = opened(app, model="former", at=START - timedelta(days=1))
+    quick, slow, waiting = (opened(app, model=name) for name in ("quick", "slow", "waiting"))
+    change(app, former.name, "resolve", "mended", minutes=1)
+    change(app, quick.name, "acknowledge", minutes=4)
+    change(app, slow.name, "acknowledge", minutes=8)
+    change(app, slow.name, "acknowledge", minutes=30)
+    change(app, quick.name, "resolve", "mended", minutes=60)
+
+    found = incidents.pace(app.audit, since=START)
+
+    assert (found.opened, found.acknowledged, found.resolved) == (3, 2, 1)
+    assert found.to_acknowledge == timedelta(minutes=6)
+    assert found.to_resolve == timedelta(hours=1)
+    assert waiting.active
+
+
+def test_given_several_when_asked_for_some_then_filters_and_counts_agree(app: App) -> None:
+    first = opened(app)
+    second = opened(app, model="other", severity="warning")
+    change(app, first.name, "resolve", "mended")
+
+    def names(**asked: Any) -> list[str]:
+        found = app.incidents.find(**asked)
+        assert app.incidents.count(**{k: v for k, v in asked.items() if k != "limit"}) >= len(found)
+        return [each.name for each in found]
+
+    assert names(active=True) == names(severity="warning") == [second.name]
+    assert names(active=False) == names(severity="critical") == [first.name]
+    assert names(active=True, severity="critical") == []
+    assert names(limit=1) == [second.name]
+    assert app.incidents.models() == ["late", "other"]
