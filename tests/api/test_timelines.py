@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 from tests.api.test_health import START, fill
 
-from watchkeeper.jobs.timelines import Refreshing
 from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
+from watchkeeper.jobs.timelines import Refreshing
 from watchkeeper.telemetry import SystemMetrics
 from watchkeeper.testing import a_prediction
 

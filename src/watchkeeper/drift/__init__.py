@@ -16,8 +16,9 @@ together.
 from watchkeeper.drift.classifier import ClassifierTest, classifier_two_sample_test
 from watchkeeper.drift.detector import DataDriftDetector
 from watchkeeper.drift.evidently import EvidentlyReport, evidently_report
+from watchkeeper.drift.features import FeatureDrift, SchemaChanges
 from watchkeeper.drift.methods import METHODS
-from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
+from watchkeeper.drift.report import DriftReport
 from watchkeeper.drift.segments import SegmentDrift, drift_by_segment
 from watchkeeper.drift.streaming import StreamingDriftDetector
 from watchkeeper.profiles.profile import Profile

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.profiles import ColumnProfile
 from watchkeeper.profiles.categories import CategoryProfile
 from watchkeeper.profiles.numbers import NumberProfile
-from watchkeeper.profiles.profile import ColumnProfile
 from watchkeeper.profiles.sketches import Floats, Steps
 from watchkeeper.stats import TwoSampleTest, chi_squared
 from watchkeeper.stats.ks import asymptotic_p_value, asymptotic_p_values

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import narwhals as nw
 
 from watchkeeper.drift.distribution import Distribution
+from watchkeeper.drift.features import FeatureDrift, SchemaChanges
 from watchkeeper.drift.methods import CHI_SQUARED, KS, METHODS, OF_NUMBERS, Method
 from watchkeeper.drift.references import (
     by_value,
@@ -20,7 +21,7 @@ from watchkeeper.drift.references import (
     prepared,
     tested,
 )
-from watchkeeper.drift.report import DriftReport, FeatureDrift, SchemaChanges
+from watchkeeper.drift.report import DriftReport
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.profiles.columns import Categories, Numbers, as_categories, frame_of
 from watchkeeper.profiles.engines import QueriedColumn, QueriedFrame, queried

@@ -10,6 +10,7 @@ from watchkeeper.drift.compare import chi_squared_between, ks_against_profile
 from watchkeeper.drift.distribution import Distribution, distribution_of
 from watchkeeper.drift.methods import CHI_SQUARED, KS, OF_NUMBERS, compare
 from watchkeeper.errors import InvalidValueError, WatchkeeperError
+from watchkeeper.profiles import ColumnProfile, Profile
 from watchkeeper.profiles.categories import CategoryProfile
 from watchkeeper.profiles.columns import (
     Categories,
@@ -22,7 +23,6 @@ from watchkeeper.profiles.columns import (
 )
 from watchkeeper.profiles.engines import QueriedColumn, queried
 from watchkeeper.profiles.numbers import NumberProfile
-from watchkeeper.profiles.profile import ColumnProfile, Profile
 from watchkeeper.stats import TwoSampleTest
 from watchkeeper.stats.sample import Sample
 

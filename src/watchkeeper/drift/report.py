@@ -3,50 +3,10 @@
 from dataclasses import dataclass
 
 from watchkeeper.drift import html
-from watchkeeper.drift.distribution import Distribution
+from watchkeeper.drift.features import FeatureDrift, SchemaChanges
 from watchkeeper.results import Result
 
-__all__ = ["DriftReport", "FeatureDrift", "SchemaChanges"]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureDrift(Result):
-    """How one feature compares.
-
-    Attributes
-    ----------
-    drift_detected : bool or None
-        None when it could not be told; `error` says why.
-    p_value, adjusted_p_value : float or None
-        Before and after the correction for the number of features.
-    method : str or None
-        One of `watchkeeper.drift.METHODS`.
-    statistic : float or None
-    effect_size : float or None
-        Between 0 and 1, whatever the sample sizes: of numbers the Kolmogorov-Smirnov distance, of
-        categories and bins the total variation distance, or the method's own where it is one.
-    error : str or None
-    distribution : Distribution or None
-        Both samples over the same bins, for a chart.
-    """
-
-    drift_detected: bool | None
-    p_value: float | None
-    adjusted_p_value: float | None
-    method: str | None
-    statistic: float | None
-    effect_size: float | None
-    error: str | None = None
-    distribution: Distribution | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaChanges(Result):
-    """Columns that are gone, new, or of another kind: ``{name: "number, was category"}``."""
-
-    missing: tuple[str, ...]
-    new: tuple[str, ...]
-    retyped: dict[str, str]
+__all__ = ["DriftReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +50,25 @@ class DriftReport(Result):
 
     def to_html(self, title: str = "Drift report") -> str:
         """Return a self-contained page with a histogram of each feature (extra ``charts``)."""
-        return html.page(self, title)
+        return html.page(title, self._repr_html_(), self.features, self.schema_changes)
 
     def _repr_html_(self) -> str:
-        return html.summary(self)
+        return html.summary(self._verdict, self._sizes, self.features)
+
+    @property
+    def _verdict(self) -> str:
+        tested = len(self.features)
+        if self.drift_detected:
+            return f"Drift in {len(self.drifted)} of {tested} features"
+        return f"No drift in {tested} features"
+
+    @property
+    def _sizes(self) -> str:
+        over = f", over {self.checks:,} checks" if self.checks > 1 else ""
+        return (
+            f"{self.reference_size:,} reference rows, {self.current_size:,} current rows; level "
+            f"{self.threshold:g}{over} ({self.correction}), smallest effect {self.min_effect:g}."
+        )
 
     @property
     def drifted(self) -> list[str]:

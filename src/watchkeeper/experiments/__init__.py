@@ -30,7 +30,8 @@ from watchkeeper.experiments.assignment import (
 )
 from watchkeeper.experiments.cells import Cell, Exposed, Observations, Sums, observe
 from watchkeeper.experiments.decision import Decision, Verdict
-from watchkeeper.experiments.experiment import Experiment, Mode, Phase, State
+from watchkeeper.experiments.design import Mode, Phase
+from watchkeeper.experiments.experiment import Experiment, State
 from watchkeeper.experiments.hashing import unit_hash
 from watchkeeper.experiments.metrics import METRICS, Guardrail, Metric
 from watchkeeper.experiments.ratios import RatioTest, ratio_sums, ratio_test

@@ -14,7 +14,7 @@ import numpy as np
 
 from watchkeeper.experiments.cells import Cell, Observations, Sums
 from watchkeeper.experiments.contrast import Contrast, contrast
-from watchkeeper.experiments.experiment import Experiment, Mode
+from watchkeeper.experiments.design import Design, Mode
 from watchkeeper.experiments.metrics import Guardrail, Metric
 from watchkeeper.results import Result
 from watchkeeper.stats import (
@@ -188,7 +188,7 @@ def _dated(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {**stored, "at": datetime.fromisoformat(stored["at"])}
 
 
-def standing(experiment: Experiment, seen: Observations, arm: str) -> ArmResult:
+def standing(experiment: Design, seen: Observations, arm: str) -> ArmResult:
     """Return where a treatment stands by the metric that decides.
 
     The error rate is shared by the treatments (Bonferroni).
@@ -218,7 +218,7 @@ def standing(experiment: Experiment, seen: Observations, arm: str) -> ArmResult:
 
 
 def by_metric(
-    experiment: Experiment, seen: Observations, metric: Metric, arm: str, alpha: float
+    experiment: Design, seen: Observations, metric: Metric, arm: str, alpha: float
 ) -> Comparison:
     """Return how a treatment compares now, by any metric, with an interval that always holds."""
     scale = _planned_information(experiment, arm) or _HORIZON
@@ -232,7 +232,7 @@ def by_metric(
 
 
 def guarded(
-    experiment: Experiment, seen: Observations, guardrail: Guardrail, arm: str
+    experiment: Design, seen: Observations, guardrail: Guardrail, arm: str
 ) -> GuardrailResult:
     """Return whether a treatment is worse by more than the margin.
 
@@ -252,7 +252,7 @@ def guarded(
     return GuardrailResult(found, guardrail.margin, safety)
 
 
-def _verdict(experiment: Experiment, looks: Sequence[Look]) -> Standing:
+def _verdict(experiment: Design, looks: Sequence[Look]) -> Standing:
     if not looks:
         return Standing.OPEN
     last = looks[-1]
@@ -263,7 +263,7 @@ def _verdict(experiment: Experiment, looks: Sequence[Look]) -> Standing:
     return Standing.NO_DIFFERENCE if over else Standing.OPEN
 
 
-def _planned_information(experiment: Experiment, arm: str) -> float | None:
+def _planned_information(experiment: Design, arm: str) -> float | None:
     """Return the information of the planned sample, by the weights it began with."""
     if experiment.planned_units is None:
         return None

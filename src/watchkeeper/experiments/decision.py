@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from watchkeeper.experiments.analysis import ArmResult, GuardrailResult, Safety, Standing
-from watchkeeper.experiments.experiment import Experiment, Mode
+from watchkeeper.experiments.design import Design, Mode
 from watchkeeper.results import Result
 
 __all__ = ["Decision", "Verdict", "decided"]
@@ -45,7 +45,7 @@ class Decision(Result):
 
 
 def decided(
-    experiment: Experiment,
+    experiment: Design,
     arms: Sequence[ArmResult],
     guardrails: Sequence[GuardrailResult],
     *,
@@ -60,7 +60,7 @@ def decided(
 
     Parameters
     ----------
-    experiment : Experiment
+    experiment : Design
     arms : sequence of ArmResult
     guardrails : sequence of GuardrailResult
         Of all treatments.
@@ -102,7 +102,7 @@ def _wrong(ratio_evidence: float, multi_exposed: float) -> str:
 
 
 def _of_arm(
-    experiment: Experiment, own: ArmResult, guardrails: Sequence[GuardrailResult], at: datetime
+    experiment: Design, own: ArmResult, guardrails: Sequence[GuardrailResult], at: datetime
 ) -> Decision:
     told = _told(own, experiment)
     harmful = [each for each in guardrails if each.safety is Safety.HARMFUL]
@@ -124,7 +124,7 @@ def _of_arm(
     return Decision(Verdict.SHIP, own.arm, f"{told}: better than {experiment.control}{kept}", at)
 
 
-def _told(own: ArmResult, experiment: Experiment) -> str:
+def _told(own: ArmResult, experiment: Design) -> str:
     found = own.comparison.contrast
     if not (found.units_control and found.units_treatment):
         return f"{own.arm}: no units of both arms are known yet"
@@ -146,7 +146,7 @@ def _harm(found: GuardrailResult) -> str:
     )
 
 
-def _waiting(experiment: Experiment, own: ArmResult) -> str:
+def _waiting(experiment: Design, own: ArmResult) -> str:
     if not own.comparison.contrast.enough:
         return "too few units or events to tell"
     if experiment.mode is Mode.ANYTIME or own.fraction is None:

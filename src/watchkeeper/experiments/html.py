@@ -1,22 +1,32 @@
 """The report of an experiment as HTML: the verdict, the figures, the interval over time."""
 
 import html
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from watchkeeper import pages
 from watchkeeper.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from watchkeeper.experiments.analysis import ArmResult, Comparison
-    from watchkeeper.experiments.report import ExperimentReport
+from watchkeeper.experiments.analysis import ArmResult, Comparison
+from watchkeeper.experiments.decision import Decision
+from watchkeeper.stats import BayesianReport
 
 __all__ = ["page", "summary"]
 
 _WIDTH, _HEIGHT = 560, 240
 
 
-def page(report: "ExperimentReport") -> str:
+def page(title: str, head: str, metric: str, arms: Iterable[ArmResult]) -> str:
     """Return a self-contained page.
+
+    Parameters
+    ----------
+    title : str
+    head : str
+        What `summary` returned.
+    metric : str
+        The one that decides.
+    arms : iterable of ArmResult
+        Treatments, each drawn over time.
 
     Raises
     ------
@@ -24,40 +34,54 @@ def page(report: "ExperimentReport") -> str:
         If what draws the charts is not installed.
     """
     figures = [
-        (f"{own.arm}: difference of {report.metric}, with an interval that always holds", chart)
-        for own in report.arms
-        if own.moments and (chart := interval_chart(own, report.metric))
+        (f"{result.arm}: difference of {metric}, with an interval that always holds", chart)
+        for result in arms
+        if result.moments and (chart := interval_chart(result, metric))
     ]
-    return pages.page(f"Experiment {report.experiment}", summary(report), figures)
+    return pages.page(title, head, figures)
 
 
-def summary(report: "ExperimentReport") -> str:
-    """Return the verdict and the tables, for a notebook or the head of a page."""
-    verdict = report.decision.verdict.value.replace("_", " ")
-    units = "".join(
-        f"<tr><td>{html.escape(arm)}</td><td>{count:,}</td></tr>"
-        for arm, count in report.units.items()
+def summary(
+    decision: Decision,
+    comparisons: Sequence[tuple[str, Comparison]],
+    units: Mapping[str, int],
+    *,
+    bayesian: BayesianReport | None,
+    warnings: Sequence[str],
+) -> str:
+    """Return the verdict and the tables, for a notebook or the head of a page.
+
+    Parameters
+    ----------
+    decision : Decision
+    comparisons : sequence of (str, Comparison)
+        Each with its role.
+    units : mapping of str to int
+        Units exposed to each arm.
+    bayesian : BayesianReport or None
+    warnings : sequence of str
+    """
+    verdict = decision.verdict.value.replace("_", " ")
+    exposed = "".join(
+        f"<tr><td>{html.escape(arm)}</td><td>{count:,}</td></tr>" for arm, count in units.items()
     )
-    rows = [("decides", own.comparison) for own in report.arms]
-    rows += [(f"guardrail, {each.safety.value}", each.comparison) for each in report.guardrails]
-    rows += [("secondary", each) for each in report.secondary]
     head = "".join(
         f"<th>{name}</th>"
         for name in ("metric", "arm", "control", "treatment", "difference", "low", "high", "p", "")
     )
-    body = "".join(_row(role, each) for role, each in rows)
-    warned = "".join(f"<li>{html.escape(each)}</li>" for each in report.warnings)
+    body = "".join(_row(role, comparison) for role, comparison in comparisons)
+    items = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
     return (
         f'<p class="verdict"><strong>{verdict.capitalize()}</strong></p>'
-        f"<p>{html.escape(report.decision.reason)}.</p>"
+        f"<p>{html.escape(decision.reason)}.</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        + (f"<ul>{warned}</ul>" if warned else "")
-        + f"<h2>Units</h2><table><tbody>{units}</tbody></table>"
-        + _believed(report)
+        + (f"<ul>{items}</ul>" if items else "")
+        + f"<h2>Units</h2><table><tbody>{exposed}</tbody></table>"
+        + _probabilities(bayesian)
     )
 
 
-def interval_chart(own: "ArmResult", metric: str) -> dict[str, Any]:
+def interval_chart(own: ArmResult, metric: str) -> dict[str, Any]:
     """Return the difference over time with its interval, as Vega-Lite has it.
 
     Raises
@@ -101,13 +125,13 @@ def interval_chart(own: "ArmResult", metric: str) -> dict[str, Any]:
     return spec
 
 
-def _believed(report: "ExperimentReport") -> str:
-    if report.bayesian is None:
+def _probabilities(bayesian: BayesianReport | None) -> str:
+    if bayesian is None:
         return ""
     rows = "".join(
         f"<tr><td>{html.escape(arm)}</td><td>{each.probability_best:.1%}</td>"
         f"<td>{each.expected_loss:.4g}</td></tr>"
-        for arm, each in report.bayesian.arms.items()
+        for arm, each in bayesian.arms.items()
     )
     return (
         "<h2>Bayesian, for information</h2>"
@@ -118,7 +142,7 @@ def _believed(report: "ExperimentReport") -> str:
     )
 
 
-def _row(role: str, each: "Comparison") -> str:
+def _row(role: str, each: Comparison) -> str:
     found = each.contrast
     p_value = each.p_value if each.adjusted_p_value is None else each.adjusted_p_value
     figures = (found.control, found.treatment, found.difference, each.low, each.high, p_value)

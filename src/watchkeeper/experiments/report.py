@@ -7,6 +7,7 @@ from datetime import datetime
 from math import inf
 from typing import Any, Self
 
+from watchkeeper.experiments import html
 from watchkeeper.experiments.analysis import (
     ArmResult,
     Comparison,
@@ -17,7 +18,7 @@ from watchkeeper.experiments.analysis import (
 )
 from watchkeeper.experiments.cells import Observations
 from watchkeeper.experiments.decision import Decision, Verdict, decided
-from watchkeeper.experiments.experiment import Experiment
+from watchkeeper.experiments.design import Design
 from watchkeeper.results import Result
 from watchkeeper.stats import (
     BayesianReport,
@@ -119,18 +120,26 @@ class ExperimentReport(Result):
 
     def to_html(self) -> str:
         """Return a self-contained page with the intervals over time (extra ``charts``)."""
-        from watchkeeper.experiments.html import page
-
-        return page(self)
+        title = f"Experiment {self.experiment}"
+        return html.page(title, self._repr_html_(), self.metric, self.arms)
 
     def _repr_html_(self) -> str:
-        from watchkeeper.experiments.html import summary
-
-        return summary(self)
+        comparisons = [("decides", result.comparison) for result in self.arms]
+        comparisons += [
+            (f"guardrail, {result.safety.value}", result.comparison) for result in self.guardrails
+        ]
+        comparisons += [("secondary", comparison) for comparison in self.secondary]
+        return html.summary(
+            self.decision,
+            comparisons,
+            self.units,
+            bayesian=self.bayesian,
+            warnings=self.warnings,
+        )
 
 
 def analyse(
-    experiment: Experiment,
+    experiment: Design,
     seen: Observations,
     *,
     table_versions: Mapping[str, int] | None = None,
@@ -175,7 +184,7 @@ def analyse(
     )
 
 
-def _secondary(experiment: Experiment, seen: Observations) -> tuple[Comparison, ...]:
+def _secondary(experiment: Design, seen: Observations) -> tuple[Comparison, ...]:
     found = [
         by_metric(experiment, seen, metric, arm, experiment.alpha)
         for metric in experiment.secondary
@@ -188,7 +197,7 @@ def _secondary(experiment: Experiment, seen: Observations) -> tuple[Comparison, 
 
 
 def _bayesian(
-    experiment: Experiment, seen: Observations, arms: Sequence[ArmResult]
+    experiment: Design, seen: Observations, arms: Sequence[ArmResult]
 ) -> BayesianReport | None:
     found = [own.comparison.contrast for own in arms]
     phases = {cell.phase for cell in seen.cells if cell.metric == experiment.metric.name}
@@ -206,7 +215,7 @@ def _bayesian(
     )
 
 
-def _sample_ratio(experiment: Experiment, seen: Observations) -> SequentialSampleRatio | None:
+def _sample_ratio(experiment: Design, seen: Observations) -> SequentialSampleRatio | None:
     counts: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(experiment.arms, 0))
     for each in seen.exposed:
         counts[each.phase][each.arm] += each.units
@@ -220,7 +229,7 @@ def _sample_ratio(experiment: Experiment, seen: Observations) -> SequentialSampl
     )
 
 
-def _warnings(experiment: Experiment, seen: Observations) -> list[str]:
+def _warnings(experiment: Design, seen: Observations) -> list[str]:
     told = []
     for metric, shares in seen.unknown.items():
         for arm in experiment.arms[1:]:

@@ -9,7 +9,8 @@ True
 """
 
 from watchkeeper.profiles.categories import CategoryProfile, EmptyProfile
+from watchkeeper.profiles.column_profiles import ColumnProfile
 from watchkeeper.profiles.numbers import NumberProfile
-from watchkeeper.profiles.profile import ColumnProfile, Profile
+from watchkeeper.profiles.profile import Profile
 
 __all__ = ["CategoryProfile", "ColumnProfile", "EmptyProfile", "NumberProfile", "Profile"]

@@ -13,20 +13,17 @@ Sketches are kept as Apache DataSketches serialises them, which its Java and C++
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 from datasketches import frequent_strings_sketch, hll_sketch, kll_doubles_sketch
 
 from watchkeeper.errors import IntegrityError
+from watchkeeper.profiles.categories import CategoryProfile, EmptyProfile
+from watchkeeper.profiles.column_profiles import ColumnProfile
 from watchkeeper.profiles.moments import Moments
-from watchkeeper.profiles.profile import (
-    CategoryProfile,
-    ColumnProfile,
-    EmptyProfile,
-    NumberProfile,
-    Profile,
-)
+from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.profiles.sketches import LabelSketch, QuantileSketch
 
 __all__ = ["VERSION", "decode", "encode"]
@@ -82,19 +79,17 @@ class _Profile(msgspec.Struct, array_like=True, frozen=True):
     unread: dict[str, str]
 
 
-def encode(profile: Profile) -> bytes:
-    """Return a profile as bytes."""
+def encode(rows: int, columns: Mapping[str, ColumnProfile], unread: Mapping[str, str]) -> bytes:
+    """Return the fields of a profile as bytes."""
     wire = _Profile(
-        profile.rows,
-        [_to_wire(name, column) for name, column in profile.columns.items()],
-        dict(profile.unread),
+        rows, [_to_wire(name, column) for name, column in columns.items()], dict(unread)
     )
     body = msgspec.msgpack.encode(wire)
     return _MAGIC + bytes([VERSION]) + _digest(body) + body
 
 
-def decode(data: bytes) -> Profile:
-    """Return the profile that `encode` turned into bytes.
+def decode(data: bytes) -> tuple[int, dict[str, ColumnProfile], dict[str, str]]:
+    """Return rows, columns and unread, as `encode` turned them into bytes.
 
     Raises
     ------
@@ -117,7 +112,7 @@ def decode(data: bytes) -> Profile:
         columns = {own.name: _from_wire(own) for own in wire.columns}
     except (msgspec.MsgspecError, ValueError, RuntimeError, IndexError) as error:
         raise IntegrityError(f"the profile cannot be read: {error}") from error
-    return Profile(wire.rows, columns, wire.unread)
+    return wire.rows, columns, wire.unread
 
 
 def _digest(body: bytes) -> bytes:

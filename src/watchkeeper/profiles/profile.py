@@ -11,22 +11,19 @@ True
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import narwhals as nw
-
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.profiles.categories import CategoryProfile, EmptyProfile
-from watchkeeper.profiles.columns import Categories, column_of, frame_of
+from watchkeeper.profiles import format as stored
+from watchkeeper.profiles.categories import EmptyProfile
+from watchkeeper.profiles.column_profiles import ColumnProfile, merged, profile_of
+from watchkeeper.profiles.columns import frame_of
 from watchkeeper.profiles.engines import queried
-from watchkeeper.profiles.numbers import NumberProfile
 from watchkeeper.results import plain
 
-__all__ = ["CategoryProfile", "ColumnProfile", "EmptyProfile", "NumberProfile", "Profile"]
-
-ColumnProfile = NumberProfile | CategoryProfile | EmptyProfile
+__all__ = ["Profile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ class Profile:
         unread: dict[str, str] = {}
         for name in frame.columns:
             try:
-                columns[name] = _profile_of(frame[name])
+                columns[name] = profile_of(frame[name])
             except InvalidValueError:
                 unread[name] = str(frame[name].dtype)
         return cls(len(frame), columns, unread)
@@ -103,7 +100,7 @@ class Profile:
             If a column is of one kind here and of another there.
         """
         columns = {
-            name: _merged(
+            name: merged(
                 name,
                 self.columns.get(name, EmptyProfile(self.rows)),
                 other.columns.get(name, EmptyProfile(other.rows)),
@@ -120,9 +117,7 @@ class Profile:
 
     def to_bytes(self) -> bytes:
         """Return the profile as bytes to keep; `watchkeeper.profiles.format` documents them."""
-        from watchkeeper.profiles import format as kept
-
-        return kept.encode(self)
+        return stored.encode(self.rows, self.columns, self.unread)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Profile":
@@ -133,9 +128,7 @@ class Profile:
         IntegrityError
             If the bytes are not what `to_bytes` returned, or of a version this one does not know.
         """
-        from watchkeeper.profiles import format as kept
-
-        return kept.decode(data)
+        return cls(*stored.decode(data))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a summary for people: a dict of plain values for each column."""
@@ -144,30 +137,3 @@ class Profile:
             {"rows": self.rows, "columns": summaries, "unread": self.unread}
         )
         return summary
-
-
-def _profile_of(series: nw.Series[Any]) -> ColumnProfile:
-    column = column_of(series)
-    if not column.size:
-        return EmptyProfile(column.missing)
-    if isinstance(column, Categories):
-        return CategoryProfile.of(column)
-    moment = series.dtype in (nw.Date, nw.Datetime)
-    return NumberProfile.of(column, "time" if moment else "number")
-
-
-def _merged(name: str, first: ColumnProfile, second: ColumnProfile) -> ColumnProfile:
-    if isinstance(first, EmptyProfile):
-        return replace(second, missing=first.missing + second.missing)
-    if isinstance(second, EmptyProfile):
-        return replace(first, missing=first.missing + second.missing)
-    if isinstance(first, NumberProfile) and isinstance(second, NumberProfile):
-        if first.kind == second.kind:
-            return first.merge(second)
-    elif isinstance(first, CategoryProfile) and isinstance(second, CategoryProfile):
-        return first.merge(second)
-    raise InvalidValueError(
-        f"column {name!r}",
-        f"{first.kind} in one part and {second.kind} in another",
-        "one kind in all parts",
-    )
