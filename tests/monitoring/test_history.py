@@ -2,24 +2,31 @@
 
 import json
 import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from tests.operations.test_retraining import (
+from tests.operations.test_retraining import (  # noqa: F401 - fixtures
     LATE,
     NOW,
     POLICY,
     START,
+    app,
     found_worse,
     here,
     look,
+    trainers,
 )
 
 from watchkeeper.app import App
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.events import Outcome, Window
+from watchkeeper.events import Event as AnyEvent
+from watchkeeper.events import EventKind, Outcome, Window
 from watchkeeper.monitoring import history as records
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
@@ -32,7 +39,7 @@ from watchkeeper.serving.ingest import ingest
 SETUP = Setup(policy=POLICY)
 
 
-def measured(app: App) -> None:
+def measured(app: App) -> None:  # noqa: F811
     """Keep what a server measures of the last weeks."""
     window = Window(START, NOW)
     quality = quality_of_window(app.events, app.registry, "late", window, version="1.0.0")
@@ -45,7 +52,7 @@ def of_kind(found: list[records.Record], kind: str) -> records.Record:
 
 
 def test_given_a_loop_from_drop_to_promotion_when_read_then_each_record_names_what_it_came_of(
-    app: App,
+    app: App,  # noqa: F811
 ) -> None:
     measured(app)
     run = look(app).run
@@ -71,7 +78,7 @@ def test_given_a_loop_from_drop_to_promotion_when_read_then_each_record_names_wh
         records.history(app, "nobody")
 
 
-def test_given_decisions_when_made_again_then_they_are_confirmed(app: App) -> None:
+def test_given_decisions_when_made_again_then_they_are_confirmed(app: App) -> None:  # noqa: F811
     measured(app)
     look(app)
 
@@ -86,7 +93,7 @@ def test_given_decisions_when_made_again_then_they_are_confirmed(app: App) -> No
 
 
 def test_given_outcomes_that_came_later_when_made_again_then_they_do_not_count(
-    app: App,
+    app: App,  # noqa: F811
 ) -> None:
     at = START + timedelta(days=10)
     window = Window(START, at)
@@ -108,40 +115,69 @@ def test_given_outcomes_that_came_later_when_made_again_then_they_do_not_count(
     assert again.confirmed, again.differences
 
 
+class Standing:
+    """A recorder that stands before each write, when what it writes has arrived, until let go."""
+
+    def __init__(self, app: App) -> None:  # noqa: F811
+        self._app = app
+        self._stands, self._let = threading.Semaphore(0), threading.Semaphore(0)
+
+    def record(self, events: Sequence[AnyEvent], *, required: bool = True) -> bool:
+        self._stands.release()
+        assert self._let.acquire(timeout=60)
+        return self._app.recorder.record(events, required=required)
+
+    def record_table(self, event: EventKind, model: str, rows: pa.Table) -> None:
+        raise NotImplementedError  # JSON comes as events
+
+    @contextmanager
+    def writing(self, body: bytes) -> Iterator[None]:
+        """Ingest outcomes in another thread, which stands before its write within the context."""
+        with ThreadPoolExecutor(1) as pool:
+            ingested = pool.submit(
+                ingest, BytesIO(body), "outcome", "late", self, self._app.arrivals
+            )
+            assert self._stands.acquire(timeout=60)
+            try:
+                yield
+            finally:
+                self._let.release()
+            assert ingested.result(60).accepted > 0
+
+
 def test_given_outcomes_that_keep_coming_when_findings_are_made_again_then_they_are_confirmed(
-    app: App,
+    app: App,  # noqa: F811
 ) -> None:
-    bodies = [
-        json.dumps([{"prediction_id": f"0301-{number}", "actual": 1 - int(LATE[number])}])
-        for number in range(100)
-    ]
-
-    def send(part: int) -> None:
-        for body in bodies[part::2]:
-            ingest(BytesIO(body.encode()), "outcome", "late", app.recorder, app.arrivals)
-
-    threads = [threading.Thread(target=send, args=[part]) for part in range(2)]
-    for each in threads:
-        each.start()
-    kept: list[Finding] = []
-    while not kept or any(each.is_alive() for each in threads):
+    def measure() -> Finding:
         at = app.arrivals.settled()
         quality = quality_of_window(
             app.events.as_of(at), app.registry, "late", Window(START, NOW), version="1.0.0"
         )
-        kept.append(keep_quality(app.findings, quality, at=at))
-    for each in threads:
-        each.join()
+        return keep_quality(app.findings, quality, at=at)
 
-    again = [records.replay(app, f"finding:{each.number}", SETUP) for each in kept]
+    standing = Standing(app)
+    findings = [measure()]
+    for first in range(0, 100, 25):
+        outcomes = [
+            {"prediction_id": f"0301-{number}", "actual": 1 - int(LATE[number])}
+            for number in range(first, first + 25)
+        ]
+        with standing.writing(json.dumps(outcomes).encode()):
+            findings.append(measure())  # they have arrived and are not written
+        findings.append(measure())
 
-    assert [(each.id, each.differences) for each in again if not each.confirmed] == []
-    last = quality_of_window(app.events, app.registry, "late", Window(START, NOW), version="1.0.0")
-    assert last.metrics != kept[0].evidence["metrics"]
+    again = [records.replay(app, f"finding:{finding.number}", SETUP) for finding in findings]
+
+    assert [
+        (replayed.id, replayed.differences) for replayed in again if not replayed.confirmed
+    ] == []
+    metrics = [finding.evidence["metrics"] for finding in findings]
+    for before, during, after in zip(metrics[::2], metrics[1::2], metrics[2::2], strict=False):
+        assert before == during != after
 
 
 def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
-    app: App,
+    app: App,  # noqa: F811
 ) -> None:
     found_worse(app)
     policy = POLICY.__class__.from_dict({**POLICY.to_dict(), "then": "canary"})
@@ -165,7 +201,7 @@ def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
 
 
 def test_given_records_when_listed_then_kinds_are_counted_and_one_is_found_by_its_id(
-    app: App,
+    app: App,  # noqa: F811
 ) -> None:
     measured(app)
     look(app)
@@ -195,7 +231,7 @@ def test_given_records_when_listed_then_kinds_are_counted_and_one_is_found_by_it
     ],
 )
 def test_given_what_is_no_decision_when_made_again_then_the_error_says_so(
-    app: App,
+    app: App,  # noqa: F811
     record: str,
     error: Any,
 ) -> None:
