@@ -1,16 +1,21 @@
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import typer
 
 from watchkeeper.cli import main
 from watchkeeper.cli.command import Invocation, command, run, table
+from watchkeeper.cli.root import COMMANDS, load_command
 from watchkeeper.errors import InvalidValueError
+
+LINES = {name: line for lines in COMMANDS.values() for name, line in lines.items()}
 
 
 def command_that(act: Callable[[Invocation], int | None]) -> typer.Typer:
@@ -134,8 +139,22 @@ def test_given_nothing_or_help_when_called_then_every_command_is_listed(
     assert main(arguments) == 0
 
     out = capsys.readouterr().out
-    for name in ("serve", "demo", "drift", "quality", "models", "events", "doctor"):
-        assert name in out
+    for name, line in LINES.items():
+        assert re.search(rf"^│ {name} +{re.escape(line)} +│$", out, re.MULTILINE), name
+
+
+def test_given_the_table_of_commands_when_they_are_loaded_then_each_has_the_line_of_the_table() -> (
+    None
+):
+    for name, line in LINES.items():
+        assert load_command(name).help.partition("\n")[0] == line
+
+
+def test_given_the_modules_of_commands_when_the_table_is_read_then_it_names_each_of_them() -> None:
+    folder = Path(str(import_module("watchkeeper.cli").__file__)).parent
+    modules = {path.stem for path in folder.glob("*.py")}
+
+    assert modules - {"__init__", "command", "files", "root"} == LINES.keys()
 
 
 def test_given_a_command_with_a_slip_when_called_then_the_error_suggests_the_right_one(
@@ -145,23 +164,17 @@ def test_given_a_command_with_a_slip_when_called_then_the_error_suggests_the_rig
     assert "'events'" in capsys.readouterr().err
 
 
-def _all_commands(program: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    if not hasattr(program, "list_commands"):
-        return [path]
-    names = program.list_commands(None)
-    return [
-        found
-        for name in names
-        for found in _all_commands(program.get_command(None, name), (*path, name))
-    ]
+def _all_commands() -> Iterator[tuple[str, ...]]:
+    for name in LINES:
+        loaded = load_command(name)
+        subcommands = getattr(loaded, "commands", None)
+        yield from [(name,)] if subcommands is None else [(name, each) for each in subcommands]
 
 
 def test_given_any_command_when_helped_then_it_has_the_shared_options(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from watchkeeper.cli import watchkeeper
-
-    paths = _all_commands(typer.main.get_command(watchkeeper))
+    paths = list(_all_commands())
 
     assert ("events", "stats") in paths
     for path in paths:

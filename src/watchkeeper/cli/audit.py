@@ -24,7 +24,10 @@ def audit(
     before: Annotated[int | None, typer.Option(help="Only entries before this number.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
 ) -> None:
-    """Show the audit trail, the newest entry first; --json has the evidence of each."""
+    """Show the audit trail: each change, its actor and reason.
+
+    The newest entry comes first; --json has the evidence of each.
+    """
     if limit < 1:
         raise InvalidValueError("--limit", limit, "at least 1")
     found = cli.app.audit.entries(model, subject=subject, action=action, before=before, limit=limit)

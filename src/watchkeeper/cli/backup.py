@@ -15,7 +15,7 @@ from watchkeeper.errors import IntegrityError, WatchkeeperError
 __all__ = ["commands"]
 
 commands = typer.Typer(
-    help="Back up the data directory while it is in use, and go back to a backup.",
+    help="Take, list, verify and restore backups.",
     no_args_is_help=True,
 )
 

@@ -25,7 +25,10 @@ def checklist(
     until: Annotated[str | None, typer.Option(help="Until when, as 2026-07-01T00:00:00Z.")] = None,
     reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")] = "",
 ) -> int:
-    """Check whether MODEL is ready; exit code 1 while a required point does not pass."""
+    """Check whether a model is ready for production.
+
+    The exit code is 1 while a required point does not pass.
+    """
     app = cli.app
     if waive is not None:
         if until is None:

@@ -55,7 +55,10 @@ def demo(
     serve: Serve = False,
     folder: Folder = None,
 ) -> None:
-    """Replay a year of real flights through a real server, then show what became of the model."""
+    """Replay a year of real flights through a real server.
+
+    At the end it shows, month by month, the drift and the quality of the model.
+    """
     from watchkeeper.demo.report import report
     from watchkeeper.demo.run import FAST, Plan, played
 

@@ -14,7 +14,10 @@ commands = typer.Typer()
 
 @command(commands)
 def doctor(cli: Invocation) -> int:
-    """Check settings, data directory, registry, events and journal; exit 1 if one is bad."""
+    """Check settings, data directory, registry and journal.
+
+    The exit code is 1 if one of them is bad.
+    """
     checks = list(_examine(cli))
     healthy = all(each.ok for each in checks)
     drawn = table(

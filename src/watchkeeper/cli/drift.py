@@ -59,7 +59,11 @@ def drift(
         bool, typer.Option("--multivariate", help="Of two files, also test all columns together.")
     ] = False,
 ) -> int:
-    """Compare CURRENT with REFERENCE, or a model's recorded inputs with its training data."""
+    """Compare current data with reference data (data drift).
+
+    The data are two files, REFERENCE and CURRENT, or the recorded inputs and the training data of
+    --model.
+    """
     from watchkeeper.cli.files import read_table
 
     if multivariate and (engine != "memory" or model is not None):

@@ -11,7 +11,7 @@ from watchkeeper.events import Window
 
 __all__ = ["commands"]
 
-commands = typer.Typer(help="Count, export and compact the recorded events.", no_args_is_help=True)
+commands = typer.Typer(help="Count, export and compact recorded events.", no_args_is_help=True)
 
 Model = Annotated[str | None, typer.Option(help="Of this model only.")]
 Out = Annotated[Path, typer.Option(help="A .parquet, .arrow, .feather or .csv file.")]

@@ -15,9 +15,7 @@ from watchkeeper.operations import experiments
 
 __all__ = ["commands"]
 
-commands = typer.Typer(
-    help="Compare versions on real traffic, as often as one looks.", no_args_is_help=True
-)
+commands = typer.Typer(help="Compare versions in A/B tests.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 Reason = Annotated[str, typer.Option(help="Kept in the history.")]

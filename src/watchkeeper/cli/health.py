@@ -28,7 +28,10 @@ def health(
         Path | None, typer.Option("--html", help="Also write a self-contained page; needs --model.")
     ] = None,
 ) -> int:
-    """Tell whether models are well; exit code 1 if one is not, or if that is not known."""
+    """Show whether models are healthy; exit code 1 if not.
+
+    The exit code is also 1 when the health of a model is unknown.
+    """
     if html is not None and model is None:
         raise InvalidValueError("--html", str(html), "--model NAME: a page is of one model")
     app = cli.app

@@ -10,7 +10,7 @@ from watchkeeper.monitoring import history as records
 
 __all__ = ["commands"]
 
-commands = typer.Typer(help="What happened to a model, as linked records.")
+commands = typer.Typer()
 
 
 @command(commands)
@@ -27,7 +27,9 @@ def history(
     ] = False,
     limit: Annotated[int, typer.Option(help="At most so many records, the newest.")] = 200,
 ) -> int:
-    """Show drift, decisions, trainings, gates, rollouts and promotions of MODEL, and their links.
+    """Show a model's measurements, decisions and causes.
+
+    The records are drift, decisions, trainings, gates, rollouts and promotions, with their links.
 
     With --replay ID, compute that decision again from what is stored, and compare.
     """

@@ -12,7 +12,7 @@ from watchkeeper.operations import incidents
 
 __all__ = ["commands"]
 
-commands = typer.Typer(help="What went wrong, and who has it in hand.", no_args_is_help=True)
+commands = typer.Typer(help="List, acknowledge and resolve incidents.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the incident.")]
 

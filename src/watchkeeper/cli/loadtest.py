@@ -66,9 +66,10 @@ def loadtest(
     p95_ms: Annotated[float, typer.Option(help="95th percentile of latency, at most.")] = 500.0,
     errors: Annotated[float, typer.Option(help="Share of the requests that may fail.")] = 0.01,
 ) -> int:
-    """Ask the version in production of MODEL so often, on a server of its own; 1 if it cannot.
+    """Measure latency and errors of a model under load.
 
-    The server has another data directory: nothing of the test is recorded among predictions.
+    The version in production is asked on a server of its own, which has another data directory:
+    nothing of the test is recorded among predictions. The exit code is 1 if it does not pass.
     """
     for name, value in (("--rate", rate), ("--seconds", seconds), ("--p95-ms", p95_ms)):
         if not 0.0 < value < 1e6:

@@ -15,7 +15,9 @@ from watchkeeper.registry import Lineage, ModelVersion
 
 __all__ = ["commands"]
 
-commands = typer.Typer(help="Register, promote and take back model versions.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Register, promote, roll back and compare model versions.", no_args_is_help=True
+)
 
 ModelId = Annotated[str, typer.Argument(help="NAME:VERSION or NAME@ALIAS.", metavar="MODEL_ID")]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]

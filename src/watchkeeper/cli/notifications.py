@@ -12,9 +12,7 @@ from watchkeeper.operations import receivers as notifications
 
 __all__ = ["commands"]
 
-commands = typer.Typer(
-    help="See who is told of incidents, and try whether it arrives.", no_args_is_help=True
-)
+commands = typer.Typer(help="List and test the receivers of notifications.", no_args_is_help=True)
 
 
 @command(commands, "list")

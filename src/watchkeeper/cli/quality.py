@@ -58,7 +58,10 @@ def quality(
         str | None, typer.Option(help="The positive class, in place of that in the settings.")
     ] = None,
 ) -> int:
-    """Compare predictions, a model's recorded ones or those in FILE, with what came true."""
+    """Measure predictions against outcomes and the baseline.
+
+    The predictions are those in FILE, or those recorded of --model.
+    """
     from watchkeeper.cli.files import read_table
     from watchkeeper.monitoring.event_columns import rows_of
     from watchkeeper.monitoring.findings import keep_quality

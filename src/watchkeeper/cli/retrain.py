@@ -30,8 +30,8 @@ class _OrModel(TyperGroup):
 
 commands = typer.Typer(
     cls=_OrModel,
-    help="Train a model again: retrain MODEL. What came of it: retrain runs, show, log, cancel. "
-    "Let it learn from what came true: retrain online MODEL.",
+    help="Retrain a model; list and show retraining runs.\n\n"
+    "retrain MODEL trains a candidate now; retrain online MODEL learns from new outcomes.",
     no_args_is_help=True,
     context_settings={"allow_interspersed_args": False},
 )

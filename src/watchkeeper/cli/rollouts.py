@@ -14,7 +14,9 @@ from watchkeeper.rollouts import Event, Plan, Rollout, State
 
 __all__ = ["commands"]
 
-commands = typer.Typer(help="Give a new version its traffic in steps.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Move traffic to a new version in steps (canary).", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(help="Name of the rollout.")]
 Reason = Annotated[str, typer.Option(help="Kept in the history.")]

@@ -61,6 +61,8 @@ def load_command(name: str) -> Any:
     module = import_module(f"watchkeeper.cli.{name}")
     loaded = typer.main.get_command(module.commands)
     loaded.name = name
+    # Completion is installed for the program, not for one of its commands.
+    loaded.params = [option for option in loaded.params if "_completion" not in str(option.name)]
     return loaded
 
 

@@ -18,7 +18,7 @@ Workers = Annotated[int | None, typer.Option(help="Processes that answer.")]
 
 @command(commands)
 def serve(cli: Invocation, *, host: Host = None, port: Port = None, workers: Workers = None) -> int:
-    """Serve the models in production, record every prediction, take in outcomes."""
+    """Serve models over HTTP; record predictions and outcomes."""
     from watchkeeper.app import App
     from watchkeeper.server import serve as answer
 

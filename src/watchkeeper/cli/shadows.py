@@ -10,9 +10,7 @@ from watchkeeper.rollouts.shadow import Shadow, ShadowReport, ShadowState
 
 __all__ = ["commands"]
 
-commands = typer.Typer(
-    help="Let a version answer a copy of the traffic, unheard.", no_args_is_help=True
-)
+commands = typer.Typer(help="Test a version on mirrored traffic.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the shadow.")]
 Reason = Annotated[str, typer.Option(help="Kept in the history.")]

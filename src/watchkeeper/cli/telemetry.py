@@ -11,7 +11,9 @@ from watchkeeper.errors import InvalidValueError
 
 __all__ = ["commands"]
 
-commands = typer.Typer(no_args_is_help=True, help="Point Prometheus and Grafana here.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Export configuration for Prometheus and Grafana."
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that say something else.")]

@@ -40,7 +40,10 @@ def timeline(
         Path | None, typer.Option("--csv", help="Also write all columns to this file.")
     ] = None,
 ) -> None:
-    """Show what became of the predictions of MODEL: by hours, days, weeks, months or years."""
+    """Show predictions, latency and quality over time.
+
+    One row an hour, a day, a week, a month or a year.
+    """
     app = cli.app
     app.timelines.refresh(model)
     found = app.timelines.timeline(

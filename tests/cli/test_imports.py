@@ -1,0 +1,53 @@
+"""A command imports what it needs: looked up in the modules of a process that ran it."""
+
+import json
+import os
+import subprocess
+import sys
+
+HEAVY = {
+    "alembic", "datasketches", "deltalake", "fastapi", "jinja2", "narwhals", "numpy", "pandas",
+    "prometheus_client", "pyarrow", "pydantic", "scipy", "sklearn", "skops", "sqlalchemy",
+    "starlette", "uvicorn",
+}  # fmt: skip
+
+
+def imported_by(arguments: list[str], **variables: str) -> set[str]:
+    """Return the modules of a fresh process after it has run a command line."""
+    code = (
+        "import contextlib, json, sys\n"
+        "from watchkeeper.cli import main\n"
+        f"with contextlib.suppress(SystemExit):\n    main({arguments!r})\n"
+        "json.dump(list(sys.modules), sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    assert ended.stdout
+    return set(json.loads(ended.stderr))
+
+
+def commands_in(modules: set[str]) -> set[str]:
+    prefix = "watchkeeper.cli."
+    inside = {name.removeprefix(prefix) for name in modules if name.startswith(prefix)}
+    return inside - {"command", "root"}
+
+
+def test_given_a_fresh_process_when_the_help_is_shown_then_no_command_is_imported() -> None:
+    modules = imported_by(["--help"])
+
+    assert not commands_in(modules)
+    assert not modules & HEAVY
+
+
+def test_given_a_shell_when_a_command_is_completed_then_none_is_imported() -> None:
+    modules = imported_by(
+        [], _WATCHKEEPER_COMPLETE="complete_bash", COMP_WORDS="watchkeeper exp", COMP_CWORD="1"
+    )
+
+    assert not commands_in(modules)
+    assert not modules & HEAVY
