@@ -17,6 +17,7 @@ from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.dashboard.pages.retraining import decision_of, evidence_of
 from watchkeeper.events import Event, Outcome, Prediction
+from watchkeeper.identity import By
 from watchkeeper.operations import retraining
 from watchkeeper.operations.retraining import Setup
 from watchkeeper.records import Finding
@@ -120,7 +121,7 @@ def begin(app: App, run: Run, ended: RunState | None = None, reason: str = "") -
         later = NOW + timedelta(minutes=5)
         after = run.moved(ended, later, reason)
         app.retraining.save(
-            run, after, action=ended.value, at=later, actor="ada", reason=reason, evidence={}
+            run, after, action=ended.value, at=later, by=By("ada", reason), evidence={}
         )
 
 

@@ -12,6 +12,7 @@ from watchkeeper.app import BACKUP, BACKUP_CHECK
 from watchkeeper.cli import main
 from watchkeeper.clock import system_clock
 from watchkeeper.events import Prediction
+from watchkeeper.identity import By
 from watchkeeper.operations.incidents import open_incident
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
@@ -77,8 +78,8 @@ def test_given_events_and_jobs_when_looked_then_their_figures_are_there(
     app.timelines.refresh("late")
     for action, passed, hours in ((BACKUP, True, 5), (BACKUP_CHECK, False, 4)):
         app.audit.note(
-            at=system_clock() - timedelta(hours=hours), actor="maria", action=action,
-            subject="system:backup", reason=f"{action} {HOSTILE}", evidence={"passed": passed},
+            at=system_clock() - timedelta(hours=hours), action=action, subject="system:backup",
+            by=By("maria", f"{action} {HOSTILE}"), evidence={"passed": passed},
         )  # fmt: skip
 
     told = said(site.client, "/system")
@@ -129,9 +130,8 @@ def test_given_a_long_trail_when_read_then_it_comes_in_pages_by_page_api_and_com
     site = start()
     for number in range(60):
         site.app.audit.note(
-            at=NOW + timedelta(minutes=number), actor="maria",
+            at=NOW + timedelta(minutes=number), by=By("maria", f"why {number:03} {HOSTILE}"),
             action="promote" if number % 2 else "load test", subject=f"late:{number}",
-            reason=f"why {number:03} {HOSTILE}",
         )  # fmt: skip
 
     newest, older = said(site.client, "/system"), said(site.client, "/system?before=11")

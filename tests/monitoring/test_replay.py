@@ -13,6 +13,7 @@ from tests.operations.test_retraining import FEATURES, LATE, NOW, START, events,
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.events import Outcome, Prediction, Window
+from watchkeeper.identity import By
 from watchkeeper.monitoring import history
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.history import Record, replay
@@ -119,9 +120,7 @@ def test_given_facts_that_were_tampered_with_when_made_again_then_it_is_not_conf
 ) -> None:
     run = app.retraining.find("late")[0]
     forged = replace(run, facts=replace(run.facts, new_labelled=0), number=run.number + 1)
-    app.retraining.save(
-        run, forged, action="forge", at=NOW, actor="mallory", reason="", evidence={}
-    )
+    app.retraining.save(run, forged, action="forge", at=NOW, by=By("mallory"), evidence={})
 
     again = replay(app, f"decision:{run.name}", SETUP)
 

@@ -12,6 +12,7 @@ from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import Prediction
+from watchkeeper.identity import By
 from watchkeeper.incidents import Alert, Incident, IncidentState
 from watchkeeper.operations import incidents
 from watchkeeper.records import Finding
@@ -158,8 +159,8 @@ def test_given_an_incident_when_drafted_then_it_has_impact_timeline_changes_and_
 ) -> None:
     for hours, action in ((-30, "promote"), (-2, "rollback")):
         app.audit.note(
-            at=START + timedelta(hours=hours), actor="tom", action=action, subject="late:1.1.0",
-            reason="why | not",
+            at=START + timedelta(hours=hours), action=action, subject="late:1.1.0",
+            by=By("tom", "why | not"),
         )  # fmt: skip
     app.recorder.record(
         [

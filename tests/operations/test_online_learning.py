@@ -19,6 +19,7 @@ from watchkeeper.app import App
 from watchkeeper.config import RegistrySettings, Settings
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
+from watchkeeper.identity import By
 from watchkeeper.monitoring import history
 from watchkeeper.online.consumed import Taught
 from watchkeeper.online.learning import OnlinePolicy
@@ -204,7 +205,7 @@ def test_given_a_snapshot_that_goes_wrong_when_looked_then_the_one_before_it_is_
     )  # fmt: skip
     app.registry.promote_to_production("late:1.0.0-online.7")
     app.audit.note(
-        at=NOW, actor="", action="online", subject="late:online learning",
+        at=NOW, by=By(), action="online", subject="late:online learning",
         evidence={"number": 7, "champion": "late:1.0.0", "production": "late:1.0.0-online.7",
                   "snapshot": "late:1.0.0-online.7",
                   "cursor": (START + timedelta(minutes=400)).isoformat(), "at_cursor": 1},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper.identity import By
 from watchkeeper.records import AuditTrail, Entry
 from watchkeeper.store import ControlDatabase
 
@@ -20,10 +21,9 @@ def trail(tmp_path: Path) -> Iterator[AuditTrail]:
 def noted(trail: AuditTrail, subject: str, action: str = "promote", hours: int = 0) -> Entry:
     return trail.note(
         at=NOON + timedelta(hours=hours),
-        actor="maria",
         action=action,
         subject=subject,
-        reason="better",
+        by=By("maria", "better"),
         evidence={"gain": float("nan"), "days": [1, 2]},
     )
 

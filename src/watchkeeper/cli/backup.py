@@ -11,6 +11,7 @@ from watchkeeper.app import BACKUP, BACKUP_CHECK, RESTORE_TEST, App
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.config import Settings
 from watchkeeper.errors import IntegrityError, WatchkeeperError
+from watchkeeper.identity import By
 
 __all__ = ["commands"]
 
@@ -35,8 +36,8 @@ def create(cli: Invocation, *, target: Target = None) -> None:
     made = app.back_up(target)
     told = f"{made['files']:,} files, {made['size']:,} bytes"
     app.audit.note(
-        at=app.clock(), actor=actor(), action=BACKUP, subject=_SUBJECT,
-        reason=f"{made['name']}: {told}", evidence={"passed": True, **made},
+        at=app.clock(), by=By(actor(), f"{made['name']}: {told}"), action=BACKUP,
+        subject=_SUBJECT, evidence={"passed": True, **made},
     )  # fmt: skip
     cli.show(made, f"{made['name']} has all that was acknowledged before {made['point']}: {told}")
 
@@ -57,7 +58,7 @@ def verify(cli: Invocation, name: Name = None, *, target: Target = None) -> None
 
     def note(reason: str, **told: Any) -> None:
         app.audit.note(
-            at=app.clock(), actor=actor(), action=BACKUP_CHECK, subject=_SUBJECT, reason=reason,
+            at=app.clock(), by=By(actor(), reason), action=BACKUP_CHECK, subject=_SUBJECT,
             evidence=told,
         )  # fmt: skip
 
@@ -96,7 +97,7 @@ def rehearse(
         f"{told['outcomes']:,} outcomes, {told['versions']:,} versions"
     )
     app.audit.note(
-        at=app.clock(), actor=actor(), action=RESTORE_TEST, subject=_SUBJECT, reason=reason,
+        at=app.clock(), by=By(actor(), reason), action=RESTORE_TEST, subject=_SUBJECT,
         evidence=told,
     )  # fmt: skip
     cli.show(told, reason)

@@ -17,6 +17,7 @@ from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.demo.http import Connection, RefusedError
 from watchkeeper.demo.process import HOST, Server, free_port, serving
 from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableError
+from watchkeeper.identity import By
 from watchkeeper.monitoring.readiness import LOAD_TEST
 from watchkeeper.operations.models import register_file
 from watchkeeper.registry import ModelRegistry, ModelVersion
@@ -94,7 +95,7 @@ def loadtest(
         f"{p95_ms:g}), {failed:,} failed"
     )
     app.audit.note(
-        at=app.clock(), actor=actor(), action=LOAD_TEST, subject=f"{model}:loadtest", reason=told,
+        at=app.clock(), by=By(actor(), told), action=LOAD_TEST, subject=f"{model}:loadtest",
         evidence={**found.to_dict(), "version": version.version},
     )  # fmt: skip
     facts = [(name, value) for name, value in found.items() if name != "passed"]

@@ -9,6 +9,7 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
+from watchkeeper.identity import By
 from watchkeeper.monitoring.readiness import REHEARSAL
 from watchkeeper.operations import models
 from watchkeeper.registry import Lineage, ModelVersion
@@ -174,8 +175,8 @@ def rollback(
         earlier = registry.get(registry.check_rollback(name))
         current = registry.get_production_model(name)
         cli.app.audit.note(
-            at=cli.app.clock(), actor=actor(), action=REHEARSAL, subject=f"{name}:rollback",
-            reason=f"{earlier.model_id} can take the place of {current}",
+            at=cli.app.clock(), action=REHEARSAL, subject=f"{name}:rollback",
+            by=By(actor(), f"{earlier.model_id} can take the place of {current}"),
             evidence={"passed": True, "version": str(current).partition(":")[2]},
         )  # fmt: skip
         told = f"{earlier.model_id} would take the place of {current}; its files are as registered"

@@ -17,6 +17,7 @@ from typing import Any
 from watchkeeper.app import BACKUP, App
 from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
+from watchkeeper.identity import CONTROLLER, By
 from watchkeeper.results import strict_json
 from watchkeeper.telemetry import SystemMetrics
 
@@ -118,8 +119,8 @@ class Upkeep:
         if not well:
             log.error("the %s failed: %s", task.name, evidence["error"])
         await asyncio.to_thread(
-            self._app.audit.note, at=system_clock(), actor="watchkeeper", action=task.action,
-            subject=task.subject, reason="its time has come" if well else "it failed",
+            self._app.audit.note, at=system_clock(), action=task.action, subject=task.subject,
+            by=By(CONTROLLER, "its time has come" if well else "it failed"),
             evidence={"passed": well, **evidence},
         )  # fmt: skip
         return True

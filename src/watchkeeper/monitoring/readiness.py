@@ -19,6 +19,7 @@ from watchkeeper.events import EventLog
 from watchkeeper.experiments import Experiment
 from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.health import Condition
+from watchkeeper.identity import By
 from watchkeeper.incidents import Incident, IncidentState
 from watchkeeper.monitoring.health import health_of
 from watchkeeper.monitoring.report_cache import Asked
@@ -202,7 +203,7 @@ def waive(
     if not reason.strip():
         raise InvalidValueError("reason", reason, "why it need not pass, in words")
     audit.note(
-        at=at, actor=actor, action=_WAIVE, subject=f"{model}:readiness/{item}", reason=reason,
+        at=at, by=By(actor, reason), action=_WAIVE, subject=f"{model}:readiness/{item}",
         evidence={"until": as_utc(until).isoformat()},
     )  # fmt: skip
     return Waiver(item, actor, reason, as_utc(until))

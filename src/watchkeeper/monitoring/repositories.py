@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from watchkeeper.identity import By
 from watchkeeper.incidents import Alert
 from watchkeeper.records import Entry, Finding
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 class Kept(Protocol[T]):
     """Where the things of one kind are kept: each has a name, a state and a history."""
 
-    def add(self, document: T, *, at: datetime, actor: str, reason: str) -> None:
+    def add(self, document: T, *, at: datetime, by: By) -> None:
         """Keep a new one."""
         ...
 
@@ -34,8 +35,7 @@ class Kept(Protocol[T]):
         *,
         action: str,
         at: datetime,
-        actor: str,
-        reason: str,
+        by: By,
         evidence: Mapping[str, Any],
     ) -> None:
         """Keep a change of one, or nothing if it is no longer as it was before."""
@@ -74,10 +74,9 @@ class Trail(Protocol):
         self,
         *,
         at: datetime,
-        actor: str,
+        by: By,
         action: str,
         subject: str,
-        reason: str = "",
         evidence: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Keep an entry."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from watchkeeper.errors import UnavailableError
+from watchkeeper.identity import By
 from watchkeeper.incidents import Alert, alerts_of
 from watchkeeper.monitoring.repositories import KeptAlerts, Trail
 
@@ -92,9 +93,9 @@ def travelled(
         if seconds > timeout:
             error = f"the alert that {alertmanager} took has not come back in {timeout:g} s"
         wait(_LOOK)
+    returned = f"a synthetic alert came back through {alertmanager} in {seconds:.1f} s"
     audit.note(
-        at=clock(), actor=actor, action=ALERT_TEST, subject=ALERT_SUBJECT,
-        reason=error or f"a synthetic alert came back through {alertmanager} in {seconds:.1f} s",
+        at=clock(), by=By(actor, error or returned), action=ALERT_TEST, subject=ALERT_SUBJECT,
         evidence={"passed": not error, "seconds": seconds},
     )  # fmt: skip
     if error:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import FEATURE, EventLog
+from watchkeeper.identity import By
 from watchkeeper.monitoring.repositories import Trail
 from watchkeeper.online.consumed import Batch, Taught
 from watchkeeper.online.learning import (
@@ -303,8 +304,8 @@ class Learning:
             "table_versions": batch.table_versions,
         }  # fmt: skip
         self.parts.audit.note(
-            at=self.at, actor=_ACTOR, action=ONLINE, subject=subject_of(self.model),
-            reason=step.reason, evidence=evidence,
+            at=self.at, by=By(_ACTOR, step.reason), action=ONLINE,
+            subject=subject_of(self.model), evidence=evidence,
         )  # fmt: skip
         self.taught.settle(batch)
         self._tidy(batch, step)

@@ -32,6 +32,7 @@ from watchkeeper.experiments import (
 from watchkeeper.experiments.assignment import Hash
 from watchkeeper.experiments.report import ExperimentReport, analyse
 from watchkeeper.fingerprints import fingerprints
+from watchkeeper.identity import By
 from watchkeeper.monitoring.event_columns import labels_of
 from watchkeeper.monitoring.repositories import Kept
 from watchkeeper.operations.rollouts import Rollouts, require_none_under_way
@@ -257,7 +258,7 @@ def create(
         if arm.model_version is None:  # the one in production, whichever that is
             continue
         registry.usable(experiment.model, arm.model_version)
-    experiments.add(experiment, at=at, actor=actor, reason=reason)
+    experiments.add(experiment, at=at, by=By(actor, reason))
     return experiment
 
 
@@ -287,7 +288,7 @@ def start(
                 "Stop it first, or give both a share of one namespace.",
             )
     experiments.save(
-        before, after, action="start", at=at, actor=actor, reason=reason, evidence=after.phases[-1]
+        before, after, action="start", at=at, by=By(actor, reason), evidence=after.phases[-1]
     )
     return after
 
@@ -310,8 +311,7 @@ def change_weights(
         after,
         action="change weights",
         at=at,
-        actor=actor,
-        reason=reason,
+        by=By(actor, reason),
         evidence=after.phases[-1],
     )
     return after

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import UNIT_HASH, EventLog, Window
+from watchkeeper.identity import By
 from watchkeeper.incidents import Alert, Incident, IncidentState
 from watchkeeper.incidents.incident import Severity
 from watchkeeper.monitoring.report_cache import Asked
@@ -73,7 +74,7 @@ def open_incident(
             runbook=runbook,
         ).told(at, actor, title, evidence)
         with suppress(ConflictError):  # another process was faster
-            incidents.add(made, at=at, actor=actor, reason=title)
+            incidents.add(made, at=at, by=By(actor, title))
             return made
 
 
@@ -335,5 +336,5 @@ def _save(
 ) -> Incident:
     told = reason or after.timeline[-1].what
     evidence = after.timeline[-1].to_dict()
-    incidents.save(before, after, action=action, at=at, actor=actor, reason=told, evidence=evidence)
+    incidents.save(before, after, action=action, at=at, by=By(actor, told), evidence=evidence)
     return after

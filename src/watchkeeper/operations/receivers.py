@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, get_args
 
+from watchkeeper.identity import By
 from watchkeeper.incidents import Incident
 from watchkeeper.incidents.incident import Severity
 from watchkeeper.monitoring.repositories import Kept
@@ -43,8 +44,7 @@ class Numbered(Protocol):
     def after(self, number: int, about: str, *, limit: int = 1000) -> list[Entry]: ...
     def last(self) -> int: ...
     def note(
-        self, *, at: datetime, actor: str, action: str, subject: str, reason: str = "",
-        evidence: Any = None,
+        self, *, at: datetime, by: By, action: str, subject: str, evidence: Any = None
     ) -> Any: ...  # fmt: skip
 
 
@@ -192,8 +192,8 @@ def try_out(
     for each in receivers:
         error = errors[each.name]
         parts.audit.note(
-            at=at, actor=actor, action=PROOF, subject=SUBJECT,
-            reason=error or f"a test message reached {each.name}",
+            at=at, by=By(actor, error or f"a test message reached {each.name}"),
+            action=PROOF, subject=SUBJECT,
             evidence={"passed": not error, "receiver": each.name, "severity": each.severity},
         )  # fmt: skip
     return errors

@@ -27,6 +27,7 @@ from watchkeeper.errors import (
 )
 from watchkeeper.events import EventLog, Window
 from watchkeeper.experiments import Experiment
+from watchkeeper.identity import By
 from watchkeeper.monitoring.repositories import Kept, KeptFindings
 from watchkeeper.operations import models, rollouts, shadows
 from watchkeeper.registry import Lineage, ModelRegistry
@@ -86,9 +87,7 @@ class Retrainings(Kept[Run], Protocol):
         """Where the files of trainings lie."""
         ...
 
-    def begin(
-        self, run: Run, fire: datetime | None, *, at: datetime, actor: str, reason: str
-    ) -> None:
+    def begin(self, run: Run, fire: datetime | None, *, at: datetime, by: By) -> None:
         """Keep a new one, and that it takes up what the schedule asked for."""
         ...
 
@@ -387,7 +386,7 @@ def _save(
 ) -> Run:
     try:
         parts.retraining.save(
-            before, after, action=after.state.value, at=at, actor=actor, reason=after.reason,
+            before, after, action=after.state.value, at=at, by=By(actor, after.reason),
             evidence=evidence or {},
         )  # fmt: skip
     except ConflictError:
@@ -433,7 +432,7 @@ def _begun(
         trained={},
         actor=actor,
     )
-    parts.retraining.begin(run, facts.fire, at=at, actor=actor, reason=decision.reason)
+    parts.retraining.begin(run, facts.fire, at=at, by=By(actor, decision.reason))
     return run
 
 

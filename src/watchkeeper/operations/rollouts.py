@@ -21,6 +21,7 @@ from watchkeeper.errors import (
 from watchkeeper.events import FEATURE, EventLog, Window
 from watchkeeper.experiments import Experiment
 from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.identity import CONTROLLER, By
 from watchkeeper.monitoring.event_columns import scores_of, segment_of, wrong_of
 from watchkeeper.monitoring.repositories import Kept
 from watchkeeper.registry import ModelRegistry
@@ -185,13 +186,13 @@ def start(
                 "replace", replace, "no other rollout under way when one is planned for later"
             )
         planned = draft.moved(Event.SCHEDULE, at)
-        rollouts.add(planned, at=at, actor=actor, reason=reason)
+        rollouts.add(planned, at=at, by=By(actor, reason))
         return planned
     if replace and all(each.name != name for each in known):
         _make_room(rollouts, registry, experiments, draft, at=at, actor=actor)
         draft = changed(draft, stable=_stable(registry, experiments, model, version))
     begun = draft.moved(Event.START, at)
-    rollouts.add(begun, at=at, actor=actor, reason=reason)
+    rollouts.add(begun, at=at, by=By(actor, reason))
     rollouts.renew(name, at + plan.lease)
     return begun
 
@@ -289,9 +290,7 @@ def act(
     """
     before = rollouts.get(name)
     after = before.moved(event, at)
-    rollouts.save(
-        before, after, action=event.value, at=at, actor=actor, reason=reason, evidence=after
-    )
+    rollouts.save(before, after, action=event.value, at=at, by=By(actor, reason), evidence=after)
     return after
 
 
@@ -509,7 +508,6 @@ def _save(
         after,
         action=event.value,
         at=at,
-        actor=_ACTOR,
-        reason=reason,
+        by=By(CONTROLLER, reason),
         evidence={"rollout": after, **evidence},
     )

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import EventLog, Window
+from watchkeeper.identity import By
 from watchkeeper.monitoring.event_columns import labels_of, scores_of
 from watchkeeper.monitoring.repositories import Kept
 from watchkeeper.registry import ModelRegistry
@@ -53,7 +54,7 @@ def start(
     for each in shadows.find(shadow.model, ShadowState.RUNNING):
         raise ConflictError(f"the shadow {each.name} of {each.model} runs", "Stop it first.")
     registry.verify(found.model_id)
-    shadows.add(shadow, at=shadow.started_at, actor=actor, reason=reason)
+    shadows.add(shadow, at=shadow.started_at, by=By(actor, reason))
     return shadow
 
 
@@ -72,7 +73,7 @@ def stop(
     before = shadows.get(name)
     after = before.stopped(at)
     found = report(events, after, at=at, task=task, positive=positive)
-    shadows.save(before, after, action="stop", at=at, actor=actor, reason=reason, evidence=found)
+    shadows.save(before, after, action="stop", at=at, by=By(actor, reason), evidence=found)
     return found
 
 

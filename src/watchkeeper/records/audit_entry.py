@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from watchkeeper.identity import RecordId
 from watchkeeper.results import Result
 
 __all__ = ["Entry"]
@@ -26,6 +27,8 @@ class Entry(Result):
     reason : str
     evidence : mapping of str to Any
         What it was decided by, as plain values.
+    cause : RecordId or None
+        The record that led to it.
     number : int or None
         Its number, once it is kept; later entries have larger ones.
     """
@@ -36,6 +39,7 @@ class Entry(Result):
     subject: str
     reason: str
     evidence: Mapping[str, Any]
+    cause: RecordId | None = None
     number: int | None = None
 
     @property

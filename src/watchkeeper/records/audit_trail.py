@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from watchkeeper.identity import By, RecordId
 from watchkeeper.records.audit_entry import Entry
 from watchkeeper.results import KeptJson, strict_json
 from watchkeeper.store.database import ControlDatabase, audit, note
@@ -36,19 +37,18 @@ class AuditTrail:
         self,
         *,
         at: datetime,
-        actor: str,
+        by: By,
         action: str,
         subject: str,
-        reason: str = "",
         evidence: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Keep an entry of what changed nothing else in the control database."""
         kept: dict[str, Any] = json.loads(strict_json(evidence or {}))  # NaN is null
         with self._database.write() as connection:
-            number = note(connection, at, actor, action, subject, reason, kept)
+            number = note(connection, at, by, action, subject, kept)
         return Entry(
-            at=at, actor=actor, action=action, subject=subject, reason=reason, evidence=kept,
-            number=number,
+            at=at, actor=by.actor, action=action, subject=subject, reason=by.reason,
+            evidence=kept, cause=by.cause, number=number,
         )  # fmt: skip
 
     def entries(
@@ -121,5 +121,13 @@ class AuditTrail:
 
 
 def _entry(row: Mapping[Any, Any]) -> Entry:
-    own = {name: row[name] for name in Entry.__dataclass_fields__ if name != "number"}
-    return Entry(**{**own, "evidence": KeptJson(row["evidence"])}, number=row["id"])
+    return Entry(
+        at=row["at"],
+        actor=row["actor"],
+        action=row["action"],
+        subject=row["subject"],
+        reason=row["reason"],
+        evidence=KeptJson(row["evidence"]),
+        cause=None if row["cause"] is None else RecordId.parse(row["cause"]),
+        number=row["id"],
+    )

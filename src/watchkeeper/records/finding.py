@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from watchkeeper.identity import RecordId
 from watchkeeper.results import Result
 
 __all__ = ["Finding", "Kind", "Unread"]
@@ -32,6 +33,8 @@ class Finding(Result):
         Of the event store, as it was read.
     evidence : mapping of str to Any
         The figures, as plain values.
+    cause : RecordId or None
+        The record that led to the measurement, such as a request of a person.
     number : int or None
         Its number, once it is kept.
     """
@@ -45,6 +48,7 @@ class Finding(Result):
     end: datetime | None
     table_versions: dict[str, int]
     evidence: Mapping[str, Any]
+    cause: RecordId | None = None
     number: int | None = None
 
 

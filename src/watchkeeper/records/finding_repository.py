@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from watchkeeper.errors import NotFoundError
+from watchkeeper.identity import RecordId
 from watchkeeper.records.finding import Finding, Unread
 from watchkeeper.results import KeptJson, strict_json
 from watchkeeper.store.database import ControlDatabase, findings
@@ -15,7 +16,7 @@ from watchkeeper.store.database import ControlDatabase, findings
 __all__ = ["FindingRepository"]
 
 _columns = findings.c
-_OWN = tuple(name for name in Finding.__dataclass_fields__ if name != "number")
+_OWN = tuple(name for name in Finding.__dataclass_fields__ if name not in {"number", "cause"})
 _STORED = sa.select(
     *(each for each in _columns if each.name != "evidence"),
     sa.cast(_columns.evidence, sa.Text).label("evidence"),
@@ -37,6 +38,7 @@ class FindingRepository:
     def add(self, finding: Finding) -> Finding:
         """Keep a finding and return it with its number."""
         row = {name: finding[name] for name in _OWN}
+        row["cause"] = None if finding.cause is None else str(finding.cause)
         row["evidence"] = json.loads(strict_json(finding.evidence))  # NaN is null
         with self._database.write() as connection:
             added = connection.execute(sa.insert(findings).values(row))
@@ -116,4 +118,6 @@ class FindingRepository:
 
 def _finding(row: Mapping[Any, Any]) -> Finding:
     own = {name: row[name] for name in _OWN}
-    return Finding(**{**own, "evidence": KeptJson(row["evidence"])}, number=row["id"])
+    cause = None if row["cause"] is None else RecordId.parse(row["cause"])
+    evidence = KeptJson(row["evidence"])
+    return Finding(**{**own, "evidence": evidence}, cause=cause, number=row["id"])

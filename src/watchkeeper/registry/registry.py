@@ -11,6 +11,7 @@ import pyarrow as pa
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
+from watchkeeper.identity import By, RecordId
 from watchkeeper.profiles import Profile
 from watchkeeper.registry import formats, reference
 from watchkeeper.registry.artifacts import Artifacts, about_bytes
@@ -198,7 +199,7 @@ class ModelRegistry:
                     folder, described["model_name"], described["version"]
                 ),
                 at=self._clock(),
-                actor=actor,
+                by=By(actor),
                 evidence={
                     "files": digests,
                     "unsafe": described["unsafe"],
@@ -266,15 +267,19 @@ class ModelRegistry:
             return None
         return self._artifacts.read(self._folder(version), name, version.files[name])
 
-    def promote_to_production(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
+    def promote_to_production(
+        self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+    ) -> None:
         """Put a version in production; that model's former one goes to staging.
 
         A version whose files are not what was registered is refused with `IntegrityError`.
         """
         self.verify(model_id)
-        self._repository.promote(model_id, at=self._clock(), actor=actor, reason=reason)
+        self._repository.promote(model_id, at=self._clock(), by=By(actor, reason, cause))
 
-    def rollback(self, model_name: str, *, reason: str = "", actor: str = "") -> str:
+    def rollback(
+        self, model_name: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+    ) -> str:
         """Put back what was in production before, at once; return its model id.
 
         Promotions form a stack: rolling back twice goes back two.
@@ -287,7 +292,7 @@ class ModelRegistry:
             If the earlier version's files are not what was registered; nothing has changed then.
         """
         return self._repository.roll_back(
-            model_name, self._verify, at=self._clock(), actor=actor, reason=reason
+            model_name, self._verify, at=self._clock(), by=By(actor, reason, cause)
         ).model_id
 
     def check_rollback(self, model_name: str) -> str:
@@ -312,11 +317,15 @@ class ModelRegistry:
         """
         return self._repository.earlier(model_name)
 
-    def archive(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
+    def archive(
+        self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+    ) -> None:
         """Put a version aside; the one in production is refused with `ConflictError`."""
-        self._repository.archive(model_id, at=self._clock(), actor=actor, reason=reason)
+        self._repository.archive(model_id, at=self._clock(), by=By(actor, reason, cause))
 
-    def delete(self, model_id: str, *, reason: str = "", actor: str = "") -> None:
+    def delete(
+        self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+    ) -> None:
         """Remove a version and its files for good; the audit trail keeps what it was.
 
         Its name is never given to another one. What a rollback would return to is refused like
@@ -327,10 +336,18 @@ class ModelRegistry:
         ConflictError
             If it is in production, or what a rollback would return to.
         """
-        version = self._repository.delete(model_id, at=self._clock(), actor=actor, reason=reason)
+        version = self._repository.delete(model_id, at=self._clock(), by=By(actor, reason, cause))
         self._artifacts.discard(self._artifacts.folder(version.model_name, version.version))
 
-    def set_alias(self, model_id: str, alias: str, *, reason: str = "", actor: str = "") -> None:
+    def set_alias(
+        self,
+        model_id: str,
+        alias: str,
+        *,
+        reason: str = "",
+        actor: str = "",
+        cause: RecordId | None = None,
+    ) -> None:
         """Let a name of the model point to a version; it may have pointed to another one.
 
         A version is then also found as ``NAME@ALIAS``. ``champion`` points to what is in
@@ -342,26 +359,28 @@ class ModelRegistry:
             If the name is not 1 to 100 of ``A-Z a-z 0-9 . _ -``, or is ``champion``.
         """
         version = self.get(model_id)
-        self._point(version.model_name, alias, version.model_id, reason, actor)
+        self._point(version.model_name, alias, version.model_id, By(actor, reason, cause))
 
     def remove_alias(
-        self, model_name: str, alias: str, *, reason: str = "", actor: str = ""
+        self,
+        model_name: str,
+        alias: str,
+        *,
+        reason: str = "",
+        actor: str = "",
+        cause: RecordId | None = None,
     ) -> None:
         """Let a name of a model point to no version any more; raises `NotFoundError` if it did not.
 
         ``champion`` cannot be removed.
         """
         self.get(f"{model_name}@{alias}")
-        self._point(model_name, alias, None, reason, actor)
+        self._point(model_name, alias, None, By(actor, reason, cause))
 
-    def _point(
-        self, model_name: str, alias: str, model_id: str | None, reason: str, actor: str
-    ) -> None:
+    def _point(self, model_name: str, alias: str, model_id: str | None, by: By) -> None:
         if check_name(alias, "alias") == CHAMPION:
             raise InvalidValueError("alias", alias, "another: it follows what is in production")
-        self._repository.point(
-            model_name, alias, model_id, at=self._clock(), actor=actor, reason=reason
-        )
+        self._repository.point(model_name, alias, model_id, at=self._clock(), by=by)
 
     def diff(self, model_id: str, other: str) -> tuple[Difference, ...]:
         """Return in what two versions differ: metrics, inputs, lineage, parameters, format, size.
@@ -465,7 +484,10 @@ class ModelRegistry:
         return self._repository.taken(model_name)
 
     def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
-        """Return the audit trail of a model: at, actor, action, subject, reason, evidence.
+        """Return the audit trail of a model.
+
+        Each entry has ``at``, ``actor``, ``action``, ``subject``, ``reason``, ``cause`` and
+        ``evidence``.
 
         With `version`, only what was done with that one.
         """
@@ -478,9 +500,7 @@ class ModelRegistry:
     def note(self, model_id: str, action: str, reason: str, *, actor: str = "") -> None:
         """Add what was done with a version to its audit trail."""
         version = self.get(model_id)
-        self._repository.note(
-            version.model_id, action, at=self._clock(), actor=actor, reason=reason
-        )
+        self._repository.note(version.model_id, action, at=self._clock(), by=By(actor, reason))
 
     def generation(self) -> int:
         """Return a number that grows with every change, for those who watch for one."""

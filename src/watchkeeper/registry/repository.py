@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, NotFoundError
+from watchkeeper.identity import By
 from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.versions import ModelVersion, Status
@@ -129,7 +130,7 @@ class Repository:
         publish: Callable[[], None],
         *,
         at: datetime,
-        actor: str,
+        by: By,
         evidence: Mapping[str, Any],
     ) -> None:
         """Add a version; `publish` puts its files in place before the row is committed.
@@ -153,7 +154,7 @@ class Repository:
                     )
                 connection.execute(model_versions.insert().values(**row, registered_at=at))
                 publish()
-                note(connection, at, actor, _REGISTER, row["model_id"], "", evidence)
+                note(connection, at, by, _REGISTER, row["model_id"], evidence)
         except sa.exc.IntegrityError:
             raise ConflictError(
                 f"model {row['model_name']!r} has a version {row['version']!r} already, and "
@@ -161,7 +162,7 @@ class Repository:
                 "Register under a new version.",
             ) from None
 
-    def promote(self, model_id: str, *, at: datetime, actor: str, reason: str) -> str | None:
+    def promote(self, model_id: str, *, at: datetime, by: By) -> str | None:
         """Put a version in production; return which one it took the place of."""
         with self._database.write() as connection:
             version = self._get(connection, model_id)
@@ -183,7 +184,7 @@ class Repository:
                 )
             )
             was = None if former is None else former.model_id
-            note(connection, at, actor, "promote", version.model_id, reason, {"former": was})
+            note(connection, at, by, "promote", version.model_id, {"former": was})
             return was
 
     def roll_back(
@@ -192,8 +193,7 @@ class Repository:
         check: Callable[[ModelVersion], None],
         *,
         at: datetime,
-        actor: str,
-        reason: str,
+        by: By,
     ) -> ModelVersion:
         """Put the version in production that was there before; `check` may refuse it.
 
@@ -209,7 +209,7 @@ class Repository:
                     promotions.update().where(promotions.c.id == row.id).values(current=is_current)
                 )
             note(
-                connection, at, actor, "rollback", version.model_id, reason,
+                connection, at, by, "rollback", version.model_id,
                 {"from": current.model_id},
             )  # fmt: skip
             return self._get(connection, version.model_id)
@@ -220,13 +220,13 @@ class Repository:
             _, earlier = self._last_two(connection, model_name)
             return self._get(connection, earlier.model_id)
 
-    def archive(self, model_id: str, *, at: datetime, actor: str, reason: str) -> None:
+    def archive(self, model_id: str, *, at: datetime, by: By) -> None:
         with self._database.write() as connection:
             version = self._idle(connection, model_id)
             self._set_status(connection, version.model_id, Status.ARCHIVED)
-            note(connection, at, actor, "archive", version.model_id, reason, {})
+            note(connection, at, by, "archive", version.model_id, {})
 
-    def delete(self, model_id: str, *, at: datetime, actor: str, reason: str) -> ModelVersion:
+    def delete(self, model_id: str, *, at: datetime, by: By) -> ModelVersion:
         """Forget a version and the aliases that point to it; return what it was."""
         with self._database.write() as connection:
             version = self._idle(connection, model_id)
@@ -242,7 +242,7 @@ class Repository:
                 model_versions.delete().where(_versions.model_id == version.model_id)
             )
             connection.execute(aliases.delete().where(aliases.c.model_id == version.model_id))
-            note(connection, at, actor, _DELETE, version.model_id, reason, {"version": kept})
+            note(connection, at, by, _DELETE, version.model_id, {"version": kept})
             return version
 
     def point(
@@ -252,8 +252,7 @@ class Repository:
         model_id: str | None,
         *,
         at: datetime,
-        actor: str,
-        reason: str,
+        by: By,
     ) -> None:
         """Let an alias of a model point to a version, or to none."""
         this = (aliases.c.model_name == model_name) & (aliases.c.alias == alias)
@@ -269,11 +268,11 @@ class Repository:
                 )
             subject = model_id or was or model_name
             evidence = {"alias": alias, "was": was, "is": model_id}
-            note(connection, at, actor, "alias", subject, reason, evidence)
+            note(connection, at, by, "alias", subject, evidence)
 
-    def note(self, model_id: str, action: str, *, at: datetime, actor: str, reason: str) -> None:
+    def note(self, model_id: str, action: str, *, at: datetime, by: By) -> None:
         with self._database.write() as connection:
-            note(connection, at, actor, action, model_id, reason, {})
+            note(connection, at, by, action, model_id, {})
 
     def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
         """Return the audit trail of a model, or of one version, the oldest entry first."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError
+from watchkeeper.identity import CONTROLLER, By
 from watchkeeper.results import strict_json
 from watchkeeper.retraining.run import Run
 from watchkeeper.store.database import ControlDatabase, note, retraining_fires, retraining_runs
@@ -41,9 +42,7 @@ class RetrainingRepository(Documents[Run]):
         super().__init__(database, retraining_runs, "retraining", Run.from_dict)
         self.folder = folder
 
-    def begin(
-        self, run: Run, fire: datetime | None, *, at: datetime, actor: str, reason: str
-    ) -> None:
+    def begin(self, run: Run, fire: datetime | None, *, at: datetime, by: By) -> None:
         """Keep a new run, and that it takes up what the schedule asked for at `fire`.
 
         Raises
@@ -57,7 +56,7 @@ class RetrainingRepository(Documents[Run]):
                 if fire is not None:
                     self._claim(connection, run.model, fire, at)
                 connection.execute(retraining_runs.insert().values(self._stored(run)))
-                self._note(connection, run, "decide", at, actor, reason, run.to_dict())
+                self._note(connection, run, "decide", at, by, run.to_dict())
         except sa.exc.IntegrityError:
             raise self._refused(run) from None
 
@@ -76,8 +75,8 @@ class RetrainingRepository(Documents[Run]):
             with self._database.write() as connection:
                 self._claim(connection, model, fire, at)
                 note(
-                    connection, at, "watchkeeper", "retraining pass over", f"{model}:retraining",
-                    reason, kept,
+                    connection, at, By(CONTROLLER, reason), "retraining pass over",
+                    f"{model}:retraining", kept,
                 )  # fmt: skip
         except sa.exc.IntegrityError:
             return False

@@ -19,6 +19,7 @@ from sqlalchemy.types import TypeDecorator
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, UnavailableError
+from watchkeeper.identity import By
 from watchkeeper.store.segments import locked
 
 __all__ = [
@@ -41,7 +42,7 @@ __all__ = [
     "shadows",
 ]
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another
@@ -130,6 +131,7 @@ audit = sa.Table(
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False, index=True),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text, nullable=True, index=True),
     sa.Column("evidence", sa.JSON, nullable=False),
 )
 
@@ -162,6 +164,7 @@ findings = sa.Table(
     sa.Column("start", _UtcTime, nullable=True),
     sa.Column("end", _UtcTime, nullable=True),
     sa.Column("table_versions", sa.JSON, nullable=False),
+    sa.Column("cause", sa.Text, nullable=True),
     sa.Column("evidence", sa.JSON, nullable=False),
 )
 
@@ -232,17 +235,16 @@ notification_places = sa.Table(
 def note(
     connection: Connection,
     at: datetime,
-    actor: str,
+    by: By,
     action: str,
     subject: str,
-    reason: str,
     evidence: Mapping[str, Any],
 ) -> int:
     """Add an entry to the audit trail, in the transaction of the change; return its number."""
     added = connection.execute(
         audit.insert().values(
-            at=at, actor=actor, action=action, subject=subject, reason=reason,
-            evidence=dict(evidence),
+            at=at, actor=by.actor, action=action, subject=subject, reason=by.reason,
+            cause=None if by.cause is None else str(by.cause), evidence=dict(evidence),
         )
     )  # fmt: skip
     key = added.inserted_primary_key

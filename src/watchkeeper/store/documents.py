@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import sqlalchemy as sa
 
 from watchkeeper.errors import ConflictError, NotFoundError
+from watchkeeper.identity import By
 from watchkeeper.results import strict_json
 from watchkeeper.store.database import ControlDatabase, audit, note
 
@@ -65,7 +66,7 @@ class Documents(Generic[T]):
     ) -> None:
         self._database, self._table, self._kind, self._read = database, table, kind, read
 
-    def add(self, document: T, *, at: datetime, actor: str, reason: str) -> None:
+    def add(self, document: T, *, at: datetime, by: By) -> None:
         """Keep a new one.
 
         Raises
@@ -76,7 +77,7 @@ class Documents(Generic[T]):
         try:
             with self._database.write() as connection:
                 connection.execute(self._table.insert().values(self._stored(document)))
-                self._note(connection, document, "create", at, actor, reason, document.to_dict())
+                self._note(connection, document, "create", at, by, document.to_dict())
         except sa.exc.IntegrityError:
             raise self._refused(document) from None
 
@@ -133,8 +134,7 @@ class Documents(Generic[T]):
         *,
         action: str,
         at: datetime,
-        actor: str,
-        reason: str,
+        by: By,
         evidence: Mapping[str, Any],
     ) -> None:
         """Keep a change, with its reason and its evidence, or nothing.
@@ -155,12 +155,15 @@ class Documents(Generic[T]):
                         "Look at it again.",
                     )
                 connection.execute(self._table.update().where(own).values(self._stored(after)))
-                self._note(connection, after, action, at, actor, reason, evidence)
+                self._note(connection, after, action, at, by, evidence)
         except sa.exc.IntegrityError:
             raise self._refused(after) from None
 
     def history(self, name: str) -> list[dict[str, Any]]:
-        """Return its audit trail, the oldest entry first: at, actor, action, reason, evidence."""
+        """Return its audit trail, the oldest entry first.
+
+        Each entry has ``at``, ``actor``, ``action``, ``reason``, ``cause`` and ``evidence``.
+        """
         query = (
             sa.select(audit)
             .where(audit.c.subject == self._subject(self.get(name)))
@@ -168,7 +171,7 @@ class Documents(Generic[T]):
         )
         with self._database.read() as connection:
             return [
-                {key: row[key] for key in ("at", "actor", "action", "reason", "evidence")}
+                {key: row[key] for key in ("at", "actor", "action", "reason", "cause", "evidence")}
                 for row in connection.execute(query).mappings()
             ]
 
@@ -197,13 +200,12 @@ class Documents(Generic[T]):
         document: T,
         action: str,
         at: datetime,
-        actor: str,
-        reason: str,
+        by: By,
         evidence: Mapping[str, Any],
     ) -> None:
         kept = json.loads(strict_json(evidence))
         subject = self._subject(document)
-        note(connection, at, actor, f"{self._kind} {action}", subject, reason, kept)
+        note(connection, at, by, f"{self._kind} {action}", subject, kept)
 
 
 def _an(kind: str) -> str:

@@ -1,0 +1,81 @@
+"""Audit entries and findings name the record that led to them.
+
+Until now the cause of a promotion was written into its reason by the controller, and that of a
+finding into the name of its reference. This is the last time that a sentence is parsed: only
+entries of the controller count, since a person may have used the same words.
+"""
+
+import json
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+
+_CONTROLLER = "watchkeeper"
+_REFERENCE = "the training data of "
+
+
+def upgrade() -> None:
+    """Bring the schema forward."""
+    op.add_column("audit", sa.Column("cause", sa.Text, nullable=True))
+    op.create_index("ix_audit_cause", "audit", ["cause"])
+    op.add_column("findings", sa.Column("cause", sa.Text, nullable=True))
+    connection = op.get_bind()
+    _name_causes_of_promotions(connection)
+    _name_causes_of_what_retrainings_started(connection)
+    _name_reference_versions(connection)
+
+
+def _name_causes_of_promotions(connection: sa.Connection) -> None:
+    entries = connection.execute(
+        sa.text(
+            "SELECT id, reason FROM audit"
+            " WHERE actor = :actor AND action IN ('promote', 'rollback')"
+        ),
+        {"actor": _CONTROLLER},
+    ).all()
+    for number, reason in entries:
+        kind, _, name = reason.partition(" ")
+        if kind in {"rollout", "retraining"} and name and " " not in name:
+            _name_cause(connection, number, f"{kind}:{name}")
+
+
+def _name_causes_of_what_retrainings_started(connection: sa.Connection) -> None:
+    """Name the retraining that a rollout or a shadow came of: the run names what it started."""
+    runs = connection.execute(sa.text("SELECT name, model, document FROM retraining_runs")).all()
+    for name, model, document in runs:
+        run = json.loads(document) if isinstance(document, str) else document
+        follows = run.get("follows")
+        if not follows:
+            continue
+        for kind in ("rollout", "shadow"):
+            entries = connection.execute(
+                sa.text("SELECT id FROM audit WHERE subject = :subject AND action = :action"),
+                {"subject": f"{model}:{kind}s/{follows}", "action": f"{kind} create"},
+            ).all()
+            for (number,) in entries:
+                _name_cause(connection, number, f"retraining:{name}")
+
+
+def _name_reference_versions(connection: sa.Connection) -> None:
+    """Name the version whose training data a drift finding was compared with."""
+    rows = connection.execute(
+        sa.text("SELECT id, model, evidence FROM findings WHERE kind = 'drift'")
+    ).all()
+    for number, model, stored in rows:
+        evidence = json.loads(stored) if isinstance(stored, str) else stored
+        reference = str(evidence.get("reference", ""))
+        named = reference.startswith(f"{_REFERENCE}{model}:")
+        evidence["reference_version"] = reference.rpartition(":")[2] if named else None
+        connection.execute(
+            sa.text("UPDATE findings SET evidence = :evidence WHERE id = :id"),
+            {"evidence": json.dumps(evidence, sort_keys=True), "id": number},
+        )
+
+
+def _name_cause(connection: sa.Connection, number: int, cause: str) -> None:
+    connection.execute(
+        sa.text("UPDATE audit SET cause = :cause WHERE id = :id"), {"cause": cause, "id": number}
+    )
