@@ -42,6 +42,7 @@ from watchkeeper.demo.flights import FEATURES, flights_of_2013
 from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.process import HOST, free_port, serving
 from watchkeeper.demo.run import Plan, played
+from watchkeeper.identity import By
 from watchkeeper.operations import models
 from watchkeeper.operations.incidents import open_incident
 
@@ -170,8 +171,8 @@ def remember(app: App, findings: int) -> None:
             name = SMALL[number // 10 % len(SMALL)]
             app.findings.add(replace(known, model=name, number=None, at=at, start=window, end=at))
         app.audit.note(
-            at=at, actor="maria", action="note", evidence={"finding": number},
-            subject=f"{[MODEL, *SMALL][number % 20]}:1.0.0", reason="looked at it",
+            at=at, by=By("maria", "looked at it"), action="note", evidence={"finding": number},
+            subject=f"{[MODEL, *SMALL][number % 20]}:1.0.0",
         )  # fmt: skip
     for number in range(300):
         at, model = YEAR + number * timedelta(days=1.2), [MODEL, *SMALL][number % 20]
@@ -183,7 +184,7 @@ def remember(app: App, findings: int) -> None:
             ended, why = at + timedelta(hours=5), "the feed is back"
             over = opened.resolved(ended, "maria", why)
             app.incidents.save(
-                opened, over, action="resolve", at=ended, actor="maria", reason=why, evidence={}
+                opened, over, action="resolve", at=ended, by=By("maria", why), evidence={}
             )
 
 

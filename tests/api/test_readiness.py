@@ -17,6 +17,7 @@ from tests.servers import fill_registry
 from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
+from watchkeeper.identity import By
 from watchkeeper.monitoring import readiness
 from watchkeeper.monitoring.readiness import Around
 
@@ -66,7 +67,7 @@ def test_given_evidence_when_it_comes_then_points_pass_one_by_one(
             (readiness.LOAD_TEST, "loadtest"),
         ):
             app.audit.note(
-                at=datetime.fromisoformat(at), actor="maria", action=action,
+                at=datetime.fromisoformat(at), by=By("maria"), action=action,
                 subject=f"lr:{subject}", evidence={"passed": True, "version": "1"},
             )  # fmt: skip
     after = states(client)

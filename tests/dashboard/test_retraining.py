@@ -116,7 +116,7 @@ def decided(name: str, reason: str = "asked for by ada", model: str = "late") ->
 
 
 def begin(app: App, run: Run, ended: RunState | None = None, reason: str = "") -> None:
-    app.retraining.begin(run, None, at=NOW, actor=run.actor, reason=run.reason)
+    app.retraining.begin(run, None, at=NOW, by=By(run.actor, run.reason))
     if ended is not None:
         later = NOW + timedelta(minutes=5)
         after = run.moved(ended, later, reason)

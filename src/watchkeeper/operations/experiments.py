@@ -377,8 +377,7 @@ def stop(
         after,
         action="stop",
         at=at,
-        actor=actor,
-        reason=reason or found.decision.reason,
+        by=By(actor, reason or found.decision.reason),
         evidence=found,
     )
     return after, found
