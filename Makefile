@@ -2,51 +2,73 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv --no-progress --no-python-downloads
 
-.PHONY: help demo test format lint types bench screenshots clean
+.PHONY: help demo static check test touched coverage nightly lock changelog dist format bench screenshots clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/.ready: pyproject.toml
+# pip fetches uv and nothing else; uv installs what uv.lock names. --inexact leaves both of them there.
+$(VENV)/.ready: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or newer: apt-get install python3.11 python3.11-venv, or make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { test "$$(id -u)" = 0 && apt-get install --yes --quiet python3-venv; } || { echo "Python has no ensurepip: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable . --group dev
+	$(BIN)/pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
+	$(UV) sync --quiet --frozen --inexact
 	@touch $@
 
 demo: $(VENV)/.ready ## set up, then replay real flights through the gateway (DEMO="--full" for the whole year)
 	$(BIN)/watchkeeper demo $(or $(DEMO),--fast)
 
 # The real Prometheus and Alertmanager, which the tests start themselves: RUNLEVEL keeps the packages from doing so. The
-# browsers look at the dashboard. Java is what Spark runs on.
-PARTS := prometheus prometheus-alertmanager chromium firefox-esr
-PACKAGES := $(PARTS) openjdk-17-jre-headless
+# browsers look at the dashboard. Java is what Spark runs on. What cannot be installed here fails tests/test_packaging.py.
+PARTS := prometheus prometheus-alertmanager chromium firefox-esr java
+PACKAGES := prometheus prometheus-alertmanager chromium firefox-esr openjdk-17-jre-headless
 $(VENV)/.parts: | $(VENV)/.ready
-	@(for part in $(PARTS) java; do command -v $$part >/dev/null || exit 1; done) || \
+	@(for part in $(PARTS); do command -v $$part >/dev/null || exit 1; done) || \
 	  { test "$$(id -u)" = 0 && { apt-get update --quiet || true; } && \
 	    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(PACKAGES); } || \
-	  { echo "the tests need Prometheus, Alertmanager, two browsers and Java: apt-get install $(PACKAGES)"; exit 1; }
+	  echo "the tests need Prometheus, Alertmanager, two browsers and Java: apt-get install $(PACKAGES)"
 	@touch $@
 
-test: $(VENV)/.ready $(VENV)/.parts ## set up, then lint, types and the whole test suite
+QUICK := --numprocesses auto --maxprocesses 4 --dist worksteal -m "not integration and not nightly"
+ALL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+static: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
+
+check: static ## format, lint, layers, types, unit and property tests
+	$(BIN)/pytest $(QUICK) $(PYTEST)
+
+test: static $(VENV)/.parts ## set up, then the static checks and the whole test suite
+	$(BIN)/pytest $(ALL) $(PYTEST)
+
+touched: $(VENV)/.ready ## the tests of what a change touches (BASE=main)
+	$(BIN)/python -m tests.touched $(or $(BASE),main) $(PYTEST)
+
+coverage: $(VENV)/.ready $(VENV)/.parts ## the whole suite with coverage, and its floor
+	$(BIN)/pytest $(ALL) --cov --cov-report=term:skip-covered $(PYTEST)
+
+nightly: $(VENV)/.ready $(VENV)/.parts ## what takes too long for every change; commit benchmarks/results/nightly.json
+	$(BIN)/python -m tests.nightly $(NIGHTLY)
+
+lock: $(VENV)/.ready ## resolve the dependencies anew, from the public index alone
+	$(UV) lock --upgrade
+
+changelog: $(VENV)/.ready ## what the fragments in changes/ make together
+	$(BIN)/towncrier build --draft --version next
+
+dist: $(VENV)/.ready ## build the wheel and the source distribution
+	$(UV) build --quiet
 
 format: $(VENV)/.ready ## format and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-lint: $(VENV)/.ready ## ruff and the layers contract
-	$(BIN)/ruff check .
-	$(BIN)/lint-imports
-
-types: $(VENV)/.ready ## mypy --strict
-	$(BIN)/mypy
 
 bench: $(VENV)/.ready ## run every claim's script (BENCH=recording for one)
 	@for f in benchmarks/$(or $(BENCH),*).py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done

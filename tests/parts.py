@@ -10,11 +10,23 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def program(name: str, packages: str = "prometheus prometheus-alertmanager") -> str:
+PROGRAMS = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "chromium": "chromium",
+    "firefox-esr": "firefox-esr",
+    "java": "openjdk-17-jre-headless",
+}
+"""The package of Debian that brings each program."""
+
+
+def program(name: str) -> str:
     """Return where a program of Debian's packages is."""
-    found = shutil.which(name)
-    assert found, f"{name} is not installed: apt-get install {packages} (`make test` does)"
-    return found
+    path = shutil.which(name)
+    assert path, f"{name} is not installed: apt-get install {PROGRAMS[name]} (`make test` does)"
+    return path
 
 
 def free_port() -> int:

@@ -4,7 +4,8 @@ It serves models and records every prediction, measures data drift and model qua
 versions in a registry that can be trusted. The same classes serve a notebook, a command line and
 a server.
 
-Names are loaded when they are first used, so that ``import watchkeeper`` costs next to nothing.
+Names are loaded when they are first used, so that ``import watchkeeper`` costs next to nothing. One
+whose packages are not installed says which extra brings them.
 
 >>> import watchkeeper as wk
 >>> monitor = wk.ModelPerformanceMonitor(min_samples=4)
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         start_metrics_server,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "ABTestAnalyzer",
@@ -94,7 +95,10 @@ def __getattr__(name: str) -> object:
         home = _HOMES[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(import_module(home), name)
+    from watchkeeper.extras import needed_for
+
+    with needed_for(f"{__name__}.{name}"):
+        value = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -54,7 +54,7 @@ FLAT = """return [...document.querySelectorAll("figure.chart > svg")]
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Run Debian's Chromium."""
-    path = program("chromium", "chromium")
+    path = program("chromium")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(_QUIET))
         try:

@@ -84,7 +84,7 @@ def firefox(folder: Path) -> Iterator[Firefox]:
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(to)});" for name, to in settings.items()]
     folder.joinpath("user.js").write_text("\n".join(lines))
     options = ("--headless", "--marionette", "--remote-allow-system-access", "--profile")
-    command = (program("firefox-esr", "firefox-esr"), *options, str(folder))
+    command = (program("firefox-esr"), *options, str(folder))
     with started(folder / "firefox.log", *command):
         browser = Firefox(port)
         try:

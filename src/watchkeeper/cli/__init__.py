@@ -4,7 +4,7 @@ Each module here is one command or one group of commands, and is loaded when it 
 
 >>> from watchkeeper.cli import main
 >>> main(["--version"])
-watchkeeper 0.1.0
+watchkeeper 0...
 0
 """
 
