@@ -33,7 +33,13 @@ _LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest files come first; the Makefile tells xdist to keep the order."""
+    """Let the longest files come first; the Makefile tells xdist to keep the order.
+
+    They are marked as slow, for those who want an answer soon.
+    """
     here = Path(__file__).parent
     first = {here / name: at for at, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: first.get(item.path, len(first)))
+    for item in items:
+        if item.path in first:
+            item.add_marker(pytest.mark.slow)
