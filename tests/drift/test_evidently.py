@@ -2,6 +2,7 @@ import builtins
 import json
 import socket
 import sys
+import warnings
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def sample(seed: int, shift: float = 0.0, rows: int = 200) -> dict[str, Any]:
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Evidently itself; each connection that it would open."""
-    import evidently  # noqa: F401 - before connections are counted
+    with warnings.catch_warnings(action="ignore"):
+        import evidently  # noqa: F401 - before connections are counted
 
     opened: list[object] = []
     monkeypatch.setattr(socket.socket, "connect", lambda _, address: opened.append(address))
