@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from watchkeeper.monitoring.report_cache import Known, Reports
     from watchkeeper.monitoring.timelines import Timelines
     from watchkeeper.notifications.repository import PlaceRepository
+    from watchkeeper.operations.changes import Changes
     from watchkeeper.readiness import Answer, Checklist
     from watchkeeper.records import AuditTrail, FindingRepository
     from watchkeeper.registry import ModelRegistry
@@ -95,6 +96,8 @@ class App:
     landing : Landing
     alerts : AlertRepository
     audit : AuditTrail
+    changes : Changes
+        What services publish after a commit, for those who follow in this process.
     drift_history : DriftHistory
     drift_looks : DriftLooks
         Kept drift checks by column, and features in the windows of them.
@@ -139,6 +142,12 @@ class App:
             signing_key=settings.signing_key,
             public_key=settings.public_key,
         )
+
+    @cached_property
+    def changes(self) -> "Changes":
+        from watchkeeper.operations.changes import Changes
+
+        return Changes()
 
     @cached_property
     def control_database(self) -> "ControlDatabase":

@@ -30,6 +30,7 @@ from watchkeeper.jobs.retraining import Retrainer
 from watchkeeper.jobs.rollouts import Rolling
 from watchkeeper.jobs.timelines import Refreshing
 from watchkeeper.monitoring.event_columns import newest_time
+from watchkeeper.operations.changes import Change
 from watchkeeper.registry import ModelOutputError, Runtime
 from watchkeeper.serving import mlflow
 from watchkeeper.serving import oip as v2
@@ -148,8 +149,10 @@ class Gateway:
         self.retrainer = Retrainer(app, self.system, self.metrics, self.follow)
         self.acting = Acting(self)
         self.learner = Learner(app, self.system, self.follow)
+        self._shares_known = True  # whether the shares of rollouts could be read last
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
+        self._unsubscribe: Callable[[], None] | None = None
         from watchkeeper.api.application import make_api
 
         self._api = make_api(self)
@@ -162,6 +165,12 @@ class Gateway:
             self.saw(await asyncio.to_thread(newest_time, self.app.events))
         await self.router.refresh()
         self._show_production()
+        loop = asyncio.get_running_loop()
+
+        def followed(change: Change) -> None:
+            asyncio.run_coroutine_threadsafe(self._follow_change(change), loop).result()
+
+        self._unsubscribe = self.app.changes.subscribe(followed)
         for work in (
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
             self._retrain, self._learn, self._keep_up, self._notify, self._refresh,
@@ -170,6 +179,8 @@ class Gateway:
 
     async def stop(self) -> None:
         """End what `start` began."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
         ending = [*self._tasks, *self._copies]
         self.retrainer.stop()
         for task in ending:
@@ -432,6 +443,27 @@ class Gateway:
             faults = self.router.faults or self.router.experiment_faults
             self.system.ended("registry", well=not faults)
 
+    async def _follow_change(self, change: Change) -> None:
+        """Let the next request see a change that an operation has just committed."""
+        if change.noun == "retraining":
+            self.retrainer.wake()
+            return
+        if change.noun == "rollout":  # the traffic first, then what has to be loaded
+            await self._reweighed()
+        await self.follow()
+
+    async def _reweighed(self) -> None:
+        """Share the traffic as the stored rollouts say now."""
+        try:
+            if await self.router.reweigh():
+                self._show_production()
+        except Exception:
+            if self._shares_known:  # four times a second is too often to say it again
+                log.exception("the rollouts could not be read; shares hold until they expire")
+            self._shares_known = False
+        else:
+            self._shares_known = True
+
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_FOLLOW)
@@ -439,17 +471,9 @@ class Gateway:
 
     async def _reweigh(self) -> None:
         """Let a canary that is taken back lose its traffic at once, whatever is being loaded."""
-        well = True
         while True:
             await asyncio.sleep(_REWEIGH)
-            try:
-                if await self.router.reweigh():
-                    self._show_production()
-                well = True
-            except Exception:
-                if well:  # four times a second is too often to say it again
-                    log.exception("the rollouts could not be read; shares hold until they expire")
-                well = False
+            await self._reweighed()
 
     async def _watch(self) -> None:
         while True:
