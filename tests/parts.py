@@ -1,9 +1,10 @@
-"""The real programs that tests start, and how to end them."""
+"""The real programs that tests start, how to wait for them and how to end them."""
 
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def until(holds: Callable[[], bool], within: float = 60.0) -> None:
+    """Return when something holds that another process or thread brings about; fail in the end."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"it does not hold within {within:g} seconds"
+        time.sleep(0.02)  # others need the processor to bring it about
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def test_given_flights_until_september_when_replayed_then_one_is_tried_and_a_bad
 ) -> None:
     folder = tmp_path / "demo"
 
-    with played(folder, Plan(share=0.12, days=262, bad_candidate=True), Silent()) as run:
+    with played(folder, Plan(share=0.025, days=290, bad_candidate=True), Silent()) as run:
         shown = report(run)
         assert run.app.registry.get_production_model("flights") == "flights:1.0.0"
 

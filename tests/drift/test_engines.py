@@ -167,9 +167,14 @@ def test_given_files_when_compared_by_duckdb_then_the_command_says_what_it_says_
     assert "there is no file" in error
 
 
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Start a Spark with two workers of their own."""
+@pytest.fixture(
+    scope="module",
+    params=["local[1]", pytest.param("local-cluster[2,1,1024]", marks=pytest.mark.nightly)],
+)
+def spark(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """Start a Spark within one process; at night, one with two workers of their own."""
     if shutil.which("java") is None:
         pytest.fail("Spark needs Java: apt-get install openjdk-17-jre-headless")
     from pyspark.sql import SparkSession
@@ -184,6 +189,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "1g",
         "spark.sql.shuffle.partitions": "2",
+        "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.local.dir": str(folder / "local"),
@@ -194,7 +200,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         patch.setenv("SPARK_WORKER_DIR", str(folder / "work"))
-        builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("watchkeeper")
+        builder = SparkSession.builder.master(request.param).appName("watchkeeper")
         for name, value in settings.items():
             builder = builder.config(name, value)
         session = builder.getOrCreate()

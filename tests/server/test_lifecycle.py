@@ -10,10 +10,15 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+from starlette.testclient import TestClient
+from tests.parts import until
 from tests.servers import ServerProcess, fill_registry, server_process, tensor
 
 from watchkeeper.server import lifecycle
@@ -75,24 +80,26 @@ class Callers:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join()
+            thread.join(60)
+            assert not thread.is_alive()
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly)])
 def test_given_load_when_killed_at_random_then_each_acknowledged_event_is_there_exactly_once(
-    tmp_path: Path,
+    tmp_path: Path, kills: int
 ) -> None:
     fill_registry(tmp_path)
     chance = random.Random(11)
     predicted: set[str] = set()
     labelled: set[str] = set()
-    for _ in range(7):  # each begins with what the one before it left half done
+    for _ in range(kills):  # each begins with what the one before it left half done
         with server_process(
             tmp_path,
             WATCHKEEPER_STORE__LANDING_INTERVAL="0.05",
             WATCHKEEPER_STORE__SEGMENT_MAX_BYTES="20000",
         ) as server:
             callers = Callers(server.port, chance.randint(1, 400), count=8)
-            callers.enough.wait(60)
+            assert callers.enough.wait(60)
             assert server.end(signal.SIGKILL) == -signal.SIGKILL
             callers.join()
         predicted |= callers.predicted
@@ -121,7 +128,7 @@ def test_given_load_when_terminated_then_what_is_in_flight_is_answered_and_exit_
     fill_registry(tmp_path)
     with server_process(tmp_path) as server:
         callers = Callers(server.port, 50)
-        callers.enough.wait(60)
+        assert callers.enough.wait(60)
         code = server.end(signal.SIGTERM)
         callers.join()
 
@@ -137,8 +144,7 @@ def test_given_a_drain_delay_when_terminated_then_it_answers_and_says_it_is_not_
     fill_registry(tmp_path)
     with server_process(tmp_path, WATCHKEEPER_SERVER__DRAIN_DELAY="5") as server:
         server.process.send_signal(signal.SIGTERM)
-        while call(server.port, "GET", "/v2/health/ready")[0] == 200:
-            pass
+        until(lambda: call(server.port, "GET", "/v2/health/ready")[0] != 200)
         ready = call(server.port, "GET", "/v2/health/ready")
         inferred = call(server.port, "POST", "/v2/models/lr/infer", BODY)
         server.process.communicate(timeout=30)
@@ -166,17 +172,78 @@ def test_given_two_servers_on_one_data_directory_when_both_answer_then_every_eve
     assert EventStore(tmp_path).counts("lr").predictions == 60
 
 
-def test_given_two_workers_when_they_answer_then_events_and_metrics_add_up(tmp_path: Path) -> None:
-    fill_registry(tmp_path)
-    with server_process(tmp_path, "--workers", "2") as server:
+def workers_of(server: ServerProcess) -> set[int]:
+    pids = set()
+    for process in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is none either
+            if "spawn_main" in " ".join(process.cmdline()):
+                pids.add(process.pid)
+    return pids
+
+
+@dataclass(frozen=True)
+class Bereft:
+    """A server of two workers after one of them was killed and another took its place."""
+
+    server: ServerProcess
+    log: Path
+    before: str  # its metrics while it was whole
+    answered: int  # by then
+
+
+@pytest.fixture(scope="module")
+def bereft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bereft]:
+    folder = tmp_path_factory.mktemp("workers")
+    fill_registry(folder)
+    log = folder / "logs" / "server.log"
+    with server_process(folder, "--workers", "2", WATCHKEEPER_LOG_FILE=str(log)) as server:
         for _ in range(40):
             assert call(server.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
         metrics = call(server.port, "GET", "/metrics")[1]
-        code = server.end()
+        workers = workers_of(server)
+        psutil.Process(min(workers)).kill()
+        until(lambda: bool(workers_of(server) - workers))
+        yield Bereft(server, log, metrics, 40)
+        assert server.end() == 0
 
-    assert 'model_predictions_total{model="lr",model_version="1",status="success"} 40.0' in metrics
-    assert code == 0
-    assert EventStore(tmp_path).counts("lr").predictions == 40
+
+PREDICTED = 'model_predictions_total{model="lr",model_version="1",status="success"}'
+
+
+def test_given_two_workers_when_they_answer_then_events_and_metrics_add_up(bereft: Bereft) -> None:
+    assert f"{PREDICTED} {bereft.answered}.0" in bereft.before
+    assert EventStore(bereft.server.data_dir).counts("lr").predictions >= bereft.answered
+
+
+def test_given_a_worker_that_is_killed_when_time_passes_then_another_takes_its_place(
+    bereft: Bereft,
+) -> None:
+    assert len(workers_of(bereft.server)) == 2
+    assert call(bereft.server.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
+
+
+def test_given_a_worker_that_was_killed_when_scraped_then_nothing_of_it_is_in_flight(
+    bereft: Bereft,
+) -> None:
+    metrics = call(bereft.server.port, "GET", "/metrics")[1]
+
+    (line,) = (line for line in metrics.splitlines() if line.startswith(PREDICTED))
+    assert float(line.split()[-1]) >= bereft.answered
+    assert "watchkeeper_requests_in_flight 0.0" in metrics
+    assert 'model_metadata_info{model="lr",version="1"' in metrics
+    assert "NaN" not in metrics
+
+
+def test_given_settings_of_logs_when_it_serves_then_the_file_has_strict_json_lines(
+    bereft: Bereft,
+) -> None:
+    until(lambda: "starting another" in bereft.log.read_text())
+
+    *lines, last = bereft.log.read_text().split("\n")
+    rows = [json.loads(line) for line in lines]
+    assert last == ""
+    assert {"timestamp", "level", "logger", "message", "module", "function", "line"} <= set(rows[0])
+    assert any("ended with -9" in row["message"] for row in rows)
 
 
 def test_given_workers_when_their_parent_is_killed_then_they_end_and_nothing_is_lost(
@@ -194,31 +261,6 @@ def test_given_workers_when_their_parent_is_killed_then_they_end_and_nothing_is_
 
     assert alive == []
     assert set(EventStore(tmp_path).read("lr").rows["prediction_id"].to_pylist()) == ids
-
-
-def workers_of(server: ServerProcess) -> set[int]:
-    found = set()
-    for each in psutil.Process(server.process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is none either
-            if "spawn_main" in " ".join(each.cmdline()):
-                found.add(each.pid)
-    return found
-
-
-def test_given_a_worker_that_is_killed_when_time_passes_then_another_takes_its_place(
-    tmp_path: Path,
-) -> None:
-    fill_registry(tmp_path)
-    with server_process(tmp_path, "--workers", "2") as server:
-        assert call(server.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
-        before = workers_of(server)
-        psutil.Process(min(before)).kill()
-        while not workers_of(server) - before:
-            pass
-        answered = call(server.port, "POST", "/v2/models/lr/infer", BODY)[0]
-        code = server.end()
-
-    assert (answered, code) == (200, 0)
 
 
 def refused(*options: str) -> subprocess.CompletedProcess[str]:
@@ -247,36 +289,35 @@ def test_given_a_port_in_use_when_started_then_the_error_says_so(tmp_path: Path)
     assert "cannot listen on 127.0.0.1" in ended.stderr
 
 
-def test_given_keys_when_called_then_only_probes_answer_without_one(tmp_path: Path) -> None:
-    fill_registry(tmp_path)
+def test_given_keys_when_called_then_only_probes_answer_without_one(
+    start: Callable[..., TestClient],
+) -> None:
     hashed = "sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"  # "secret"
-    keys = json.dumps(["open sesame", hashed])
-    with server_process(tmp_path, WATCHKEEPER_SERVER__API_KEYS=keys) as server:
-        port = server.port
-        none = call(port, "POST", "/v2/models/lr/infer", BODY)
-        wrong = call(port, "GET", "/v1/models", Authorization="Bearer guess")
-        first = call(port, "POST", "/v2/models/lr/infer", BODY, Authorization="Bearer open sesame")
-        second = call(port, "GET", "/v1/models", Authorization="bearer secret")
-        probes = [call(port, "GET", path)[0] for path in ("/v2/health/live", "/v2/health/ready")]
+    client = start(server={"api_keys": ["open sesame", hashed]})
 
-    assert none[0] == wrong[0] == 401
-    assert isinstance(none[1]["error"], str)
-    assert wrong[1]["error"]["code"] == "unauthorized"
-    assert (first[0], second[0]) == (200, 200)
+    none = client.post("/v2/models/lr/infer", content=BODY)
+    wrong = client.get("/v1/models", headers={"Authorization": "Bearer guess"})
+    first = client.post(
+        "/v2/models/lr/infer", content=BODY, headers={"Authorization": "Bearer open sesame"}
+    )
+    second = client.get("/v1/models", headers={"Authorization": "bearer secret"})
+    probes = [client.get(path).status_code for path in ("/v2/health/live", "/v2/health/ready")]
+
+    assert none.status_code == wrong.status_code == 401
+    assert isinstance(none.json()["error"], str)
+    assert wrong.json()["error"]["code"] == "unauthorized"
+    assert (first.status_code, second.status_code) == (200, 200)
     assert probes == [200, 200]
 
 
 def test_given_a_replay_clock_when_events_carry_times_then_the_server_follows_them(
-    tmp_path: Path,
+    start: Callable[..., TestClient], tmp_path: Path
 ) -> None:
-    fill_registry(tmp_path)
-    timed = json.dumps(
-        {"inputs": [tensor(ROW)], "parameters": {"timestamp": "2013-07-01T00:00:00Z"}}
-    )
-    with server_process(tmp_path, WATCHKEEPER_SERVER__CLOCK="events") as server:
-        call(server.port, "POST", "/v2/models/lr/infer", timed)
-        call(server.port, "POST", "/v2/models/lr/infer", BODY)
-        server.end()
+    timed = {"inputs": [tensor(ROW)], "parameters": {"timestamp": "2013-07-01T00:00:00Z"}}
+    client = start(server={"clock": "events"})
+
+    assert client.post("/v2/models/lr/infer", json=timed).status_code == 200
+    assert client.post("/v2/models/lr/infer", content=BODY).status_code == 200
 
     times = EventStore(tmp_path).read("lr").rows["timestamp"].to_pylist()
     assert {at.isoformat() for at in times} == {"2013-07-01T00:00:00+00:00"}
@@ -293,43 +334,6 @@ def test_given_a_request_that_is_cut_off_when_the_next_comes_then_it_is_answered
 
     asyncio.run(cut())
     assert call(running.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
-
-
-def test_given_settings_of_logs_when_it_serves_then_the_file_has_strict_json_lines(
-    tmp_path: Path,
-) -> None:
-    fill_registry(tmp_path)
-    file = tmp_path / "logs" / "server.log"
-    with server_process(tmp_path, "--workers", "2", WATCHKEEPER_LOG_FILE=str(file)) as server:
-        psutil.Process(min(workers_of(server))).kill()
-        while "starting another" not in file.read_text():
-            pass
-        server.end()
-
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert {"timestamp", "level", "logger", "message", "module", "function", "line"} <= set(
-        lines[0]
-    )
-    assert any("ended with -9" in line["message"] for line in lines)
-
-
-def test_given_a_worker_that_was_killed_when_scraped_then_nothing_of_it_is_in_flight(
-    tmp_path: Path,
-) -> None:
-    fill_registry(tmp_path)
-    with server_process(tmp_path, "--workers", "2") as server:
-        assert call(server.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
-        gone = min(workers_of(server))
-        psutil.Process(gone).kill()
-        while any(str(gone) in path.name for path in (tmp_path / "metrics").glob("gauge_live*")):
-            pass
-        metrics = call(server.port, "GET", "/metrics")[1]
-        server.end()
-
-    assert 'model_predictions_total{model="lr",model_version="1",status="success"} 1.0' in metrics
-    assert "watchkeeper_requests_in_flight 0.0" in metrics
-    assert 'model_metadata_info{model="lr",version="1"' in metrics
-    assert "NaN" not in metrics
 
 
 def test_given_a_process_that_settled_when_garbage_is_collected_then_what_it_keeps_is_not() -> None:
