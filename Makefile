@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv --no-progress --no-python-downloads
 
+# Processes that the tests start would compile all they import, again and again: 6 s of CPU more for each server.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo static check test touched coverage nightly lock changelog dist format bench screenshots clean
 
 help: ## list the targets
