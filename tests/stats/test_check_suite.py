@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ often = pytest.mark.parametrize("runs", [100, pytest.param(400, marks=pytest.mar
 
 def most(runs: int) -> float:
     """Return how many of `runs` tests may be called at a level of 5 %: three sigma more."""
-    return runs * 0.05 + 3 * (runs * 0.05 * 0.95) ** 0.5
+    return runs * 0.05 + 3 * sqrt(runs * 0.05 * 0.95)
 
 
 def require_sensible(test: TwoSampleTest) -> None:
@@ -438,7 +439,7 @@ def large(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
     """Return sorted samples whose shift is as many of its own standard errors at any size."""
     rows: int = request.param
     rng = np.random.default_rng(10)
-    first, second = rng.normal(size=rows), rng.normal((1_000 / rows) ** 0.5, 1.0, size=rows)
+    first, second = rng.normal(size=rows), rng.normal(sqrt(1_000 / rows), 1.0, size=rows)
     return np.sort(first), np.sort(second)
 
 
@@ -449,7 +450,7 @@ def test_given_many_rows_when_numbers_are_compared_then_a_small_shift_is_seen(
     test = OF_NUMBERS[name](*large)
 
     if name == "Wasserstein":  # its p-value is that of 2,000 rows, its statistic that of all
-        shift = (1_000 / len(large[0])) ** 0.5
+        shift = sqrt(1_000 / len(large[0]))
         assert test.statistic == pytest.approx(shift, rel=0.1)
     else:
         assert test.p_value <= 0.01
