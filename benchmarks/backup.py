@@ -30,8 +30,8 @@ from sklearn.linear_model import LogisticRegression
 from experiment_report import fill
 from watchkeeper.app import App
 from watchkeeper.config import BackupSettings, Settings
-from watchkeeper.demo.http import Connection
 from watchkeeper.jobs.maintenance import CHILD
+from watchkeeper.server.connection import Connection
 
 CONNECTIONS = 32
 WARM = 40  # seconds until the server has settled, and read what there is for its time lines

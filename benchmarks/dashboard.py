@@ -40,11 +40,11 @@ from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo.flights import FEATURES, flights_of_2013
 from watchkeeper.demo.model import MODEL, VERSION
-from watchkeeper.demo.process import HOST, free_port, serving
 from watchkeeper.demo.run import Plan, played
 from watchkeeper.identity import By
 from watchkeeper.operations import models
 from watchkeeper.operations.incidents import open_incident
+from watchkeeper.server.process import HOST, free_port, serving
 
 PLAYED = 0.025  # of the flights: the fewest with which all of the year happens
 SMALL = [f"small-{number:02}" for number in range(19)]

@@ -26,8 +26,8 @@ from tests.dashboard.browsing import DESK, PHONE, chromium, watching
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo.model import MODEL
-from watchkeeper.demo.process import serving
 from watchkeeper.demo.run import FAST, Plan, played
+from watchkeeper.server.process import serving
 
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 200_000  # bytes of an image

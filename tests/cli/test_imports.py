@@ -51,3 +51,7 @@ def test_given_a_shell_when_a_command_is_completed_then_none_is_imported() -> No
 
     assert not commands_in(modules)
     assert modules & HEAVY <= {"pydantic"}  # with which Typer reads options
+
+
+def test_given_the_help_of_the_demo_when_it_is_shown_then_the_demo_itself_is_not_imported() -> None:
+    assert "watchkeeper.demo" not in imported_by(["demo", "--help"])

@@ -29,9 +29,9 @@ from watchkeeper.config import load_settings
 from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.demo import run
 from watchkeeper.demo.flights import FEATURES
-from watchkeeper.demo.process import serving
 from watchkeeper.events import Window
 from watchkeeper.operations.incidents import open_incident
+from watchkeeper.server.process import serving
 
 # Of the flights: the fewest that show drift, an experiment, a retraining that is better beyond
 # doubt, its rollout, and incidents, of which some are over.

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.demo.http import RefusedError
 from watchkeeper.demo.replay import CONNECTIONS, Flight, Replay, replay
 from watchkeeper.errors import UnavailableError
+from watchkeeper.server.connection import RefusedError
 
 HOST = "127.0.0.1"
 MIDNIGHT = datetime(2013, 3, 1, tzinfo=UTC)

@@ -14,14 +14,14 @@ import numpy as np
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
-from watchkeeper.demo.http import Connection, RefusedError
-from watchkeeper.demo.process import HOST, Server, free_port, serving
 from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.identity import By
 from watchkeeper.monitoring.readiness import LOAD_TEST
 from watchkeeper.operations.models import register_file
 from watchkeeper.registry import ModelRegistry, ModelVersion
 from watchkeeper.results import Result
+from watchkeeper.server.connection import Connection, RefusedError
+from watchkeeper.server.process import HOST, Server, free_port, serving
 
 __all__ = ["commands"]
 

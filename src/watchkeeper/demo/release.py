@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, recorded, train
-from watchkeeper.demo.process import Server
 from watchkeeper.demo.trial import BEGINS as AUGUST
 from watchkeeper.demo.trial import ENDS, LEARNS, Stage
 from watchkeeper.rollouts import Hold, State
+from watchkeeper.server.process import Server
 
 __all__ = ["NAME", "PLAN", "Release"]
 

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from watchkeeper.demo.flights import FEATURES, WORDS
-from watchkeeper.demo.http import Connection
+from watchkeeper.server.connection import Connection
 
 __all__ = ["Flight", "Replay", "flights_of", "request_of"]
 

@@ -20,12 +20,12 @@ from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo.flights import flights_of_2013, sample
 from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, between, january
-from watchkeeper.demo.process import HOST, Server, ServerDiedError, free_port, serving
 from watchkeeper.demo.release import PLAN, Release
 from watchkeeper.demo.replay import Replay, flights_of, replay
 from watchkeeper.demo.trial import BEGINS, ENDS, Trial
 from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.operations import models
+from watchkeeper.server.process import HOST, Server, ServerDiedError, free_port, serving
 
 __all__ = ["FAST", "Plan", "Played", "Spectator", "played"]
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, VERSION, recorded, train
-from watchkeeper.demo.process import Server
 from watchkeeper.experiments import State
+from watchkeeper.server.process import Server
 
 __all__ = ["BEGINS", "CHALLENGER", "ENDS", "LEARNS", "NAME", "Stage", "Trial"]
 

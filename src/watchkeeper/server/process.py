@@ -1,4 +1,4 @@
-"""A real ``watchkeeper serve`` in a process of its own, which ends when the demo does."""
+"""A ``watchkeeper serve`` in a process of its own, which ends when the caller is done."""
 
 import asyncio
 import os
@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.demo.http import Connection, RefusedError
 from watchkeeper.errors import UnavailableError
+from watchkeeper.server.connection import Connection, RefusedError
 
-__all__ = ["Server", "ServerDiedError", "serving"]
+__all__ = ["HOST", "Server", "ServerDiedError", "free_port", "serving"]
 
 HOST = "127.0.0.1"
 _READY_WITHIN = 60.0  # seconds
@@ -94,7 +94,7 @@ def serving(config: Path, port: int) -> Iterator[Server]:
             stdout=output,
             stderr=subprocess.STDOUT,
             env={key: each for key, each in os.environ.items() if "WATCHKEEPER_" not in key},
-            start_new_session=True,  # Ctrl-C is for the demo, which ends the server in its turn
+            start_new_session=True,  # Ctrl-C is for the caller, who ends the server in turn
         )
     try:
         yield Server(process, port, log)

@@ -1,4 +1,4 @@
-"""A keep-alive connection that can POST: all of HTTP that a replay needs, at little cost."""
+"""A client's keep-alive connection to a server: all of HTTP that a load test needs, cheaply."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ class Connection:
             If the server hung up.
         """
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: watchkeeper\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         try:
