@@ -46,7 +46,7 @@ static: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy --num-workers 2
+	$(BIN)/mypy
 
 check: static ## format, lint, layers, types, unit and property tests
 	$(BIN)/pytest $(QUICK) $(PYTEST)

@@ -1,6 +1,7 @@
 """What callers are told when something breaks, and what the store then holds."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,6 +148,25 @@ def test_given_a_full_journal_when_it_refuses_then_503_and_not_ready(
     assert answer.status_code == 503
     assert "cannot take more events" in answer.json()["error"]
     assert app_of(client).events.models() == []
+
+
+def test_given_a_journal_whose_thread_dies_when_asked_then_not_ready_and_it_says_why(
+    start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start(store={"fsync_interval": 0.01})
+    with monkeypatch.context() as system:
+        system.delattr(os, "fdatasync")
+        infer(client, "lr", ROW)
+        app_of(client).recorder.journal.worker.join(30)
+
+    ready = [client.get("/v2/health/ready") for _ in range(2)]
+
+    assert [answer.status_code for answer in ready] == [503, 503]
+    (reason,) = ready[0].json()["reasons"]
+    assert reason.startswith("the background thread journal has died: AttributeError")
+    assert (
+        'watchkeeper_background_deaths_total{worker="journal"} 1.0' in client.get("/metrics").text
+    )
 
 
 def test_given_a_full_journal_when_it_answers_then_the_answer_and_the_metrics_say_so(

@@ -19,6 +19,7 @@ from watchkeeper import __version__, dashboard
 from watchkeeper.access import ForbiddenError, Rights
 from watchkeeper.api.actions import Acting
 from watchkeeper.app import App
+from watchkeeper.background import deaths, run_task
 from watchkeeper.clock import ReplayClock, system_clock
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.interpreter import behind_requests
@@ -153,6 +154,7 @@ class Gateway:
         self._landing = False  # whether this process is the one that lands
         self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe: Callable[[], None] | None = None
+        self._dead: set[str] = set()  # background work whose death was counted
         from watchkeeper.api.application import make_api
 
         self._api = make_api(self)
@@ -175,7 +177,7 @@ class Gateway:
             self._follow, self._reweigh, self._watch, self._land, self._measure, self._roll,
             self._retrain, self._learn, self._keep_up, self._notify, self._refresh,
         ):  # fmt: skip
-            self._tasks.append(asyncio.create_task(work(), name=work.__name__))
+            self._tasks.append(run_task(work(), work.__name__.strip("_")))
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -197,13 +199,23 @@ class Gateway:
             reasons.append("it is about to end")
         if not self._tasks:
             reasons.append("it is starting")
+        reasons += self._deaths().values()
         fault = self.app.recorder.journal.fault
         if fault and self.app.settings.store.when_full == "refuse":
             reasons.append(f"predictions cannot be recorded: {fault}")
         return reasons
 
+    def _deaths(self) -> dict[str, str]:
+        """Return why background work has ended, by its name; each is counted once."""
+        found = deaths([self.app.recorder.journal.worker, *self._tasks])
+        for name in found.keys() - self._dead:
+            self.system.deaths.labels(name).inc()
+        self._dead.update(found)
+        return found
+
     def scrape(self) -> bytes:
         """Return the metrics of this server in Prometheus' text format."""
+        self._deaths()
         found = self.app.recorder.journal.waiting()
         self.system.waits(found.size, found.sealed, found.oldest)
         self._publish()

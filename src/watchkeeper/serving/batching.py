@@ -12,8 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
+from watchkeeper.background import Worker
 from watchkeeper.errors import UnavailableError
 
 __all__ = ["Batcher"]
@@ -87,6 +89,11 @@ class Batcher(Generic[Item, Computed, Answered]):
         """Whether so many computations never came back that no more are begun."""
         return self._abandoned >= _MOST_ABANDONED
 
+    @property
+    def death(self) -> str:
+        """The error that ended the thread that computes; empty while it runs."""
+        return self._worker.death
+
     def submit(self, item: Item) -> "asyncio.Future[Answered]":
         """Return a future of the answer to `item`.
 
@@ -124,9 +131,8 @@ class Batcher(Generic[Item, Computed, Answered]):
 
     def _start(self) -> None:
         self._lane: _Lane[Item] = _Lane()
-        threading.Thread(
-            target=self._work, args=(self._lane,), name=self._name, daemon=True
-        ).start()
+        self._worker = Worker(name=self._name, target=partial(self._work, self._lane))
+        self._worker.start()
 
     def _work(self, lane: _Lane[Item]) -> None:
         while (first := self._queue.get()) is not None:

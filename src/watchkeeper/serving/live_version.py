@@ -147,7 +147,10 @@ class LiveVersion:
     @property
     def fault(self) -> str:
         """Why it cannot take calls; empty when it can."""
-        return f"{self.runtime.model_id} hangs" if self._batcher.stuck else ""
+        if self._batcher.stuck:
+            return f"{self.runtime.model_id} hangs"
+        death = self._batcher.death
+        return f"the thread of {self.runtime.model_id} has died: {death}" if death else ""
 
     def takes_what(self, other: "LiveVersion") -> bool:
         """Return whether calls that were read for `other` fit this version as they are."""

@@ -21,6 +21,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from watchkeeper.background import Worker
 from watchkeeper.durable import sync
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import EventKind
@@ -110,8 +111,8 @@ class Journal:
         self._fd = -1
         self._start_segment(number)
         self._measure_room()
-        self._thread = threading.Thread(target=self._keep, name="journal", daemon=True)
-        self._thread.start()
+        self.worker = Worker(name="journal", target=self._keep)
+        self.worker.start()
 
     def append(self, lines: bytes, count: int) -> None:
         """Write `count` whole lines; when this returns, they are kept.
@@ -218,7 +219,7 @@ class Journal:
             return
         self._closing.set()
         if self._pid == os.getpid():
-            self._thread.join()
+            self.worker.join()
             with self._lock:
                 self.seal()
                 self._seal_left_over()

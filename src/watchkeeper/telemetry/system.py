@@ -105,6 +105,11 @@ class SystemMetrics:
             "watchkeeper_events_dropped_total",
             "Events that were let go unrecorded because the journal was full",
         )
+        self.deaths = counter(
+            "watchkeeper_background_deaths_total",
+            "Background threads and tasks that an error has ended",
+            "worker",
+        )
         self.refused = counter(
             "watchkeeper_requests_refused_total",
             "Requests that were answered 503: too many at once, or no room to record them",
