@@ -11,7 +11,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -327,9 +327,11 @@ class App:
     def examine(self) -> "Iterator[Check]":
         """Look whether everything is in order; see `watchkeeper.monitoring.doctor.examine`."""
         from watchkeeper.monitoring.doctor import examine
+        from watchkeeper.store.segments import waiting
 
-        least = self.settings.store.min_free_bytes
-        return examine(self, self.settings.data_dir, min_free_bytes=least)
+        data_dir, least = self.settings.data_dir, self.settings.store.min_free_bytes
+        waits = partial(waiting, data_dir / "journal")
+        return examine(self, data_dir, waiting=waits, min_free_bytes=least)
 
     def backups(self, target: str | None = None) -> "Backups":
         """Return the backups of this data directory at `target`, or where the settings say.

@@ -311,3 +311,27 @@ def test_given_a_long_log_when_asked_for_its_end_then_it_begins_with_a_line(app:
     assert retraining.log_of(app, RUN, last=18) == "line 998\nline 999\n"
     assert retraining.log_of(app, RUN, last=17) == "line 999\n"
     assert len(retraining.log_of(app, RUN).splitlines()) == 1000
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_given_a_log_when_it_moves_at_the_end_of_its_run_while_it_is_read_then_it_is_shown(
+    app: App, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    log = app.retraining.folder / RUN / LOG
+    unfinished = log.parent / "work" / LOG
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_text("learned\n")
+    log.unlink(missing_ok=True)
+    whole = Path.open
+
+    def moving(path: Path, *arguments: Any) -> Any:
+        if before and unfinished.exists():
+            unfinished.replace(log)
+        try:
+            return whole(path, *arguments)
+        finally:
+            if unfinished.exists():
+                unfinished.replace(log)
+
+    monkeypatch.setattr(Path, "open", moving)
+    assert retraining.log_of(app, RUN) == "learned\n"

@@ -119,42 +119,86 @@ def test_given_writers_when_a_backup_is_taken_then_it_has_what_was_acknowledged_
     backups: Backups, data_dir: Path, tmp_path: Path
 ) -> None:
     acknowledged: list[tuple[datetime, str]] = []
-    done = threading.Event()
+    half_way, done = threading.Barrier(3), threading.Event()
 
-    def write() -> None:
+    def write(writer: str) -> None:
         with opened(data_dir) as app:
-            number = 0
-            while not done.is_set():
-                names = [f"w{number}-{i}" for i in range(20)]
-                app.recorder.record([event(name, number % 1000) for name in names])
+            for number in range(40):
+                names = [f"{writer}{number}-{i}" for i in range(20)]
+                app.recorder.record([event(name, number) for name in names])
                 now = system_clock()
                 acknowledged.extend((now, name) for name in names)
-                number += 1
-                if number % 10 == 0:
+                if number % 10 == 9:
                     app.recorder.journal.seal()
+                if number == 20:
+                    half_way.wait(60)
 
     def land() -> None:
         with opened(data_dir) as app:
             while not done.is_set():
                 app.landing.land()
 
-    threads = [threading.Thread(target=each) for each in (write, write, land)]
+    threads = [
+        threading.Thread(target=write, args=("v",)),
+        threading.Thread(target=write, args=("w",)),
+        threading.Thread(target=land),
+    ]
     for thread in threads:
         thread.start()
     try:
-        while len(acknowledged) < 500:
-            done.wait(0.01)
-        made = [backups.create(system_clock) for _ in range(3)]
+        half_way.wait(60)
+        taken = [backups.create(system_clock) for _ in range(2)]
     finally:
         done.set()
         for thread in threads:
             thread.join()
-    for number, each in enumerate(made):
+    for number, taken_backup in enumerate(taken):
         there = tmp_path / f"there{number}"
-        backups.restore(there, each.name)
-        found = ids(there)
-        assert len(found) == len(set(found))
-        assert {name for at, name in acknowledged if at < each.point} <= set(found)
+        backups.restore(there, taken_backup.name)
+        restored = ids(there)
+        assert len(restored) == len(set(restored))
+        assert {name for at, name in acknowledged if at < taken_backup.point} <= set(restored)
+
+
+@pytest.mark.parametrize("step", ["list_segments", "_link"])
+def test_given_a_segment_when_sealed_between_two_steps_of_a_backup_then_it_is_in_it_once(
+    backups: Backups, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    with opened(data_dir) as app:
+        app.recorder.record([event("last")])
+        whole = getattr(backup, step)
+
+        def then_sealed(*arguments: Any) -> Any:
+            result = whole(*arguments)
+            if step == "list_segments" or arguments[0].suffix == ".open":
+                app.recorder.journal.seal()
+            return result
+
+        monkeypatch.setattr(backup, step, then_sealed)
+        backups.create(system_clock)
+    assert not [path for path in (data_dir / "journal").glob("*/*.open") if path.stat().st_size]
+    backups.restore(tmp_path / "there")
+    assert ids(tmp_path / "there") == ids(data_dir)
+    assert "last" in ids(data_dir)
+
+
+def test_given_files_that_are_renamed_when_visited_then_each_is_visited_by_the_name_it_has(
+    tmp_path: Path,
+) -> None:
+    for name in ("a", "b", "inner/c", "inner/d", "joined/e"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    visited: list[str] = []
+
+    def visit(path: Path) -> None:
+        if not visited:
+            (tmp_path / "b").rename(tmp_path / "z")
+            (tmp_path / "inner").rename(tmp_path / "later")
+        path.stat()
+        visited.append(path.relative_to(tmp_path).as_posix())
+
+    backup._visit(tmp_path, visit)
+    assert sorted(visited) == ["a", "later/c", "later/d", "z"]
 
 
 def test_given_a_rate_when_a_backup_is_taken_then_it_rests_as_long_as_its_bytes_ask(

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from watchkeeper.events import Event
-from watchkeeper.store import Journal, JournalRecorder
+from watchkeeper.store import Journal, JournalRecorder, segments
 from watchkeeper.store.segments import (
     Segment,
     adopt_abandoned,
@@ -12,6 +12,7 @@ from watchkeeper.store.segments import (
     list_segments,
     read_segment,
     recover,
+    waiting,
 )
 from watchkeeper.testing import a_prediction, an_outcome
 
@@ -144,3 +145,19 @@ def test_given_a_death_between_sealing_and_renaming_when_recovered_then_it_is_se
 
     assert read_segment(sealed).damage == ""
     assert ids(read_segment(sealed).events) == ["0", "1", "2"]
+
+
+def test_given_a_segment_when_sealed_after_it_was_listed_then_it_counts_as_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(tmp_path) as journal:
+        JournalRecorder(journal).record([a_prediction("0")])
+        listed = list_segments(tmp_path)
+        journal.seal()
+        monkeypatch.setattr(segments, "list_segments", lambda _: listed)
+
+        assert waiting(tmp_path).count == 1
+        assert waiting(tmp_path).size > 0
+
+        next(tmp_path.glob("*/*.jsonl")).unlink()  # it has landed
+        assert waiting(tmp_path).count == 0

@@ -32,7 +32,18 @@ class Parts(Protocol):
     def registry(self) -> ModelRegistry: ...
 
 
-def examine(parts: Parts, data_dir: Path, *, min_free_bytes: int) -> Iterator[Check]:
+class Waiting(Protocol):
+    """What waits in the journal: how many segments, and their bytes."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+def examine(
+    parts: Parts, data_dir: Path, *, waiting: Callable[[], Waiting], min_free_bytes: int
+) -> Iterator[Check]:
     """Yield what was found, one thing after the other.
 
     Files of what is in production are read and compared with their digests, and events are
@@ -44,7 +55,7 @@ def examine(parts: Parts, data_dir: Path, *, min_free_bytes: int) -> Iterator[Ch
     if database.ok:
         for name, model_id in sorted(parts.registry.production().items()):
             yield check(f"model {name}", partial(_verified, parts, model_id))
-    yield journal(data_dir)
+    yield journal(data_dir, waiting())
     events = check("events", lambda: ", ".join(parts.events.models()) or "none yet")
     yield events
     if events.ok:
@@ -67,17 +78,13 @@ def disk(data_dir: Path, *, min_free_bytes: int) -> Check:
     return Check("disk", free > min_free_bytes, told)
 
 
-def journal(data_dir: Path) -> Check:
+def journal(data_dir: Path, waiting: Waiting) -> Check:
     """Return what waits in the journal, and what could not be read."""
-    folder = data_dir / "journal"
-    files = [path for path in folder.glob("*/*") if path.is_file()]
-    damaged = [path for path in files if path.parent.name == "damaged"]
-    waiting = [path for path in files if path.suffix in {".open", ".jsonl", ".arrow"}]
-    waiting = [path for path in waiting if path not in damaged]
-    size = sum(path.stat().st_size for path in waiting)
-    told = f"{len(waiting)} segments wait ({size / 2**20:.1f} MiB)"
+    folder = data_dir / "journal" / "damaged"
+    damaged = len(list(folder.glob("*")))
+    told = f"{waiting.count} segments wait ({waiting.size / 2**20:.1f} MiB)"
     if damaged:
-        told += f"; {len(damaged)} damaged, kept in {folder / 'damaged'}"
+        told += f"; {damaged} damaged, kept in {folder}"
     return Check("journal", not damaged, told)
 
 

@@ -4,6 +4,7 @@ A run is carried on by whoever looks: every step is kept before the next begins,
 off is begun again from what is kept. One process at a time works on a model.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -286,12 +287,11 @@ def log_of(parts: Parts, name: str, *, last: int | None = None) -> str:
 
     These are the last ones, and begin with a line.
     """
-    run = parts.retraining.get(name)
-    log = _folder(parts, run) / LOG
-    unfinished = _folder(parts, run) / _WORK / LOG
-    for each in (log, unfinished):
-        with suppress(FileNotFoundError), each.open("rb") as file:
-            skipped = 0 if last is None else max(0, each.stat().st_size - last)
+    folder = _folder(parts, parts.retraining.get(name))
+    # The one of a training that goes on first: it moves when the run ends, and is there then.
+    for path in (folder / _WORK / LOG, folder / LOG):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            skipped = 0 if last is None else max(0, os.fstat(file.fileno()).st_size - last)
             if skipped:
                 file.seek(skipped - 1)
                 file.readline()

@@ -15,10 +15,11 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from watchkeeper.errors import (
 )
 from watchkeeper.results import Result
 from watchkeeper.store.database import ControlDatabase
-from watchkeeper.store.segments import locked
+from watchkeeper.store.segments import DAMAGED, list_segments, locked
 
 __all__ = ["Backup", "Backups"]
 
@@ -271,26 +272,26 @@ class Backups:
                 "Restore to a new folder, and name it in data_dir.",
             )
         into.parent.mkdir(parents=True, exist_ok=True)
-        partial = into.parent / f".{into.name}.restoring"
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that died
+        unfinished = into.parent / f".{into.name}.restoring"
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a process that died
         try:
-            partial.mkdir()
+            unfinished.mkdir()
             for path, about in manifest.files.items():
-                place = partial / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                self._read(manifest, path, about, place)
-            for folder in (partial / "journal").glob("*/"):
+                target = unfinished / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._read(manifest, path, about, target)
+            for folder in (unfinished / "journal").glob("*/"):
                 (folder / "lock").touch()  # nobody holds it: a server takes over what is there
-            for inner, _, _ in os.walk(partial):
+            for inner, _, _ in os.walk(unfinished):
                 sync(Path(inner))
-            partial.replace(into)
+            unfinished.replace(into)
             sync(into.parent)
         except OSError as error:
             raise UnavailableError(
                 f"{into} could not be written: {error}", "Make room, or restore to another place."
             ) from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
         return manifest.about()
 
     def prune(self, keep: int) -> list[str]:
@@ -324,18 +325,20 @@ class Backups:
                 self._link_all(folder, "registry")
                 self._link_standing(folder, _RETRAINING)
                 _copy_database(self._data_dir / _CONTROL, folder / _CONTROL)
-            for path in sorted(self._data_dir.iterdir()):
-                if path.name not in {*_LEFT_OUT, _DERIVED, _RETRAINING, "registry", "journal"}:
-                    self._link_all(folder, path.name)
+            apart = (_DERIVED, _RETRAINING, "registry", "journal")
+            _visit(self._data_dir, partial(self._link, folder), apart)
             sizes = self._link_journals(folder)
         return point, sizes
 
     def _link_all(self, folder: Path, name: str) -> None:
-        """Link a file, or those of a folder, under `folder`."""
-        for path in _files(self._data_dir / name):
-            inner = path.relative_to(self._data_dir)
-            if not inner.as_posix().startswith(_CONTROL.as_posix()):
-                _link(path, folder / inner)
+        """Link a file, or those of a folder, under `folder`, if there is one."""
+        with suppress(FileNotFoundError):  # of the name itself; what is within is listed again
+            _visit(self._data_dir / name, partial(self._link, folder))
+
+    def _link(self, folder: Path, path: Path) -> None:
+        inner = path.relative_to(self._data_dir)
+        if not inner.as_posix().startswith(_CONTROL.as_posix()):
+            _link(path, folder / inner)
 
     def _link_standing(self, folder: Path, name: str) -> None:
         """Link the files of a folder as they were together at one moment.
@@ -344,30 +347,37 @@ class Backups:
         taught when its entry of the audit trail is there. So the caller holds the database, and
         what was added, replaced or removed while it was linked is linked again.
         """
-        there, seen = _numbered(self._data_dir / name), None
-        while there != seen:
+        inodes, before = _inodes(self._data_dir / name), None
+        while inodes != before:
             shutil.rmtree(folder / name, ignore_errors=True)
             self._link_all(folder, name)
-            there, seen = _numbered(self._data_dir / name), there
+            inodes, before = _inodes(self._data_dir / name), inodes
 
     def _link_journals(self, folder: Path) -> dict[Path, int]:
         """Link the segments of all journals; return the size of each, whole lines only.
 
-        A segment that is sealed while they are listed has another name by then, and a new one is
-        there as well: they are listed again until none has gone.
+        A segment that is sealed after it was listed has another name by then: all are listed again
+        until none has gone, and a segment that is linked is passed over, whatever its name is now.
         """
         source = self._data_dir / "journal"
-        again = True
-        while again:
-            again = False
-            sizes: dict[Path, int] = {}
-            shutil.rmtree(folder / "journal", ignore_errors=True)
-            for path in _files(source):
-                inner = path.relative_to(self._data_dir)
-                if _link(path, folder / inner):
-                    sizes[inner] = _whole_lines(folder / inner)
+        self._link_all(folder, f"{source.name}/{DAMAGED}")
+        sizes: dict[Path, int] = {}
+        linked: set[tuple[str, int]] = set()
+        complete = False
+        while not complete:
+            complete = True
+            for segment in list_segments(source):
+                key = segment.journal_id, segment.number
+                if key in linked:
+                    continue
+                inner = segment.path.relative_to(self._data_dir)
+                try:
+                    _link(segment.path, folder / inner)
+                except FileNotFoundError:
+                    complete = False
                 else:
-                    again = True
+                    sizes[inner] = _whole_lines(folder / inner)
+                    linked.add(key)
         return sizes
 
     def _copied(self, folder: Path, sizes: dict[Path, int], manifest: _Manifest) -> None:
@@ -479,42 +489,68 @@ class Backups:
 _OTHER = "Somebody changed it, or its disk is failing. Use another backup."
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """Yield the files under a path, or itself, that belong in a backup."""
-    if path.name in _LEFT_OUT:
+def _visit(path: Path, visit: Callable[[Path], object], apart: Collection[str] = ()) -> None:
+    """Call `visit` with each file under a path, or itself, that belongs in a backup.
+
+    A file that is gone after its folder was listed was renamed or removed: the folder is listed
+    again until none has gone, and no path is visited twice.
+
+    Parameters
+    ----------
+    path : Path
+    visit : callable
+        Raises `FileNotFoundError` if the file is gone.
+    apart : collection of str
+        Names in this folder that are passed over.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path itself is gone.
+    """
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode):
+        visit(path)
+    if not stat.S_ISDIR(mode):
         return
-    try:
-        found = path.lstat()
-        inner = sorted(path.iterdir()) if stat.S_ISDIR(found.st_mode) else []
-    except FileNotFoundError:  # it was there a moment ago
-        return
-    if stat.S_ISREG(found.st_mode):
-        yield path
-    for each in inner:
-        yield from _files(each)
+    passed = {path / name for name in (*_LEFT_OUT, *apart)}
+    complete = False
+    while not complete:
+        complete = True
+        for inner in sorted(set(path.iterdir()) - passed):
+            try:
+                _visit(inner, visit)
+            except FileNotFoundError:
+                complete = False
+            else:
+                passed.add(inner)
 
 
-def _numbered(path: Path) -> dict[Path, int]:
+def _files(path: Path) -> list[Path]:
+    """Return the files under a path that belong in a backup; none if it is not there."""
+    files: list[Path] = []
+    with suppress(FileNotFoundError):
+        _visit(path, files.append)
+    return files
+
+
+def _inodes(path: Path) -> dict[Path, int]:
     """Return the files under a path by their inodes: one that was written anew has another."""
-    found = {}
-    for each in _files(path):
-        with suppress(FileNotFoundError):  # it was there a moment ago
-            found[each] = each.stat().st_ino
-    return found
+    inodes: dict[Path, int] = {}
+    with suppress(FileNotFoundError):
+        _visit(path, lambda file: inodes.__setitem__(file, file.stat().st_ino))
+    return inodes
 
 
-def _link(path: Path, to: Path) -> bool:
-    """Link a file to another name; return whether it was still there."""
+def _link(path: Path, to: Path) -> None:
+    """Link a file to another name; raise `FileNotFoundError` if it is gone."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(path, to)
-    except FileNotFoundError:
-        return False
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK}:
             raise
         shutil.copyfile(path, to)  # a file system that has no links
-    return True
 
 
 def _whole_lines(path: Path) -> int:

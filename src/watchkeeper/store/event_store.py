@@ -46,7 +46,7 @@ from watchkeeper.store.rows import (
     latest,
     truths,
 )
-from watchkeeper.store.segments import Segment, list_segments
+from watchkeeper.store.segments import list_segments, segment_status
 from watchkeeper.store.tables import EventTable, event_tables, log_stamps
 
 if TYPE_CHECKING:
@@ -166,7 +166,9 @@ class EventStore:
     def _stamp(self, model: str) -> object:
         """Return what differs whenever anything has been written that may be of the model."""
         segments = [
-            (each.journal_id, each.number, _size(each)) for each in list_segments(self._journal)
+            (segment.journal_id, segment.number, status and status.st_size)
+            for segment in list_segments(self._journal)
+            for status in (segment_status(segment),)
         ]
         return segments, log_stamps(self._events / check_name(model, "model"))
 
@@ -186,13 +188,6 @@ class EventStore:
             known = ", ".join(self.models()) or "none yet"
             raise NotFoundError("model with events", model, f"There are events of: {known}.")
         return view
-
-
-def _size(segment: Segment) -> int:
-    try:
-        return segment.path.stat().st_size
-    except FileNotFoundError:  # it landed, or was sealed, a moment ago
-        return -1
 
 
 class _Side:

@@ -35,10 +35,12 @@ __all__ = [
     "recover",
     "seal_file",
     "segment_path",
+    "segment_status",
     "waiting",
 ]
 
 DAMAGED = "damaged"
+_SUFFIXES = (".open", ".jsonl", ".arrow")  # in the order in which a segment may come to have them
 _AT_ONCE = 1_000  # lines that are read without a rest
 _SEAL = b'{"event":"seal"'
 
@@ -92,12 +94,25 @@ def list_segments(root: Path) -> list[Segment]:
     found: dict[tuple[str, int], Segment] = {}
     # Open ones first: one that is sealed meanwhile is then found under its new name as well, which
     # wins; the other way round it could be missed under both.
-    for suffix in (".open", ".jsonl", ".arrow"):
+    for suffix in _SUFFIXES:
         for path in root.glob(f"*/*{suffix}"):
             if path.stem.isdigit():
                 key = path.parent.name, int(path.stem)
                 found[key] = Segment(*key, path)
     return sorted(found.values())
+
+
+def segment_status(segment: Segment) -> os.stat_result | None:
+    """Return the status of a segment's file; None once it has landed.
+
+    One that was sealed after it was listed has another name in the same folder.
+    """
+    for path in (segment.path, *map(segment.path.with_suffix, _SUFFIXES)):
+        try:
+            return path.stat()
+        except FileNotFoundError:
+            continue
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +121,15 @@ class Waiting:
 
     Attributes
     ----------
-    size : int
-        Bytes of all segments.
+    count, size : int
+        All segments, and their bytes.
     sealed : int
         Segments that could land.
     oldest : float or None
         When the oldest of these was last written, in seconds since 1970.
     """
 
+    count: int = 0
     size: int = 0
     sealed: int = 0
     oldest: float | None = None
@@ -121,18 +137,18 @@ class Waiting:
 
 def waiting(root: Path) -> Waiting:
     """Return what waits under `root`; a segment that lands meanwhile does not count."""
-    size = sealed = 0
+    count = size = sealed = 0
     oldest: float | None = None
     for segment in list_segments(root):
-        try:
-            found = segment.path.stat()
-        except FileNotFoundError:
+        status = segment_status(segment)
+        if status is None:
             continue
-        size += found.st_size
+        count += 1
+        size += status.st_size
         if segment.sealed:
             sealed += 1
-            oldest = found.st_mtime if oldest is None else min(oldest, found.st_mtime)
-    return Waiting(size, sealed, oldest)
+            oldest = status.st_mtime if oldest is None else min(oldest, status.st_mtime)
+    return Waiting(count, size, sealed, oldest)
 
 
 def read_segment(segment: Segment) -> SegmentContents:
