@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.incidents import AlertRepository, alerts_of
+from watchkeeper.incidents import AlertRepository, notification_of
 from watchkeeper.store import ControlDatabase
 
 NOW = datetime(2026, 7, 1, 3, 5, tzinfo=UTC)
@@ -49,7 +49,7 @@ def test_given_an_alert_when_it_is_repeated_and_ends_then_it_is_one_alert(
     repository: AlertRepository,
 ) -> None:
     told = [
-        repository.receive(alerts_of(notification(**changes)), at=NOW)
+        repository.receive(notification_of(notification(**changes)).alerts, at=NOW)
         for changes in ({}, {}, OVER, OVER)
     ]
 
@@ -68,7 +68,7 @@ def test_given_an_alert_that_comes_back_when_received_then_what_was_said_last_is
 ) -> None:
     again = {"startsAt": "2026-07-02T03:00:00Z"}
     for changes in (OVER, {}, again):
-        repository.receive(alerts_of(notification(**changes)), at=NOW)
+        repository.receive(notification_of(notification(**changes)).alerts, at=NOW)
 
     assert [alert.status for alert in repository.find()] == ["firing", "firing"]
     assert [alert.ends_at for alert in repository.find("firing")] == [None, None]
@@ -79,7 +79,7 @@ def test_given_an_alert_that_comes_back_when_received_then_what_was_said_last_is
 def test_given_a_repository_when_opened_again_then_alerts_are_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'control.db'}"
     with closing(ControlDatabase(url)) as database:
-        AlertRepository(database).receive(alerts_of(notification()), at=NOW)
+        AlertRepository(database).receive(notification_of(notification()).alerts, at=NOW)
     with closing(ControlDatabase(url)) as again:
         kept = AlertRepository(again).find("firing")
 
@@ -104,16 +104,20 @@ def test_given_a_repository_when_opened_again_then_alerts_are_there(tmp_path: Pa
 def test_given_a_bad_alert_when_read_then_the_error_names_the_field(
     changes: dict[str, Any], told: str
 ) -> None:
-    with pytest.raises(InvalidValueError) as caught:
-        alerts_of(notification(**changes))
-    assert told in str(caught.value)
+    good = notification()["alerts"]
+    read = notification_of(
+        {**notification(**changes), "alerts": [*notification(**changes)["alerts"], *good]}
+    )
+    (refused,) = read.refused
+    assert told in str(refused)
+    assert [alert.fingerprint for alert in read.alerts] == ["8d1c4f"]
 
 
-@pytest.mark.parametrize("body", [None, [], {}, {"alerts": None}, {"alerts": [3]}])
+@pytest.mark.parametrize("body", [None, [], {}, {"alerts": None}])
 def test_given_no_notification_when_read_then_the_error_says_what_was_expected(body: Any) -> None:
     with pytest.raises(InvalidValueError, match="expected"):
-        alerts_of(body)
+        notification_of(body)
 
 
 def test_given_no_alerts_when_read_then_there_are_none() -> None:
-    assert alerts_of(json.loads('{"alerts": []}')) == []
+    assert notification_of(json.loads('{"alerts": []}')).alerts == ()

@@ -26,7 +26,7 @@ from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperErro
 from watchkeeper.events import EventKind, Window, check_name
 from watchkeeper.monitoring.health import ModelHealth, served
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
-from watchkeeper.operations import alerts, incidents
+from watchkeeper.operations import alerts
 from watchkeeper.results import plain
 from watchkeeper.serving import oip as v2
 from watchkeeper.serving.bodies import decode_json, headers_of, read_body, spool_body
@@ -352,13 +352,19 @@ def _add_alerts(api: FastAPI, gateway: "Gateway") -> None:
     async def webhook(request: Request) -> Response:
         limit = app.settings.server.max_body_bytes
         body = await read_body(request.receive, headers_of(request.scope), limit)
-        news = await asyncio.to_thread(
-            alerts.receive, app.alerts, decode_json(body), at=system_clock()
+        received = await asyncio.to_thread(
+            alerts.receive,
+            app.alerts,
+            app.incidents,
+            decode_json(body),
+            received_at=system_clock(),
+            at=app.clock(),
         )
-        await asyncio.to_thread(incidents.of_alerts, app.incidents, news, at=app.clock())
-        for alert in news:
+        for alert in received.news:
             gateway.system.alerts.labels(alert.status).inc()
-        return _response(json_answer({"received": len(news)}))
+        if received.refused is not None:
+            raise received.refused
+        return _response(json_answer({"received": len(received.news)}))
 
     api.router.add_route("/v1/alerts/alertmanager", webhook, methods=["POST"])
 

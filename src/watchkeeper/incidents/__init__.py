@@ -4,11 +4,11 @@
 ...     "status": "firing", "fingerprint": "8d1c", "labels": {"alertname": "HighErrorRate"},
 ...     "annotations": {"summary": "flights 1.0.0 fails"}, "startsAt": "2026-07-01T03:00:00Z",
 ...     "endsAt": "0001-01-01T00:00:00Z", "generatorURL": ""}]}
->>> [alert.name for alert in alerts_of(notification)]
+>>> [alert.name for alert in notification_of(notification).alerts]
 ['HighErrorRate']
 """
 
-from watchkeeper.incidents.alerts import Alert, alerts_of
+from watchkeeper.incidents.alerts import Alert, Notification, notification_of
 from watchkeeper.incidents.incident import Incident, IncidentState, Moment
 from watchkeeper.incidents.repository import AlertRepository, IncidentRepository
 
@@ -19,5 +19,6 @@ __all__ = [
     "IncidentRepository",
     "IncidentState",
     "Moment",
-    "alerts_of",
+    "Notification",
+    "notification_of",
 ]

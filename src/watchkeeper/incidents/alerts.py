@@ -9,7 +9,7 @@ from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
 
-__all__ = ["Alert", "alerts_of"]
+__all__ = ["Alert", "Notification", "notification_of"]
 
 _MOST = 10_000  # alerts of one notification
 _LONGEST = 1_000  # characters of a name or a fingerprint
@@ -47,13 +47,28 @@ class Alert(Result):
     generator_url: str
 
 
-def alerts_of(notification: object) -> list[Alert]:
-    """Return the alerts of a notification.
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What one notification of Alertmanager holds.
+
+    Attributes
+    ----------
+    alerts : tuple of Alert
+    refused : tuple of InvalidValueError
+        One for each alert that is none, with the field that is wrong.
+    """
+
+    alerts: tuple[Alert, ...]
+    refused: tuple[InvalidValueError, ...]
+
+
+def notification_of(notification: object) -> Notification:
+    """Read a notification; an alert that is none loses no other.
 
     Raises
     ------
     InvalidValueError
-        If it is not one, with the field that is wrong.
+        If it is not a notification, with the field that is wrong.
     """
     if not isinstance(notification, Mapping):
         raise InvalidValueError("body", notification, "a notification of Alertmanager")
@@ -61,7 +76,14 @@ def alerts_of(notification: object) -> list[Alert]:
     if not isinstance(given, list) or len(given) > _MOST:
         raise InvalidValueError("alerts", given, f"a list of at most {_MOST} alerts")
     receiver = _text(notification.get("receiver", ""), "receiver")
-    return [_alert(each, f"alerts[{at}]", receiver) for at, each in enumerate(given)]
+    alerts: list[Alert] = []
+    refused: list[InvalidValueError] = []
+    for number, posted in enumerate(given):
+        try:
+            alerts.append(_alert(posted, f"alerts[{number}]", receiver))
+        except InvalidValueError as error:
+            refused.append(error)
+    return Notification(tuple(alerts), tuple(refused))
 
 
 def _alert(given: object, field: str, receiver: str) -> Alert:

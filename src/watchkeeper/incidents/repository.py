@@ -38,6 +38,11 @@ class AlertRepository:
         with self._database.write() as connection:
             return [alert for alert in received if _keep(connection, alert, at)]
 
+    def news(self, received: Sequence[Alert]) -> list[Alert]:
+        """Return the alerts that are new or have changed their status, and keep nothing."""
+        with self._database.read() as connection:
+            return [alert for alert in received if _status(connection, alert) != alert.status]
+
     def find(
         self, status: str | None = None, name: str | None = None, limit: int = 1000
     ) -> list[Alert]:
@@ -116,9 +121,17 @@ def _also(severity: str | None, active: bool | None) -> list[sa.ColumnElement[bo
     return asked if active is None else [*asked, _own.active == active]
 
 
+def _same(alert: Alert) -> sa.ColumnElement[bool]:
+    return sa.and_(_columns.fingerprint == alert.fingerprint, _columns.starts_at == alert.starts_at)
+
+
+def _status(connection: Connection, alert: Alert) -> str | None:
+    status: str | None = connection.execute(sa.select(_columns.status).where(_same(alert))).scalar()
+    return status
+
+
 def _keep(connection: Connection, alert: Alert, at: datetime) -> bool:
-    same = sa.and_(_columns.fingerprint == alert.fingerprint, _columns.starts_at == alert.starts_at)
-    before = connection.execute(sa.select(_columns.status).where(same)).scalar()
+    before, same = _status(connection, alert), _same(alert)
     row = {**alert, "received_at": at}
     if before is None:
         connection.execute(sa.insert(alerts).values(row))

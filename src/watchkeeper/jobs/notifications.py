@@ -25,6 +25,12 @@ class Notifier:
     def __init__(self, app: App, system: SystemMetrics) -> None:
         self._app, self._system = app, system
 
+    async def begin(self) -> None:
+        """Give new receivers their places: they are told of all that comes from now on."""
+        receivers = self._app.settings.receivers()
+        if receivers:
+            await asyncio.to_thread(notifications.begin, self._app, receivers)
+
     async def look(self) -> list[notifications.Told]:
         """Send what is due; return what was tried."""
         receivers = self._app.settings.receivers()

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from watchkeeper.results import Result
 
-__all__ = ["Message", "Note", "grouped"]
+__all__ = ["Message", "Note", "grouped", "shortened"]
 
-_SHOWN = 20  # changes that a message tells in full
+_SHOWN = 20  # changes that a message tells in full, and incidents
+_CUT = "\n…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,26 @@ def grouped(notes: Sequence[Note], url: str) -> Message:
             lines.append(f"    {said[:300]}")
     if len(notes) > _SHOWN:
         lines.insert(0, f"({len(notes) - _SHOWN} earlier changes are not shown)")
-    for name, note in incidents.items():
+    for name, note in list(incidents.items())[-_SHOWN:]:
         lines.append("")
         lines.append(f"{url}/v1/incidents/{name}")
         if note.runbook:
             lines.append(f"What to do: {note.runbook}")
         if note.what != "resolved":
             lines.append(f"Take it in hand: watchkeeper incidents acknowledge {name}")
+    if len(incidents) > _SHOWN:
+        lines.append(f"\n{len(incidents) - _SHOWN} more incidents: {url}/v1/incidents")
     return Message(title[:200], "\n".join(lines))
+
+
+def shortened(message: Message, longest: int) -> Message:
+    """Return a message whose body has at most `longest` characters, cut after a line if it can be.
+
+    >>> shortened(Message("two", "first line\\nsecond line"), 16).body
+    'first line\\n…'
+    """
+    if len(message.body) <= longest:
+        return message
+    body = message.body[: max(0, longest - len(_CUT))]
+    whole, _, _ = body.rpartition("\n")
+    return Message(message.title, f"{whole or body}{_CUT}"[: max(0, longest)])

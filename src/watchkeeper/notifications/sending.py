@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from watchkeeper.errors import InvalidValueError, MissingExtraError
-from watchkeeper.notifications.message import Message
+from watchkeeper.notifications.message import Message, shortened
 
 __all__ = ["check_url", "send"]
 
@@ -15,7 +15,7 @@ def check_url(url: str) -> None:
 
 
 def send(url: str, message: Message) -> str:
-    """Send a message; return why it did not arrive, or nothing.
+    """Send a message, cut to what the service takes; return why it did not arrive, or nothing.
 
     Raises
     ------
@@ -23,6 +23,10 @@ def send(url: str, message: Message) -> str:
         If `url` is no address that Apprise understands.
     """
     apprise, service = _service(url)
+    for plugin in service:  # one, unless the address is of a configuration
+        heading = 0 if plugin.title_maxlen else len(message.title) + len("\r\n")
+        message = shortened(message, plugin.body_maxlen - heading)
+        plugin.overflow_mode = apprise.OverflowMode.TRUNCATE  # what it adds by itself
     with apprise.LogCapture(level=logging.WARNING) as said:
         arrived = bool(service.notify(body=message.body, title=message.title, body_format="text"))
         lines = [line.rpartition(" - ")[2] for line in said.getvalue().splitlines()]

@@ -4,16 +4,18 @@ import json
 import secrets
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from watchkeeper.errors import UnavailableError
+from watchkeeper.errors import InvalidValueError, UnavailableError
 from watchkeeper.identity import By
-from watchkeeper.incidents import Alert, alerts_of
-from watchkeeper.monitoring.repositories import KeptAlerts, Trail
+from watchkeeper.incidents import Alert, Incident, notification_of
+from watchkeeper.monitoring.repositories import Kept, KeptAlerts, Trail
+from watchkeeper.operations.incidents import of_alerts
 
-__all__ = ["ALERT_SUBJECT", "ALERT_TEST", "Alerts", "receive", "travelled"]
+__all__ = ["ALERT_SUBJECT", "ALERT_TEST", "Alerts", "Received", "receive", "travelled"]
 
 ALERT_TEST, ALERT_SUBJECT = "alert test", "system:alerts"
 """As the audit trail tells of a synthetic alert."""
@@ -25,20 +27,63 @@ _LOOK = 0.5  # seconds between two looks whether it has arrived
 class Alerts(Protocol):
     """Where alerts are kept."""
 
-    def receive(self, received: list[Alert], *, at: datetime) -> list[Alert]:
+    def receive(self, received: Sequence[Alert], *, at: datetime) -> list[Alert]:
         """Keep alerts, all or none; return those that are new or have changed their status."""
         ...
 
+    def news(self, received: Sequence[Alert]) -> list[Alert]:
+        """Return the alerts that are new or have changed their status, and keep nothing."""
+        ...
 
-def receive(alerts: Alerts, notification: object, *, at: datetime) -> list[Alert]:
-    """Keep the alerts of a notification and return those that are news.
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a notification of Alertmanager.
+
+    Attributes
+    ----------
+    news : list of Alert
+        New, or with another status than before.
+    refused : InvalidValueError or None
+        Why alerts of it could not be read.
+    """
+
+    news: list[Alert]
+    refused: InvalidValueError | None
+
+
+def receive(
+    alerts: Alerts,
+    incidents: Kept[Incident],
+    notification: object,
+    *,
+    received_at: datetime,
+    at: datetime,
+) -> Received:
+    """Open or end incidents by the alerts of a notification, and keep the alerts.
+
+    Incidents come first: a process that dies in between has kept nothing, and does all of it when
+    Alertmanager repeats itself. So what is kept as firing has its incident.
+
+    Parameters
+    ----------
+    received_at, at : datetime
+        Now, by the system and by the clock of incidents.
 
     Raises
     ------
     InvalidValueError
-        If it is not a notification of Alertmanager; nothing of it is kept then.
+        If it is not a notification of Alertmanager.
     """
-    return alerts.receive(alerts_of(notification), at=at)
+    posted = notification_of(notification)
+    of_alerts(incidents, alerts.news(posted.alerts), at=at)
+    news = alerts.receive(posted.alerts, at=received_at)
+    if not posted.refused:
+        return Received(news, None)
+    first = posted.refused[0]
+    counts = f"{len(posted.refused)} alerts were refused and {len(posted.alerts)} kept."
+    refused = InvalidValueError(first.field, *first.args[1:3], f"{first.hint} {counts}".strip())
+    return Received(news, refused)
 
 
 def travelled(

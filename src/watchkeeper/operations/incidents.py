@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.errors import ConflictError, NotFoundError
-from watchkeeper.events import UNIT_HASH, EventLog, Window
+from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.events import UNIT_HASH, EventLog, Window, check_name
 from watchkeeper.identity import By
 from watchkeeper.incidents import Alert, Incident, IncidentState
 from watchkeeper.incidents.incident import Severity
@@ -136,14 +136,14 @@ def of_alerts(incidents: Kept[Incident], news: Sequence[Alert], *, at: datetime)
     found: list[Incident] = []
     for alert in news:
         severity = _SEVERITIES.get(alert.labels.get("severity", ""))
-        model, source = alert.labels.get("model", _NO_MODEL), f"alert:{alert.name}"
         if severity is None:
             continue
+        model, source = _model_of(alert), f"alert:{alert.name}"
         if alert.status == "resolved":
             ended = over(incidents, model=model, source=source, told="the alert has ended", at=at)
             found += [] if ended is None else [ended]
             continue
-        told = alert.annotations.get("summary", alert.name)
+        told = alert.annotations.get("summary", "").strip() or alert.name
         found.append(
             open_incident(
                 incidents, model=model, title=told, severity=severity, source=source,
@@ -151,6 +151,14 @@ def of_alerts(incidents: Kept[Incident], news: Sequence[Alert], *, at: datetime)
             )
         )  # fmt: skip
     return found
+
+
+def _model_of(alert: Alert) -> str:
+    """Return the model of an alert; the system where its label cannot be the name of one."""
+    try:
+        return check_name(alert.labels.get("model", _NO_MODEL), "model")
+    except InvalidValueError:
+        return _NO_MODEL
 
 
 def of_finding(

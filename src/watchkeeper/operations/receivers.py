@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Protocol, get_args
 
 from watchkeeper.identity import By
@@ -14,7 +15,18 @@ from watchkeeper.notifications import Message, Note, Place, Receiver, due, group
 from watchkeeper.records import Entry
 from watchkeeper.results import Result
 
-__all__ = ["PROOF", "SUBJECT", "Parts", "Told", "Waiting", "pending", "tell", "try_out", "waiting"]
+__all__ = [
+    "PROOF",
+    "SUBJECT",
+    "Parts",
+    "Told",
+    "Waiting",
+    "begin",
+    "pending",
+    "tell",
+    "try_out",
+    "waiting",
+]
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +37,8 @@ _WORDS = {
     "create": "opened", "tell": "told", "acknowledge": "acknowledged", "assign": "assigned",
     "resolve": "resolved",
 }  # fmt: skip
+
+_MOST = 1_000  # changes of one message
 
 Send = Callable[[str, Message], str]
 """Sends a message to an address; returns why it did not arrive, or nothing."""
@@ -119,6 +133,20 @@ def waiting(parts: Parts, receivers: Sequence[Receiver]) -> list[Waiting]:
     ]
 
 
+def begin(parts: Parts, receivers: Sequence[Receiver]) -> None:
+    """Give new receivers their places in the audit trail: they are told of all that comes now."""
+    last = parts.audit.last()
+    for receiver, severity in _places(receivers):
+        parts.places.get(receiver.name, severity, beginning=last)
+
+
+def _places(receivers: Sequence[Receiver]) -> Iterator[tuple[Receiver, Severity]]:
+    for receiver in receivers:
+        for severity in get_args(Severity):
+            if receiver.severity != "critical" or severity == "critical":
+                yield receiver, severity
+
+
 def tell(
     parts: Parts,
     receivers: Sequence[Receiver],
@@ -132,22 +160,22 @@ def tell(
 
     A message that arrived just before this process died is sent again; none is lost.
     """
-    found = []
-    for receiver in receivers:
-        for severity in get_args(Severity):
-            if receiver.severity == "critical" and severity == "warning":
-                continue
-            place = parts.places.get(receiver.name, severity, beginning=parts.audit.last())
-            notes = list(pending(parts, receiver, place))
-            if not notes or due(
-                place, notes[0].at, at, quiet=receiver.quiet, group_wait=group_wait
-            ):
-                continue
-            error = _sent(send, receiver, grouped(notes, url))
-            after = place.failed(at, error) if error else place.delivered(notes[-1].number)
-            parts.places.save(place, after)
-            found.append(Told(receiver.name, severity, len(notes), error))
-    return found
+    attempts = []
+    for receiver, severity in _places(receivers):
+        last = parts.audit.last()
+        place = parts.places.get(receiver.name, severity, beginning=last)
+        notes = list(islice(pending(parts, receiver, place), _MOST))
+        if not notes:
+            if last > place.told:
+                parts.places.save(place, place.delivered(last))  # it is not read again and again
+            continue
+        if due(place, notes[0].at, at, quiet=receiver.quiet, group_wait=group_wait):
+            continue
+        error = _sent(send, receiver, grouped(notes, url))
+        after = place.failed(at, error) if error else place.delivered(notes[-1].number)
+        parts.places.save(place, after)
+        attempts.append(Told(receiver.name, severity, len(notes), error))
+    return attempts
 
 
 def _sent(send: Send, receiver: Receiver, message: Message) -> str:
@@ -162,7 +190,7 @@ def _sent(send: Send, receiver: Receiver, message: Message) -> str:
 def pending(parts: Parts, receiver: Receiver, place: Place) -> Iterator[Note]:
     """Yield what a receiver has not been told of incidents of a severity, the oldest first."""
     known: dict[str, Incident] = {}
-    for entry in parts.audit.after(place.told, "incidents/"):
+    for entry in _entries(parts, place.told):
         name = entry.subject.partition("incidents/")[2]
         what = _WORDS.get(entry.action.removeprefix("incident "))
         if what is None:
@@ -177,6 +205,13 @@ def pending(parts: Parts, receiver: Receiver, place: Place) -> Iterator[Note]:
                 severity=incident.severity, title=incident.title, what=what, text=entry.reason,
                 actor=entry.actor, runbook=incident.runbook,
             )  # fmt: skip
+
+
+def _entries(parts: Parts, number: int) -> Iterator[Entry]:
+    """Yield all entries about incidents after one of a number, in order."""
+    while page := parts.audit.after(number, "incidents/"):
+        yield from page
+        number = page[-1].number or 0
 
 
 def try_out(

@@ -166,6 +166,7 @@ class Gateway:
         if isinstance(self.app.clock, ReplayClock):
             self.saw(await asyncio.to_thread(newest_time, self.app.events))
         await self.router.refresh()
+        await self.notifier.begin()
         self._show_production()
         loop = asyncio.get_running_loop()
 
