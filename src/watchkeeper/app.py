@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
     from watchkeeper.store.backup import Backups
-    from watchkeeper.store.compaction import CompactionReport
+    from watchkeeper.store.compaction import CompactionReport, Dropped
 
-__all__ = ["BACKUP", "BACKUP_CHECK", "RESTORE_TEST", "App", "DataDirError"]
+__all__ = ["BACKUP", "BACKUP_CHECK", "RESTORE_TEST", "RETENTION", "App", "DataDirError"]
 
 BACKUP, BACKUP_CHECK, RESTORE_TEST = "backup", "backup check", "restore test"
+RETENTION = "retention"
 """As the audit trail tells of them."""
 
 Kind = Literal["number", "word", "truth"]
@@ -314,14 +315,33 @@ class App:
         )
         return found, slow
 
-    def compact(self, model: str | None = None) -> "CompactionReport":
-        """Merge small files, and drop what is older or larger than the settings allow."""
+    def compact(
+        self, model: str | None = None, *, actor: str = "watchkeeper"
+    ) -> "CompactionReport":
+        """Merge small files, and drop what is older or larger than the settings allow.
+
+        Before anything is dropped, an entry of the audit trail says what, how much and why.
+        """
         store = self.settings.store
         days = store.retention_days
+        reasons = {
+            "age": f"store.retention_days is {days}",
+            "size": f"store.max_bytes is {store.max_bytes}",
+        }
+
+        def note(dropped: "Dropped") -> None:
+            self.audit.note(
+                at=system_clock(), actor=actor, action=RETENTION, subject=f"{dropped.model}:events",
+                reason=f"{dropped.days} days, {dropped.predictions:,} predictions and "
+                f"{dropped.outcomes:,} outcomes are dropped: {reasons[dropped.reason]}",
+                evidence=dropped.to_dict(),
+            )  # fmt: skip
+
         return self.events.compact(
             model,
             retention=None if days is None else timedelta(days=days),
             max_bytes=store.max_bytes,
+            dropping=note,
         )
 
     def examine(self) -> "Iterator[Check]":

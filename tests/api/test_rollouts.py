@@ -584,3 +584,20 @@ def _versions(client: httpx.Client, model: str) -> set[str]:
                  "parameters": {"unit_id": f"user-{number}"}}  # fmt: skip
         found.add(client.post(f"/v2/models/{model}/infer", json=asked).json()["model_version"])
     return found
+
+
+def test_given_a_step_that_needs_approval_when_held_then_an_incident_tells_until_it_is_over(
+    served: Served,
+) -> None:
+    served.begin(approval=True)
+    served.pass_minutes(11)
+    held = served.look()
+    assert (held["state"], held["hold"]) == ("holding", "approval")
+    (incident,) = served.client.get("/v1/incidents").json()["incidents"]
+    assert "june" in incident["title"]
+    assert (incident["state"], incident["severity"]) == ("open", "warning")
+
+    served.post("/v1/rollouts/june/abort", {"reason": "not in June"})
+    served.look()
+    (incident,) = served.client.get("/v1/incidents").json()["incidents"]
+    assert incident["state"] == "resolved"

@@ -47,6 +47,28 @@ def test_given_events_in_journal_and_tables_when_counted_then_both_are_in_the_fi
     assert counted["newest"] == "2013-01-30T23:00:00+00:00"
 
 
+def test_given_a_model_all_of_whose_events_are_dropped_when_counted_then_the_trail_says_why(
+    data_dir: Path, record: Record, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    record(10)
+    config = tmp_path / "watchkeeper.toml"
+    config.write_text(f"data_dir = {str(data_dir)!r}\n[store]\nretention_days = 2\n")
+    settings = ["--config", str(config)]
+    assert main(["events", "compact", *settings]) == 0
+    capsys.readouterr()
+
+    assert main(["events", "stats", "--json", *settings]) == 0
+    assert json.loads(capsys.readouterr().out)["models"]["flights"]["predictions"] == 0
+    assert main(["audit", "--json", *settings]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["entries"]
+    assert (entry["action"], entry["subject"]) == ("retention", "flights:events")
+    assert "10 predictions and 5 outcomes are dropped: store.retention_days is 2" in entry["reason"]
+    assert entry["actor"] != "watchkeeper"
+    assert main(["events", "compact", *settings]) == 0
+    with App(Settings(data_dir=data_dir)) as app:
+        assert app.audit.last() == entry["number"]
+
+
 def test_given_a_model_without_events_when_counted_then_it_is_an_error(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

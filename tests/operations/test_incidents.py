@@ -16,6 +16,7 @@ from watchkeeper.identity import By
 from watchkeeper.incidents import Alert, Incident, IncidentState
 from watchkeeper.operations import incidents
 from watchkeeper.records import Finding
+from watchkeeper.rollouts import Event, Hold, Plan, Rollout
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 
@@ -225,3 +226,27 @@ def test_given_several_when_asked_for_some_then_filters_and_counts_agree(app: Ap
     assert names(active=True, severity="critical") == []
     assert names(limit=1) == [second.name]
     assert app.incidents.models() == ["late", "other"]
+
+
+def held(hold: Hold | None = Hold.APPROVAL, name: str = "june") -> Rollout:
+    plan = Plan(steps=(50.0, 100.0))
+    rollout = Rollout(name=name, model="late", version="2", plan=plan).moved(Event.START, START)
+    return rollout if hold is None else rollout.moved(Event.HOLD, START, hold)
+
+
+def test_given_a_rollout_that_waits_for_a_person_when_seen_then_one_incident_tells_until_it_goes_on(
+    app: App,
+) -> None:
+    for _ in range(2):
+        incidents.of_holds(app.incidents, [held()], at=START)
+    (incident,) = app.incidents.find("late")
+    assert "june of version 2 held at 50 % of the traffic (approval)" in incident.title
+
+    change(app, incident.name, "resolve", "ada decides tomorrow")
+    incidents.of_holds(app.incidents, [held()], at=START)
+    assert len(app.incidents.find("late")) == 1  # who resolved it has heard of it
+
+    incidents.of_holds(app.incidents, [held(Hold.SRM), held(None, "other")], at=START)
+    assert [each.active for each in app.incidents.find("late")] == [True, False]
+    incidents.of_holds(app.incidents, [held(Hold.NO_DATA)], at=START)
+    assert [each.active for each in app.incidents.find("late")] == [False, False]

@@ -7,7 +7,7 @@ that the learner goes on, as far as it is let.
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -188,7 +188,7 @@ def test_given_a_backup_in_the_middle_of_a_batch_when_gone_back_to_then_each_out
     learner = Learner(data_dir, monkeypatch)
     places: list[int | None] = []
     did: list[int] = []
-    list_files, link_file = backup._files, backup._link
+    visit, link_file = backup._visit, backup._link
 
     def at(place: int | None) -> None:
         if place not in places:
@@ -196,17 +196,17 @@ def test_given_a_backup_in_the_middle_of_a_batch_when_gone_back_to_then_each_out
             if place == link:
                 did.append(learner.go_on(most))
 
-    def listing(path: Path) -> Iterator[Path]:
+    def visiting(path: Path, *rest: Any) -> None:
         if path == data_dir / "retraining" / "online" / "late":
             at(None)
-        return list_files(path)
+        visit(path, *rest)
 
-    def linking(path: Path, to: Path) -> bool:
+    def linking(path: Path, to: Path) -> None:
         if path.parent == data_dir / "retraining" / "online" / "late":
             at(len(places) - 1)
-        return link_file(path, to)
+        link_file(path, to)
 
-    monkeypatch.setattr(backup, "_files", listing)
+    monkeypatch.setattr(backup, "_visit", visiting)
     monkeypatch.setattr(backup, "_link", linking)
     stood = []
     while learner.before:

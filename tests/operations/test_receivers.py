@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.parts import free_port
 
 from watchkeeper.app import App
@@ -21,6 +23,7 @@ from watchkeeper.config import Settings, load_settings
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.incidents import Incident
 from watchkeeper.notifications import QuietHours, Receiver
+from watchkeeper.notifications.message import Message, shortened
 from watchkeeper.notifications.sending import check_url, send
 from watchkeeper.operations import incidents
 from watchkeeper.operations import receivers as notifications
@@ -37,14 +40,16 @@ class Hook:
     def __init__(self) -> None:
         self.got: list[dict[str, Any]] = []
         self.status = 200
+        self.longest = 1_000_000  # characters of a text; more is refused
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if hook.status == 200:
-                    hook.got.append(json.loads(body))
-                self.send_response(hook.status)
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = hook.status if len(body.get("text", "")) <= hook.longest else 400
+                if status == 200:
+                    hook.got.append(body)
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -280,3 +285,76 @@ def test_given_the_commands_when_a_receiver_is_tried_then_that_it_arrived_is_evi
         assert "arrived" in told("test", code=0)
         found = {each.item.key: each for each in app.checklist("late").points}
         assert found["on-call"].state == "pass"
+
+
+def test_given_a_new_receiver_when_begun_then_it_is_told_of_what_comes_before_the_first_look(
+    app: App, hook: Hook
+) -> None:
+    receiver = Receiver("pager", hook.url, severity="critical")
+    opened(app, NOON, "before", "critical")
+    notifications.begin(app, [receiver])
+    opened(app, NOON, "after", "critical")
+
+    notifications.begin(app, [receiver])  # a restart moves nothing
+    tell(app, NOON + timedelta(minutes=1), receiver)
+    (message,) = hook.got
+    assert "(after)" in message["message"]
+    assert "(before)" not in message["message"]
+
+
+def test_given_more_changes_than_are_read_at_once_when_unwanted_then_what_is_wanted_is_told(
+    app: App, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = type(app.audit).after
+    read: list[int] = []
+
+    def after(trail: Any, number: int, about: str) -> Any:
+        read.append(number)
+        return whole(trail, number, about, limit=2)
+
+    monkeypatch.setattr(type(app.audit), "after", after)
+    pager = Receiver("pager", hook.url, severity="critical")
+    notifications.begin(app, [pager])
+    for number in range(5):
+        opened(app, NOON, f"noise {number}")
+    tell(app, NOON, pager)
+    assert app.audit.last() == 5
+    (place,) = app.places.find()
+    assert place.told == 5  # what it does not want is read once
+
+    for number in range(5):
+        opened(app, NOON, f"more noise {number}")
+    opened(app, NOON, "wanted", "critical")
+    tell(app, NOON + timedelta(minutes=1), pager)
+    (message,) = hook.got
+    assert "(wanted)" in message["message"]
+    assert min(read[4:]) == 5
+
+
+LONGEST = 4_000
+
+
+def test_given_a_storm_when_a_service_takes_little_then_a_message_arrives_that_says_so(
+    app: App, hook: Hook
+) -> None:
+    hook.longest = LONGEST
+    chat = Receiver("chat", hook.url.replace("json://", "mmost://").replace("hook", "a" * 26))
+    notifications.begin(app, [chat])
+    for number in range(60):
+        opened(app, NOON, f"sensor {number} " + "x" * 100)
+    (told,) = tell(app, NOON + timedelta(minutes=1), chat)
+
+    assert (told.changes, told.error) == (60, "")
+    (message,) = hook.got
+    assert "60 incidents of late" in message["text"]
+    assert LONGEST / 2 < len(message["text"]) <= LONGEST
+    assert message["text"].endswith("…")
+
+
+@given(st.text(), st.integers(0, 60))
+def test_given_any_message_when_shortened_then_it_is_no_longer_and_begins_as_it_did(
+    body: str, longest: int
+) -> None:
+    short = shortened(Message("title", body), longest).body
+    assert len(short) <= longest
+    assert short == body or body.startswith(short.rpartition("\n…")[0])

@@ -5,6 +5,7 @@ import pytest
 from tests.store.conftest import Kept, day
 
 from watchkeeper.events import new_prediction_id
+from watchkeeper.store.compaction import Dropped
 from watchkeeper.store.tables import EventTable
 from watchkeeper.testing import a_prediction, an_outcome
 
@@ -58,11 +59,53 @@ def test_given_a_retention_when_compacted_then_older_days_go_with_their_outcomes
     kept.recorder.record([an_outcome("foreign", timestamp=day(1))])
     kept.land()
 
-    report = kept.events.compact(retention=timedelta(days=5), now=day(11))
+    dropped: list[Dropped] = []
+
+    def dropping(days: Dropped) -> None:
+        assert kept.events.counts("flights").predictions == 3  # nothing is gone yet
+        dropped.append(days)
+
+    report = kept.events.compact(retention=timedelta(days=5), now=day(11), dropping=dropping)
 
     counts = kept.events.counts("flights")
     assert report.days_dropped == 2
     assert (counts.predictions, counts.outcomes, counts.oldest) == (1, 1, day(10))
+    (days,) = dropped
+    assert (days.model, days.reason, days.days) == ("flights", "age", 2)
+    assert (days.first, days.last) == (day(1).date(), day(2).date())
+    assert (days.predictions, days.outcomes) == (2, 3)
+    assert days.size > 0
+    kept.events.compact(retention=timedelta(days=5), now=day(11), dropping=dropped.append)
+    assert dropped == [days]
+
+
+def test_given_what_is_dropped_when_it_cannot_be_noted_then_it_stays(kept: Kept) -> None:
+    kept.recorder.record([a_prediction("a", timestamp=day(1))])
+    kept.land()
+
+    def dropping(_: Dropped) -> None:
+        raise RuntimeError
+
+    for limits in ({"retention": timedelta(days=5)}, {"max_bytes": 0}):
+        with pytest.raises(RuntimeError):
+            kept.events.compact(now=day(11), dropping=dropping, **limits)
+        assert kept.events.counts("flights").predictions == 1
+
+
+def test_given_a_model_all_of_whose_days_are_dropped_when_read_then_it_has_no_events(
+    kept: Kept,
+) -> None:
+    kept.recorder.record([a_prediction("a", timestamp=day(1))])
+    kept.recorder.record([a_prediction("b", model="other", timestamp=day(10))])
+    kept.land()
+    kept.events.compact(retention=timedelta(days=5), now=day(11))
+
+    assert kept.events.models() == ["flights", "other"]
+    assert kept.events.counts("flights").predictions == 0
+    assert kept.events.read("flights").rows.num_rows == 0
+    assert list(kept.events.days("flights")) == []
+    assert kept.events.day_keys("flights").keys == {}
+    assert kept.events.counts("other").predictions == 1
 
 
 def test_given_a_byte_budget_when_compacted_then_the_oldest_days_go_until_it_fits(
@@ -74,9 +117,11 @@ def test_given_a_byte_budget_when_compacted_then_the_oldest_days_go_until_it_fit
     table = EventTable(kept.path / "events" / "flights", "prediction")
     each = max(file.size for file in table.files)
 
-    report = kept.events.compact(max_bytes=2 * each)
+    dropped: list[Dropped] = []
+    report = kept.events.compact(max_bytes=2 * each, dropping=dropped.append)
 
     assert report.days_dropped == 3
+    assert [(days.reason, days.days, days.predictions) for days in dropped] == [("size", 3, 3)]
     assert kept.events.counts("flights").oldest == day(4)
 
 

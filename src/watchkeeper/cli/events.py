@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from watchkeeper.cli.command import Invocation, command, table
+from watchkeeper.cli.command import Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.events import Window
 
@@ -64,5 +64,5 @@ def export(
 def compact(cli: Invocation, *, model: Model = None) -> None:
     """Merge small files, file late outcomes, and drop what is older or larger than allowed."""
     cli.app.landing.land()
-    report = cli.app.compact(model)
+    report = cli.app.compact(model, actor=actor())
     cli.show(report)

@@ -69,6 +69,7 @@ class Rolling:
                 looked = await self._look_at(rollout)
                 if looked is not None:
                     found[rollout.name] = looked
+            await asyncio.to_thread(self._tell_of_holds)
         except Exception:
             self._system.ended("rollouts", well=False)
             log.exception("the rollouts could not be looked at; shares hold until they expire")
@@ -151,6 +152,12 @@ class Rolling:
             )
         except Exception:  # what takes the version back must not wait for this
             log.exception("no incident could be opened of rollout %s", rollout.name)
+
+    def _tell_of_holds(self) -> None:
+        """Open an incident for each rollout that waits for a person, and end those of the rest."""
+        app, now = self._app, self._app.clock()
+        page = f"{app.settings.url}/rollouts"
+        incidents.of_holds(app.incidents, app.rollouts.latest(now), at=now, runbook=page)
 
     def _decide(self, rollout: Rollout) -> rollouts.Looked:
         policy = self._app.settings.policy(rollout.model)

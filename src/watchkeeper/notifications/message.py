@@ -90,10 +90,10 @@ def grouped(notes: Sequence[Note], url: str) -> Message:
 
 
 def shortened(message: Message, longest: int) -> Message:
-    """Return a message whose body has at most `longest` characters, cut after a line if it can be.
+    r"""Return a message whose body has at most `longest` characters, cut after a line if it can be.
 
-    >>> shortened(Message("two", "first line\\nsecond line"), 16).body
-    'first line\\n…'
+    >>> shortened(Message("two", "first line\nsecond line"), 16).body
+    'first line\n…'
     """
     if len(message.body) <= longest:
         return message

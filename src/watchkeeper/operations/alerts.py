@@ -82,7 +82,8 @@ def receive(
         return Received(news, None)
     first = posted.refused[0]
     counts = f"{len(posted.refused)} alerts were refused and {len(posted.alerts)} kept."
-    refused = InvalidValueError(first.field, *first.args[1:3], f"{first.hint} {counts}".strip())
+    hint = f"{first.hint} {counts}".strip()
+    refused = InvalidValueError(first.field, first.args[1], first.expected, hint)
     return Received(news, refused)
 
 

@@ -1,6 +1,6 @@
 """Incidents: opened by what was found or told, taken in hand, resolved, learned from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from watchkeeper.monitoring.report_cache import Asked
 from watchkeeper.monitoring.repositories import Kept, Trail
 from watchkeeper.records import Finding
 from watchkeeper.results import Result
+from watchkeeper.rollouts import Hold, Rollout, State
 
 __all__ = [
     "Pace",
@@ -26,6 +27,7 @@ __all__ = [
     "draft_asked",
     "of_alerts",
     "of_finding",
+    "of_holds",
     "open_incident",
     "over",
     "pace",
@@ -34,6 +36,8 @@ __all__ = [
 _ACTOR = "watchkeeper"
 _BEFORE = timedelta(hours=24)  # in which a change may be the cause
 _NO_MODEL = "system"
+_HOLD = "hold:"
+_FOR_A_PERSON = {Hold.SRM, Hold.SIGNAL, Hold.ANALYSIS_ERROR, Hold.APPROVAL}
 _SEVERITIES: Mapping[str, Severity] = {"critical": "critical", "warning": "warning"}
 
 
@@ -178,6 +182,43 @@ def of_finding(
         evidence={"finding": finding.number, "table_versions": finding.table_versions}, at=at,
         runbook=runbook,
     )  # fmt: skip
+
+
+def of_holds(
+    incidents: Kept[Incident], rollouts: Iterable[Rollout], *, at: datetime, runbook: str = ""
+) -> None:
+    """Keep an incident for each rollout that waits for a person, and end those of the rest.
+
+    One hold opens one incident: who resolves it has heard of the hold, and is not told again.
+
+    Parameters
+    ----------
+    rollouts : iterable of Rollout
+        All that are under way.
+    """
+    held = {
+        f"{_HOLD}{rollout.name}:{rollout.step}:{rollout.hold.value}": rollout
+        for rollout in rollouts
+        if rollout.state is State.HOLDING and rollout.hold in _FOR_A_PERSON
+    }
+    for state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED):
+        for incident in incidents.find(state=state.value):
+            if incident.source.startswith(_HOLD) and incident.source not in held:
+                over(
+                    incidents, model=incident.model, source=incident.source,
+                    told="the rollout does not wait any more", at=at,
+                )  # fmt: skip
+    for source, rollout in held.items():
+        if all(incident.source != source for incident in incidents.find(rollout.model)):
+            open_incident(
+                incidents, model=rollout.model,
+                title=f"rollout {rollout.name} of version {rollout.version} held at "
+                f"{rollout.plan.steps[rollout.step]:g} % of the traffic ({rollout.hold}); "
+                "waiting for manual approval",
+                severity="warning", source=source,
+                evidence={"rollout": rollout.name, "step": rollout.step + 1}, at=at,
+                runbook=runbook,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

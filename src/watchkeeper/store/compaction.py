@@ -5,10 +5,11 @@ in between leaves the rest for the next time. What a reader would not show is no
 repeated prediction the first, of several outcomes the latest remains.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +20,7 @@ from watchkeeper.store.rows import first_arrived, latest
 from watchkeeper.store.segments import locked
 from watchkeeper.store.tables import EventTable, event_tables
 
-__all__ = ["CompactionReport", "compact"]
+__all__ = ["CompactionReport", "Dropped", "compact"]
 
 _DAYS_A_COMMIT = 31
 _TIME = pa.timestamp("us", "UTC")
@@ -50,6 +51,32 @@ class CompactionReport(Result):
     days_dropped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped(Result):
+    """Days of one model that a compaction drops.
+
+    Attributes
+    ----------
+    model : str
+    reason : {"age", "size"}
+        Older than the retention, or more than the byte budget.
+    first, last : date or None
+        The oldest and the newest of the days; None where only outcomes without a prediction go.
+    days : int
+    predictions, outcomes, size : int
+        Rows of the tables, and the bytes of their files.
+    """
+
+    model: str
+    reason: Literal["age", "size"]
+    first: date | None
+    last: date | None
+    days: int
+    predictions: int
+    outcomes: int
+    size: int
+
+
 def compact(
     events: Path,
     models: Iterable[str] | None,
@@ -57,6 +84,7 @@ def compact(
     retention: timedelta | None,
     max_bytes: int | None,
     now: datetime,
+    dropping: Callable[[Dropped], object],
 ) -> CompactionReport:
     """Compact the tables under `events`; landing waits until it is done.
 
@@ -68,6 +96,8 @@ def compact(
         Whole days of event time older than this are dropped.
     max_bytes : int or None
         The oldest days are dropped until the tables together are not larger.
+    dropping : callable
+        Called with what is dropped, before it is; what it raises keeps the days.
 
     Raises
     ------
@@ -82,11 +112,11 @@ def compact(
         dropped = repeated = placed = 0
         for pair in pairs:
             if retention is not None:
-                dropped += pair.drop_before((now - retention).date())
+                dropped += pair.drop_before((now - retention).date(), dropping)
             placed += pair.place_outcomes()
             repeated += pair.merge()
         if max_bytes is not None:
-            dropped += _drop_oldest(pairs, max_bytes)
+            dropped += _drop_oldest(pairs, max_bytes, dropping)
         for pair in pairs:
             keep_joined(pair.days(), pair.predictions, pair.outcomes)
             for table in pair.tables:
@@ -107,6 +137,7 @@ class _Pair:
     """The two tables of one model."""
 
     def __init__(self, folder: Path) -> None:
+        self.model = folder.name
         self.predictions = EventTable(folder, "prediction")
         self.outcomes = EventTable(folder, "outcome")
         self.tables = (self.predictions, self.outcomes)
@@ -117,18 +148,41 @@ class _Pair:
     def size_of(self, day: date) -> int:
         return sum(f.size for table in self.tables for f in table.files if f.day == day)
 
-    def drop_before(self, first: date) -> int:
+    def drop_before(self, first: date, dropping: Callable[[Dropped], object]) -> int:
+        """Drop the days before one, and outcomes without a prediction of that time."""
         old = {day for day in self.days() if day < first}
+        loose = _rows(self.outcomes, {None})
+        moment = pa.scalar(datetime(first.year, first.month, first.day, tzinfo=UTC), _TIME)
+        recent = loose.filter(pc.greater_equal(loose["timestamp"], moment))
+        expired = loose.num_rows - recent.num_rows
+        if old or expired:
+            dropping(self.dropped(old, "age", expired))
         for table in self.tables:
             if any(file.day in old for file in table.files):
                 table.delete(f"day < '{first}'")
-        self._drop_loose_before(first)
+        if expired:
+            self.outcomes.replace(recent, "day IS NULL")
         return len(old)
 
-    def drop(self, day: date) -> None:
+    def drop(self, days: set[date]) -> None:
+        listed = ", ".join(f"'{day}'" for day in sorted(days))
         for table in self.tables:
-            if any(file.day == day for file in table.files):
-                table.delete(f"day = '{day}'")
+            if any(file.day in days for file in table.files):
+                table.delete(f"day IN ({listed})")
+
+    def dropped(self, days: set[date], reason: Literal["age", "size"], loose: int = 0) -> Dropped:
+        """Return what goes with some days, and so many outcomes without a prediction."""
+        predictions, outcomes = ([f for f in t.files if f.day in days] for t in self.tables)
+        return Dropped(
+            model=self.model,
+            reason=reason,
+            first=min(days, default=None),
+            last=max(days, default=None),
+            days=len(days),
+            predictions=sum(file.rows for file in predictions),
+            outcomes=sum(file.rows for file in outcomes) + loose,
+            size=sum(file.size for file in [*predictions, *outcomes]),
+        )
 
     def place_outcomes(self) -> int:
         """File the outcomes whose prediction's day was not known beside their predictions."""
@@ -183,25 +237,21 @@ class _Pair:
                 wanted = wanted.filter(pc.invert(here))
         return found
 
-    def _drop_loose_before(self, first: date) -> None:
-        loose = _rows(self.outcomes, {None})
-        moment = pa.scalar(datetime(first.year, first.month, first.day, tzinfo=UTC), _TIME)
-        kept = loose.filter(pc.greater_equal(loose["timestamp"], moment))
-        if kept.num_rows < loose.num_rows:
-            self.outcomes.replace(kept, "day IS NULL")
 
-
-def _drop_oldest(pairs: list[_Pair], max_bytes: int) -> int:
+def _drop_oldest(pairs: list[_Pair], max_bytes: int, dropping: Callable[[Dropped], object]) -> int:
     size = sum(file.size for pair in pairs for table in pair.tables for file in table.files)
-    dropped = 0
-    oldest = sorted(((day, own) for own in pairs for day in own.days()), key=_first)
+    excess: dict[str, set[date]] = {}
+    oldest = sorted(((day, pair) for pair in pairs for day in pair.days()), key=_first)
     for day, pair in oldest:
         if size <= max_bytes:
             break
         size -= pair.size_of(day)
-        pair.drop(day)
-        dropped += 1
-    return dropped
+        excess.setdefault(pair.model, set()).add(day)
+    for pair in pairs:
+        if days := excess.get(pair.model):
+            dropping(pair.dropped(days, "size"))
+            pair.drop(days)
+    return sum(map(len, excess.values()))
 
 
 def _first(pair: tuple[date, _Pair]) -> date:

@@ -6,7 +6,7 @@ write. One UTC day at a time is held in memory.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -50,7 +50,7 @@ from watchkeeper.store.segments import list_segments, segment_status
 from watchkeeper.store.tables import EventTable, event_tables, log_stamps
 
 if TYPE_CHECKING:
-    from watchkeeper.store.compaction import CompactionReport
+    from watchkeeper.store.compaction import CompactionReport, Dropped
 
 __all__ = ["EventStore"]
 
@@ -145,6 +145,7 @@ class EventStore:
         retention: timedelta | None = None,
         max_bytes: int | None = None,
         now: datetime | None = None,
+        dropping: Callable[["Dropped"], object] = lambda _: None,
     ) -> "CompactionReport":
         """Merge small files, file late outcomes, and drop what is older or larger than allowed.
 
@@ -154,13 +155,17 @@ class EventStore:
 
         if model is not None and model not in event_tables(self._events):
             self._open(model)  # it may be in the journal alone: then there is nothing to do yet
-            return compact(self._events, (), retention=None, max_bytes=None, now=system_clock())
+            return compact(
+                self._events, (), retention=None, max_bytes=None, now=system_clock(),
+                dropping=dropping,
+            )  # fmt: skip
         return compact(
             self._events,
             None if model is None else [model],
             retention=retention,
             max_bytes=max_bytes,
             now=now or system_clock(),
+            dropping=dropping,
         )
 
     def _stamp(self, model: str) -> object:
@@ -222,6 +227,10 @@ class _Side:
         )
         self.event = event
 
+    @property
+    def known(self) -> bool:
+        return self.table.version >= 0 or self.waiting.num_rows > 0
+
     def all_days(self) -> set[date | None]:
         return {file.day for file in self.table.files}.union(
             self.waiting["day"].unique().to_pylist()
@@ -281,7 +290,8 @@ class _View:
 
     @property
     def known(self) -> bool:
-        return bool(self._predictions.all_days() or self._outcomes.all_days())
+        """Whether there ever was an event of it; they may all have been dropped since."""
+        return self._predictions.known or self._outcomes.known
 
     @property
     def versions(self) -> dict[str, int]:
