@@ -27,9 +27,12 @@ class Notifier:
 
     async def begin(self) -> None:
         """Give new receivers their places: they are told of all that comes from now on."""
-        receivers = self._app.settings.receivers()
-        if receivers:
+        try:
+            receivers = self._app.settings.receivers()
             await asyncio.to_thread(notifications.begin, self._app, receivers)
+        except Exception:
+            self._system.ended("notifications", well=False)
+            log.exception("receivers cannot be read; requests are answered all the same")
 
     async def look(self) -> list[notifications.Told]:
         """Send what is due; return what was tried."""
