@@ -19,6 +19,7 @@ from watchkeeper.clock import Arrivals, Clock, ReplayClock, system_clock
 from watchkeeper.config import Settings
 from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
+from watchkeeper.identity import CONTROLLER, By
 
 if TYPE_CHECKING:
     from watchkeeper.access import Access
@@ -315,9 +316,7 @@ class App:
         )
         return found, slow
 
-    def compact(
-        self, model: str | None = None, *, actor: str = "watchkeeper"
-    ) -> "CompactionReport":
+    def compact(self, model: str | None = None, *, actor: str = CONTROLLER) -> "CompactionReport":
         """Merge small files, and drop what is older or larger than the settings allow.
 
         Before anything is dropped, an entry of the audit trail says what, how much and why.
@@ -330,11 +329,13 @@ class App:
         }
 
         def note(dropped: "Dropped") -> None:
+            reason = (
+                f"{dropped.days} days, {dropped.predictions:,} predictions and "
+                f"{dropped.outcomes:,} outcomes are dropped: {reasons[dropped.reason]}"
+            )
             self.audit.note(
-                at=system_clock(), actor=actor, action=RETENTION, subject=f"{dropped.model}:events",
-                reason=f"{dropped.days} days, {dropped.predictions:,} predictions and "
-                f"{dropped.outcomes:,} outcomes are dropped: {reasons[dropped.reason]}",
-                evidence=dropped.to_dict(),
+                at=system_clock(), by=By(actor, reason), action=RETENTION,
+                subject=f"{dropped.model}:events", evidence=dropped.to_dict(),
             )  # fmt: skip
 
         return self.events.compact(
