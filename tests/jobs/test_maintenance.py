@@ -13,6 +13,7 @@ from tests.servers import tensor
 
 from watchkeeper.clock import system_clock
 from watchkeeper.config import BackupSettings
+from watchkeeper.identity import By
 
 
 def look(client: TestClient) -> bool:
@@ -112,8 +113,8 @@ def test_given_a_target_when_it_is_time_then_a_backup_is_taken_once_and_a_failur
     assert not look(client)
     target.unlink()
     gateway.app.audit.note(
-        at=system_clock() - timedelta(hours=2), actor="", action="backup",
-        subject="system:backup", reason="", evidence={"passed": False},
+        at=system_clock() - timedelta(hours=2), by=By(""), action="backup",
+        subject="system:backup", evidence={"passed": False},
     )  # fmt: skip
     assert look(client)
     (made,) = gateway.app.backups().find()
