@@ -21,6 +21,18 @@ ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK: dict[str, Any] = tomllib.loads((ROOT / "uv.lock").read_text())
 OWN = "watchkeeper"
+MODULES = {
+    "scikit-learn": "sklearn",
+    "pyyaml": "yaml",
+    "ibis-framework": "ibis",
+    "mlflow-skinny": "mlflow",
+    "vl-convert-python": "vl_convert",
+    "pyopenssl": "OpenSSL",
+    "opentelemetry-sdk": "opentelemetry",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+    "model-signing": "model_signing",
+}
+"""What Python imports, where it is not the name of the package."""
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -77,16 +89,11 @@ def test_given_this_environment_when_packages_are_looked_for_then_all_are_there(
 
 def test_given_an_extra_when_a_module_of_it_is_missing_then_the_extra_is_named() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    modules = {"scikit-learn": "sklearn", "pyyaml": "yaml", "ibis-framework": "ibis",
-               "mlflow-skinny": "mlflow", "vl-convert-python": "vl_convert",
-               "pyopenssl": "OpenSSL", "opentelemetry-sdk": "opentelemetry",
-               "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
-               "model-signing": "model_signing"}  # fmt: skip
     base = {"markdown-it-py"}  # Rich brings it
 
     for extra, requirements in extras.items():
         for name in names(requirements) - base:
-            brings = missing(modules.get(name, name))
+            brings = missing(MODULES.get(name, name))
             assert brings is not None, name
             assert brings == extra or name in names(extras[brings]), name
 

@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from watchkeeper.clock import system_clock
-from watchkeeper.errors import WatchkeeperError
+from watchkeeper.errors import MissingExtraError, WatchkeeperError
+from watchkeeper.extras import needed_for
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -161,6 +162,9 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> int:
         return done.exit_code
     except typer.TyperException as error:  # how the command was called
         return _explain_usage(error)
+    except MissingExtraError as error:  # the command could not be loaded
+        _complain(error.message, error.hint)
+        return FAILED
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
@@ -193,7 +197,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 def _guarded(function: Callable[[Invocation], int | None], cli: Invocation) -> int:
     try:
         try:
-            return function(cli) or 0
+            with needed_for("this command"):
+                return function(cli) or 0
         finally:
             cli.close()
     except (typer.TyperException, typer.Exit, typer.Abort):

@@ -11,7 +11,6 @@ from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments import Mode, State, basis_points
 from watchkeeper.experiments.decision import Verdict
 from watchkeeper.experiments.report import ExperimentReport
-from watchkeeper.operations import experiments
 
 __all__ = ["commands"]
 
@@ -72,6 +71,8 @@ def create(
     reason: Reason = "",
 ) -> None:
     """Create an experiment on a model; it takes no traffic before it is started."""
+    from watchkeeper.operations import experiments
+
     made = experiments.draft(
         name,
         model,
@@ -122,7 +123,9 @@ def plan(
     per_day: Annotated[float | None, typer.Option(help="Units a day that take part.")] = None,
 ) -> None:
     """Tell how many units an experiment on a rate needs, and how long it takes."""
-    found = experiments.planned(
+    from watchkeeper.experiments.planning import planned
+
+    found = planned(
         baseline,
         effect,
         alpha=alpha,
@@ -144,6 +147,8 @@ def plan(
 @command(commands)
 def start(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Let an experiment take traffic."""
+    from watchkeeper.operations import experiments
+
     app = cli.app
     found = experiments.start(
         app.experiments, app.rollouts, name, at=app.clock(), actor=actor(), reason=reason
@@ -164,6 +169,8 @@ def weights(
     reason: Reason = "",
 ) -> None:
     """Begin another phase with other weights; no comparison crosses two phases."""
+    from watchkeeper.operations import experiments
+
     found = experiments.change_weights(
         cli.app.experiments,
         name,
@@ -179,6 +186,8 @@ def weights(
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """End an experiment: production answers again, and the verdict is kept with its evidence."""
+    from watchkeeper.operations import experiments
+
     app = cli.app
     policy = app.settings.policy(app.experiments.get(name).model)
     _, found = experiments.stop(
@@ -230,6 +239,8 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write a page as well.")] = None,
 ) -> int:
     """Show what an experiment says so far; exit code 1 when it must not be shipped or trusted."""
+    from watchkeeper.operations import experiments
+
     app = cli.app
     own = app.experiments.get(name)
     policy = app.settings.policy(own.model)

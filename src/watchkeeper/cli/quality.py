@@ -64,10 +64,9 @@ def quality(
     """
     from watchkeeper.cli.files import read_table
     from watchkeeper.monitoring.event_columns import rows_of
-    from watchkeeper.monitoring.findings import keep_quality
     from watchkeeper.monitoring.measurements import baseline_of, quality_of_rows, quality_of_window
 
-    policy = cli.app.settings.policy(model or "")
+    policy = cli.settings.policy(model or "")
     how: dict[str, Any] = {
         "task": task or policy.task,
         "positive": policy.positive if positive is None else positive,
@@ -85,6 +84,8 @@ def quality(
     elif model is None:
         raise InvalidValueError("FILE", None, "a file, or --model NAME for recorded predictions")
     else:
+        from watchkeeper.monitoring.findings import keep_quality
+
         window = Window(
             None if start is None else parse_timestamp(start, "--start"),
             None if end is None else parse_timestamp(end, "--end"),

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from watchkeeper import __version__
+from watchkeeper.extras import needed_for
 
 __all__ = ["COMMANDS", "load_command", "watchkeeper"]
 
@@ -58,7 +59,8 @@ COMMANDS = {
 
 def load_command(name: str) -> Any:
     """Return the command of the root that is called `name`; its module is imported."""
-    module = import_module(f"watchkeeper.cli.{name}")
+    with needed_for(f"watchkeeper {name}"):
+        module = import_module(f"watchkeeper.cli.{name}")
     loaded = typer.main.get_command(module.commands)
     loaded.name = name
     # Completion is installed for the program, not for one of its commands.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +43,10 @@ from watchkeeper.quality import (
     worst_segments,
     worst_segments_by_error,
 )
-from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
+
+if TYPE_CHECKING:
+    from watchkeeper.registry import ModelRegistry
 
 __all__ = [
     "WindowDrift",
@@ -147,7 +149,7 @@ class WindowQuality(Result):
 
 def drift_of_window(
     events: EventLog,
-    registry: ModelRegistry,
+    registry: "ModelRegistry",
     model: str,
     window: Window,
     *,
@@ -212,7 +214,7 @@ def drift_of_window(
 
 def quality_of_window(
     events: EventLog,
-    registry: ModelRegistry,
+    registry: "ModelRegistry",
     model: str,
     window: Window,
     *,
@@ -397,7 +399,7 @@ def _only(reference: object, features: Sequence[str]) -> object:
 
 
 def _kept_reference(
-    registry: ModelRegistry, model: str, version: str | None, *, rows: bool
+    registry: "ModelRegistry", model: str, version: str | None, *, rows: bool
 ) -> tuple[pa.Table | Profile, str]:
     """Return what is kept of the training data: its profile, or a sample of its rows."""
     named = None if version is None else f"{model}:{version}"
@@ -417,7 +419,7 @@ def _kept_reference(
 
 
 def baseline_of(
-    registry: ModelRegistry, model: str, version: str | None = None
+    registry: "ModelRegistry", model: str, version: str | None = None
 ) -> dict[str, float]:
     """Return the metrics registered with a version, by default with that in production."""
     if version is not None:

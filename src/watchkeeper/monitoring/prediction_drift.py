@@ -1,7 +1,7 @@
 """Whether what a model answers has moved, against its answers to what it learned from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,9 @@ import pyarrow as pa
 from watchkeeper.drift import DataDriftDetector, FeatureDrift
 from watchkeeper.events import EventLog, Window
 from watchkeeper.monitoring.event_columns import LABELLED, answered
-from watchkeeper.registry import Answers, ModelRegistry, Runtime
+
+if TYPE_CHECKING:
+    from watchkeeper.registry import Answers, ModelRegistry, Runtime
 
 __all__ = ["LearnedAnswers", "answers_drift", "answers_to_training"]
 
@@ -31,7 +33,7 @@ class LearnedAnswers:
     error: str | None = None
 
 
-def answers_to_training(registry: ModelRegistry, model_id: str | None) -> LearnedAnswers | None:
+def answers_to_training(registry: "ModelRegistry", model_id: str | None) -> LearnedAnswers | None:
     """Return what a version answers to the rows that are kept of its training data.
 
     It loads the version. None without a version, or where no rows are kept.
@@ -63,7 +65,7 @@ def answers_drift(
     return detector.detect({name: rows[name].combine_chunks()}).features[name]
 
 
-def _answers_to(runtime: Runtime, kept: pa.Table) -> Answers:
+def _answers_to(runtime: "Runtime", kept: pa.Table) -> "Answers":
     columns = {name: kept[name].to_pylist() for name in kept.column_names}
     if not runtime.wants_matrix:
         return runtime.predict(columns)

@@ -1,9 +1,7 @@
 """Experiments: created, started, given other weights, looked at, stopped, each with its reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil
 from typing import Any, cast
 
 import numpy as np
@@ -37,17 +35,13 @@ from watchkeeper.monitoring.event_columns import labels_of
 from watchkeeper.monitoring.repositories import Kept
 from watchkeeper.operations.rollouts import Rollouts, require_none_under_way
 from watchkeeper.registry import ModelRegistry
-from watchkeeper.results import Result
-from watchkeeper.stats import days_needed, group_sequential_inflation, total_sample_size
 
 __all__ = [
-    "Plan",
     "change_weights",
     "create",
     "draft",
     "exposures_of",
     "kept_report",
-    "planned",
     "report",
     "start",
     "stop",
@@ -63,7 +57,6 @@ _OF_SOURCE = {
     "absolute_error": ("prediction", "actual", "actual_timestamp"),
     "brier": ("prediction", "score", "actual", "actual_timestamp"),
 }
-_ANYTIME = 1.7  # times the units of a fixed test, by benchmarks/experiments.py
 
 
 def draft(
@@ -157,83 +150,6 @@ def draft(
 
 def _namespace(name: str, start: float, end: float) -> Namespace:
     return Namespace(name, basis_points(start), basis_points(end))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan(Result):
-    """What an experiment needs.
-
-    Attributes
-    ----------
-    units : int
-        In all; `control` of the control and `treatment` of each treatment.
-    days : float or None
-        At the traffic that was given.
-    """
-
-    units: int
-    control: int
-    treatment: int
-    days: float | None
-
-
-def planned(
-    baseline: float,
-    effect: float,
-    *,
-    alpha: float = 0.05,
-    power: float = 0.8,
-    treatment_share: float = 0.5,
-    treatments: int = 1,
-    mode: Mode = Mode.GROUP_SEQUENTIAL,
-    looks: int = 5,
-    units_a_day: float | None = None,
-) -> Plan:
-    """Return how many units an experiment on a rate needs.
-
-    A group-sequential test needs a few percent more than a fixed one for its looks, and on average
-    ends earlier; one that may be looked at at any time needs 1.7 times the units.
-
-    Parameters
-    ----------
-    baseline, effect, alpha, power, treatment_share, treatments
-        As for `watchkeeper.stats.total_sample_size`.
-    mode : Mode
-    looks : int
-    units_a_day : float, optional
-
-    Raises
-    ------
-    InvalidValueError
-        If a number is out of its range.
-    """
-    if treatments < 1:
-        raise InvalidValueError("treatments", treatments, "at least 1")
-    inflation = 1.0
-    if mode is Mode.ANYTIME:
-        inflation = _ANYTIME
-    elif mode is Mode.GROUP_SEQUENTIAL:
-        if not 1 <= looks <= 100:
-            raise InvalidValueError("looks", looks, "a whole number from 1 to 100")
-        fractions = [(look + 1) / looks for look in range(looks)]
-        inflation = group_sequential_inflation(fractions, alpha / treatments, power)
-    units = total_sample_size(
-        baseline,
-        effect,
-        alpha,
-        power,
-        treatment_share=treatment_share,
-        treatments=treatments,
-        inflation=inflation,
-    )
-    ratio = (1 - treatment_share) / treatment_share
-    treatment = ceil(units / (treatments + ratio))
-    return Plan(
-        units=units,
-        control=units - treatments * treatment,
-        treatment=treatment,
-        days=None if units_a_day is None else days_needed(units, units_a_day),
-    )
 
 
 def create(
