@@ -289,13 +289,13 @@ def _parsed(option: str, text: str) -> dict[str, Any]:
 
 
 def _lineage(text: str) -> Lineage:
-    try:
-        return Lineage.from_dict(_parsed("--lineage", text))
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InvalidValueError):
-            raise
-        names = ", ".join(field.name for field in fields(Lineage))
-        raise InvalidValueError("--lineage", text, f"any of {names} ({error})") from None
+    described = _parsed("--lineage", text)
+    names = [field.name for field in fields(Lineage)]
+    unknown = sorted(set(described) - set(names))
+    if unknown:
+        expected = f"any of {', '.join(names)} (not {', '.join(unknown)})"
+        raise InvalidValueError("--lineage", text, expected)
+    return Lineage.from_dict(described)
 
 
 def _tags(given: list[str]) -> dict[str, str]:

@@ -1,14 +1,14 @@
 """What an experiment says so far: every figure a pure function of its count cells."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 from math import inf
 from operator import attrgetter
-from typing import Any, Self
+from typing import Annotated
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from watchkeeper.experiments.cells import Cell, Observations, Sums
 from watchkeeper.experiments.contrast import Contrast, contrast
 from watchkeeper.experiments.design import Design, Mode
 from watchkeeper.experiments.metrics import Guardrail, Metric
-from watchkeeper.results import Result
+from watchkeeper.results import Result, Stored
 from watchkeeper.stats import (
     confidence_sequence,
     exact_group_sequential_test,
@@ -63,6 +63,10 @@ class Safety(StrEnum):
     UNDECIDED = "undecided"
 
 
+Low = Annotated[float, Stored(lambda low: -inf if low is None else low)]
+High = Annotated[float, Stored(lambda high: inf if high is None else high)]
+
+
 @dataclass(frozen=True, slots=True)
 class Look(Result):
     """A look that could have decided.
@@ -93,8 +97,8 @@ class Moment(Result):
 
     at: datetime
     difference: float
-    low: float
-    high: float
+    low: Low
+    high: High
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +122,11 @@ class Comparison(Result):
     metric: str
     arm: str
     contrast: Contrast
-    low: float
-    high: float
+    low: Low
+    high: High
     relative: float | None
     p_value: float
     adjusted_p_value: float | None = None
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the comparison that JSON described; bounds without end are null there."""
-        low, high = stored["low"], stored["high"]
-        bounds = {"low": -inf if low is None else low, "high": inf if high is None else high}
-        return cls(**{**stored, **bounds, "contrast": Contrast(**stored["contrast"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +136,6 @@ class GuardrailResult(Result):
     comparison: Comparison
     margin: float
     safety: Safety
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the result that JSON described."""
-        comparison = Comparison.from_dict(stored["comparison"])
-        return cls(comparison, stored["margin"], Safety(stored["safety"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +161,6 @@ class ArmResult(Result):
     looks: tuple[Look, ...]
     fraction: float | None
     moments: tuple[Moment, ...]
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the result that JSON described."""
-        return cls(
-            arm=stored["arm"],
-            standing=Standing(stored["standing"]),
-            comparison=Comparison.from_dict(stored["comparison"]),
-            looks=tuple(Look(**_dated(each)) for each in stored["looks"]),
-            fraction=stored["fraction"],
-            moments=tuple(Moment(**_dated(each)) for each in stored["moments"]),
-        )
-
-
-def _dated(stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {**stored, "at": datetime.fromisoformat(stored["at"])}
 
 
 def standing(experiment: Design, seen: Observations, arm: str) -> ArmResult:

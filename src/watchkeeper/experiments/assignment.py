@@ -14,10 +14,10 @@ in the hash, and so has each experiment: the answer to one says nothing of anoth
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import compress
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from watchkeeper.experiments import growthbook
 from watchkeeper.experiments.hashing import hash_of, hashes_of, prefix_of, threshold
 from watchkeeper.experiments.slots import SLOTS, Owned, free, laid_out, moved, sizes
 from watchkeeper.experiments.targeting import Targeting
-from watchkeeper.results import Result
+from watchkeeper.results import Result, Stored
 
 __all__ = [
     "Allocation",
@@ -265,17 +265,20 @@ class Allocation:
     included_bp: int = SLOTS
     holdout: Holdout | None = None
     namespace: Namespace | None = None
-    targeting: Targeting = _EVERYONE
+    targeting: Annotated[Targeting, Stored(Targeting.from_dicts, Targeting.to_dicts)] = _EVERYONE
     overrides: tuple[Override, ...] = ()
     hash: Hash = "sha256"
     owned: Owned = ()
 
-    _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False)
-    _prefix: bytes = field(init=False, repr=False, compare=False)
-    _edges: list[int] = field(init=False, repr=False, compare=False)
-    _between: list[int] = field(init=False, repr=False, compare=False)
-    _answers: list[Assignment] = field(init=False, repr=False, compare=False)
-    _forced: dict[str, Assignment] = field(init=False, repr=False, compare=False)
+    # Made of the fields above; the defaults only say that none of them is ever given or stored.
+    _parts: tuple[_Part, ...] = field(init=False, repr=False, compare=False, default=())
+    _prefix: bytes = field(init=False, repr=False, compare=False, default=b"")
+    _edges: tuple[int, ...] = field(init=False, repr=False, compare=False, default=())
+    _between: tuple[int, ...] = field(init=False, repr=False, compare=False, default=())
+    _answers: tuple[Assignment, ...] = field(init=False, repr=False, compare=False, default=())
+    _forced: Mapping[str, Assignment] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -298,12 +301,12 @@ class Allocation:
         edges, between = _boundaries(self.owned)
         if self.hash == "sha256":
             edges = [threshold(edge) for edge in edges]
-        put(self, "_edges", edges)
-        put(self, "_between", between)
+        put(self, "_edges", tuple(edges))
+        put(self, "_between", tuple(between))
         put(self, "_prefix", prefix_of(self.salt, f"{self.experiment}/arm"))
         put(self, "_parts", tuple(self._parts_asked()))
         answers = [Assignment(arm.key, Reason.ASSIGNED) for arm in self.arms]
-        put(self, "_answers", [*answers, _OUT[Reason.NOT_INCLUDED]])  # the last is that of nobody
+        put(self, "_answers", (*answers, _OUT[Reason.NOT_INCLUDED]))  # the last is that of nobody
         forced = {each.unit: Assignment(each.arm, Reason.OVERRIDE) for each in self.overrides}
         put(self, "_forced", forced)
 
@@ -483,40 +486,6 @@ class Allocation:
         if self.hash == "growthbook-v2":
             return following
         return replace(following, owned=moved(self.owned, [arm.weight_bp for arm in arms]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain data, as `from_dict` reads it."""
-        return {
-            "experiment": self.experiment,
-            "phase": self.phase,
-            "salt": self.salt,
-            "hash": self.hash,
-            "included_bp": self.included_bp,
-            "arms": [asdict(arm) for arm in self.arms],
-            "owned": [[list(span) for span in spans] for spans in self.owned],
-            "holdout": None if self.holdout is None else asdict(self.holdout),
-            "namespace": None if self.namespace is None else asdict(self.namespace),
-            "targeting": self.targeting.to_dicts(),
-            "overrides": [asdict(each) for each in self.overrides],
-        }
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> "Allocation":
-        """Return the allocation that `to_dict` described."""
-        holdout, namespace = stored["holdout"], stored["namespace"]
-        return cls(
-            experiment=stored["experiment"],
-            phase=stored["phase"],
-            salt=stored["salt"],
-            hash=stored["hash"],
-            included_bp=stored["included_bp"],
-            arms=tuple(Arm(**arm) for arm in stored["arms"]),
-            owned=tuple(tuple((s, e) for s, e in spans) for spans in stored["owned"]),
-            holdout=None if holdout is None else Holdout(**holdout),
-            namespace=None if namespace is None else Namespace(**namespace),
-            targeting=Targeting.from_dicts(stored["targeting"]),
-            overrides=tuple(Override(**each) for each in stored["overrides"]),
-        )
 
 
 def _boundaries(owned: Owned) -> tuple[list[int], list[int]]:

@@ -8,11 +8,9 @@ from typing import Any, Self
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError
-from watchkeeper.experiments.assignment import Allocation
 from watchkeeper.experiments.cells import Observations
 from watchkeeper.experiments.decision import Decision
-from watchkeeper.experiments.design import Design, Mode, Phase
-from watchkeeper.experiments.metrics import Guardrail, Metric
+from watchkeeper.experiments.design import Design, Phase
 from watchkeeper.experiments.report import analyse
 
 __all__ = ["Experiment", "State"]
@@ -121,41 +119,8 @@ class Experiment(Design):
         """
         return analyse(self, seen).decision
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, which `from_dict` takes."""
-        allocation = {"allocation": self.allocation.to_dict()}
-        return {**super(Experiment, self).to_dict(), **allocation}
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the experiment that `to_dict` described."""
-        return cls(
-            **{
-                **stored,
-                "allocation": Allocation.from_dict(stored["allocation"]),
-                "metric": Metric(**stored["metric"]),
-                "secondary": tuple(Metric(**each) for each in stored["secondary"]),
-                "guardrails": tuple(
-                    Guardrail(metric=Metric(**each["metric"]), margin=each["margin"])
-                    for each in stored["guardrails"]
-                ),
-                "mode": Mode(stored["mode"]),
-                "state": State(stored["state"]),
-                "phases": tuple(
-                    Phase(**{**each, "started_at": datetime.fromisoformat(each["started_at"])})
-                    for each in stored["phases"]
-                ),
-                "started_at": _moment(stored["started_at"]),
-                "ended_at": _moment(stored["ended_at"]),
-            }
-        )
-
     def _require_running(self, what: str) -> None:
         if self.state is not State.RUNNING:
             raise ConflictError(
                 f"the experiment {self.name} is {self.state.value}; only one that runs can {what}"
             )
-
-
-def _moment(stored: str | None) -> datetime | None:
-    return None if stored is None else datetime.fromisoformat(stored)

@@ -1,6 +1,7 @@
 """What an experiment measures: which recorded facts count, for whom, and which way is better."""
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from types import MappingProxyType
 from typing import Literal, Self, get_args
 
@@ -54,7 +55,8 @@ class Metric(Result):
     Raises
     ------
     InvalidValueError
-        If the source or the kind is none of those, or the maturity is negative.
+        If the source or the kind is none of those, the maturity is negative, or a bound is not
+        finite.
     """
 
     name: str
@@ -76,6 +78,9 @@ class Metric(Result):
             raise InvalidValueError(
                 "metric.maturity", self.maturity, "seconds, from 0 to those of a year"
             )
+        for field, bound in (("above", self.above), ("cap", self.cap)):
+            if bound is not None and not isfinite(bound):
+                raise InvalidValueError(f"metric.{field}", bound, "a finite number")
 
     @property
     def needs_outcome(self) -> bool:
@@ -142,15 +147,15 @@ class Guardrail(Result):
     Raises
     ------
     InvalidValueError
-        If the margin is not above 0.
+        If the margin is not above 0, or not finite.
     """
 
     metric: Metric
     margin: float
 
     def __post_init__(self) -> None:
-        if not self.margin > 0:
-            raise InvalidValueError("guardrail.margin", self.margin, "a number above 0")
+        if not (isfinite(self.margin) and self.margin > 0):
+            raise InvalidValueError("guardrail.margin", self.margin, "a finite number above 0")
 
 
 def _found(name: str) -> Metric | None:

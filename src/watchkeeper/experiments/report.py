@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import inf
-from typing import Any, Self
 
 from watchkeeper.experiments import html
 from watchkeeper.experiments.analysis import (
@@ -17,7 +15,7 @@ from watchkeeper.experiments.analysis import (
     standing,
 )
 from watchkeeper.experiments.cells import Observations
-from watchkeeper.experiments.decision import Decision, Verdict, decided
+from watchkeeper.experiments.decision import Decision, decided
 from watchkeeper.experiments.design import Design
 from watchkeeper.results import Result
 from watchkeeper.stats import (
@@ -82,41 +80,6 @@ class ExperimentReport(Result):
     unknown: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     table_versions: dict[str, int]
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the report that `to_json` described; bounds without end are null there."""
-        ratio, bayesian = stored["sample_ratio"], stored["bayesian"]
-        return cls(
-            **{
-                **stored,
-                "at": datetime.fromisoformat(stored["at"]),
-                "decision": Decision(
-                    **{
-                        **stored["decision"],
-                        "verdict": Verdict(stored["decision"]["verdict"]),
-                        "at": datetime.fromisoformat(stored["decision"]["at"]),
-                    }
-                ),
-                "sample_ratio": None
-                if ratio is None
-                else SequentialSampleRatio(
-                    **{
-                        **ratio,
-                        "e_value": inf if ratio["e_value"] is None else ratio["e_value"],
-                        "observed": tuple(ratio["observed"]),
-                        "expected": tuple(ratio["expected"]),
-                    }
-                ),
-                "arms": tuple(ArmResult.from_dict(each) for each in stored["arms"]),
-                "guardrails": tuple(
-                    GuardrailResult.from_dict(each) for each in stored["guardrails"]
-                ),
-                "secondary": tuple(Comparison.from_dict(each) for each in stored["secondary"]),
-                "bayesian": None if bayesian is None else BayesianReport.from_dict(bayesian),
-                "warnings": tuple(stored["warnings"]),
-            }
-        )
 
     def to_html(self) -> str:
         """Return a self-contained page with the intervals over time (extra ``charts``)."""

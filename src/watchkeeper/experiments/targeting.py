@@ -20,6 +20,7 @@ False
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -34,8 +35,22 @@ Value = str | int | float | bool
 _FORMS = 'equals, in, at_least and below, or {"not": rule}'
 
 
+class Rule(ABC):
+    """One condition on the attributes of a unit."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def holds(self, attributes: Mapping[str, Any]) -> bool | None:
+        """Return whether it holds; None where that is unknown."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain data, as `Targeting.from_dicts` reads it."""
+
+
 @dataclass(frozen=True, slots=True)
-class Equals:
+class Equals(Rule):
     """The attribute is `value`: of the same kind, so that 1 is neither true nor ``"1"``."""
 
     attribute: str
@@ -46,17 +61,15 @@ class Equals:
         _check_value(f"{self.attribute}.equals", self.value)
 
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        """Return whether it holds; None where that is unknown."""
         given = _known(attributes.get(self.attribute))
         return None if given is None else _same(given, self.value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain data."""
         return {"attribute": self.attribute, "equals": self.value}
 
 
 @dataclass(frozen=True, slots=True)
-class In:
+class In(Rule):
     """The attribute is one of `values`."""
 
     attribute: str
@@ -67,17 +80,15 @@ class In:
         object.__setattr__(self, "values", _values(f"{self.attribute}.in", self.values))
 
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        """Return whether it holds; None where that is unknown."""
         given = _known(attributes.get(self.attribute))
         return None if given is None else any(_same(given, value) for value in self.values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain data."""
         return {"attribute": self.attribute, "in": list(self.values)}
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class Range(Rule):
     """The attribute is a number, at least `at_least` and below `below`; None leaves a side open."""
 
     attribute: str
@@ -87,8 +98,8 @@ class Range:
     def __post_init__(self) -> None:
         _check_attribute(self.attribute)
         for name, bound in (("at_least", self.at_least), ("below", self.below)):
-            if bound is not None and (not _is_number(bound) or math.isnan(bound)):
-                raise InvalidValueError(f"{self.attribute}.{name}", bound, "a number")
+            if bound is not None and (not _is_number(bound) or not math.isfinite(bound)):
+                raise InvalidValueError(f"{self.attribute}.{name}", bound, "a finite number")
         if self.at_least is None and self.below is None:
             raise InvalidValueError(self.attribute, {}, "at_least, below or both")
         if self.at_least is not None and self.below is not None and self.below <= self.at_least:
@@ -97,7 +108,6 @@ class Range:
             )
 
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        """Return whether it holds; None where that is unknown."""
         given = _known(attributes.get(self.attribute))
         if not _is_number(given):
             return None
@@ -106,28 +116,22 @@ class Range:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain data."""
         bounds = {"at_least": self.at_least, "below": self.below}
         return {"attribute": self.attribute} | {k: v for k, v in bounds.items() if v is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(Rule):
     """`rule` does not hold; unknown where `rule` is."""
 
-    rule: "Rule"
+    rule: Rule
 
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        """Return whether it holds; None where that is unknown."""
         held = self.rule.holds(attributes)
         return None if held is None else not held
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain data."""
         return {"not": self.rule.to_dict()}
-
-
-Rule = Equals | In | Range | Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,5 +207,6 @@ def _values(field: str, values: object) -> tuple[Value, ...]:
 
 
 def _check_value(field: str, value: object) -> None:
-    if not isinstance(value, str | int | float) or _known(value) is None:
-        raise InvalidValueError(field, value, "a string, a number or a boolean")
+    if isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value)):
+        return
+    raise InvalidValueError(field, value, "a string, a finite number or a boolean")

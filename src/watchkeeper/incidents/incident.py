@@ -147,20 +147,3 @@ class Incident(Result):
     def _require_active(self) -> None:
         if not self.active:
             raise ConflictError(f"the incident {self.name} is resolved", "Open another one.")
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the incident that `to_dict` described."""
-        ended = stored["ended_at"]
-        return cls(
-            **{
-                **stored,
-                "state": IncidentState(stored["state"]),
-                "opened_at": datetime.fromisoformat(stored["opened_at"]),
-                "ended_at": None if ended is None else datetime.fromisoformat(ended),
-                "timeline": tuple(
-                    Moment(**{**each, "at": datetime.fromisoformat(each["at"])})
-                    for each in stored["timeline"]
-                ),
-            }
-        )

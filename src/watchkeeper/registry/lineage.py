@@ -1,9 +1,8 @@
 """Where a version comes from: what it learned, from which data, with which code."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import InvalidValueError
@@ -54,13 +53,3 @@ class Lineage(Result):
         start, end = self.training_start, self.training_end
         if start is not None and end is not None and start > end:
             raise InvalidValueError("training_end", end, f"a time after training_start, {start}")
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Self:
-        """Return the lineage that `to_dict` described."""
-        times = {
-            name: datetime.fromisoformat(described[name])
-            for name in ("training_start", "training_end")
-            if described.get(name) is not None
-        }
-        return cls(**{**described, **times})

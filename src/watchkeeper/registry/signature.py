@@ -5,10 +5,9 @@
 (('distance', 'carrier'), False)
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import narwhals as nw
 
@@ -64,11 +63,6 @@ class Signature(Result):
     def all_numeric(self) -> bool:
         """Whether every feature is a number, so that a row is a row of a matrix."""
         return all(feature.type in {"number", "integer"} for feature in self.features)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Self:
-        """Return the signature that `to_dict` described."""
-        return cls(tuple(Feature(**feature) for feature in described["features"]))
 
 
 def of_training_data(data: nw.DataFrame[Any]) -> Signature:

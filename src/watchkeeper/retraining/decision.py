@@ -1,9 +1,8 @@
 """Whether a model is trained again now: a function of what is stored and of the clock."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from watchkeeper.results import Result
 from watchkeeper.retraining.policy import Policy
@@ -28,11 +27,6 @@ class Trigger(Result):
     kind: str
     reason: str
     finding: int | None = None
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the trigger that `to_dict` described."""
-        return cls(**stored)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +71,6 @@ class Facts(Result):
     asked_by: str | None = None
     asked_reason: str = ""
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the facts that `to_dict` described."""
-        times = {
-            name: None if stored.get(name) is None else datetime.fromisoformat(stored[name])
-            for name in ("known_at", "fire", "last_started")
-        }
-        return cls(**{**stored, **times})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(Result):
@@ -103,12 +88,6 @@ class Decision(Result):
     train: bool
     reason: str
     triggers: tuple[Trigger, ...] = ()
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the decision that `to_dict` described."""
-        triggers = tuple(Trigger.from_dict(each) for each in stored["triggers"])
-        return cls(train=stored["train"], reason=stored["reason"], triggers=triggers)
 
 
 def triggers_of(policy: Policy, facts: Facts) -> tuple[Trigger, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,19 +100,6 @@ class GateReport(Result):
     candidate: dict[str, float]
     champion: dict[str, float]
     cost: Cost
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the report that `to_dict` described."""
-        moment = stored["boundary"]
-        return cls(
-            **{
-                **stored,
-                "checks": tuple(Check(**each) for each in stored["checks"]),
-                "boundary": None if moment is None else datetime.fromisoformat(moment),
-                "cost": Cost(**stored["cost"]),
-            }
-        )
 
 
 def judge(

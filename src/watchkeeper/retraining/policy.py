@@ -1,8 +1,7 @@
 """When a model is trained again, on what, and what a candidate has to show."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from math import inf
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
@@ -115,21 +114,10 @@ class Policy(Result):
             if getattr(self, name) < 1:
                 raise InvalidValueError(name, getattr(self, name), "at least 1")
         for name in ("window_days", "time_limit", "memory_limit", "max_latency_ms", "max_size"):
-            if not getattr(self, name) > 0:
-                raise InvalidValueError(name, getattr(self, name), "a number above 0")
+            if not 0 < getattr(self, name) < inf:
+                raise InvalidValueError(name, getattr(self, name), "a finite number above 0")
         for name in ("cooldown_hours", "min_gain"):
-            if not getattr(self, name) >= 0:
-                raise InvalidValueError(name, getattr(self, name), "0 or more")
+            if not 0 <= getattr(self, name) < inf:
+                raise InvalidValueError(name, getattr(self, name), "0 or more, and finite")
         if self.data and self.query:
             raise InvalidValueError("query", self.query, "none, where data is set")
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the policy that `to_dict` described."""
-        known = {field.name for field in fields(cls)}
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in stored.items()
-            if name in known
-        }
-        return cls(**given)

@@ -167,22 +167,3 @@ class Run(Result):
         return replace(
             self, state=state, reason=reason, ended_at=ended, number=self.number + 1, **changes
         )
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the run that `to_dict` described."""
-        times = {
-            name: None if stored[name] is None else datetime.fromisoformat(stored[name])
-            for name in _TIMES
-        }
-        return cls(
-            **{
-                **stored,
-                **times,
-                "policy": Policy.from_dict(stored["policy"]),
-                "facts": Facts.from_dict(stored["facts"]),
-                "decision": Decision.from_dict(stored["decision"]),
-                "state": RunState(stored["state"]),
-                "gate": None if stored["gate"] is None else GateReport.from_dict(stored["gate"]),
-            }
-        )

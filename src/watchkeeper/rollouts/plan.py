@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from math import ceil, inf, isfinite
-from typing import Any, Literal, Self
+from typing import Literal
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import check_name
@@ -67,7 +67,7 @@ class Limit(Result):
             raise InvalidValueError(
                 f"the share of limit {self.name}", self.share, "between 0 and 1"
             )
-        if self.slower_than_ms is not None and not self.slower_than_ms > 0:
+        if self.slower_than_ms is not None and not 0 < self.slower_than_ms < inf:
             raise InvalidValueError(
                 f"the milliseconds of limit {self.name}", self.slower_than_ms, "a number above 0"
             )
@@ -230,15 +230,6 @@ class Plan(Result):
         narrowest there; they hold at any other amount.
         """
         return self.min_samples * sum(1 - percent / 100 for percent in self.steps)
-
-    @classmethod
-    def from_dict(cls, stored: dict[str, Any]) -> Self:
-        """Return the plan that `to_dict` described."""
-        limits = tuple(
-            Limit(**{**each, "segment": each["segment"] and tuple(each["segment"])})
-            for each in stored["limits"]
-        )
-        return cls(**{**stored, "steps": tuple(stored["steps"]), "limits": limits})
 
     def expected_duration(self, requests_an_hour: float) -> timedelta:
         """Return how long it takes, all going well, at a given traffic of the model.

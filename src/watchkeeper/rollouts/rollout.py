@@ -1,6 +1,6 @@
 """A rollout, and what it does next: a function of its plan, its state and what was counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -64,18 +64,6 @@ class Seen(Result):
     production: tuple[Counts, ...] = ()
     units: tuple[tuple[int, int], ...] = ()
     answers: AnswerShift | None = None
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the counts that `to_dict` described."""
-        answers = stored["answers"]
-        return cls(
-            steps=tuple(Counts(**each) for each in stored["steps"]),
-            covered=stored["covered"],
-            production=tuple(Counts(**each) for each in stored["production"]),
-            units=tuple((int(own), int(other)) for own, other in stored["units"]),
-            answers=None if answers is None else AnswerShift(**answers),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,29 +210,6 @@ class Rollout(Result):
         if state in {State.COMPLETED, State.ROLLED_BACK, State.CANCELLED}:
             changes["ended_at"] = at
         return replace(self, **changes)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the rollout that `to_dict` described."""
-        moments = {
-            name: None if stored.get(name) is None else datetime.fromisoformat(stored[name])
-            for name in (
-                "step_entered_at",
-                "window_started_at",
-                "begins_at",
-                "started_at",
-                "ended_at",
-            )
-        }
-        return cls(
-            **{
-                **stored,
-                **moments,
-                "plan": Plan.from_dict(stored["plan"]),
-                "state": State(stored["state"]),
-                "hold": None if stored["hold"] is None else Hold(stored["hold"]),
-            }
-        )
 
 
 def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:

@@ -4,11 +4,10 @@ What it answers is recorded apart, as of the model ``NAME.shadow``, with the ids
 predictions: so each pair is known, and an outcome that is posted for one holds for both.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -89,15 +88,6 @@ class Shadow(Result):
             raise ConflictError(f"the shadow {self.name} was stopped before", "Begin another one.")
         return replace(self, state=ShadowState.STOPPED, ended_at=as_utc(at))
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the shadow that `to_dict` described."""
-        moments = {
-            name: None if stored[name] is None else datetime.fromisoformat(stored[name])
-            for name in ("started_at", "ended_at")
-        }
-        return cls(**{**stored, **moments, "state": ShadowState(stored["state"])})
-
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
@@ -174,11 +164,6 @@ class ShadowReport(Result):
     quality: float | None
     shadow_quality: float | None
     p_value: float | None
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the report that `to_dict` described."""
-        return cls(**{**stored, "shadow": Shadow.from_dict(stored["shadow"])})
 
 
 def compared(shadow: Shadow, pairs: Pairs) -> ShadowReport:

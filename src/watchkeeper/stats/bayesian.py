@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import isfinite, log
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -57,14 +56,6 @@ class ArmBelief(Result):
     difference: float | None
     difference_interval: tuple[float, float] | None
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` described."""
-        low, high = stored["credible_interval"]
-        apart = stored["difference_interval"]
-        between = None if apart is None else (apart[0], apart[1])
-        return cls(**{**stored, "credible_interval": (low, high), "difference_interval": between})
-
 
 @dataclass(frozen=True, slots=True)
 class BayesianReport(Result):
@@ -81,13 +72,6 @@ class BayesianReport(Result):
     arms: dict[str, ArmBelief]
     prior: tuple[float, float]
     credibility: float
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the report that `to_dict` described."""
-        prior, other = stored["prior"]
-        arms = {arm: ArmBelief.from_dict(each) for arm, each in stored["arms"].items()}
-        return cls(arms, (prior, other), stored["credibility"])
 
 
 def bayesian_report(

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from math import exp, inf, isfinite
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.results import Result
+from watchkeeper.results import Result, Stored
 
 __all__ = [
     "SampleRatioTest",
@@ -54,7 +55,7 @@ class SequentialSampleRatio(Result):
         Units of each arm, over all phases.
     """
 
-    e_value: float
+    e_value: Annotated[float, Stored(lambda e_value: inf if e_value is None else e_value)]
     p_value: float
     mismatch: bool
     observed: tuple[float, ...]
