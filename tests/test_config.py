@@ -26,6 +26,28 @@ def write(text: str) -> Path:
     return file
 
 
+def test_given_settings_when_they_are_handed_to_another_process_then_it_has_the_same() -> None:
+    given = {
+        "telemetry": {"alerts": {"traffic": 10}},
+        "models": {
+            "late": {
+                "rollout": {"steps": [1, 50], "on_unproven": "rollback"},
+                "retraining": {"schedule": "30 4 * * 1-5", "max_size": "1 MiB"},
+                "health": {"window_hours": 1},
+                "slo": {"days": 7},
+                "online": {"keep": 3},
+            }
+        },
+    }
+    settings = Settings.model_validate(given)
+
+    handed = Settings.model_validate_json(settings.model_dump_json())
+
+    assert handed == settings
+    assert handed.policy("late").retraining.max_size == 1 << 20
+    assert handed.policy("late").rollout.steps == (1.0, 50.0)
+
+
 @pytest.mark.parametrize("text", [None, ""])
 def test_given_no_file_or_an_empty_one_when_loaded_then_all_is_default(text: str | None) -> None:
     if text is not None:
@@ -121,6 +143,16 @@ def test_given_a_variable_that_does_not_exist_when_loaded_then_the_error_suggest
         ("[store]\nwhen_full = 'explode'", "expected 'refuse' or 'answer'"),
         ("server = 1", "expected a table"),
         ("[models.'a/b']", "expected 1 to 100 of A-Z"),
+        (
+            "[models.late.retraining]\nschedule = 'daily'",
+            "models.late.retraining.schedule in watchkeeper.toml is 'daily'; expected five fields",
+        ),
+        (
+            "[models.late.rollout]\nalpha = 5",
+            "models.late.rollout.alpha in watchkeeper.toml is 5; expected less than 1",
+        ),
+        ("[models.late]\nonline = 1", "expected a table with the settings of OnlinePolicy"),
+        ("[notifications.receivers.ops]", "expected either url, or url_file"),
         ("[server", "expected TOML"),
     ],
 )

@@ -3,14 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args, get_origin
 
 import pytest
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel
 
 from watchkeeper.cli.root import COMMANDS, load_command
-from watchkeeper.config import Settings
+from watchkeeper.config import setting_paths
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
 ROOT = Path(__file__).parents[1]
@@ -65,23 +63,11 @@ def test_given_the_commands_when_the_readme_is_read_then_each_is_in_it() -> None
         ), command
 
 
-def settings(model: type[BaseModel], path: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        of_name = get_args(kind)[-1] if get_origin(kind) is dict else None
-        if isinstance(of_name, type) and issubclass(of_name, BaseModel):
-            yield from settings(of_name, f"{path}{name}.NAME.")
-        elif isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from settings(kind, f"{path}{name}.")
-        else:
-            yield f"{path}{name}"
-
-
 def test_given_the_settings_when_their_page_is_read_then_it_has_each_and_no_other() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text()
     documented = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
 
-    assert documented == list(settings(Settings))
+    assert documented == [".".join(path) for path in setting_paths()]
 
 
 def test_given_the_metrics_when_their_page_is_read_then_it_has_each_and_no_other() -> None:

@@ -198,27 +198,27 @@ def _readable(value: Any, hint: Any) -> Any:
     return value
 
 
-def _written(value: Any) -> dict[str, Any]:
+def _written(value: object) -> dict[str, Any]:
     """Return the fields of a dataclass as plain values; those that begin with _ are its own."""
     return {name: write(getattr(value, name)) for name, write in _writers(type(value))}
 
 
 @cache
-def _writers(kind: type[Any]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+def _writers(kind: type[object]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     rules = {
         name: next((part for part in get_args(hint) if isinstance(part, Stored)), None)
         for name, hint in _hints(kind).items()
     }
     return tuple(
         (field.name, (rule and rule.write) or plain)
-        for field in fields(kind)
+        for field in fields(kind)  # type: ignore[arg-type]
         if not field.name.startswith("_")
         for rule in [rules[field.name]]
     )
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: type[object]) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 

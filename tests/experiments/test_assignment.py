@@ -20,6 +20,7 @@ from watchkeeper.experiments import (
     Targeting,
     basis_points,
 )
+from watchkeeper.results import from_dict, plain
 
 USERS = [f"user-{n}" for n in range(100_000)]
 FEW = USERS[:2_000]
@@ -205,7 +206,7 @@ def test_given_an_override_when_assigned_then_it_goes_before_everything() -> Non
 def test_given_an_allocation_when_it_is_stored_as_json_then_it_comes_back() -> None:
     later = FULL.next_phase(weights={"arm-0": 1_000, "arm-1": 6_000})
 
-    restored = Allocation.from_dict(json.loads(json.dumps(later.to_dict())))
+    restored = from_dict(Allocation, json.loads(json.dumps(plain(later))))
 
     assert restored == later
     assert members(restored) == members(later)

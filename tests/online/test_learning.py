@@ -14,13 +14,13 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier, SGDRegressor
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.online.learning import (
-    OnlinePolicy,
     Prequential,
     Stream,
     beats,
     learned_from,
     loses_to,
 )
+from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import Feature, Signature
 
 RANDOM = random.Random(5)

@@ -22,8 +22,8 @@ from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
 from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.online.consumed import Taught
-from watchkeeper.online.learning import OnlinePolicy
 from watchkeeper.operations import online_learning as online
+from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.store import backup
 from watchkeeper.store.backup import Backups
 from watchkeeper.testing import FixedClock

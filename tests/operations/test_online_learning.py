@@ -22,11 +22,11 @@ from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.identity import By
 from watchkeeper.monitoring import history
 from watchkeeper.online.consumed import Taught
-from watchkeeper.online.learning import OnlinePolicy
 from watchkeeper.operations import models as changes
 from watchkeeper.operations import online_learning as online
 from watchkeeper.operations import rollouts
 from watchkeeper.operations.online_learning import Looked
+from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import Status
 from watchkeeper.rollouts import Plan
 from watchkeeper.testing import FixedClock

@@ -246,7 +246,7 @@ def test_given_a_kill_between_two_writes_when_looked_again_then_it_ends_as_witho
     kill_at(monkeypatch, app, WRITES, number, when)
     for _ in range(3):
         with suppress(Killed):
-            look(app, policy=replace(POLICY, then=then))
+            look(app, policy=Policy.from_dict({**POLICY, "then": then}))
 
     (run,) = app.retraining.find("late")
     expected = {

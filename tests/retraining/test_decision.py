@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.policies.schedules import last_fire
 from watchkeeper.retraining import Decision, Facts, Policy, decide, next_version
-from watchkeeper.retraining.schedule import last_fire
 
 NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)  # a Wednesday
 WORSE = {"number": 7, "bad": True, "summary": "", "drops": {"accuracy": 0.08, "auc": 0.01}}

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from watchkeeper.policies.health import HealthPolicy, SloPolicy
+from watchkeeper.policies.quantities import Positive, Share, check_fields
+
 __all__ = [
     "AlertRule",
     "Objective",
@@ -57,9 +60,9 @@ class Objective:
     """
 
     model: str = ""
-    errors: float = 0.99
-    latency: float = 0.95
-    seconds: float = 0.5
+    errors: float = SloPolicy().errors
+    latency: float = SloPolicy().latency
+    seconds: float = HealthPolicy().latency_p95_ms / 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +79,21 @@ class Thresholds:
         Predictions a second.
     objectives : tuple of Objective
         By which error budgets burn; those of models of their own, and one for all others.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is out of its range.
     """
 
-    latency_p95: float = 1.0
-    error_rate: float = 0.05
-    accuracy: float = 0.85
-    traffic: float = 1000.0
+    latency_p95: Positive = 1.0
+    error_rate: Share = 0.05
+    accuracy: Share = 0.85
+    traffic: Positive = 1000.0
     objectives: tuple[Objective, ...] = (Objective(),)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

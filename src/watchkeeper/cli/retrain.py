@@ -91,7 +91,7 @@ def online_(
     policy = app.settings.policy(model)
     at = app.clock() if until is None else parse_timestamp(until, "--until")
     found = online.look(
-        app, model, policy.online.policy(), at=at, task=policy.task, positive=policy.positive
+        app, model, policy.online, at=at, task=policy.task, positive=policy.positive
     )
     if found.busy:
         raise ConflictError(f"another process lets {model} learn", "Look again when it is done.")

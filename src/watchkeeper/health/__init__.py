@@ -22,8 +22,8 @@ and unknown is not healthy.
 from watchkeeper.health.slo import BURNS, Budget, Burn, Slo, budget_of
 from watchkeeper.health.status import Component, Condition, HealthStatus
 from watchkeeper.health.system import ComprehensiveMonitoringSystem, Measured, Verdict
-from watchkeeper.health.thresholds import Thresholds
 from watchkeeper.health.traffic import Traffic, traffic_of
+from watchkeeper.policies.health import Thresholds
 
 __all__ = [
     "BURNS",

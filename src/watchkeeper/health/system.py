@@ -10,8 +10,8 @@ import numpy as np
 from watchkeeper.clock import Clock, as_utc, system_clock
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.health.status import Component, Condition, HealthStatus
-from watchkeeper.health.thresholds import Thresholds
 from watchkeeper.health.traffic import Traffic
+from watchkeeper.policies.health import Thresholds
 from watchkeeper.results import strict_json
 
 __all__ = ["ComprehensiveMonitoringSystem", "Measured", "Verdict"]

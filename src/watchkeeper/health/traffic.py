@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.clock import as_utc
-from watchkeeper.health.thresholds import Thresholds
+from watchkeeper.policies.health import Thresholds
 
 __all__ = ["Traffic", "traffic_of"]
 

@@ -209,9 +209,7 @@ def main() -> None:
     limit_memory(own.online.memory_limit)
     try:
         with App(settings, clock=lambda: at) as app:
-            found = online.look(
-                app, model, own.online.policy(), at=at, task=own.task, positive=own.positive
-            )
+            found = online.look(app, model, own.online, at=at, task=own.task, positive=own.positive)
     except WatchkeeperError as error:
         sys.stderr.write(str(error))
         sys.exit(1)

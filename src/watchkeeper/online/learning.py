@@ -13,22 +13,21 @@ Gama, Sebastião and Rodrigues (2013), Machine Learning 90(3), 317-346, on strea
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from watchkeeper.errors import InvalidValueError, MissingExtraError
+from watchkeeper.policies.online import FEWEST_ROWS
 from watchkeeper.quality.labels import labels_of
 from watchkeeper.registry import Signature
 from watchkeeper.registry.runtime import by_row
 from watchkeeper.results import Result
 
 __all__ = [
-    "LEAST",
     "Learned",
-    "OnlinePolicy",
     "Prequential",
     "Stream",
     "beats",
@@ -37,50 +36,10 @@ __all__ = [
     "require_learner",
 ]
 
-LEAST = 30
-"""Rows below which nothing is said."""
-
 _SURE = 3.0  # standard errors
 _TOGETHER = 16  # rows that an estimator is asked, and then learns, at once
 
 Losses = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnlinePolicy(Result):
-    """How a model learns online.
-
-    Attributes
-    ----------
-    enabled : bool
-        Whether a server lets it learn.
-    snapshot_every : int
-        Outcomes after which what was learned becomes a version, or is thrown away.
-    tolerance : float
-        By how much its loss may be above that of the frozen champion, and of where it began: so
-        much of a share of wrong answers; of a mean absolute error this share.
-    then : {"keep", "direct"}
-        A snapshot that is better than what is in production stays registered, or is promoted.
-    window_days : float
-        How old a prediction may be whose outcome still teaches.
-    keep : int
-        How many snapshots stay that were never in production.
-    time_limit, memory_limit : float, int
-        Seconds that a look of a server may take, and bytes that its process may hold.
-    """
-
-    enabled: bool = False
-    snapshot_every: int = 1000
-    tolerance: float = 0.02
-    then: Literal["keep", "direct"] = "keep"
-    window_days: float = 30.0
-    keep: int = 20
-    time_limit: float = 600.0
-    memory_limit: int = 4 << 30
-
-    def __post_init__(self) -> None:
-        if self.snapshot_every < LEAST:
-            raise InvalidValueError("snapshot_every", self.snapshot_every, f"at least {LEAST}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +157,7 @@ class Prequential(Result):
         left_out: int = 0,
     ) -> "Prequential":
         """Return what losses on the same rows say."""
-        if len(own) < LEAST:
+        if len(own) < FEWEST_ROWS:
             fault = f"only {len(own)} of the rows could be scored"
         elif loses_to(own, champion, tolerance=tolerance, task=task):
             fault = "it is worse than the champion"
@@ -225,7 +184,7 @@ def loses_to(own: Losses, other: Losses, *, tolerance: float, task: str) -> bool
     """
     if not np.isfinite(own).all():
         return bool(np.isfinite(other).all())
-    if len(own) < LEAST or not np.isfinite(other).all():
+    if len(own) < FEWEST_ROWS or not np.isfinite(other).all():
         return False
     difference, error = _difference(own, other)
     allowed = tolerance * float(other.mean()) if task == "regression" else tolerance

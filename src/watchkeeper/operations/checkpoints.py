@@ -20,7 +20,6 @@ from watchkeeper.online.consumed import Batch, Taught
 from watchkeeper.online.learning import (
     Learned,
     Losses,
-    OnlinePolicy,
     Prequential,
     Stream,
     beats,
@@ -31,6 +30,7 @@ from watchkeeper.online.learning import (
 from watchkeeper.operations import models
 from watchkeeper.operations.retraining import Retrainings
 from watchkeeper.operations.rollouts import require_none_under_way
+from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Status
 from watchkeeper.results import Result
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, Window
 from watchkeeper.online.consumed import ARRIVED, Batch, Taught
-from watchkeeper.online.learning import OnlinePolicy, require_learner
+from watchkeeper.online.learning import require_learner
 from watchkeeper.operations.checkpoints import (
     ALIAS,
     ONLINE,
@@ -31,6 +31,7 @@ from watchkeeper.operations.checkpoints import (
     subject_of,
     usable,
 )
+from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 

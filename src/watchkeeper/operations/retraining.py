@@ -31,6 +31,7 @@ from watchkeeper.experiments import Experiment
 from watchkeeper.identity import By
 from watchkeeper.monitoring.repositories import Kept, KeptFindings
 from watchkeeper.operations import models, rollouts, shadows
+from watchkeeper.policies.schedules import last_fire
 from watchkeeper.registry import Lineage, ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, decide, next_version
@@ -46,7 +47,6 @@ from watchkeeper.retraining.candidate import (
 )
 from watchkeeper.retraining.decision import triggers_of
 from watchkeeper.retraining.job import LOG, Job, write_job
-from watchkeeper.retraining.schedule import last_fire
 from watchkeeper.retraining.training import (
     Launch,
     Progress,

@@ -13,11 +13,11 @@ the same later rows by paired tests.
 (True, 'drift in 2 of 9 features', '1.0.1')
 """
 
+from watchkeeper.policies.retraining import Policy
 from watchkeeper.retraining.data import TrainingData, TrainingDataError
 from watchkeeper.retraining.decision import Decision, Facts, Trigger, decide
 from watchkeeper.retraining.gate import Answered, Check, Cost, GateReport, judge
 from watchkeeper.retraining.pipeline import AutoRetrainingPipeline
-from watchkeeper.retraining.policy import Policy
 from watchkeeper.retraining.run import Run, RunState
 from watchkeeper.retraining.training import TrainingFailedError
 from watchkeeper.retraining.versions import next_version

@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import FEATURE, EventLog, Window
+from watchkeeper.policies.retraining import Policy
 from watchkeeper.quality.labels import labels_of
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion
 from watchkeeper.retraining.data import Halves, TrainingData, checked, labelled, split
 from watchkeeper.retraining.gate import Cost, GateReport, judge
 from watchkeeper.retraining.job import Job
-from watchkeeper.retraining.policy import Policy
 from watchkeeper.retraining.sources import query_table, read_training_data
 from watchkeeper.retraining.training import Trained
 

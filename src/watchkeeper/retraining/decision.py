@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from watchkeeper.policies.retraining import Policy
 from watchkeeper.results import Result
-from watchkeeper.retraining.policy import Policy
 
 __all__ = ["Decision", "Facts", "Trigger", "decide", "triggers_of"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.policies.retraining import Policy
 from watchkeeper.quality.metrics import binary_metrics
 from watchkeeper.quality.multiclass import multiclass_metrics
 from watchkeeper.quality.regression import regression_metrics
 from watchkeeper.results import Result
-from watchkeeper.retraining.policy import Policy
 from watchkeeper.stats.multiplicity import adjusted
 from watchkeeper.stats.paired import paired_bootstrap
 

@@ -12,6 +12,7 @@ from typing import Any
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog, Window
+from watchkeeper.policies.retraining import Policy
 from watchkeeper.quality import ModelPerformanceMonitor
 from watchkeeper.registry import Lineage, ModelRegistry
 from watchkeeper.retraining.candidate import (
@@ -25,7 +26,6 @@ from watchkeeper.retraining.candidate import (
 )
 from watchkeeper.retraining.gate import GateReport
 from watchkeeper.retraining.job import LOG, write_job
-from watchkeeper.retraining.policy import Policy
 from watchkeeper.retraining.training import Launch, Progress, launch, read_trained
 from watchkeeper.retraining.versions import next_version
 

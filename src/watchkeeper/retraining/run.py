@@ -9,10 +9,10 @@ from typing import Any, Self
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.events import check_name
+from watchkeeper.policies.retraining import Policy
 from watchkeeper.results import Result
 from watchkeeper.retraining.decision import Decision, Facts
 from watchkeeper.retraining.gate import GateReport
-from watchkeeper.retraining.policy import Policy
 
 __all__ = ["ACTIVE", "MOVES", "Run", "RunState"]
 

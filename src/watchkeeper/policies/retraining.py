@@ -1,16 +1,26 @@
 """When a model is trained again, on what, and what a candidate has to show."""
 
 from dataclasses import dataclass
-from math import inf
+from typing import Literal
 
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.policies.quantities import (
+    Bytes,
+    Count,
+    NonNegative,
+    Positive,
+    Share,
+    check_fields,
+)
+from watchkeeper.policies.schedules import check_schedule
 from watchkeeper.results import Result
-from watchkeeper.retraining.schedule import check_schedule
 
-__all__ = ["AFTERWARDS", "TRIGGERS", "Policy"]
+__all__ = ["OnSuccess", "Policy", "TriggerKind"]
 
-TRIGGERS = ("quality", "drift", "schedule", "outcomes")
-AFTERWARDS = ("direct", "canary", "shadow")
+TriggerKind = Literal["quality", "drift", "schedule", "outcomes"]
+OnSuccess = Literal["direct", "canary", "shadow"]
+
+_NIGHTLY = "0 2 * * *"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,51 +83,36 @@ class Policy(Result):
     """
 
     enabled: bool = False
-    triggers: tuple[str, ...] = ("quality", "drift", "schedule")
-    retrain_threshold: float = 0.05
-    schedule: str = "0 2 * * *"
-    min_new_outcomes: int = 1000
-    cooldown_hours: float = 12.0
-    daily_budget: int = 2
+    triggers: tuple[TriggerKind, ...] = ("quality", "drift", "schedule")
+    retrain_threshold: Share = 0.05
+    schedule: str = _NIGHTLY
+    min_new_outcomes: Count = 1000
+    cooldown_hours: NonNegative = 12.0
+    daily_budget: Count = 2
     data: str = ""
     query: str = ""
     target: str = ""
     ignore: tuple[str, ...] = ()
-    window_days: float = 90.0
-    holdout: float = 0.2
-    min_rows: int = 100
-    min_holdout: int = 100
-    min_gain: float = 0.0
-    alpha: float = 0.05
+    window_days: Positive = 90.0
+    holdout: Share = 0.2
+    min_rows: Count = 100
+    min_holdout: Count = 100
+    min_gain: NonNegative = 0.0
+    alpha: Share = 0.05
     segments: tuple[str, ...] = ()
-    min_segment: int = 50
-    max_latency_ms: float = 500.0
-    max_size: int = 512 << 20
-    then: str = "canary"
+    min_segment: Count = 50
+    max_latency_ms: Positive = 500.0
+    max_size: Bytes = 512 << 20
+    then: OnSuccess = "canary"
     trainer: str = ""
-    time_limit: float = 3600.0
-    memory_limit: int = 4 << 30
+    time_limit: Positive = 3600.0
+    memory_limit: Bytes = 4 << 30
     leak_check: bool = True
     allow_unsafe: bool = False
 
     def __post_init__(self) -> None:
-        for each in self.triggers:
-            if each not in TRIGGERS:
-                raise InvalidValueError("triggers", each, f"some of {', '.join(TRIGGERS)}")
-        if self.then not in AFTERWARDS:
-            raise InvalidValueError("then", self.then, f"one of {', '.join(AFTERWARDS)}")
-        check_schedule(self.schedule)
-        for name in ("retrain_threshold", "holdout", "alpha"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise InvalidValueError(name, getattr(self, name), "strictly between 0 and 1")
-        for name in ("min_new_outcomes", "min_rows", "min_holdout", "min_segment", "daily_budget"):
-            if getattr(self, name) < 1:
-                raise InvalidValueError(name, getattr(self, name), "at least 1")
-        for name in ("window_days", "time_limit", "memory_limit", "max_latency_ms", "max_size"):
-            if not 0 < getattr(self, name) < inf:
-                raise InvalidValueError(name, getattr(self, name), "a finite number above 0")
-        for name in ("cooldown_hours", "min_gain"):
-            if not 0 <= getattr(self, name) < inf:
-                raise InvalidValueError(name, getattr(self, name), "0 or more, and finite")
+        check_fields(self)
+        if self.schedule != _NIGHTLY:  # which needs no parser: the base installation has none
+            check_schedule(self.schedule)
         if self.data and self.query:
             raise InvalidValueError("query", self.query, "none, where data is set")

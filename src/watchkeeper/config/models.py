@@ -1,0 +1,89 @@
+"""``[models.NAME]``: what Watchkeeper should know about one model."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from watchkeeper.config.tables import Section, Table, with_changes
+from watchkeeper.policies.health import HealthPolicy, SloPolicy
+from watchkeeper.policies.online import OnlinePolicy
+from watchkeeper.policies.quantities import Count, Positive, Share
+from watchkeeper.policies.retraining import Policy
+from watchkeeper.policies.rollouts import RolloutPolicy
+
+if TYPE_CHECKING:
+    from watchkeeper.operations.retraining import Setup
+    from watchkeeper.rollouts import Plan
+
+__all__ = ["DriftPolicy", "ModelPolicy", "QualityPolicy"]
+
+
+class DriftPolicy(Section):
+    """``[models.NAME.drift]``: when inputs count as drifted, and how often a server looks."""
+
+    threshold: Share = 0.05
+    window: Positive = 86_400.0
+    interval: Positive = 3_600.0
+
+
+class QualityPolicy(Section):
+    """``[models.NAME.quality]``: over what quality is measured, and when a drop counts."""
+
+    window_size: Count = 1000
+    interval: Positive = 60.0
+    alert_threshold: Share = 0.05
+    min_samples: Count = 100
+
+
+class ModelPolicy(Section):
+    """``[models.NAME]``: what Watchkeeper should know about one model."""
+
+    task: Literal["binary", "multiclass", "regression"] = "binary"
+    positive: bool | int | float | str = 1
+    promotion_requires_checklist: bool = False
+    drift: DriftPolicy = DriftPolicy()
+    quality: QualityPolicy = QualityPolicy()
+    rollout: Annotated[RolloutPolicy, Table()] = RolloutPolicy()
+    health: Annotated[HealthPolicy, Table()] = HealthPolicy()
+    slo: Annotated[SloPolicy, Table()] = SloPolicy()
+    retraining: Annotated[Policy, Table()] = Policy()
+    online: Annotated[OnlinePolicy, Table()] = OnlinePolicy()
+
+    def health_terms(self) -> dict[str, Any]:
+        """Return what `watchkeeper.monitoring.health.health_of` is to go by."""
+        from watchkeeper.health import Slo
+
+        return {
+            "window": timedelta(hours=self.health.window_hours),
+            "thresholds": self.health.thresholds(),
+            "slos": (
+                Slo(name="errors", objective=self.slo.errors, days=self.slo.days),
+                Slo(name="latency", objective=self.slo.latency, days=self.slo.days),
+            ),
+            "task": self.task,
+            "positive": self.positive,
+        }
+
+    def retraining_setup(self) -> "Setup":
+        """Return what a retraining has to know."""
+        from watchkeeper.operations.retraining import Setup
+
+        return Setup(
+            policy=self.retraining,
+            task=self.task,
+            positive=self.positive,
+            plan=self.rollout_plan,
+            min_samples=self.quality.min_samples,
+        )
+
+    def rollout_plan(self, **changes: object) -> "Plan":
+        """Return the plan of a rollout, with changes to its settings.
+
+        Raises
+        ------
+        InvalidValueError
+            If a change is none, or makes a plan that cannot be.
+        """
+        from watchkeeper.rollouts.planning import plan_of
+
+        policy: RolloutPolicy = with_changes(self.rollout, changes)
+        return plan_of(policy, regression=self.task == "regression")
