@@ -200,14 +200,14 @@ def _readable(value: Any, hint: Any) -> Any:
 
 def _written(value: object) -> dict[str, Any]:
     """Return the fields of a dataclass as plain values; those that begin with _ are its own."""
-    return {name: write(getattr(value, name)) for name, write in _writers(type(value))}
+    return {name: write(getattr(value, name)) for name, write in _writers(type(value))}  # type: ignore[arg-type]
 
 
 @cache
 def _writers(kind: type[object]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     rules = {
         name: next((part for part in get_args(hint) if isinstance(part, Stored)), None)
-        for name, hint in _hints(kind).items()
+        for name, hint in _hints(kind).items()  # type: ignore[arg-type]
     }
     return tuple(
         (field.name, (rule and rule.write) or plain)

@@ -8,7 +8,8 @@ from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments import Equals, In, Not, Range, Targeting
 
 words = st.text(min_size=1)
-scalars = st.one_of(words, st.integers(), st.booleans(), st.floats(allow_nan=False))
+finite = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.one_of(words, st.integers(), st.booleans(), finite)
 ranges = st.builds(Range, words, st.floats(-10, 0), st.one_of(st.none(), st.floats(1, 10)))
 rules = st.recursive(
     st.one_of(
@@ -91,13 +92,15 @@ def test_given_no_rules_when_matched_then_everyone_is_targeted() -> None:
         ([{"attribute": "a", "equals": 1, "in": [1]}], r"targeting\[0\]"),
         ([{"not": "a"}], r"targeting\[0\]\.not"),
         ([{"attribute": "", "equals": 1}], "name of a feature"),
-        ([{"attribute": "a", "equals": None}], "a string, a number or a boolean"),
-        ([{"attribute": "a", "equals": float("nan")}], "a string, a number or a boolean"),
+        ([{"attribute": "a", "equals": None}], "a string, a finite number or a boolean"),
+        ([{"attribute": "a", "equals": float("nan")}], "a string, a finite number or a boolean"),
+        ([{"attribute": "a", "equals": float("inf")}], "a string, a finite number or a boolean"),
         ([{"attribute": "a", "in": "xyz"}], "array of values"),
         ([{"attribute": "a", "in": []}], "array of values"),
-        ([{"attribute": "a", "in": [[1]]}], "a string, a number or a boolean"),
-        ([{"attribute": "a", "at_least": "1"}], "a number"),
-        ([{"attribute": "a", "at_least": float("nan")}], "a number"),
+        ([{"attribute": "a", "in": [[1]]}], "a string, a finite number or a boolean"),
+        ([{"attribute": "a", "at_least": "1"}], "a finite number"),
+        ([{"attribute": "a", "at_least": float("nan")}], "a finite number"),
+        ([{"attribute": "a", "at_least": 0, "below": float("inf")}], "a finite number"),
         ([{"attribute": "a", "at_least": 2, "below": 2}], "above at_least"),
     ],
 )

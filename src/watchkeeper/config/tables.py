@@ -64,7 +64,7 @@ class Table:
 
         return core_schema.no_info_wrap_validator_function(
             read,
-            handler(table_of(source, self)),
+            handler(table_of(source, self)),  # type: ignore[arg-type]
             serialization=core_schema.plain_serializer_function_ser_schema(write),
         )
 
@@ -102,7 +102,8 @@ def with_changes(policy: Any, changes: dict[str, Any]) -> Any:
     """
     kind = type(policy)
     try:
-        return TypeAdapter(Annotated[kind, Table()]).validate_python({**plain(policy), **changes})
+        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[kind, Table()])  # type: ignore[arg-type]
+        return adapter.validate_python({**plain(policy), **changes})
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         cause = fault.get("ctx", {}).get("error")
@@ -121,7 +122,7 @@ def _as_setting(hint: Any) -> Any:
         kind, *metadata = get_args(hint)
         bounds = tuple(part for part in metadata if part != BYTES)
         kind = ByteSize if BYTES in metadata else kind
-        return Annotated[(kind, *bounds)] if bounds else kind  # type: ignore[return-value]
+        return Annotated[(kind, *bounds)] if bounds else kind
     return hint
 
 

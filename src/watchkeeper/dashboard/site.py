@@ -27,13 +27,12 @@ from watchkeeper.dashboard.rendering import STATIC, environment, static_file
 from watchkeeper.dashboard.time_range import RANGES
 from watchkeeper.dashboard.viewer import SESSION, ZONE, Viewer, viewer_of
 from watchkeeper.errors import (
-    ConflictError,
     InvalidValueError,
     NotFoundError,
-    UnavailableError,
     WatchkeeperError,
 )
 from watchkeeper.incidents import IncidentState
+from watchkeeper.serving.responses import status_of
 
 __all__ = ["Actions", "add_dashboard", "is_page"]
 
@@ -56,13 +55,6 @@ _HEADERS = {
 }
 _LONGEST = 1 << 20  # bytes of a form
 _SHORT = 1_000  # bytes that are not worth packing
-_STATUSES: tuple[tuple[type[WatchkeeperError], int], ...] = (
-    (ForbiddenError, 403),
-    (NotFoundError, 404),
-    (ConflictError, 409),
-    (UnavailableError, 503),
-    (InvalidValueError, 400),
-)
 
 
 def is_page(path: str) -> bool:
@@ -119,7 +111,7 @@ class _Site:
                 said = await form(self._actions, sent)
             except WatchkeeperError as error:
                 return self._failed(
-                    request, viewer, _status(error), error.message, error.hint, again=fields
+                    request, viewer, status_of(error), error.message, error.hint, again=fields
                 )
             answer = _redirect(fields.get("next") or _path(request))
             answer.set_cookie(_SAID, quote(said), max_age=60, httponly=True, samesite="lax")
@@ -199,7 +191,7 @@ class _Site:
                 return _csv(found, wanted)
             body = self._render(request, viewer, found)
         except WatchkeeperError as error:
-            return self._failed(request, viewer, _status(error), error.message, error.hint)
+            return self._failed(request, viewer, status_of(error), error.message, error.hint)
         return self._answer(request, viewer, body, 200)
 
     def _render(self, request: Request, viewer: Viewer, page: Page) -> str:
@@ -349,7 +341,3 @@ def _own(address: str) -> str:
     """Return an address of this server; one that leads away becomes the overview."""
     away = not address.startswith("/") or address.startswith(("//", "/\\")) or "\n" in address
     return "/" if away else address
-
-
-def _status(error: WatchkeeperError) -> int:
-    return next((status for family, status in _STATUSES if isinstance(error, family)), 500)

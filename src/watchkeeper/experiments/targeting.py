@@ -98,7 +98,7 @@ class Range(Rule):
     def __post_init__(self) -> None:
         _check_attribute(self.attribute)
         for name, bound in (("at_least", self.at_least), ("below", self.below)):
-            if bound is not None and (not _is_number(bound) or not math.isfinite(bound)):
+            if bound is not None and not (_is_number(bound) and -math.inf < bound < math.inf):
                 raise InvalidValueError(f"{self.attribute}.{name}", bound, "a finite number")
         if self.at_least is None and self.below is None:
             raise InvalidValueError(self.attribute, {}, "at_least, below or both")
@@ -207,6 +207,6 @@ def _values(field: str, values: object) -> tuple[Value, ...]:
 
 
 def _check_value(field: str, value: object) -> None:
-    if isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value)):
-        return
-    raise InvalidValueError(field, value, "a string, a finite number or a boolean")
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if not (isinstance(value, str | int | float) and finite):
+        raise InvalidValueError(field, value, "a string, a finite number or a boolean")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
-from math import isfinite
+from math import inf
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -58,7 +58,7 @@ def check_fields(policy: object) -> None:
         ...
     watchkeeper.errors.InvalidValueError: share is 1.5; expected a number above 0 and below 1.
     """
-    for name, hint in _hints(type(policy)).items():
+    for name, hint in _hints(type(policy)).items():  # type: ignore[arg-type]
         _check(name, getattr(policy, name), hint)
 
 
@@ -75,7 +75,7 @@ def _check(name: str, value: Any, hint: Any) -> None:
             _check(name, item, parts[0])
     elif origin is Annotated:
         bounds = list(_bounds(parts[1:]))
-        if bounds and not (isfinite(value) and all(_holds(value, bound) for bound in bounds)):
+        if bounds and not (-inf < value < inf and all(_holds(value, bound) for bound in bounds)):
             raise InvalidValueError(name, value, f"a number {' and '.join(map(_text, bounds))}")
 
 
