@@ -23,7 +23,7 @@ from watchkeeper.config import Settings
 from watchkeeper.experiments import Allocation, Arm, Equals, Holdout, Namespace, Targeting
 from watchkeeper.operations import rollouts
 from watchkeeper.rollouts import Event, Plan
-from watchkeeper.server.gateway import Gateway
+from watchkeeper.serving.gateway import Gateway
 from watchkeeper.serving.live_version import Call
 from watchkeeper.serving.rows import Rows
 from watchkeeper.testing import InMemoryExperiments

@@ -112,10 +112,10 @@ def test_given_one_odd_alert_when_posted_then_each_that_is_kept_has_its_incident
 def test_given_a_death_before_alerts_are_kept_when_repeated_then_their_incidents_are_there_once(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    server: Any = client.app.application  # type: ignore[attr-defined]
     body = {"alerts": [named("First"), named("Second")]}
     with monkeypatch.context() as dying:
-        dying.setattr(type(gateway.app.alerts), "receive", _dies)
+        dying.setattr(type(server.app.alerts), "receive", _dies)
         assert client.post("/v1/alerts/alertmanager", json=body).status_code == 500
     assert client.get("/v1/alerts").json() == {"alerts": []}
 

@@ -101,8 +101,8 @@ def test_given_a_training_that_fails_when_the_server_looks_then_an_incident_says
 def test_given_a_person_when_asking_over_http_then_it_is_decided_and_can_be_cancelled(
     client: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-    gateway.retrainer.wake = lambda: None  # nobody begins it meanwhile
+    server: Any = client.app.application  # type: ignore[attr-defined]
+    server.controller.retraining.wanted.set = lambda: None  # nobody begins it meanwhile
     made = client.post("/v1/retraining/runs", json={"model": "lr", "reason": "I want it"})
     assert made.status_code == 202, made.text
     name = made.json()["name"]

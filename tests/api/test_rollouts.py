@@ -35,7 +35,7 @@ class Served:
 
     def __init__(self, client: TestClient, data_dir: Path) -> None:
         self.client, self.data_dir, self.now = client, data_dir, START
-        self.gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+        self.server: Any = client.app.application  # type: ignore[attr-defined]
 
     def post(self, path: str, body: Any = None, status: int = 200) -> Any:
         answer = self.client.post(path, json=body or {})
@@ -73,7 +73,7 @@ class Served:
         return self.post("/v1/rollouts", body, status)
 
     def look(self) -> Any:
-        self.client.portal.call(self.gateway.rolling.look)  # type: ignore[union-attr]
+        self.client.portal.call(self.server.controller.rollouts.look)  # type: ignore[union-attr]
         return self.rollout()
 
     def rollout(self) -> Any:
@@ -122,7 +122,7 @@ def test_given_a_good_version_when_rolled_out_then_it_takes_each_step_and_produc
 
     served.now += timedelta(days=2)  # nobody watches it any more
     served.ask("somebody")
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
     assert served.ask("somebody") == "production"
     assert served.client.post("/v1/rollouts/june/abort", json={}).status_code == 409
 
@@ -278,7 +278,7 @@ def test_given_traffic_that_stops_when_the_window_ends_then_the_gap_is_no_health
 
 def test_given_traffic_of_one_side_only_when_looked_at_then_it_holds(served: Served) -> None:
     served.begin()
-    split = served.gateway.router._splits["lr"]
+    split = served.server.gateway.router._splits["lr"]
     for number in range(400):
         if not split.takes(f"u{number}"):
             served.now += timedelta(seconds=3)
@@ -296,11 +296,11 @@ def test_given_nobody_who_looks_for_two_windows_then_production_answers_until_so
     served.ask("the clock")
 
     assert set(served.pass_minutes(2)) == {"production"}
-    rows = served.gateway.app.events.read("lr").rows.to_pylist()
+    rows = served.server.app.events.read("lr").rows.to_pylist()
     assert rows[-1]["experiment"] is None  # it is compared with nothing
 
     served.look()
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
     assert "canary" in served.pass_minutes(3)
 
 
@@ -311,7 +311,7 @@ def test_given_somebody_who_puts_another_version_in_production_then_that_holds_a
     with ModelRegistry(served.data_dir / "registry") as registry:
         other = DummyClassifier(strategy="constant", constant=0).fit(ROWS, LABELS)
         registry.promote_to_production(registry.register_model(other, "lr", "9", {}))
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
 
     assert set(served.pass_minutes(2)) == {"production"}
     assert served.look()["state"] == "rolled_back"
@@ -343,11 +343,11 @@ def test_given_a_canary_whose_files_are_gone_when_a_server_starts_then_it_is_tak
     served.begin()
     (folder,) = (served.data_dir / "registry").glob("**/lr/2")
     shutil.rmtree(folder)
-    served.gateway.router._table.rolling["lr:2"].close()
-    served.gateway.router._table = type(served.gateway.router._table)(
+    served.server.gateway.router._table.rolling["lr:2"].close()
+    served.server.gateway.router._table = type(served.server.gateway.router._table)(
         {}, {}, {}, {}
     )  # as at a start
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
 
     assert set(served.pass_minutes(1)) == {"production"}
     assert served.look()["state"] == "rolled_back"
@@ -358,16 +358,16 @@ def test_given_events_that_cannot_be_read_when_looked_at_often_then_it_holds_and
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.begin()
-    real = served.gateway.app.events.days
+    real = served.server.app.events.days
 
     def fails(*_: Any, **__: Any) -> Any:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(served.gateway.app.events, "days", fails)
+    monkeypatch.setattr(served.server.app.events, "days", fails)
     for _ in range(5):
-        assert served.gateway.rolling.rest >= 3_600
-        served.client.portal.call(served.gateway.rolling.look)  # type: ignore[union-attr]
-    monkeypatch.setattr(served.gateway.app.events, "days", real)
+        assert served.server.controller.rollouts.rest >= 3_600
+        served.client.portal.call(served.server.controller.rollouts.look)  # type: ignore[union-attr]
+    monkeypatch.setattr(served.server.app.events, "days", real)
     held = served.rollout()
     assert (held["state"], held["hold"]) == ("holding", "analysis_error")
 
@@ -384,9 +384,9 @@ def test_given_a_control_database_that_is_gone_when_asked_then_the_shares_hold(
         raise sa.exc.OperationalError("select", {}, Exception("locked"))
 
     for name in ("splits", "latest"):
-        monkeypatch.setattr(served.gateway.app.rollouts, name, gone)
-    served.client.portal.call(served.gateway.rolling.look)  # type: ignore[union-attr]
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+        monkeypatch.setattr(served.server.app.rollouts, name, gone)
+    served.client.portal.call(served.server.controller.rollouts.look)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
 
     assert "canary" in served.pass_minutes(3)
     assert (
@@ -400,9 +400,9 @@ def test_given_a_database_file_that_is_away_when_it_is_back_then_the_rollout_goe
     served.begin()
     file = served.data_dir / "registry" / "control.db"
     away = file.rename(file.with_name("away.db"))  # as when a volume is not there for a minute
-    served.gateway.app.control_database.close()
-    served.client.portal.call(served.gateway.rolling.look)  # type: ignore[union-attr]
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.server.app.control_database.close()
+    served.client.portal.call(served.server.controller.rollouts.look)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
 
     assert set(served.pass_minutes(11)) == {"production", "canary"}
     refused = served.client.post("/v1/rollouts/june/abort", json={})
@@ -420,11 +420,11 @@ def test_given_one_that_is_stored_wrongly_when_another_version_is_promoted_then_
     served.begin()
     body = {"name": "s", "model": "lr", "version": OTHER}
     served.post("/v1/shadows", body, 201)
-    with sa.create_engine(served.gateway.app.registry.control_url).begin() as connection:
+    with sa.create_engine(served.server.app.registry.control_url).begin() as connection:
         connection.execute(sa.text(f"UPDATE {kind} SET document = '{{\"of\": 2030}}'"))
     with ModelRegistry(served.data_dir / "registry") as registry:
         registry.promote_to_production(f"lr:{OTHER}")
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
 
     assert served.pass_minutes(1) == {"production": 12}
     assert served.production == f"lr:{OTHER}"
@@ -484,7 +484,7 @@ def test_given_the_command_line_when_it_acts_then_the_server_follows(
     begun = run("start", "june", "--model", "lr", "--version", GOOD, "--steps", "50,100",
                 "--reason", "it learned more")  # fmt: skip
     assert begun.startswith("june: running, 50 %\nhow long it takes depends on the traffic")
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
     assert "canary" in served.pass_minutes(1)
     assert "running, 50 %" in run("status", "june")
     assert run("pause", "june") == "june: paused, 50 %\n"

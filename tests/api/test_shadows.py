@@ -25,7 +25,7 @@ class Served:
 
     def __init__(self, client: TestClient, data_dir: Path) -> None:
         self.client, self.data_dir, self.asked = client, data_dir, 0
-        self.gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+        self.server: Any = client.app.application  # type: ignore[attr-defined]
 
     def post(self, path: str, body: Any = None, status: int = 200) -> Any:
         answer = self.client.post(path, json=body or {})
@@ -41,7 +41,7 @@ class Served:
     @property
     def runtime(self) -> Any:
         """What the shadow computes in."""
-        return self.gateway.router._table.shadows["lr"][1].runtime
+        return self.server.gateway.router._table.shadows["lr"][1].runtime
 
     def ask(self, row: list[float]) -> Any:
         self.asked += 1
@@ -57,14 +57,14 @@ class Served:
         """Wait until the shadow has answered what it was asked."""
 
         async def done() -> None:
-            while self.gateway._copies:
-                await asyncio.wait(self.gateway._copies)
+            while self.server.gateway._copies:
+                await asyncio.wait(self.server.gateway._copies)
                 await asyncio.sleep(0)  # what is done is let go a turn later
 
         self.client.portal.call(done)  # type: ignore[union-attr]
 
     def rows(self, model: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.gateway.app.events.read(model).rows.to_pylist()
+        found: list[dict[str, Any]] = self.server.app.events.read(model).rows.to_pylist()
         return found
 
 
@@ -119,7 +119,7 @@ def test_given_a_shadow_when_asked_then_pairs_are_recorded_apart_and_compared(
     assert main(["shadows", "stop", "june", "--reason", "enough", *where]) == 0
     assert main(["shadows", "list", *where]) == 0
     assert "stopped" in capsys.readouterr().out
-    served.client.portal.call(served.gateway.follow)  # type: ignore[union-attr]
+    served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
     served.ask([3.0, 0.0, 1.0, 0.0])
     served.settle()
     assert len(served.rows("lr.shadow")) == 20
@@ -146,11 +146,11 @@ def test_given_a_shadow_that_fails_or_hangs_when_asked_then_callers_do_not_notic
 def test_given_a_shadow_that_does_not_keep_up_when_asked_then_it_is_shed_and_bounded(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchkeeper.server.gateway._MOST_COPIES", 3)
+    monkeypatch.setattr("watchkeeper.serving.gateway._MOST_COPIES", 3)
     served.shadow(version="4")
     for _ in range(10):
         served.ask([3.0, 0.0, 1.0, 0.0])
-        assert len(served.gateway._copies) <= 3
+        assert len(served.server.gateway._copies) <= 3
     shed = "watchkeeper_shadow_requests_shed_total"
     (line,) = (
         each for each in served.client.get("/metrics").text.splitlines() if each.startswith(shed)
@@ -175,7 +175,7 @@ def test_given_a_shadow_whose_process_is_killed_when_asked_then_another_one_is_b
     served.ask([3.0, 0.0, 1.0, 0.0])  # nobody is asked, and another process is begun
     assert runtime._process.pid != first.pid
     assert runtime.begun.wait(60)
-    told = served.gateway.app.events
+    told = served.server.app.events
     before = len(served.rows("lr.shadow")) if "lr.shadow" in told.models() else 0
     served.ask([3.0, 0.0, 1.0, 0.0])
     served.settle()

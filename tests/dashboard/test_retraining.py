@@ -101,8 +101,8 @@ def app(tmp_path: Path, filled: Path) -> Iterator[App]:
 @pytest.fixture
 def client(app: App) -> Iterator[TestClient]:
     with TestClient(create_asgi(app), raise_server_exceptions=False) as client:
-        gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-        gateway.retrainer.wake = lambda: None  # nobody begins it meanwhile
+        server: Any = client.app.application  # type: ignore[attr-defined]
+        server.controller.retraining.wanted.set = lambda: None  # nobody begins it meanwhile
         yield client
 
 

@@ -17,15 +17,15 @@ from watchkeeper.identity import By
 
 
 def look(client: TestClient) -> bool:
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-    return bool(client.portal.call(gateway.upkeep.look))  # type: ignore[union-attr]
+    server: Any = client.app.application  # type: ignore[attr-defined]
+    return bool(client.portal.call(server.controller.maintenance.look))  # type: ignore[union-attr]
 
 
 def land(client: TestClient, data_dir: Path, hours_ago: float) -> None:
     """Let what is recorded land, as if the table had been made some hours ago."""
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-    gateway.app.recorder.journal.seal()
-    gateway.app.landing.land()
+    server: Any = client.app.application  # type: ignore[attr-defined]
+    server.app.recorder.journal.seal()
+    server.app.landing.land()
     at = (system_clock() - timedelta(hours=hours_ago)).timestamp()
     for entry in (data_dir / "events").glob(f"*/predictions/_delta_log/{0:020}.json"):
         os.utime(entry, (at, at))
@@ -35,18 +35,18 @@ def test_given_tables_when_it_is_time_then_they_are_compacted_once_and_the_trail
     start: Callable[..., TestClient], tmp_path: Path
 ) -> None:
     client = start(store={"retention_days": 30, "compaction_hours": 12})
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    server: Any = client.app.application  # type: ignore[attr-defined]
     assert not look(client)  # there is nothing yet
     fill(client, 5)  # of a day in March, long past what is kept
     client.post("/v2/models/lr/infer", json={"inputs": [tensor([3.0, 0.0, 1.0, 0.0])]})
     land(client, tmp_path, hours_ago=11)
     assert not look(client)
     land(client, tmp_path, hours_ago=13)
-    assert gateway.app.events.counts("lr").predictions == 6
+    assert server.app.events.counts("lr").predictions == 6
 
     assert look(client)
-    assert gateway.app.events.counts("lr").predictions == 1
-    (entry,) = gateway.app.audit.entries("system", action="compact")
+    assert server.app.events.counts("lr").predictions == 1
+    (entry,) = server.app.audit.entries("system", action="compact")
     assert entry.reason == "its time has come"
     assert entry.evidence
     assert not look(client)  # a restart, or another replica, finds that it was done
@@ -96,29 +96,29 @@ def test_given_a_target_when_it_is_time_then_a_backup_is_taken_once_and_a_failur
     start: Callable[..., TestClient], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     client = start(store={"compaction_hours": None})
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    server: Any = client.app.application  # type: ignore[attr-defined]
     target = tmp_path_factory.mktemp("target") / "backups"
     target.write_text("a file, where a folder should be")
-    settings = gateway.app.settings.model_copy(
+    settings = server.app.settings.model_copy(
         update={"backup": BackupSettings(target=str(target), hours=12, keep=1)}
     )
-    gateway.app.settings = settings
+    server.app.settings = settings
     fill(client, 5)
     land(client, tmp_path, hours_ago=13)
 
     assert look(client)
-    (entry,) = gateway.app.audit.entries(subject="system:backup", action="backup")
+    (entry,) = server.app.audit.entries(subject="system:backup", action="backup")
     assert not entry.evidence["passed"]
     assert "could not be written" in entry.evidence["error"]
     assert not look(client)
     target.unlink()
-    gateway.app.audit.note(
+    server.app.audit.note(
         at=system_clock() - timedelta(hours=2), by=By(""), action="backup",
         subject="system:backup", evidence={"passed": False},
     )  # fmt: skip
     assert look(client)
-    (made,) = gateway.app.backups().find()
-    entry = gateway.app.audit.entries(subject="system:backup", action="backup", limit=1)[0]
+    (made,) = server.app.backups().find()
+    entry = server.app.audit.entries(subject="system:backup", action="backup", limit=1)[0]
     assert entry.evidence["passed"]
     assert entry.evidence["name"] == made.name
     assert not look(client)

@@ -18,10 +18,10 @@ def test_given_predictions_with_outcomes_when_the_server_measures_then_both_find
         ).json()
         outcomes.append({"prediction_id": answer["parameters"]["prediction_id"], "actual": 0})
     assert client.post("/v1/models/lr/outcomes", json=outcomes[:30]).status_code == 200
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    server: Any = client.app.application  # type: ignore[attr-defined]
 
-    client.portal.call(gateway.measuring.look, gateway.router.production.values())  # type: ignore[union-attr]
-    client.portal.call(gateway.measuring.look, gateway.router.production.values())  # type: ignore[union-attr]
+    client.portal.call(server.controller.measuring.look, server.gateway.router.production.values())  # type: ignore[union-attr]
+    client.portal.call(server.controller.measuring.look, server.gateway.router.production.values())  # type: ignore[union-attr]
 
     found = client.get("/v1/models/lr/findings").json()["findings"]
     assert sorted(each["kind"] for each in found) == ["drift", "quality"]  # once an interval

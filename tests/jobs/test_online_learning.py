@@ -17,6 +17,7 @@ from tests.servers import tensor
 from watchkeeper.cli import main
 from watchkeeper.clock import system_clock
 from watchkeeper.jobs import online_learning as learner
+from watchkeeper.jobs.online_learning import Learner
 from watchkeeper.registry import ModelRegistry
 
 RNG = np.random.default_rng(4)
@@ -68,9 +69,9 @@ def answer(client: TestClient, first: int, last: int, true: Any = LATE) -> None:
 
 
 def look(client: TestClient) -> dict[str, Any]:
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-    gateway.learner.labelled.add("late")
-    found: dict[str, Any] = client.portal.call(gateway.learner.look)  # type: ignore[union-attr]
+    server: Any = client.app.application  # type: ignore[attr-defined]
+    server.controller.online_learning.labelled.add("late")
+    found: dict[str, Any] = client.portal.call(server.controller.online_learning.look)  # type: ignore[union-attr]
     return found
 
 
@@ -118,21 +119,20 @@ def test_given_outcomes_when_the_server_looks_then_the_model_has_learned_and_the
 def test_given_a_model_of_river_when_outcomes_land_then_the_server_lets_it_learn_by_itself(
     start: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("watchkeeper.server.gateway._LEARN", 0.02)
+    monkeypatch.setattr("watchkeeper.jobs.controller._LEARN", 0.02)
     put(tmp_path, by_river(), allow_unsafe=True)
     quick = {"segment_max_age": 0.02, "fsync_interval": 0.02, "landing_interval": 0.02}
-    client = start(models={"late": {"online": ONLINE}}, store=quick)
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
     learned = threading.Event()
-    real = gateway.learner.look
+    real = Learner.look
 
-    async def look() -> Any:
-        found = await real()
+    async def look(learner: Learner) -> Any:
+        found = await real(learner)
         if found:
             learned.set()
         return found
 
-    monkeypatch.setattr(gateway.learner, "look", look)
+    monkeypatch.setattr(Learner, "look", look)
+    client = start(models={"late": {"online": ONLINE}}, store=quick)
 
     answer(client, 0, 120)
 
@@ -156,7 +156,7 @@ def test_given_a_model_that_cannot_learn_when_the_server_looks_then_an_incident_
     start: Callable[..., TestClient], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = start(models={"lr": {"online": {**ONLINE, "snapshot_every": 30}}})
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
+    server: Any = client.app.application  # type: ignore[attr-defined]
     told(client, "lr", [[0.0, 1.0, 0.0, 2.0]] * 40, [0] * 40)
 
     assert look(client) == {}
@@ -168,7 +168,7 @@ def test_given_a_model_that_cannot_learn_when_the_server_looks_then_an_incident_
     assert 'watchkeeper_job_failures_total{task="online"} 1.0' in client.get("/metrics").text
     assert look(client) == {}  # it rests: no second run
     assert 'watchkeeper_job_failures_total{task="online"} 1.0' in client.get("/metrics").text
-    gateway.learner._rests.clear()
+    server.controller.online_learning._rests.clear()
     better = SGDClassifier(loss="log_loss", random_state=1).fit(np.eye(4), [0, 1, 0, 1])
     with ModelRegistry(tmp_path / "registry") as registry:
         registry.promote_to_production(registry.register_model(better, "lr", "2", {}))
@@ -233,8 +233,8 @@ def test_given_a_model_that_eats_memory_when_it_is_ended_then_all_is_as_before(
         assert not registry.history("late", "online learning")
     begun = tmp_path / "retraining" / "online" / "late"
     assert [path.name for path in begun.iterdir()] == ["next.arrow"]  # nothing has taught
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-    gateway.learner._rests.clear()
+    server: Any = client.app.application  # type: ignore[attr-defined]
+    server.controller.online_learning._rests.clear()
     put(tmp_path, estimator(), "2.0.0")  # which learns within the same limit
     answer(client, 120, 240)
     steps = look(client)["late"]["steps"]

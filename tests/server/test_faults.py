@@ -117,8 +117,8 @@ def test_given_a_model_that_hangs_often_when_asked_then_it_is_not_ready_and_reco
 
 
 async def _until_ready(client: TestClient) -> None:
-    gateway = client.app._gateway  # type: ignore[attr-defined]
-    while gateway.router.faults:  # noqa: ASYNC110 - only the loop can tell
+    server = client.app.application  # type: ignore[attr-defined]
+    while server.gateway.router.faults:  # noqa: ASYNC110 - only the loop can tell
         await asyncio.sleep(0)
 
 
@@ -205,7 +205,7 @@ def test_given_a_tampered_artifact_when_started_then_not_ready_and_nothing_is_lo
 
 
 def _follow(client: TestClient) -> None:
-    refresh: Any = client.app._gateway.router.refresh  # type: ignore[attr-defined]
+    refresh: Any = client.app.application.router.refresh  # type: ignore[attr-defined]
     assert client.portal is not None
     client.portal.call(refresh)
 

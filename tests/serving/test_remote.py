@@ -69,13 +69,13 @@ def test_given_a_remote_model_in_production_when_asked_then_a_server_records_its
     ]  # fmt: skip
     assert main(told) == 0
     assert main(["models", "promote", "far:1", "--data-dir", str(tmp_path)]) == 0
-    gateway: Any = client.app._gateway  # type: ignore[attr-defined]
-    client.portal.call(gateway.follow)  # type: ignore[union-attr]
+    server: Any = client.app.application  # type: ignore[attr-defined]
+    client.portal.call(server.controller.follow)  # type: ignore[union-attr]
 
     answer = client.post("/v2/models/far/infer", json={"inputs": [tensor([3.0, 0.0, 1.0, 0.0])]})
     assert answer.status_code == 200, answer.text
     assert answer.json()["outputs"][0]["data"] == [1]
-    (row,) = gateway.app.events.read("far").rows.to_pylist()
+    (row,) = server.app.events.read("far").rows.to_pylist()
     assert (row["prediction"], row["status"]) == (1, "success")
     assert 0.5 < row["score"] < 1
 

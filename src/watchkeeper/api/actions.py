@@ -4,13 +4,15 @@ The control API and the pages call the same coroutines, so that both leave the s
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
+from watchkeeper.app import App
 from watchkeeper.experiments import Experiment
 from watchkeeper.experiments.report import ExperimentReport
 from watchkeeper.incidents import Incident
+from watchkeeper.jobs.controller import Controller
 from watchkeeper.monitoring import readiness
 from watchkeeper.operations import experiments, incidents, models, retraining, rollouts
 from watchkeeper.operations import shadows as shadowing
@@ -19,9 +21,7 @@ from watchkeeper.registry import ModelVersion
 from watchkeeper.retraining import Run
 from watchkeeper.rollouts import Event, Rollout
 from watchkeeper.rollouts.shadow import ShadowReport
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
+from watchkeeper.serving.gateway import Gateway
 
 __all__ = ["Acting"]
 
@@ -31,12 +31,13 @@ class Acting:
 
     Parameters
     ----------
+    app : App
     gateway : Gateway
-        Of this process.
+    controller : Controller
     """
 
-    def __init__(self, gateway: "Gateway") -> None:
-        self._gateway, self._app = gateway, gateway.app
+    def __init__(self, app: App, gateway: Gateway, controller: Controller) -> None:
+        self._app, self._gateway, self._controller = app, gateway, controller
 
     async def promote(self, model_id: str, *, actor: str, reason: str) -> ModelVersion:
         """Put a version in production, unless it is to be ready first and is not."""
@@ -47,7 +48,7 @@ class Acting:
             return models.promote(app.registry, model_id, reason=reason, actor=actor)
 
         found = await run_in_threadpool(promoted)
-        await self._gateway.follow()
+        await self._controller.follow()
         return found
 
     async def roll_back(self, model: str, *, actor: str, reason: str) -> ModelVersion:
@@ -55,7 +56,7 @@ class Acting:
         found = await run_in_threadpool(
             models.rollback, self._app.registry, model, reason=reason, actor=actor
         )
-        await self._gateway.follow()
+        await self._controller.follow()
         return found
 
     async def start_rollout(
@@ -91,7 +92,7 @@ class Acting:
             )
 
         made = await run_in_threadpool(started)
-        await self._gateway.follow()
+        await self._controller.follow()
         return made
 
     async def rollout(self, name: str, event: Event, *, actor: str, reason: str) -> Rollout:
@@ -100,11 +101,11 @@ class Acting:
         await run_in_threadpool(
             rollouts.act, app.rollouts, name, event, at=app.clock(), actor=actor, reason=reason
         )
-        await self._gateway.router.reweigh()
+        await self._gateway.reweigh()
         found = await run_in_threadpool(
             rollouts.settle, app.rollouts, app.registry, name, at=app.clock()
         )
-        await self._gateway.follow()
+        await self._controller.follow()
         return found
 
     async def start_experiment(self, name: str, *, actor: str, reason: str) -> Experiment:
@@ -119,7 +120,7 @@ class Acting:
             actor=actor,
             reason=reason,
         )
-        await self._gateway.follow()
+        await self._controller.follow()
         return found
 
     async def stop_experiment(self, name: str, *, actor: str, reason: str) -> ExperimentReport:
@@ -141,7 +142,7 @@ class Acting:
             return found
 
         found = await run_in_threadpool(stopped)
-        await self._gateway.follow()
+        await self._controller.follow()
         return found
 
     async def stop_shadow(self, name: str, *, actor: str, reason: str) -> ShadowReport:
@@ -162,7 +163,7 @@ class Acting:
             )
 
         found = await run_in_threadpool(stopped)
-        await self._gateway.follow()
+        await self._controller.follow()
         return found
 
     async def retrain(self, model: str, *, actor: str, reason: str) -> Run:
@@ -176,7 +177,7 @@ class Acting:
             )
 
         made = await run_in_threadpool(asked)
-        self._gateway.retrainer.wake()
+        self._controller.retraining.wanted.set()
         return made
 
     async def cancel(self, name: str, *, actor: str, reason: str) -> Run:

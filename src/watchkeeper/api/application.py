@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from watchkeeper import __version__
 from watchkeeper.alerting.runbook import page
+from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import add_experiments
 from watchkeeper.api.incidents import add_incidents
 from watchkeeper.api.openapi import describe
@@ -34,15 +35,12 @@ from watchkeeper.serving.ingest import ingest
 from watchkeeper.serving.responses import Answer, error_answer, json_answer
 from watchkeeper.telemetry.exposition import CONTENT_TYPE
 
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
-
 __all__ = ["make_api"]
 
 log = logging.getLogger(__name__)
 
 
-def make_api(gateway: "Gateway") -> FastAPI:
+def make_api(console: Console) -> FastAPI:
     """Return the application that answers what the gateway does not answer itself."""
     api = FastAPI(
         title="Watchkeeper",
@@ -52,32 +50,32 @@ def make_api(gateway: "Gateway") -> FastAPI:
         redoc_url=None,
     )
     _add_errors(api)
-    _add_protocol(api, gateway)
+    _add_protocol(api, console)
     _add_scoring(api)
-    _add_ingest(api, gateway)
-    _add_models(api, gateway)
-    _add_measurements(api, gateway)
-    _add_health(api, gateway)
-    _add_findings(api, gateway)
-    _add_audit(api, gateway)
-    _add_alerts(api, gateway)
-    add_experiments(api, gateway)
-    add_rollouts(api, gateway)
-    add_retraining(api, gateway)
-    add_shadows(api, gateway)
-    add_incidents(api, gateway)
-    add_readiness(api, gateway)
-    add_timelines(api, gateway)
-    add_versions(api, gateway)
-    add_dashboard(api, gateway.app, gateway.acting, gateway)
+    _add_ingest(api, console)
+    _add_models(api, console)
+    _add_measurements(api, console)
+    _add_health(api, console)
+    _add_findings(api, console)
+    _add_audit(api, console)
+    _add_alerts(api, console)
+    add_experiments(api, console)
+    add_rollouts(api, console)
+    add_retraining(api, console)
+    add_shadows(api, console)
+    add_incidents(api, console)
+    add_readiness(api, console)
+    add_timelines(api, console)
+    add_versions(api, console)
+    add_dashboard(api, console.app, console.acting, console)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(await asyncio.to_thread(gateway.scrape), media_type=CONTENT_TYPE)
+        return Response(await asyncio.to_thread(console.scrape), media_type=CONTENT_TYPE)
 
     @api.get("/runbook", include_in_schema=False)
     async def runbook() -> Response:
-        thresholds = gateway.app.settings.surroundings().thresholds
+        thresholds = console.app.settings.surroundings().thresholds
         return Response(page(thresholds), media_type="text/html")
 
     describe(api)
@@ -119,7 +117,7 @@ def _add_errors(api: FastAPI) -> None:
         )
 
 
-def _add_protocol(api: FastAPI, gateway: "Gateway") -> None:
+def _add_protocol(api: FastAPI, console: Console) -> None:
     """Add what the Open Inference Protocol asks beside inference."""
 
     @api.get("/v2", tags=["inference"])
@@ -137,7 +135,7 @@ def _add_protocol(api: FastAPI, gateway: "Gateway") -> None:
     @api.get("/health/ready", tags=["health"])
     async def ready() -> Response:
         """Tell whether this process can answer and record, and why not."""
-        reasons = await asyncio.to_thread(gateway.not_ready)
+        reasons = await asyncio.to_thread(console.not_ready)
         if reasons:
             return _response(json_answer({"ready": False, "reasons": reasons}, 503))
         return _response(json_answer({"ready": True}))
@@ -145,24 +143,24 @@ def _add_protocol(api: FastAPI, gateway: "Gateway") -> None:
     @api.get("/v2/models/{model}", tags=["inference"])
     async def model_metadata(model: str) -> dict[str, Any]:
         """Tell what the version in production takes and gives."""
-        return v2.metadata(gateway.router.in_production(model))
+        return v2.metadata(console.gateway.router.in_production(model))
 
     @api.get("/v2/models/{model}/versions/{version}", tags=["inference"])
     async def version_metadata(model: str, version: str) -> dict[str, Any]:
         """Tell what one version takes and gives."""
-        return v2.metadata(await gateway.router.version(model, version))
+        return v2.metadata(await console.gateway.router.version(model, version))
 
     @api.get("/v2/models/{model}/ready", tags=["inference"])
     async def model_ready(model: str) -> Response:
         """Tell whether the version in production can answer."""
-        fault = gateway.router.in_production(model).fault
+        fault = console.gateway.router.in_production(model).fault
         body = {"name": model, "ready": not fault}
         return _response(json_answer(body, 503 if fault else 200))
 
     @api.get("/v2/models/{model}/versions/{version}/ready", tags=["inference"])
     async def version_ready(model: str, version: str) -> Response:
         """Tell whether one version can answer."""
-        fault = (await gateway.router.version(model, version)).fault
+        fault = (await console.gateway.router.version(model, version)).fault
         body = {"name": model, "ready": not fault}
         return _response(json_answer(body, 503 if fault else 200))
 
@@ -182,19 +180,19 @@ def _add_scoring(api: FastAPI) -> None:
         return Response(__version__, media_type="text/plain")
 
 
-def _add_ingest(api: FastAPI, gateway: "Gateway") -> None:
+def _add_ingest(api: FastAPI, console: Console) -> None:
     """Add the ways in for what was predicted elsewhere, and for the truth."""
 
     async def take(request: Request, model: str, event: EventKind) -> Response:
         check_name(model, "model")
-        limit = gateway.app.settings.server.max_ingest_bytes
+        limit = console.app.settings.server.max_ingest_bytes
         body = await spool_body(request.receive, headers_of(request.scope), limit)
         with body:
             kept = await asyncio.to_thread(
-                ingest, body, event, model, gateway.app.recorder, gateway.app.arrivals
+                ingest, body, event, model, console.app.recorder, console.app.arrivals
             )
-        gateway.system.recorded.labels(event).inc(kept.accepted)
-        gateway.saw(kept.newest)
+        console.gateway.system.recorded.labels(event).inc(kept.accepted)
+        console.gateway.saw(kept.newest)
         return _response(json_answer({"accepted": kept.accepted}))
 
     async def predictions(request: Request) -> Response:
@@ -207,9 +205,9 @@ def _add_ingest(api: FastAPI, gateway: "Gateway") -> None:
     api.router.add_route("/v1/models/{model}/outcomes", outcomes, methods=["POST"])
 
 
-def _add_models(api: FastAPI, gateway: "Gateway") -> None:
+def _add_models(api: FastAPI, console: Console) -> None:
     """Add what there is to read of models."""
-    app = gateway.app
+    app = console.app
 
     def about(name: str) -> dict[str, Any]:
         versions = app.registry.list_models(model_name=name)
@@ -250,9 +248,9 @@ def _add_models(api: FastAPI, gateway: "Gateway") -> None:
         }
 
 
-def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
+def _add_measurements(api: FastAPI, console: Console) -> None:
     """Add what is measured of recorded windows."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/models/{model}/drift", tags=["models"])
     def drift(
@@ -290,9 +288,9 @@ def _add_measurements(api: FastAPI, gateway: "Gateway") -> None:
         return Response(found.to_json(), media_type="application/json")
 
 
-def _add_health(api: FastAPI, gateway: "Gateway") -> None:
+def _add_health(api: FastAPI, console: Console) -> None:
     """Add whether models are well."""
-    app = gateway.app
+    app = console.app
 
     def found(model: str, at: str | None) -> ModelHealth:
         return app.health(model, None if at is None else parse_timestamp(at, "at"))
@@ -310,9 +308,9 @@ def _add_health(api: FastAPI, gateway: "Gateway") -> None:
         return _response(json_answer(plain({"is_healthy": healthy, "models": each})))
 
 
-def _add_findings(api: FastAPI, gateway: "Gateway") -> None:
+def _add_findings(api: FastAPI, console: Console) -> None:
     """Add what was measured before, and kept."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/models/{model}/findings", tags=["models"])
     def findings(
@@ -325,7 +323,7 @@ def _add_findings(api: FastAPI, gateway: "Gateway") -> None:
         return _response(json_answer({"findings": [each.to_dict() for each in found]}))
 
 
-def _add_audit(api: FastAPI, gateway: "Gateway") -> None:
+def _add_audit(api: FastAPI, console: Console) -> None:
     """Add who did what, when and why."""
 
     @api.get("/v1/audit", tags=["audit"])
@@ -339,15 +337,15 @@ def _add_audit(api: FastAPI, gateway: "Gateway") -> None:
         """List the audit trail, the newest entry first; the next page is before its last number."""
         if not 1 <= limit <= 1000:
             raise InvalidValueError("limit", limit, "between 1 and 1000")
-        found = gateway.app.audit.entries(
+        found = console.app.audit.entries(
             model, subject=subject, action=action, before=before, limit=limit
         )
         return _response(json_answer({"entries": [each.to_dict() for each in found]}))
 
 
-def _add_alerts(api: FastAPI, gateway: "Gateway") -> None:
+def _add_alerts(api: FastAPI, console: Console) -> None:
     """Add the way in for Alertmanager, and what it has told."""
-    app = gateway.app
+    app = console.app
 
     async def webhook(request: Request) -> Response:
         limit = app.settings.server.max_body_bytes
@@ -361,7 +359,7 @@ def _add_alerts(api: FastAPI, gateway: "Gateway") -> None:
             at=app.clock(),
         )
         for alert in received.news:
-            gateway.system.alerts.labels(alert.status).inc()
+            console.gateway.system.alerts.labels(alert.status).inc()
         if received.refused is not None:
             raise received.refused
         return _response(json_answer({"received": len(received.news)}))

@@ -1,18 +1,16 @@
 """Experiments over HTTP: created, started, given other weights, looked at, stopped."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from watchkeeper.api.console import Console
 from watchkeeper.experiments import Mode, State, basis_points
 from watchkeeper.operations import experiments
 from watchkeeper.results import plain
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["ACTOR", "Body", "Why", "add_experiments"]
 
@@ -74,9 +72,9 @@ class Why(Body):
     """Why, for the history."""
 
 
-def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
+def add_experiments(api: FastAPI, console: Console) -> None:
     """Add the ways to act on experiments and to read them."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/experiments", tags=["experiments"])
     def list_experiments(model: str | None = None, state: State | None = None) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/experiments/{name}/start", tags=["experiments"])
     async def start_experiment(name: str, body: Why) -> dict[str, Any]:
         """Let an experiment take traffic; this server follows before it answers."""
-        found = await gateway.acting.start_experiment(name, actor=ACTOR, reason=body.reason)
+        found = await console.acting.start_experiment(name, actor=ACTOR, reason=body.reason)
         return found.to_dict()
 
     @api.post("/v1/experiments/{name}/weights", tags=["experiments"])
@@ -139,11 +137,11 @@ def add_experiments(api: FastAPI, gateway: "Gateway") -> None:
             actor=ACTOR,
             reason=body.reason,
         )
-        await gateway.follow()
+        await console.controller.follow()
         return found.to_dict()
 
     @api.post("/v1/experiments/{name}/stop", tags=["experiments"])
     async def stop_experiment(name: str, body: Why) -> Response:
         """End an experiment and keep its verdict with its evidence."""
-        found = await gateway.acting.stop_experiment(name, actor=ACTOR, reason=body.reason)
+        found = await console.acting.stop_experiment(name, actor=ACTOR, reason=body.reason)
         return Response(found.to_json(), media_type="application/json")

@@ -1,17 +1,15 @@
 """Incidents over HTTP: read, taken in hand, resolved, learned from."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 
+from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import ACTOR, Body
 from watchkeeper.incidents import IncidentState
 from watchkeeper.operations import incidents
 from watchkeeper.results import plain
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["add_incidents"]
 
@@ -22,9 +20,9 @@ class Said(Body):
     text: str = ""
 
 
-def add_incidents(api: FastAPI, gateway: "Gateway") -> None:
+def add_incidents(api: FastAPI, console: Console) -> None:
     """Add the ways to act on incidents and to read them."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/incidents", tags=["incidents"])
     def list_incidents(
@@ -53,7 +51,7 @@ def add_incidents(api: FastAPI, gateway: "Gateway") -> None:
 
     def add(action: str, told: str) -> None:
         async def act(name: str, body: Said) -> dict[str, Any]:
-            found = await gateway.acting.incident(
+            found = await console.acting.incident(
                 name, action, body.text or body.reason, actor=ACTOR
             )
             return found.to_dict()

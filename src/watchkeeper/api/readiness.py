@@ -1,14 +1,12 @@
 """The readiness checklist over HTTP."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 
+from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import ACTOR, Body
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["add_readiness"]
 
@@ -20,9 +18,9 @@ class NewWaiver(Body):
     until: datetime
 
 
-def add_readiness(api: FastAPI, gateway: "Gateway") -> None:
+def add_readiness(api: FastAPI, console: Console) -> None:
     """Add the checklist of each model, and the way to waive a point."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/checklist/{model}", tags=["readiness"])
     def one_checklist(model: str) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def add_readiness(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/checklist/{model}/waive", tags=["readiness"])
     async def waive(model: str, body: NewWaiver) -> dict[str, Any]:
         """Keep that a point need not pass until a day; a day that has passed ends it."""
-        found = await gateway.acting.waive(
+        found = await console.acting.waive(
             model, body.item, until=body.until, actor=ACTOR, reason=body.reason
         )
         return found.to_dict()

@@ -1,20 +1,18 @@
 """Retraining over HTTP: asked for, looked at, cancelled."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
+from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import ACTOR, Body, Why
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.monitoring import history as records
 from watchkeeper.operations import retraining
 from watchkeeper.results import plain
 from watchkeeper.retraining import RunState
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["add_retraining"]
 
@@ -31,9 +29,9 @@ class Look(Body):
     model: str
 
 
-def add_retraining(api: FastAPI, gateway: "Gateway") -> None:
+def add_retraining(api: FastAPI, console: Console) -> None:
     """Add the ways to ask for retrainings and to read them."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/retraining/runs", tags=["retraining"])
     def list_runs(model: str | None = None, state: RunState | None = None) -> dict[str, Any]:
@@ -43,13 +41,13 @@ def add_retraining(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/retraining/runs", tags=["retraining"], status_code=202)
     async def start_run(body: NewRun) -> dict[str, Any]:
         """Decide that a model is trained now; a server begins within seconds."""
-        made = await gateway.acting.retrain(body.model, actor=ACTOR, reason=body.reason)
+        made = await console.acting.retrain(body.model, actor=ACTOR, reason=body.reason)
         return made.to_dict()
 
     @api.post("/v1/retraining/look", tags=["retraining"])
     async def look(body: Look) -> dict[str, Any]:
         """Look at a model now, and answer when what came of it has ended."""
-        found = (await gateway.retrainer.look(body.model)).get(body.model)
+        found = (await console.controller.retraining.look(body.model)).get(body.model)
         if found is not None:
             return found.to_dict()
         return await run_in_threadpool(checked, body.model)
@@ -97,5 +95,5 @@ def add_retraining(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/retraining/runs/{name}/cancel", tags=["retraining"])
     async def cancel(name: str, body: Why) -> dict[str, Any]:
         """Give a retraining up; a training ends within seconds, wherever it runs."""
-        found = await gateway.acting.cancel(name, actor=ACTOR, reason=body.reason)
+        found = await console.acting.cancel(name, actor=ACTOR, reason=body.reason)
         return found.to_dict()

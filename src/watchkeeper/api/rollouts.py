@@ -1,19 +1,17 @@
 """Rollouts over HTTP: started, looked at, paused, stepped on, promoted, aborted."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import ACTOR, Body, Why
 from watchkeeper.operations import rollouts
 from watchkeeper.results import plain
 from watchkeeper.rollouts import Event, State
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["add_rollouts"]
 
@@ -29,9 +27,9 @@ class NewRollout(Body):
     replace: bool = False
 
 
-def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
+def add_rollouts(api: FastAPI, console: Console) -> None:
     """Add the ways to act on rollouts and to read them."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/rollouts", tags=["rollouts"])
     def list_rollouts(model: str | None = None, state: State | None = None) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
         This server follows before it answers. With `replace`, a rollout of the model that is under
         way is taken back first.
         """
-        made = await gateway.acting.start_rollout(**body.model_dump(), actor=ACTOR)
+        made = await console.acting.start_rollout(**body.model_dump(), actor=ACTOR)
         return made.to_dict()
 
     def viewed(name: str) -> dict[str, Any]:
@@ -68,7 +66,7 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
     async def look(name: str) -> dict[str, Any]:
         """Look at all rollouts now, not at the next time; tell what became of this one."""
         await run_in_threadpool(app.rollouts.get, name)
-        found = (await gateway.rolling.look()).get(name)
+        found = (await console.controller.rollouts.look()).get(name)
         return await run_in_threadpool(viewed, name) if found is None else found.to_dict()
 
     @api.get("/v1/rollouts/{name}/history", tags=["rollouts"])
@@ -78,7 +76,7 @@ def add_rollouts(api: FastAPI, gateway: "Gateway") -> None:
 
     def add(path: str, event: Event, told: str) -> None:
         async def act(name: str, body: Why) -> dict[str, Any]:
-            found = await gateway.acting.rollout(name, event, actor=ACTOR, reason=body.reason)
+            found = await console.acting.rollout(name, event, actor=ACTOR, reason=body.reason)
             return found.to_dict()
 
         act.__doc__, act.__name__ = told, f"{path}_rollout"

@@ -1,17 +1,15 @@
 """Shadows over HTTP: started, compared with production, stopped."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import ACTOR, Body, Why
 from watchkeeper.operations import shadows
 from watchkeeper.results import plain
 from watchkeeper.rollouts.shadow import Shadow, ShadowState
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["add_shadows"]
 
@@ -25,9 +23,9 @@ class NewShadow(Body):
     share: float = 100.0
 
 
-def add_shadows(api: FastAPI, gateway: "Gateway") -> None:
+def add_shadows(api: FastAPI, console: Console) -> None:
     """Add the ways to act on shadows and to read them."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/shadows", tags=["rollouts"])
     def list_shadows(model: str | None = None, state: ShadowState | None = None) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def add_shadows(api: FastAPI, gateway: "Gateway") -> None:
             return kept.to_dict()
 
         found = await run_in_threadpool(started)
-        await gateway.follow()
+        await console.controller.follow()
         return found
 
     @api.get("/v1/shadows/{name}", tags=["rollouts"])
@@ -64,5 +62,5 @@ def add_shadows(api: FastAPI, gateway: "Gateway") -> None:
     @api.post("/v1/shadows/{name}/stop", tags=["rollouts"])
     async def stop_shadow(name: str, body: Why) -> dict[str, Any]:
         """Ask it no more, and keep what it was compared by."""
-        found = await gateway.acting.stop_shadow(name, actor=ACTOR, reason=body.reason)
+        found = await console.acting.stop_shadow(name, actor=ACTOR, reason=body.reason)
         return found.to_dict()

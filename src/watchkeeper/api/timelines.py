@@ -1,24 +1,21 @@
 """Time lines over HTTP."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from watchkeeper.api.console import Console
 from watchkeeper.clock import parse_timestamp
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["add_timelines"]
 
 _FRESH = timedelta(seconds=60)  # older time lines are refreshed before they are returned
 
 
-def add_timelines(api: FastAPI, gateway: "Gateway") -> None:
+def add_timelines(api: FastAPI, console: Console) -> None:
     """Add what became of a model's predictions over time."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/models/{model}/timeline", tags=["models"])
     def timeline(

@@ -1,14 +1,12 @@
 """Versions over HTTP: one of them with its trail, its card, and in what two differ."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Path, Query
 
+from watchkeeper.api.console import Console
 from watchkeeper.operations import models
 from watchkeeper.results import plain
-
-if TYPE_CHECKING:
-    from watchkeeper.server.gateway import Gateway
 
 __all__ = ["HIDDEN", "add_versions"]
 
@@ -16,9 +14,9 @@ HIDDEN = frozenset({"file_path"})
 """What is told of no version: a path of this host is nobody's business."""
 
 
-def add_versions(api: FastAPI, gateway: "Gateway") -> None:
+def add_versions(api: FastAPI, console: Console) -> None:
     """Add the ways to read single versions."""
-    app = gateway.app
+    app = console.app
 
     @api.get("/v1/models/{model}/versions/{version}", tags=["models"])
     def one_version(model: str, version: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from watchkeeper.dashboard.time_range import Span, span_of
 from watchkeeper.dashboard.viewer import Viewer
-from watchkeeper.telemetry.system import Job
+from watchkeeper.telemetry.system import JobStatus
 
 if TYPE_CHECKING:
     from watchkeeper.charts import Table
@@ -36,7 +36,7 @@ class Running(Protocol):
 
     @property
     def started_at(self) -> datetime: ...
-    def jobs(self) -> Sequence[Job]:
+    def jobs(self) -> Sequence[JobStatus]:
         """Return its background jobs."""
         ...
 

@@ -34,6 +34,11 @@ class Retrainer:
     metrics : ModelMetrics
     follow : callable
         Lets this server follow the registry.
+
+    Attributes
+    ----------
+    wanted : asyncio.Event
+        Set when the next look is to be now.
     """
 
     def __init__(
@@ -45,26 +50,12 @@ class Retrainer:
     ) -> None:
         self._app, self._system, self._metrics, self._follow = app, system, metrics, follow
         self._stopped = threading.Event()
-        self._wanted = asyncio.Event()
+        self.wanted = asyncio.Event()
         self._looking = asyncio.Lock()
-
-    def wake(self) -> None:
-        """Let the next look be now."""
-        self._wanted.set()
 
     def stop(self) -> None:
         """End what trains; it is begun again by whoever looks next."""
         self._stopped.set()
-
-    async def rest(self) -> None:
-        """Wait until the next look."""
-        try:
-            await asyncio.wait_for(
-                self._wanted.wait(), self._app.settings.server.retraining_interval
-            )
-        except TimeoutError:
-            return
-        self._wanted.clear()
 
     async def look(self, model: str | None = None) -> dict[str, retraining.Looked]:
         """Look at one model, or at each that may have to be trained; return what was found."""

@@ -25,7 +25,7 @@ import uvicorn
 from watchkeeper.app import App
 from watchkeeper.config import ServerSettings, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError
-from watchkeeper.server.gateway import Gateway, Send
+from watchkeeper.server.asgi import Send, ServerApplication
 from watchkeeper.serving.bodies import Receive
 from watchkeeper.serving.routing import RunningExperiments
 from watchkeeper.telemetry.exposition import share_between_workers, worker_ended
@@ -92,22 +92,22 @@ def serve(app: App) -> int:
 class _WithLifespan:
     def __init__(self, app: App, experiments: RunningExperiments | None) -> None:
         self._app, self._experiments = app, experiments
-        self._gateway: Gateway | None = None
+        self.application: ServerApplication | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await receive()
-            self._gateway = Gateway(self._app, self._experiments)
-            await self._gateway.start()
+            self.application = ServerApplication(self._app, self._experiments)
+            await self.application.start()
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            await self._gateway.stop()
+            await self.application.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return
-        if self._gateway is None:
-            self._gateway = Gateway(self._app, self._experiments)
-            await self._gateway.start()
-        await self._gateway(scope, receive, send)
+        if self.application is None:
+            self.application = ServerApplication(self._app, self._experiments)
+            await self.application.start()
+        await self.application(scope, receive, send)
 
 
 def _require_protection(settings: ServerSettings) -> None:
@@ -179,10 +179,10 @@ def _begin_to_log(settings: Settings) -> None:
 
 async def _answer(app: App, listening: socket.socket, parent: int | None) -> None:
     settings = app.settings.server
-    gateway = Gateway(app)
+    application = ServerApplication(app)
     server = _Server(
         uvicorn.Config(
-            gateway,
+            application,
             http="httptools",
             lifespan="off",
             log_config=None,
@@ -196,20 +196,20 @@ async def _answer(app: App, listening: socket.socket, parent: int | None) -> Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain.set)
-    await gateway.start()
+    await application.start()
     answering = asyncio.create_task(server.serve(sockets=[listening]))
     ending = asyncio.create_task(drain.wait())
     orphaned = asyncio.create_task(_orphaned(parent))
     settling = asyncio.create_task(_settle(_SETTLED))
     await asyncio.wait({answering, ending, orphaned}, return_when=asyncio.FIRST_COMPLETED)
-    gateway.draining = True
+    application.console.draining = True
     await asyncio.sleep(settings.drain_delay)
     server.should_exit = True
     await answering
     ending.cancel()
     orphaned.cancel()
     settling.cancel()
-    await gateway.stop()
+    await application.stop()
 
 
 async def _settle(seconds: float) -> None:

@@ -12,13 +12,13 @@ from prometheus_client.metrics_core import Metric
 from watchkeeper.results import Result
 from watchkeeper.telemetry.exposition import shared_between_workers
 
-__all__ = ["Job", "SystemMetrics", "jobs_of"]
+__all__ = ["JobStatus", "SystemMetrics", "jobs_of"]
 
 _JOB = "watchkeeper_job_"
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Result):
+class JobStatus(Result):
     """A background job of a server.
 
     Attributes
@@ -44,7 +44,7 @@ class Job(Result):
         return self.succeeded_at is not None and self.succeeded_at > self.failed_at
 
 
-def jobs_of(families: Iterable[Metric]) -> list[Job]:
+def jobs_of(families: Iterable[Metric]) -> list[JobStatus]:
     """Return the background jobs that metrics tell of, by name."""
     found: dict[str, dict[str, float]] = {}
     for family in families:
@@ -53,7 +53,7 @@ def jobs_of(families: Iterable[Metric]) -> list[Job]:
                 if sample.name != f"{family.name}_created":
                     found.setdefault(sample.labels["task"], {})[family.name] = sample.value
     return [
-        Job(
+        JobStatus(
             name,
             int(values.get(f"{_JOB}runs", 0)),
             int(values.get(f"{_JOB}failures", 0)),
