@@ -1,6 +1,7 @@
 """Times of arrival: what is settled is written, and stays what it is."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -47,23 +48,26 @@ def test_given_writes_in_any_order_when_settled_then_all_that_arrived_by_then_is
 def test_given_threads_that_write_when_settled_then_nothing_is_added_before_that_moment() -> None:
     arrivals = Arrivals(ReplayClock(NOON))
     written: list[datetime] = []
-    over = threading.Event()
+    rounds, writers = 30, 4
+    met = threading.Barrier(writers + 1, timeout=60)  # so that each round comes after the looks
 
     def write() -> None:
-        while not over.is_set() and len(written) < 20_000:
-            with arrivals.writing() as at:
-                written.append(at)
+        for _ in range(rounds):
+            met.wait()
+            for _ in range(50):
+                with arrivals.writing() as at:
+                    written.append(at)
 
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for each in threads:
-        each.start()
     told = []
-    for _ in range(300):
-        at = arrivals.settled()
-        told.append((at, sum(each <= at for each in list(written))))
-    over.set()
-    for each in threads:
-        each.join()
+    with ThreadPoolExecutor(writers) as pool:
+        writing = [pool.submit(write) for _ in range(writers)]
+        for _ in range(rounds):
+            met.wait()
+            for _ in range(10):
+                at = arrivals.settled()
+                told.append((at, sum(each <= at for each in list(written))))
+        for each in writing:
+            each.result(60)
 
     assert [(at, sum(each <= at for each in written)) for at, _ in told] == told
     assert told[-1][0] > told[0][0]

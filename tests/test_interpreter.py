@@ -27,7 +27,7 @@ def test_given_a_thread_that_gives_way_when_it_rests_then_for_as_long_as_it_has_
         rest()
         other = threading.Thread(target=rest)
         other.start()
-        other.join()
+        other.join(60)
     rest()
 
     assert slept == pytest.approx([0.005] * 3)

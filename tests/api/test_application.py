@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.parts import until
 from tests.servers import LABELS, ROWS, tensor
 
 
@@ -85,8 +86,8 @@ def test_given_outcomes_that_landed_when_scraped_then_the_accuracy_is_shown(
     )
     before = client.get("/metrics").text
     predict_and_label(client, right=15)
-    while "model_accuracy{" not in (after := client.get("/metrics").text):
-        pass
+    until(lambda: "model_accuracy{" in client.get("/metrics").text)
+    after = client.get("/metrics").text
 
     assert "model_accuracy{" not in before
     assert 'model_accuracy{model="lr",model_version="1"} 0.75' in after

@@ -57,9 +57,10 @@ class Served:
         """Wait until the shadow has answered what it was asked."""
 
         async def done() -> None:
-            while self.server.gateway._copies:
-                await asyncio.wait(self.server.gateway._copies)
-                await asyncio.sleep(0)  # what is done is let go a turn later
+            async with asyncio.timeout(60):
+                while self.server.gateway._copies:
+                    await asyncio.wait(self.server.gateway._copies)
+                    await asyncio.sleep(0)  # what is done is let go a turn later
 
         self.client.portal.call(done)  # type: ignore[union-attr]
 

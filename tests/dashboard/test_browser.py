@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urldefrag, urljoin, urlsplit
 
@@ -23,6 +24,7 @@ from starlette.routing import compile_path
 from tests.dashboard.browsing import FLAT, PHONE, WHO, Watched, chromium, watching
 from tests.dashboard.marionette import firefox
 from tests.dashboard.reader import Links
+from tests.parts import until
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
@@ -132,6 +134,10 @@ class Crawl:
                 yield page.removeprefix(seen.home) or "/"
 
 
+def _shows(seen: Watched, path: str, part: str) -> bool:
+    return f'id="{part}"' in seen.page.request.get(seen.home + path).text()
+
+
 @pytest.fixture(scope="module")
 def found(demo: Demo) -> Crawl:
     crawl = Crawl()
@@ -139,8 +145,7 @@ def found(demo: Demo) -> Crawl:
         said = {"name": "october", "model": "flights", "version": "1.1.0"}
         assert seen.page.request.post(f"{demo.url}/v1/shadows", data=said).ok
         for path, part in _LATER:  # what is read for the first time is there a little later
-            while f'id="{part}"' not in seen.page.request.get(demo.url + path).text():
-                pass  # each answer waits a moment for it
+            until(partial(_shows, seen, path, part))
         crawl.follow(seen)
     return crawl
 

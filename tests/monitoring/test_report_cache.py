@@ -103,7 +103,7 @@ def test_given_several_reports_that_take_long_together_when_asked_then_none_is_w
     held = threading.Event()
 
     def waits() -> str:
-        held.wait()
+        held.wait(60)
         return "anew"
 
     found = reports.latest_of([asked(waits, name=each.name) for each in both])

@@ -251,14 +251,14 @@ def test_given_many_who_ask_at_once_when_nothing_is_known_then_it_is_counted_onc
     start = threading.Barrier(8)
 
     def ask() -> None:
-        start.wait()
+        start.wait(60)
         found.append(int(whole(lines, fresh=timedelta(hours=1)).predictions[0]))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
 
     assert found == [48] * 8
     assert given.days_read() == list(range(1, 13))

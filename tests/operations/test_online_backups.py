@@ -90,7 +90,7 @@ class Learner:
         self.before = ""  # which write
         self._thread = threading.Thread(target=self._look, args=(monkeypatch,))
         self._thread.start()
-        self._stands.acquire()
+        assert self._stands.acquire(timeout=60)
 
     def _look(self, monkeypatch: pytest.MonkeyPatch) -> None:
         try:
@@ -113,7 +113,7 @@ class Learner:
             if threading.current_thread() is self._thread:
                 self.before = name
                 self._stands.release()
-                self._let.acquire()
+                assert self._let.acquire(timeout=60)
             return real(*given, **named)
 
         monkeypatch.setattr(owner, name, write)
@@ -127,7 +127,7 @@ class Learner:
             if not self.before or (self.before not in {"_write", "drop"} and self._must_wait()):
                 return number
             self._let.release()
-            self._stands.acquire()
+            assert self._stands.acquire(timeout=60)
         return most
 
     def _must_wait(self) -> bool:

@@ -371,7 +371,7 @@ def test_given_two_processes_when_both_look_at_once_then_one_learns(
         second = look(other)
         assert (second.busy, second.steps) == (True, ())
     go_on.set()
-    thread.join()
+    thread.join(60)
 
     assert len(found[0].steps) == 1
     assert versions(app) == ["1.0.0-online.1", "1.0.0"]

@@ -63,7 +63,7 @@ class Hook:
 
     def end(self) -> None:
         self._server.shutdown()
-        self._thread.join()
+        self._thread.join(60)
         self._server.server_close()
 
 

@@ -214,7 +214,7 @@ def test_given_two_replicas_when_both_look_at_once_then_one_trains(
         with pytest.raises(ConflictError, match="is under way"):
             retraining.ask(other, "late", NOW, Setup(policy=POLICY), actor="maria")
     go_on.set()
-    thread.join()
+    thread.join(60)
 
     assert found[0].run is not None
     assert found[0].run.state is RunState.PROMOTED

@@ -176,7 +176,7 @@ def test_given_data_on_a_web_server_when_read_then_they_are_fetched(tmp_path: Pa
                 read_training_data(f"{address}/none.parquet")
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(60)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

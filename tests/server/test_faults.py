@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.parts import until
 from tests.server.odd_models import RELEASE, Hangs, NotANumber, Raises, Refuses, WrongShape
 from tests.servers import tensor
 
@@ -118,18 +119,19 @@ def test_given_a_model_that_hangs_often_when_asked_then_it_is_not_ready_and_reco
 
 async def _until_ready(client: TestClient) -> None:
     server = client.app.application  # type: ignore[attr-defined]
-    while server.gateway.router.faults:  # noqa: ASYNC110 - only the loop can tell
-        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        while server.gateway.router.faults:  # noqa: ASYNC110 - only the loop can tell
+            await asyncio.sleep(0)
 
 
 def test_given_more_requests_than_may_be_in_flight_when_sent_then_503_with_retry_after(
     start: Callable[..., TestClient],
 ) -> None:
-    client = start(server={"max_in_flight": 1, "predict_timeout": 5}, odd=Hangs())
+    client = start(server={"max_in_flight": 1, "predict_timeout": 60}, odd=Hangs())
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(infer, client, "odd", [1.0, 1.0])
-        while 'model_active_predictions{model="odd"} 1.0' not in client.get("/metrics").text:
-            pass
+        computing = 'model_active_predictions{model="odd"} 1.0'
+        until(lambda: computing in client.get("/metrics").text)
         refused = infer(client, "lr", ROW)
         RELEASE.set()
         answered = hanging.result(30)

@@ -126,15 +126,17 @@ def test_given_computations_that_hang_when_checked_then_cut_off_and_stuck_until_
         own = batcher(compute, timeout=0.02)
         while not own.stuck:  # one that waited too long for its turn does not hang
             hanging = own.submit("hang")
-            while not hanging.done():
-                await asyncio.sleep(0)
-                own.check()
+            async with asyncio.timeout(60):
+                while not hanging.done():
+                    await asyncio.sleep(0)
+                    own.check()
             assert await hanging == ("hang", "late")
         with pytest.raises(UnavailableError, match="never came back"):
             own.submit("more")
         release.set()
-        while own.stuck:  # noqa: ASYNC110 - only the loop can tell
-            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while own.stuck:  # noqa: ASYNC110 - only the loop can tell
+                await asyncio.sleep(0)
         assert await own.submit("again") == ("again", "again")
         own.close()
 

@@ -378,7 +378,7 @@ def test_given_requests_on_their_way_when_experiments_change_then_each_is_answer
 
     def ask(worker: int) -> list[tuple[str, str, str]]:
         answers: list[tuple[str, str, str]] = []
-        while not done.is_set() or len(answers) < 20:
+        while len(answers) < 20 or (not done.is_set() and len(answers) < 500):
             unit = f"w{worker}-{len(answers) % 50}"
             answer = gate.infer(unit)
             answers.append((unit, answer["parameters"]["variant"], answer["model_version"]))
@@ -386,9 +386,11 @@ def test_given_requests_on_their_way_when_experiments_change_then_each_is_answer
 
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(ask, worker) for worker in range(4)]
-        for swap in range(30):
-            gate.run("lr", *([], phases[:1], phases[1:])[swap % 3])
-        done.set()
+        try:
+            for swap in range(30):
+                gate.run("lr", *([], phases[:1], phases[1:])[swap % 3])
+        finally:
+            done.set()
         answers = [each for of in asked for each in of.result(60)]
 
     versions = {"production": "1", "control": "1", "v2": "2", "v3": "3"}

@@ -192,11 +192,13 @@ def test_given_readers_beside_a_writer_and_landing_when_they_look_then_each_sees
 
     with ThreadPoolExecutor() as pool:
         looking = [pool.submit(look, model) for model in (*MODELS, *MODELS)]
-        for number in range(150):
-            kept.recorder.record([a_prediction(str(number), model=model) for model in MODELS])
-            acknowledged = number + 1
-            if number % 20 == 0:
-                kept.land()
-        over = True
+        try:
+            for number in range(150):
+                kept.recorder.record([a_prediction(str(number), model=model) for model in MODELS])
+                acknowledged = number + 1
+                if number % 20 == 0:
+                    kept.land()
+        finally:
+            over = True
         for each in looking:
-            each.result()
+            each.result(60)

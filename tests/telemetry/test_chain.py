@@ -254,7 +254,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         finally:
             running.ended.set()
             for thread in threads:
-                thread.join()
+                thread.join(60)
 
 
 def answers(chain: Chain) -> bool:

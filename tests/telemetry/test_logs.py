@@ -291,7 +291,7 @@ def write(thread):
         logger.info("x" * (number % 90), extra={"own": f"{name}-{thread}-{number}"})
 threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]
 for each in threads: each.start()
-for each in threads: each.join()
+for each in threads: each.join(60)
 if name == "child-True": os._exit(0)
 if name == "child-False": os.wait()
 """
@@ -335,7 +335,7 @@ def test_given_threads_when_they_log_then_every_line_is_there(
     for each in threads:
         each.start()
     for each in threads:
-        each.join()
+        each.join(60)
 
     lines = [strict(line) for line in (tmp_path / "a.log").read_text().splitlines()]
     assert sorted(line["own"] for line in lines) == [[n, i] for n in range(4) for i in range(100)]

@@ -179,7 +179,7 @@ def test_given_contexts_within_and_beside_each_other_when_left_then_each_is_coun
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     asyncio.run(run_async())
     with pytest.raises(KeyError), monitor:
         raise KeyError
@@ -200,7 +200,7 @@ def test_given_threads_when_they_predict_at_once_then_no_count_is_lost(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
 
     assert counts(registry) == (2000, 0, 2000, 0)
     assert value(registry, "age") == 4000.0
