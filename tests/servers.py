@@ -122,7 +122,7 @@ def server_process(data_dir: Path, *options: str, **environment: str) -> Iterato
             running.end(signal.SIGKILL)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     data_dir = tmp_path_factory.mktemp("server")
     fill_registry(data_dir)

@@ -4,6 +4,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from tests.servers import ServerProcess, fill_registry
@@ -13,19 +14,22 @@ from watchkeeper.config import Settings
 from watchkeeper.server import create_asgi
 
 
-def test_given_any_request_when_sent_then_it_is_no_server_error(running: ServerProcess) -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(100, marks=pytest.mark.nightly)])
+def test_given_any_request_when_sent_then_it_is_no_server_error(
+    running: ServerProcess, examples: int
+) -> None:
     schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
     found: list[Any] = list(schema.get_all_operations())
     operations = [each.ok() for each in found]
     for operation in operations:
-        _probe(operation)
+        _probe(operation, examples)
     assert len(operations) > 15
 
 
-def _probe(operation: Any) -> None:
+def _probe(operation: Any, examples: int) -> None:
     @given(case=operation.as_strategy())
     @settings(
-        max_examples=12,
+        max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,

@@ -324,16 +324,18 @@ def test_given_a_replay_clock_when_events_carry_times_then_the_server_follows_th
 
 
 def test_given_a_request_that_is_cut_off_when_the_next_comes_then_it_is_answered(
-    running: ServerProcess,
+    bereft: Bereft,
 ) -> None:
+    port = bereft.server.port
+
     async def cut() -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /v2/models/lr/infer HTTP/1.1\r\nContent-Length: 500\r\n\r\n{")
         await writer.drain()
         writer.close()
 
     asyncio.run(cut())
-    assert call(running.port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
+    assert call(port, "POST", "/v2/models/lr/infer", BODY)[0] == 200
 
 
 def test_given_a_process_that_settled_when_garbage_is_collected_then_what_it_keeps_is_not() -> None:

@@ -36,7 +36,7 @@ for n in itertools.count():
 LANDER = """
 import os, signal, sys
 from pathlib import Path
-from watchkeeper.store import Landing, landing, tables
+from watchkeeper.store import Landing, committer, tables
 
 data, step, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
@@ -51,7 +51,7 @@ def dies_before(owner, name):
     setattr(owner, name, counted)
 
 if step != "none":
-    owner = {"read_segment": landing, "write_deltalake": tables, "sync": tables,
+    owner = {"read_segment": committer, "write_deltalake": tables, "sync": tables,
              "make_durable": tables.EventTable}.get(step, Path)
     dies_before(owner, step)
 while True:
@@ -150,11 +150,12 @@ def test_given_landing_dies_between_any_two_steps_when_it_goes_on_then_each_even
     assert not any(segment.sealed for segment in list_segments(tmp_path / "journal"))
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.nightly)])
 def test_given_writers_and_landing_killed_at_random_when_read_meanwhile_then_nothing_is_missed(
-    tmp_path: Path, chance: random.Random
+    tmp_path: Path, chance: random.Random, kills: int
 ) -> None:
     acknowledged: set[str] = set()
-    for run in range(6):
+    for run in range(kills):
         lander = start(LANDER, tmp_path, "none", 0)
         writer = start(WRITER, tmp_path, f"run{run}")
         assert lander.stdout is not None

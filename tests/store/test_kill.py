@@ -7,6 +7,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from watchkeeper.store.segments import adopt_abandoned, list_segments, read_segment
 
 WRITER = """
@@ -30,15 +32,14 @@ for thread in range(3):
     threading.Thread(target=write, args=(thread,)).start()
 """
 
-KILLS = 20
 
-
+@pytest.mark.parametrize("kills", [6, pytest.param(60, marks=pytest.mark.nightly)])
 def test_given_writers_under_load_when_killed_at_random_then_each_acknowledged_event_is_there_once(
-    tmp_path: Path,
+    tmp_path: Path, kills: int
 ) -> None:
     chance = random.Random(7)
     acknowledged: set[str] = set()
-    for run in range(KILLS):
+    for run in range(kills):
         acknowledged |= _acknowledged_until_killed(tmp_path, run, after=chance.randint(1, 40_000))
 
     adopt_abandoned(tmp_path)
@@ -48,7 +49,7 @@ def test_given_writers_under_load_when_killed_at_random_then_each_acknowledged_e
         assert contents.damage == ""
         kept.update(f"{type(e).__name__[0].lower()} {e.prediction_id}" for e in contents.events)
 
-    assert len(acknowledged) > KILLS
+    assert len(acknowledged) > kills
     assert acknowledged <= set(kept)
     assert set(kept.values()) == {1}
 
