@@ -1,166 +1,104 @@
 """OpenAPI for the routes that FastAPI does not see: predictions and ingest."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from watchkeeper.events import Outcome, Prediction
+from watchkeeper.serving.responses import ErrorBody, ProtocolErrorBody
+from watchkeeper.serving.tensors import InferRequest
+
 __all__ = ["describe"]
 
-_VALUE: dict[str, Any] = {}
-_SCALAR = {"type": ["number", "string", "boolean", "null"]}
-_TENSOR = {
-    "type": "object",
-    "required": ["name", "shape", "datatype", "data"],
-    "properties": {
-        "name": {"type": "string"},
-        "shape": {"type": "array", "items": {"type": "integer"}},
-        "datatype": {
-            "type": "string",
-            "enum": [
-                "BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
-                "FP16", "FP32", "FP64", "BYTES",
-            ],
-        },
-        "data": {"type": "array"},
-        "parameters": {"type": "object"},
-    },
-}  # fmt: skip
-_INFER = {
-    "type": "object",
-    "required": ["inputs"],
-    "properties": {
-        "id": {"type": "string"},
-        "inputs": {"type": "array", "minItems": 1, "items": _TENSOR},
-        "outputs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name"],
-                "properties": {"name": {"enum": ["predict", "predict_proba"]}},
-            },
-        },
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "unit_id": {"type": "string"},
-                "force_variant": {"type": "string"},
-                "timestamp": {"type": "string", "format": "date-time"},
-                "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-            },
-        },
-    },
+Scalar = str | int | float | bool | None
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+NotEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+# What an event's own type leaves open, since it is checked where errors name the record.
+_POSTED = {
+    "prediction_id": NotEmpty,
+    "timestamp": Moment,
+    "prediction": Scalar,
+    "actual": str | int | float | bool,
 }
-_RECORDS = {"type": "array", "items": {"type": "object", "additionalProperties": _SCALAR}}
-_SCORING = {
-    "oneOf": [
-        {
-            "type": "object",
-            "required": ["dataframe_split"],
-            "properties": {
-                "dataframe_split": {
-                    "type": "object",
-                    "required": ["columns", "data"],
-                    "properties": {
-                        "columns": {"type": "array", "items": {"type": "string"}},
-                        "data": {"type": "array", "items": {"type": "array", "items": _SCALAR}},
-                    },
-                }
-            },
-        },
-        {
-            "type": "object",
-            "required": ["dataframe_records"],
-            "properties": {"dataframe_records": _RECORDS},
-        },
-        {"type": "object", "required": ["inputs"], "properties": {"inputs": _VALUE}},
-        {"type": "object", "required": ["instances"], "properties": {"instances": _VALUE}},
-    ]
-}
-_PREDICTIONS = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {
-            "prediction_id": {"type": "string", "minLength": 1},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "features": {"type": "object"},
-            "prediction": _SCALAR,
-            "score": {"type": "number"},
-            "model_version": {"type": "string"},
-            "variant": {"type": "string"},
-            "experiment": {"type": "string"},
-            "unit_id": {"type": "string"},
-            "request_id": {"type": "string"},
-            "status": {"enum": ["success", "error"]},
-            "error": {"type": "string"},
-            "latency_ms": {"type": "number"},
-            "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-        },
-        "additionalProperties": False,
-    },
-}
-_OUTCOMES = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["prediction_id", "actual"],
-        "properties": {
-            "prediction_id": {"type": "string", "minLength": 1},
-            "actual": {"type": ["number", "string", "boolean"]},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "metric": {
-                "type": "string",
-                "description": "What else came of it: `actual` is its value.",
-            },
-        },
-        "additionalProperties": False,
-    },
-}
-_NOTIFICATION = {
-    "type": "object",
-    "required": ["alerts"],
-    "properties": {
-        "receiver": {"type": "string"},
-        "alerts": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["status", "labels", "startsAt", "fingerprint"],
-                "properties": {
-                    "status": {"enum": ["firing", "resolved"]},
-                    "fingerprint": {"type": "string", "minLength": 1},
-                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "startsAt": {"type": "string", "format": "date-time"},
-                    "endsAt": {"type": "string", "format": "date-time"},
-                    "generatorURL": {"type": "string"},
-                },
-            },
-        },
-    },
-}
-_PROTOCOL_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}},
-}
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message", "hint", "details"],
-            "properties": {
-                "code": {"type": "string"},
-                "message": {"type": "string"},
-                "hint": {"type": "string"},
-                "details": {"type": "object"},
-            },
-        }
-    },
-}
+
+
+def _posted(event: type[msgspec.Struct], required: set[str]) -> type[msgspec.Struct]:
+    """Return what is posted of an event: the server knows the model and the time of arrival."""
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(event):
+        if field.name not in {"model", "arrived_at"}:
+            kind = _POSTED.get(field.name, field.type)
+            optional = () if field.name in required else (msgspec.UNSET,)
+            fields.append((field.name, kind | msgspec.UnsetType if optional else kind, *optional))
+    name = f"Posted{event.__name__}"
+    return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+class DataframeSplit(msgspec.Struct):
+    """Rows of a data frame, in pandas' orientation ``split``."""
+
+    columns: list[str]
+    data: list[list[Scalar]]
+
+
+class SplitScoring(msgspec.Struct):
+    """A scoring request of MLflow with ``dataframe_split``."""
+
+    dataframe_split: DataframeSplit
+
+
+class RecordsScoring(msgspec.Struct):
+    """A scoring request of MLflow with ``dataframe_records``."""
+
+    dataframe_records: list[dict[str, Scalar]]
+
+
+class InputsScoring(msgspec.Struct):
+    """A scoring request of MLflow with ``inputs``."""
+
+    inputs: Any
+
+
+class InstancesScoring(msgspec.Struct):
+    """A scoring request of MLflow with ``instances``."""
+
+    instances: Any
+
+
+class PostedAlert(msgspec.Struct, rename="camel"):
+    """An alert as Alertmanager posts it."""
+
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    starts_at: Moment
+    fingerprint: NotEmpty
+    annotations: dict[str, str] = {}
+    ends_at: Moment | None = None
+    generator_url: str = msgspec.field(default="", name="generatorURL")
+
+
+class PostedAlerts(msgspec.Struct):
+    """A notification of Alertmanager."""
+
+    alerts: list[PostedAlert]
+    receiver: str = ""
+
+
+_SCORING = (SplitScoring, RecordsScoring, InputsScoring, InstancesScoring)
+_TYPES = (
+    InferRequest,
+    *_SCORING,
+    list[_posted(Prediction, set())],  # type: ignore[misc]
+    list[_posted(Outcome, {"prediction_id", "actual"})],  # type: ignore[misc]
+    PostedAlerts,
+    ErrorBody,
+    ProtocolErrorBody,
+)
+_REF = "#/components/schemas/{name}"
 
 
 def describe(api: FastAPI) -> None:
@@ -174,29 +112,34 @@ def describe(api: FastAPI) -> None:
                 summary="Predictions, their outcomes, and how models fare",
                 routes=api.routes,
             )
-            schema["paths"].update(_paths())
-            _state_errors(schema["paths"])
+            bodies, components = msgspec.json.schema_components(_TYPES, ref_template=_REF)
+            infer, *scoring, predictions, outcomes, alerts, error, protocol_error = bodies
+            schema["paths"].update(_paths(infer, {"oneOf": scoring}, predictions, outcomes, alerts))
+            schema.setdefault("components", {}).setdefault("schemas", {}).update(components)
+            _state_errors(schema["paths"], error, protocol_error)
             api.openapi_schema = schema
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]
 
 
-def _paths() -> dict[str, Any]:
+def _paths(
+    infer_body: Any, scoring_body: Any, predictions: Any, outcomes: Any, alerts: Any
+) -> dict[str, Any]:
     model, version = _parameter("model"), _parameter("version")
-    infer = ("inference", "Predict", _INFER)
-    scoring = ("scoring", "Predict, in MLflow's words", _SCORING)
+    infer = ("inference", "Predict", infer_body)
+    scoring = ("scoring", "Predict, in MLflow's words", scoring_body)
     return {
         "/v2/models/{model}/infer": _post(*infer, [model]),
         "/v2/models/{model}/versions/{version}/infer": _post(*infer, [model, version]),
         "/invocations": _post(*scoring, []),
         "/v1/models/{model}/invocations": _post(*scoring, [model]),
         "/v1/models/{model}/predictions": _post(
-            "ingest", "Keep predictions that were made elsewhere", _PREDICTIONS, [model], bulk=True
+            "ingest", "Keep predictions that were made elsewhere", predictions, [model], bulk=True
         ),
-        "/v1/alerts/alertmanager": _post("alerts", "Receive alerts", _NOTIFICATION, []),
+        "/v1/alerts/alertmanager": _post("alerts", "Receive alerts", alerts, []),
         "/v1/models/{model}/outcomes": _post(
-            "ingest", "Keep what came true", _OUTCOMES, [model], bulk=True
+            "ingest", "Keep what came true", outcomes, [model], bulk=True
         ),
     }
 
@@ -230,9 +173,9 @@ def _post(
     }
 
 
-def _state_errors(paths: dict[str, Any]) -> None:
+def _state_errors(paths: dict[str, Any], error: Any, protocol_error: Any) -> None:
     for path, operations in paths.items():
-        shape = _PROTOCOL_ERROR if path.startswith("/v2") else _ERROR
+        shape = protocol_error if path.startswith("/v2") else error
         for operation in operations.values():
             operation["responses"].pop("422", None)
             for status in ("4XX", "5XX"):

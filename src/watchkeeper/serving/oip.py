@@ -13,7 +13,14 @@ from watchkeeper.serving.bodies import Headers, decode_json
 from watchkeeper.serving.live_version import Answered, Call, LiveVersion
 from watchkeeper.serving.responses import Answer, TooLargeError, json_answer
 from watchkeeper.serving.rows import Rows, rows_of_columns, rows_of_matrix
-from watchkeeper.serving.tensors import InferRequest, Tensor, datatype_of, take_binary, values_of
+from watchkeeper.serving.tensors import (
+    OUTPUTS,
+    InferRequest,
+    Tensor,
+    datatype_of,
+    take_binary,
+    values_of,
+)
 
 __all__ = [
     "OUTPUTS",
@@ -26,7 +33,6 @@ __all__ = [
     "unit_id_of",
 ]
 
-OUTPUTS = ("predict", "predict_proba")
 _DATATYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 
 _decoder = msgspec.json.Decoder(InferRequest)

@@ -18,9 +18,11 @@ from watchkeeper.registry import ModelOutputError
 
 __all__ = [
     "Answer",
+    "ErrorBody",
     "ModelFailedError",
     "ModelRefusedInputError",
     "ModelTimedOutError",
+    "ProtocolErrorBody",
     "TooLargeError",
     "UnauthorizedError",
     "error_answer",
@@ -53,6 +55,27 @@ class ModelFailedError(WatchkeeperError):
 
 class ModelTimedOutError(WatchkeeperError):
     """The model did not answer within its time limit."""
+
+
+class ErrorDetails(msgspec.Struct):
+    """What a client is told of an error."""
+
+    code: str
+    message: str
+    hint: str
+    details: dict[str, Any]
+
+
+class ErrorBody(msgspec.Struct):
+    """The body of an answer that is an error."""
+
+    error: ErrorDetails
+
+
+class ProtocolErrorBody(msgspec.Struct):
+    """The same in the Open Inference Protocol: text alone."""
+
+    error: str
 
 
 _STATUSES: Sequence[tuple[type[WatchkeeperError], int]] = (
@@ -99,14 +122,10 @@ def error_answer(error: WatchkeeperError, *, protocol: bool = False) -> Answer:
     protocol : bool
         In the shape of the Open Inference Protocol, exactly ``{"error": "text"}``.
     """
-    body: dict[str, Any] = {"error": str(error)}
+    body: ErrorBody | ProtocolErrorBody = ProtocolErrorBody(str(error))
     if not protocol:
-        body["error"] = {
-            "code": error.code,
-            "message": error.message,
-            "hint": error.hint,
-            "details": _jsonable(error.details()),
-        }
+        details = _jsonable(error.details())
+        body = ErrorBody(ErrorDetails(error.code, error.message, error.hint, details))
     extra: Headers = []
     if isinstance(error, UnavailableError):
         extra.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))

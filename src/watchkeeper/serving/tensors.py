@@ -7,7 +7,7 @@ little-endian bytes after the JSON.
 import struct
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -15,32 +15,6 @@ import numpy as np
 from watchkeeper.errors import InvalidValueError
 
 __all__ = ["InferRequest", "Tensor", "datatype_of", "take_binary", "values_of"]
-
-
-class Tensor(msgspec.Struct):
-    """An input."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-    data: Any = None
-    parameters: dict[str, Any] | None = None
-
-
-class RequestedOutput(msgspec.Struct):
-    """An output that the client wants."""
-
-    name: str
-    parameters: dict[str, Any] | None = None
-
-
-class InferRequest(msgspec.Struct):
-    """The body of an inference request."""
-
-    inputs: list[Tensor]
-    id: str | None = None
-    parameters: dict[str, Any] | None = None
-    outputs: list[RequestedOutput] | None = None
 
 
 _NUMPY: dict[str, Any] = {
@@ -57,6 +31,53 @@ _NUMPY: dict[str, Any] = {
     "FP32": np.float32,
     "FP64": np.float64,
 }
+
+OUTPUTS = ("predict", "predict_proba")
+
+# What a schema says of them; that a value is one of these is checked where errors name the field.
+Datatype = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [*_NUMPY, "BYTES"]})]
+OutputName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [*OUTPUTS]})]
+Parameters = Annotated[
+    dict[str, Any],
+    msgspec.Meta(
+        extra_json_schema={
+            "properties": {
+                "unit_id": {"type": "string"},
+                "force_variant": {"type": "string"},
+                "timestamp": {"type": "string", "format": "date-time"},
+                "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+            }
+        }
+    ),
+]
+
+
+class Tensor(msgspec.Struct):
+    """An input."""
+
+    name: str
+    shape: list[int]
+    datatype: Datatype
+    data: Any = None
+    parameters: dict[str, Any] | None = None
+
+
+class RequestedOutput(msgspec.Struct):
+    """An output that the client wants."""
+
+    name: OutputName
+    parameters: dict[str, Any] | None = None
+
+
+class InferRequest(msgspec.Struct):
+    """The body of an inference request."""
+
+    inputs: list[Tensor]
+    id: str | None = None
+    parameters: Parameters | None = None
+    outputs: list[RequestedOutput] | None = None
+
+
 _MOST_DIMENSIONS = 8
 _NONE = type(None)
 _LENGTH = struct.Struct("<I")

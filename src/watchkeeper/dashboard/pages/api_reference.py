@@ -59,20 +59,25 @@ def _calls(description: Mapping[str, Any]) -> Iterator[_Call]:
 def _body(body: Mapping[str, Any], description: Mapping[str, Any]) -> Iterator[str]:
     """Yield the fields that a body of JSON has, of a list those of what is in it."""
     schema = body.get("content", {}).get("application/json", {}).get("schema", {})
-    while True:
-        if "$ref" in schema:
-            schema = description["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-        elif "items" in schema:
-            schema = schema["items"]
-        else:
-            break
-    several = [each for name in _ONE_OF for each in schema.get(name, ())] or [schema]
+    schema = _resolved(schema, description)
+    forms = [form for name in _ONE_OF for form in schema.get(name, ())] or [schema]
     seen: set[str] = set()
-    for each in several:
-        for name in each.get("properties", {}):
+    for form in forms:
+        fields = _resolved(form, description)
+        for name in fields.get("properties", {}):
             if name not in seen:
                 seen.add(name)
-                yield _named(name, len(several) == 1 and name in each.get("required", ()))
+                yield _named(name, len(forms) == 1 and name in fields.get("required", ()))
+
+
+def _resolved(schema: Mapping[str, Any], description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a schema refers to, of a list that of its items."""
+    while "$ref" in schema or "items" in schema:
+        if "items" in schema:
+            schema = schema["items"]
+        else:
+            schema = description["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
 
 
 def _named(name: str, required: bool) -> str:
