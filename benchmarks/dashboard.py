@@ -42,7 +42,6 @@ from watchkeeper.demo.flights import FEATURES, flights_of_2013
 from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Plan, played
 from watchkeeper.identity import By
-from watchkeeper.operations import models
 from watchkeeper.operations.incidents import open_incident
 from watchkeeper.server.process import HOST, free_port, serving
 
@@ -115,7 +114,7 @@ def fill(folder: Path, count: int, small: int, findings: int) -> None:
         for number, name in enumerate(SMALL, start=1):
             some = np.sort(np.random.default_rng(number).choice(count, small, replace=False))
             model_id = app.registry.register_model(loaded, name, "1.0.0", {"accuracy": 0.78})
-            models.promote(app.registry, model_id, reason="a small one")
+            app.models.promote(model_id, by=By(reason="a small one"))
             record(app, name, flights.take(some), score[some], seed=number)
         app.recorder.journal.seal()
         assert app.landing.land().failures == ()

@@ -3,6 +3,8 @@
 >>> access = Access(act=["secret"], read=["sha256:" + digest("guest")], secret=b"0" * 32)
 >>> access.rights_of("secret"), access.rights_of("guest"), access.rights_of("wrong")
 (<Rights.ACT: 'act'>, <Rights.READ: 'read'>, None)
+>>> access.actor_of("secret"), Access([], [], secret=b"").actor_of("")
+('key:2bb80d53', 'api')
 >>> cookie = access.signed(Session(id="4f", name="maria", key=digest("guest"), at=1_800_000_000))
 >>> access.opened(cookie, now=1_800_000_060).name
 'maria'
@@ -24,7 +26,7 @@ from pathlib import Path
 from watchkeeper.durable import sync
 from watchkeeper.errors import WatchkeeperError
 
-__all__ = ["Access", "ForbiddenError", "Rights", "Session", "digest", "kept_secret"]
+__all__ = ["Access", "ForbiddenError", "Rights", "Session", "digest", "kept_secret", "key_in"]
 
 LASTS = 7 * 86_400
 """Seconds for which a session holds."""
@@ -98,6 +100,14 @@ class Access:
         """Return what the owner of a key may do; None if this server does not know it."""
         return self._of_digest(digest(key))
 
+    def actor_of(self, key: str) -> str:
+        """Return the name of the owner of a key in the audit trail.
+
+        It is ``key:`` and the first eight digits of the key's digest, so that two keys are two
+        actors. Where no key is asked for, every request is of the same actor, ``api``.
+        """
+        return "api" if self.open else f"key:{digest(key)[:8]}"
+
     def rights_in(self, session: Session) -> Rights | None:
         """Return what a person may do now: a key that was taken away ends its sessions."""
         return Rights.ACT if self.open else self._of_digest(session.key)
@@ -137,6 +147,16 @@ class Access:
 def digest(key: str) -> str:
     """Return what keys are compared by; settings may hold that instead of the key itself."""
     return sha256(key.encode()).hexdigest()
+
+
+def key_in(authorization: str) -> str:
+    """Return the key in an ``Authorization`` header; empty if there is none.
+
+    >>> key_in("Bearer secret"), key_in("Basic dXNlcg==")
+    ('secret', '')
+    """
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def kept_secret(path: Path) -> bytes:

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from watchkeeper.monitoring.drift_history import DriftHistory
     from watchkeeper.monitoring.feature_drift import DriftLooks
     from watchkeeper.monitoring.health import ModelHealth
-    from watchkeeper.monitoring.report_cache import Known, Reports
+    from watchkeeper.monitoring.readiness import Readiness
+    from watchkeeper.monitoring.report_cache import Reports
     from watchkeeper.monitoring.timelines import Timelines
     from watchkeeper.notifications.repository import PlaceRepository
     from watchkeeper.operations.changes import Changes
-    from watchkeeper.readiness import Answer, Checklist
+    from watchkeeper.operations.checklists import Checklists
+    from watchkeeper.operations.models import Models
     from watchkeeper.records import AuditTrail, FindingRepository
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
@@ -98,6 +100,8 @@ class App:
     landing : Landing
     alerts : AlertRepository
     audit : AuditTrail
+    checklists : Checklists
+        Readiness of models, and waivers.
     changes : Changes
         What services publish after a commit, for those who follow in this process.
     drift_history : DriftHistory
@@ -106,8 +110,12 @@ class App:
     experiments : ExperimentRepository
     findings : FindingRepository
     incidents : IncidentRepository
+    models : Models
+        Changes of model versions.
     places : PlaceRepository
         How far receivers of notifications were told.
+    readiness : Readiness
+        The evidence of checklists.
     reports : Reports
         Of experiments, rollouts and shadows, as they last were.
     retraining : RetrainingRepository
@@ -150,6 +158,53 @@ class App:
         from watchkeeper.operations.changes import Changes
 
         return Changes()
+
+    @cached_property
+    def checklists(self) -> "Checklists":
+        from watchkeeper.operations.checklists import Checklists
+
+        def required(model: str) -> bool:
+            return self.settings.policy(model).promotion_requires_checklist
+
+        return Checklists(self.readiness, audit=self.audit, clock=self.clock, required=required)
+
+    @cached_property
+    def models(self) -> "Models":
+        from watchkeeper.experiments.repository import ExperimentRepository
+        from watchkeeper.operations.models import Models
+        from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
+
+        database = self.control_database
+        return Models(
+            self.registry,
+            checklists=self.checklists,
+            rollouts=RolloutRepository(database),
+            experiments=ExperimentRepository(database),
+            shadows=ShadowRepository(database),
+            audit=self.audit,
+            changes=self.changes,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def readiness(self) -> "Readiness":
+        from watchkeeper.experiments.repository import ExperimentRepository
+        from watchkeeper.incidents import IncidentRepository
+        from watchkeeper.monitoring.readiness import Readiness
+
+        return Readiness(
+            events=self.events,
+            registry=self.registry,
+            findings=self.findings,
+            alerts=self.alerts,
+            experiments=ExperimentRepository(self.control_database),
+            incidents=IncidentRepository(self.control_database),
+            audit=self.audit,
+            reports=self.reports,
+            clock=self.clock,
+            installation=self.settings.installation(),
+            health_terms=lambda model: self.settings.policy(model).health_terms(),
+        )
 
     @cached_property
     def control_database(self) -> "ControlDatabase":
@@ -287,35 +342,6 @@ class App:
             self.events, self.registry, self.findings, self.alerts, model, at=now, **terms
         )
 
-    def checklist(self, model: str, at: datetime | None = None) -> "Checklist":
-        """Return the readiness checklist of a model by its policy, by default now."""
-        from watchkeeper.monitoring import readiness
-
-        terms = self.settings.policy(model).health_terms()
-        now = self.clock() if at is None else at
-        return readiness.of_model(self, model, at=now, around=self.settings.around(), health=terms)
-
-    def checklist_lately(
-        self, model: str, at: datetime | None = None
-    ) -> "tuple[Checklist | None, Known[dict[str, Answer]]]":
-        """Return the same at once: what takes a while is as it last was, and is asked again.
-
-        The checklist is None while that is asked for the first time.
-        """
-        from watchkeeper.monitoring import readiness
-
-        now = self.clock() if at is None else at
-        around, terms = self.settings.around(), self.settings.policy(model).health_terms()
-        slow = self.reports.latest(
-            readiness.measured_asked(self, model, at=now, around=around, health=terms)
-        )
-        if slow.report is None:
-            return None, slow
-        found = readiness.of_model(
-            self, model, at=now, around=around, health=terms, slow=slow.report
-        )
-        return found, slow
-
     def compact(self, model: str | None = None, *, actor: str = CONTROLLER) -> "CompactionReport":
         """Merge small files, and drop what is older or larger than the settings allow.
 
@@ -374,19 +400,6 @@ class App:
         backups = self.backups(target)
         made = backups.create(system_clock)
         return {**made.to_dict(), "removed": backups.prune(self.settings.backup.keep)}
-
-    def require_ready(self, model: str) -> None:
-        """Refuse to bring in a version of a model that is to be ready first, and is not.
-
-        Raises
-        ------
-        ConflictError
-            If its settings ask for the checklist, and a required point of it does not pass.
-        """
-        if self.settings.policy(model).promotion_requires_checklist:
-            from watchkeeper.monitoring import readiness
-
-            readiness.require_ready(self.checklist(model))
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""

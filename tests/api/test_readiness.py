@@ -18,8 +18,7 @@ from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
 from watchkeeper.identity import By
-from watchkeeper.monitoring import readiness
-from watchkeeper.monitoring.readiness import Around
+from watchkeeper.readiness.evidence import LOAD_TEST, REHEARSAL
 
 
 class _Healthy(http.server.BaseHTTPRequestHandler):
@@ -63,8 +62,8 @@ def test_given_evidence_when_it_comes_then_points_pass_one_by_one(
     assert main(["models", "rollback", "lr", "--dry-run", *where]) == 2  # it is the first version
     with App(Settings(data_dir=tmp_path)) as app:
         for action, subject in (
-            (readiness.REHEARSAL, "rollback"),
-            (readiness.LOAD_TEST, "loadtest"),
+            (REHEARSAL, "rollback"),
+            (LOAD_TEST, "loadtest"),
         ):
             app.audit.note(
                 at=datetime.fromisoformat(at), by=By("maria"), action=action,
@@ -97,27 +96,24 @@ def test_given_surroundings_when_checked_then_logs_and_grafana_are_really_read(
     log = tmp_path / "server.log"
     line = {"timestamp": "2026-07-01T00:00:00Z", "level": "INFO", "message": "up"}
 
-    def found(**around: Any) -> dict[str, str]:
-        with App(Settings(data_dir=tmp_path)) as app:
-            given = readiness.of_model(
-                app, "lr", at=datetime.now(UTC), around=Around(**around),
-                health=app.settings.policy("lr").health_terms(),
-            )  # fmt: skip
-            return {each.item.key: each.state.value for each in given.points}
+    def found(**settings: Any) -> dict[str, str]:
+        with App(Settings.model_validate({"data_dir": tmp_path, **settings})) as app:
+            checklist = app.checklists.of("lr")
+            return {point.item.key: point.state.value for point in checklist.points}
 
     assert found(log_file=log)["logs"] == "fail"  # it is not there
     log.write_text("")
     assert found(log_file=log)["logs"] == "unknown"
     log.write_text(json.dumps(line) + "\n")
-    assert found(log_file=log, grafana=grafana) | {"logs": "pass", "grafana": "pass"} == found(
-        log_file=log, grafana=grafana
-    )
+    assert found(log_file=log, telemetry={"grafana": grafana}) | {
+        "logs": "pass", "grafana": "pass",
+    } == found(log_file=log, telemetry={"grafana": grafana})  # fmt: skip
     log.write_text("not JSON\n" + (json.dumps(line) + "\n") * 5_000)  # only its end is read
     assert found(log_file=log)["logs"] == "pass"
     for wrong in ("up\n", "[]\n", '{"level": "INFO"}\n'):
         log.write_text(json.dumps(line) + "\n" + wrong)
         assert found(log_file=log)["logs"] == "fail"
-    assert found(grafana="http://127.0.0.1:1")["grafana"] == "fail"
+    assert found(telemetry={"grafana": "http://127.0.0.1:1"})["grafana"] == "fail"
 
 
 def test_given_a_model_that_has_to_be_ready_when_brought_in_then_it_is_refused_until_it_is(
@@ -136,11 +132,9 @@ def test_given_a_model_that_has_to_be_ready_when_brought_in_then_it_is_refused_u
 
     until = datetime.now(UTC) + timedelta(days=1)
     with App(Settings(data_dir=tmp_path)) as app:
-        for point in app.checklist("lr").points:
-            readiness.waive(
-                app.audit, "lr", point.item.key, until=until, at=datetime.now(UTC), actor="maria",
-                reason="a rehearsal",
-            )  # fmt: skip
+        for point in app.checklists.of("lr").points:
+            by = By("maria", "a rehearsal")
+            app.checklists.waive("lr", point.item.key, until=until, by=by)
     assert main(["models", "promote", "lr:1", *where]) == 0
 
 
@@ -157,6 +151,6 @@ def test_given_a_load_when_a_version_bears_it_then_it_passes_and_the_trail_has_i
     assert main(["loadtest", "nobody", *where]) == 2
     with App(Settings(data_dir=tmp_path)) as app:
         assert app.events.models() == []  # nothing of it is recorded
-        (bad, good) = app.audit.entries(action=readiness.LOAD_TEST)
+        (bad, good) = app.audit.entries(action=LOAD_TEST)
         assert (good.evidence["passed"], bad.evidence["passed"]) == (True, False)
         assert (good.evidence["answered"], good.evidence["failed"]) == (40, 0)

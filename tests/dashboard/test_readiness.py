@@ -9,7 +9,7 @@ from sklearn.dummy import DummyClassifier
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, evidence, said, send
 
-from watchkeeper.monitoring import readiness
+from watchkeeper.identity import By
 from watchkeeper.monitoring.report_cache import Asked, Reports
 from watchkeeper.testing import FixedClock
 
@@ -28,7 +28,7 @@ def site(start: Callable[..., Site]) -> Site:
 def missing(site: Site) -> int:
     return sum(
         each.item.priority == "required" and each.state not in {"pass", "waived"}
-        for each in site.app.checklist("late").points
+        for each in site.app.checklists.of("late").points
     )
 
 
@@ -65,11 +65,9 @@ def test_given_a_waiver_when_sent_then_the_point_is_excused_until_its_day_and_no
 
 
 def test_given_all_points_when_waived_then_it_is_ready(site: Site) -> None:
-    for point in site.app.checklist("late").points:
-        readiness.waive(
-            site.app.audit, "late", point.item.key, until=NOW + timedelta(days=1), at=NOW,
-            actor="maria", reason="a rehearsal",
-        )  # fmt: skip
+    for point in site.app.checklists.of("late").points:
+        by = By("maria", "a rehearsal")
+        site.app.checklists.waive("late", point.item.key, until=NOW + timedelta(days=1), by=by)
 
     assert "ready Every required point of 19 passes or is waived." in said(site.client, PAGE)
 

@@ -22,7 +22,6 @@ from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.identity import By
 from watchkeeper.monitoring import history
 from watchkeeper.online.consumed import Taught
-from watchkeeper.operations import models as changes
 from watchkeeper.operations import online_learning as online
 from watchkeeper.operations import rollouts
 from watchkeeper.operations.online_learning import Looked
@@ -650,9 +649,9 @@ def test_given_a_person_who_promotes_another_when_looked_then_learning_begins_th
         assert step.snapshot == "late:2.0.0-online.2" or not step.kept
 
         # And one who goes back to a snapshot begins there, beside its own champion.
-        changes.rollback(later.registry, "late", actor="maria")
+        later.models.roll_back("late", by=By("maria"))
         if later.registry.get_production_model("late") != "late:1.0.0-online.1":
-            changes.rollback(later.registry, "late", actor="maria")
+            later.models.roll_back("late", by=By("maria"))
         assert later.registry.get_production_model("late") == "late:1.0.0-online.1"
         later.recorder.record(made(400, 600, came=NOW + timedelta(minutes=2)))
         (step,) = look(later, NOW + timedelta(hours=2)).steps

@@ -279,11 +279,11 @@ def test_given_the_commands_when_a_receiver_is_tried_then_that_it_arrived_is_evi
         (failed, well) = app.audit.entries(subject="system:notifications")
         assert (well.evidence["passed"], failed.evidence["passed"]) == (True, False)
         app.registry.register_model(len, "late", "1", {}, allow_unsafe=True)
-        found = {each.item.key: each for each in app.checklist("late").points}
+        found = {each.item.key: each for each in app.checklists.of("late").points}
         assert found["on-call"].state == "fail"
         hook.status = 200
         assert "arrived" in told("test", code=0)
-        found = {each.item.key: each for each in app.checklist("late").points}
+        found = {each.item.key: each for each in app.checklists.of("late").points}
         assert found["on-call"].state == "pass"
 
 

@@ -13,11 +13,8 @@ from watchkeeper.experiments import Experiment
 from watchkeeper.experiments.report import ExperimentReport
 from watchkeeper.incidents import Incident
 from watchkeeper.jobs.controller import Controller
-from watchkeeper.monitoring import readiness
-from watchkeeper.operations import experiments, incidents, models, retraining, rollouts
+from watchkeeper.operations import experiments, incidents, retraining, rollouts
 from watchkeeper.operations import shadows as shadowing
-from watchkeeper.readiness import Waiver
-from watchkeeper.registry import ModelVersion
 from watchkeeper.retraining import Run
 from watchkeeper.rollouts import Event, Rollout
 from watchkeeper.rollouts.shadow import ShadowReport
@@ -38,26 +35,7 @@ class Acting:
 
     def __init__(self, app: App, gateway: Gateway, controller: Controller) -> None:
         self._app, self._gateway, self._controller = app, gateway, controller
-
-    async def promote(self, model_id: str, *, actor: str, reason: str) -> ModelVersion:
-        """Put a version in production, unless it is to be ready first and is not."""
-        app = self._app
-
-        def promoted() -> ModelVersion:
-            app.require_ready(app.registry.get(model_id).model_name)
-            return models.promote(app.registry, model_id, reason=reason, actor=actor)
-
-        found = await run_in_threadpool(promoted)
-        await self._controller.follow()
-        return found
-
-    async def roll_back(self, model: str, *, actor: str, reason: str) -> ModelVersion:
-        """Put back what was in production before."""
-        found = await run_in_threadpool(
-            models.rollback, self._app.registry, model, reason=reason, actor=actor
-        )
-        await self._controller.follow()
-        return found
+        self.app = app
 
     async def start_rollout(
         self,
@@ -75,7 +53,7 @@ class Acting:
         app = self._app
 
         def started() -> Rollout:
-            app.require_ready(model)
+            app.checklists.require_ready(model)
             return rollouts.start(
                 app.rollouts,
                 app.registry,
@@ -193,13 +171,3 @@ class Acting:
         return await run_in_threadpool(
             incidents.change, app.incidents, name, action, text, at=app.clock(), actor=actor
         )
-
-    async def waive(
-        self, model: str, item: str, *, until: datetime, actor: str, reason: str
-    ) -> Waiver:
-        """Keep that a point of the checklist need not pass until a day."""
-        app = self._app
-        return await run_in_threadpool(
-            readiness.waive, app.audit, model, item, until=until, at=app.clock(), actor=actor,
-            reason=reason,
-        )  # fmt: skip

@@ -49,6 +49,7 @@ def make_api(console: Console) -> FastAPI:
         docs_url=None,  # the dashboard has a page of it: FastAPI's come from other people's servers
         redoc_url=None,
     )
+    api.state.access = console.app.access
     _add_errors(api)
     _add_protocol(api, console)
     _add_scoring(api)

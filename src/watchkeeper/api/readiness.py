@@ -5,8 +5,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
-from watchkeeper.api.experiments import ACTOR, Body
+from watchkeeper.api.experiments import Body
+from watchkeeper.identity import By
 
 __all__ = ["add_readiness"]
 
@@ -25,12 +27,10 @@ def add_readiness(api: FastAPI, console: Console) -> None:
     @api.get("/v1/checklist/{model}", tags=["readiness"])
     def one_checklist(model: str) -> dict[str, Any]:
         """Tell what has to be in order before a model answers people, each point by evidence."""
-        return app.checklist(model).to_dict()
+        return app.checklists.of(model).to_dict()
 
     @api.post("/v1/checklist/{model}/waive", tags=["readiness"])
-    async def waive(model: str, body: NewWaiver) -> dict[str, Any]:
+    def waive(model: str, body: NewWaiver, actor: Actor) -> dict[str, Any]:
         """Keep that a point need not pass until a day; a day that has passed ends it."""
-        found = await console.acting.waive(
-            model, body.item, until=body.until, actor=ACTOR, reason=body.reason
-        )
-        return found.to_dict()
+        by = By(actor, body.reason)
+        return app.checklists.waive(model, body.item, until=body.until, by=by).to_dict()

@@ -7,7 +7,7 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.monitoring import readiness
+from watchkeeper.identity import By
 
 __all__ = ["commands"]
 
@@ -34,12 +34,10 @@ def checklist(
         if until is None:
             raise InvalidValueError("--until", until, "a time: no waiver holds for ever")
         end = parse_timestamp(until, "--until")
-        kept = readiness.waive(
-            app.audit, model, waive, until=end, at=app.clock(), actor=actor(), reason=reason
-        )
+        kept = app.checklists.waive(model, waive, until=end, by=By(actor(), reason))
         cli.show(kept, f"{model}: {waive} is waived until {end:%Y-%m-%d %H:%M}")
         return 0
-    found = app.checklist(model)
+    found = app.checklists.of(model)
     rows = [
         (
             each.item.category,

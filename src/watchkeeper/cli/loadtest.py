@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 import typer
 
+from watchkeeper.app import App
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
+from watchkeeper.config import Settings
 from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.identity import By
-from watchkeeper.monitoring.readiness import LOAD_TEST
-from watchkeeper.operations.models import register_file
 from watchkeeper.registry import ModelRegistry, ModelVersion
 from watchkeeper.results import Result
 from watchkeeper.server.connection import Connection, RefusedError
@@ -94,10 +94,9 @@ def loadtest(
         f"{len(latency):,} requests at {rate:g} a second: 95th percentile {p95:.1f} ms (at most "
         f"{p95_ms:g}), {failed:,} failed"
     )
-    app.audit.note(
-        at=app.clock(), by=By(actor(), told), action=LOAD_TEST, subject=f"{model}:loadtest",
-        evidence={**found.to_dict(), "version": version.version},
-    )  # fmt: skip
+    app.models.keep_load_test(
+        model, evidence={**found.to_dict(), "version": version.version}, by=By(actor(), told)
+    )
     facts = [(name, value) for name, value in found.items() if name != "passed"]
     cli.show(found, table(["", model_id], facts), "passed" if passed else "NOT passed")
     return 0 if passed else BAD
@@ -115,9 +114,8 @@ def _rows(registry: ModelRegistry, version: ModelVersion) -> list[bytes]:
 
 
 def _copied(registry: ModelRegistry, version: ModelVersion, folder: Path) -> None:
-    with ModelRegistry(folder / "registry") as copy:
-        made = register_file(
-            copy,
+    with App(Settings(data_dir=folder)) as copy:
+        registered = copy.models.register_file(
             Path(version.file_path),
             version.model_name,
             version.version,
@@ -125,8 +123,9 @@ def _copied(registry: ModelRegistry, version: ModelVersion, folder: Path) -> Non
             training_data=registry.reference(version.model_id),
             trusted=version.trusted,
             allow_unsafe=version.unsafe,
+            by=By(actor()),
         )
-        copy.promote_to_production(made.model_id)
+        copy.models.promote(registered.model_id, by=By(actor()))
 
 
 async def _loaded(

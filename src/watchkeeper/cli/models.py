@@ -10,8 +10,6 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.identity import By
-from watchkeeper.monitoring.readiness import REHEARSAL
-from watchkeeper.operations import models
 from watchkeeper.registry import Lineage, ModelVersion
 
 __all__ = ["commands"]
@@ -97,8 +95,7 @@ def register(
     from watchkeeper.cli.files import read_table
 
     data = None if training_data is None else read_table(training_data)
-    registered = models.register_file(
-        cli.app.registry,
+    registered = cli.app.models.register_file(
         file,
         name,
         version,
@@ -110,7 +107,7 @@ def register(
         card="" if card is None else card.read_text(encoding="utf-8"),
         trusted=trusted or (),
         allow_unsafe=allow_unsafe,
-        actor=actor(),
+        by=By(actor()),
     )
     cli.show(registered, f"{registered.model_id} registered")
 
@@ -131,31 +128,24 @@ def import_(
     ] = False,
 ) -> None:
     """Register a model of MLflow, with the metrics and parameters of its run."""
-    from watchkeeper.registry.mlflow import import_model
-
-    registry = cli.app.registry
-    model_id = import_model(
-        registry, uri, name, version, tracking_uri=tracking_uri, trusted=trusted or (),
-        allow_unsafe=allow_unsafe, actor=actor(),
+    registered = cli.app.models.import_from_mlflow(
+        uri, name, version, tracking_uri=tracking_uri, trusted=trusted or (),
+        allow_unsafe=allow_unsafe, by=By(actor()),
     )  # fmt: skip
-    registered = registry.get(model_id)
-    cli.show(registered, f"{model_id} registered as {registered.format}")
+    cli.show(registered, f"{registered.model_id} registered as {registered.format}")
 
 
 @command(commands)
 def export(cli: Invocation, model_id: ModelId, *, tracking_uri: TrackingUri = None) -> None:
     """Register a version in MLflow, as a run with its metrics."""
-    from watchkeeper.registry.mlflow import export_model
-
-    uri = export_model(cli.app.registry, model_id, tracking_uri=tracking_uri, actor=actor())
+    uri = cli.app.models.export_to_mlflow(model_id, tracking_uri=tracking_uri, by=By(actor()))
     cli.show({"model_id": model_id, "uri": uri}, f"{model_id} is {uri} in MLflow")
 
 
 @command(commands)
 def promote(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Put a version in production; that model's former one goes to staging."""
-    cli.app.require_ready(model_id.partition(":")[0])
-    promoted = models.promote(cli.app.registry, model_id, reason=reason, actor=actor())
+    promoted = cli.app.models.promote(model_id, by=By(actor(), reason))
     cli.show(promoted, f"{promoted.model_id} is in production")
 
 
@@ -171,32 +161,26 @@ def rollback(
 ) -> None:
     """Put back what was in production before."""
     if dry_run:
-        registry = cli.app.registry
-        earlier = registry.get(registry.check_rollback(name))
-        current = registry.get_production_model(name)
-        cli.app.audit.note(
-            at=cli.app.clock(), action=REHEARSAL, subject=f"{name}:rollback",
-            by=By(actor(), f"{earlier.model_id} can take the place of {current}"),
-            evidence={"passed": True, "version": str(current).partition(":")[2]},
-        )  # fmt: skip
+        earlier = cli.app.models.rehearse_rollback(name, by=By(actor()))
+        current = cli.app.registry.get_production_model(name)
         told = f"{earlier.model_id} would take the place of {current}; its files are as registered"
         cli.show(earlier, told)
         return
-    restored = models.rollback(cli.app.registry, name, reason=reason, actor=actor())
+    restored = cli.app.models.roll_back(name, by=By(actor(), reason))
     cli.show(restored, f"{restored.model_id} is in production again")
 
 
 @command(commands)
 def archive(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
-    """Put a version aside; the one in production is refused."""
-    archived = models.archive(cli.app, model_id, reason=reason, actor=actor())
+    """Put a version aside; what serves, or may have to, is refused."""
+    archived = cli.app.models.archive(model_id, by=By(actor(), reason))
     cli.show(archived, f"{archived.model_id} is archived")
 
 
 @command(commands)
 def delete(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Remove a version and its files for good; what serves, or may have to, is refused."""
-    deleted = models.delete(cli.app, model_id, reason=reason, actor=actor())
+    deleted = cli.app.models.delete(model_id, by=By(actor(), reason))
     cli.show(deleted, f"{deleted.model_id} is deleted; the audit trail keeps what it was")
 
 
@@ -212,15 +196,15 @@ def alias(
     ] = False,
 ) -> None:
     """Let a name point to a version, which is then also NAME@ALIAS."""
-    registry = cli.app.registry
-    version = registry.get(model_id)
+    by = By(actor(), reason)
+    version = cli.app.models.get(model_id)
     if remove:
-        registry.remove_alias(version.model_name, alias, reason=reason, actor=actor())
+        cli.app.models.remove_alias(version.model_name, alias, by=by)
         told = f"{version.model_name}@{alias} is no more"
     else:
-        registry.set_alias(version.model_id, alias, reason=reason, actor=actor())
+        cli.app.models.set_alias(version.model_id, alias, by=by)
         told = f"{version.model_name}@{alias} is {version.model_id}"
-    cli.show(registry.get(version.model_id), told)
+    cli.show(cli.app.models.get(version.model_id), told)
 
 
 @command(commands)

@@ -114,7 +114,7 @@ def start(
 ) -> None:
     """Give a version the first step of its traffic; a running server does the rest."""
     app = cli.app
-    app.require_ready(model)
+    app.checklists.require_ready(model)
     made = app.settings.policy(model).rollout_plan(
         **_given(
             steps=_percentages(steps),

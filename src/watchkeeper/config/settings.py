@@ -25,7 +25,7 @@ from watchkeeper.config.telemetry import TelemetrySettings
 from watchkeeper.telemetry.logs import SECRETS
 
 if TYPE_CHECKING:
-    from watchkeeper.monitoring.readiness import Around
+    from watchkeeper.monitoring.readiness import Installation
     from watchkeeper.notifications import Receiver
 
 __all__ = ["PREFIX", "Settings", "setting_paths"]
@@ -106,12 +106,12 @@ class Settings(BaseSettings):
                 seconds=seconds,
             )
 
-    def around(self) -> "Around":
-        """Return what a readiness checklist has to know of the surroundings."""
-        from watchkeeper.monitoring.readiness import Around
+    def installation(self) -> "Installation":
+        """Return what a readiness checklist has to know of the installation."""
+        from watchkeeper.monitoring.readiness import Installation
 
         telemetry = self.telemetry
-        return Around(
+        return Installation(
             log_file=self.log_file,
             grafana=telemetry.grafana,
             on_call=bool(telemetry.pagerduty_key_file or telemetry.slack_url_file),

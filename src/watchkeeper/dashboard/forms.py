@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from starlette.concurrency import run_in_threadpool
+
+from watchkeeper.app import App
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.identity import By
 from watchkeeper.rollouts import Event
 
 __all__ = ["FORMS", "Actions", "Sent"]
@@ -15,8 +19,8 @@ __all__ = ["FORMS", "Actions", "Sent"]
 class Actions(Protocol):
     """What people can do through a server; see `watchkeeper.api.actions.Acting`."""
 
-    async def promote(self, model_id: str, *, actor: str, reason: str) -> Any: ...
-    async def roll_back(self, model: str, *, actor: str, reason: str) -> Any: ...
+    @property
+    def app(self) -> App: ...
     async def start_rollout(
         self, name: str, model: str, version: str, *, actor: str, reason: str
     ) -> Any: ...
@@ -27,9 +31,6 @@ class Actions(Protocol):
     async def retrain(self, model: str, *, actor: str, reason: str) -> Any: ...
     async def cancel(self, name: str, *, actor: str, reason: str) -> Any: ...
     async def incident(self, name: str, action: str, text: str, *, actor: str) -> Any: ...
-    async def waive(
-        self, model: str, item: str, *, until: datetime, actor: str, reason: str
-    ) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,17 @@ class Sent:
             raise InvalidValueError("reason", reason, "why, in words: it is kept in the history")
         return {"actor": self.actor, "reason": reason}
 
+    @property
+    def by(self) -> By:
+        """Who and why, as every service takes it.
+
+        Raises
+        ------
+        InvalidValueError
+            If no reason is given.
+        """
+        return By(self.actor, self.why["reason"])
+
     def unknown(self) -> NotFoundError:
         """Return the error of a form that no page has."""
         return NotFoundError("action", self.do, "Reload the page, and send its form.")
@@ -97,8 +109,8 @@ async def of_model(actions: Actions, sent: Sent) -> str:
     """Roll a model back, or have it trained again."""
     model = sent.names["model"]
     if sent.do == "rollback":
-        found = await actions.roll_back(model, **sent.why)
-        return f"{found.model_id} is in production again."
+        version = await run_in_threadpool(actions.app.models.roll_back, model, by=sent.by)
+        return f"{version.model_id} is in production again."
     if sent.do == "retrain":
         run = await actions.retrain(model, **sent.why)
         return f"The retraining {run.name} begins within seconds."
@@ -109,7 +121,7 @@ async def of_version(actions: Actions, sent: Sent) -> str:
     """Promote a version, or begin to roll it out."""
     model, version = sent.names["model"], sent.names["version"]
     if sent.do == "promote":
-        await actions.promote(f"{model}:{version}", **sent.why)
+        await run_in_threadpool(actions.app.models.promote, f"{model}:{version}", by=sent.by)
         return f"{model}:{version} is in production."
     if sent.do == "roll-out":
         name = sent.fields.get("name") or f"{model}-{version}-{sent.now:%Y%m%d-%H%M%S}"
@@ -173,7 +185,8 @@ async def of_checklist(actions: Actions, sent: Sent) -> str:
         tomorrow = sent.now + timedelta(days=1)
         raise InvalidValueError("until", f"{until:%Y-%m-%d}", f"{tomorrow:%Y-%m-%d} or later")
     item = sent.fields.get("item", "")
-    await actions.waive(sent.names["model"], item, until=until, **sent.why)
+    waive = actions.app.checklists.waive
+    await run_in_threadpool(waive, sent.names["model"], item, until=until, by=sent.by)
     return f"The point {item} need not pass until {until:%Y-%m-%d}."
 
 

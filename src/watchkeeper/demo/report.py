@@ -191,7 +191,7 @@ def report(played: Played) -> Report:
         incidents=tuple(app.incidents.find(MODEL)),
         post_mortem=_post_mortem(app, newest),
         health=app.health(MODEL, newest),
-        readiness=app.checklist(MODEL, newest),
+        readiness=app.checklists.of(MODEL, newest),
         data_dir=str(app.settings.data_dir),
     )
 

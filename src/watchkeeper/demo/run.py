@@ -24,7 +24,7 @@ from watchkeeper.demo.release import PLAN, Release
 from watchkeeper.demo.replay import Replay, flights_of, replay
 from watchkeeper.demo.trial import BEGINS, ENDS, Trial
 from watchkeeper.errors import ConflictError, UnavailableError
-from watchkeeper.operations import models
+from watchkeeper.identity import By
 from watchkeeper.server.process import HOST, Server, ServerDiedError, free_port, serving
 
 __all__ = ["FAST", "Plan", "Played", "Spectator", "played"]
@@ -145,7 +145,7 @@ def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
                 "Will the flight arrive more than 15 minutes late?",
                 training_data=trained.data,
             )
-            models.promote(app.registry, model_id)
+            app.models.promote(model_id, by=By())
             spectator.stage("Starting the server")
             with serving(config, port) as server:
                 chosen = sample(_first(flights, plan.days), plan.share)

@@ -1,50 +1,47 @@
-"""Readiness of a model: the evidence of each point, gathered from what is kept."""
+"""Readiness of a model: the evidence of each point, gathered from what is stored."""
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from watchkeeper.alerting.rules import Thresholds, alerts
 from watchkeeper.alerting.runbook import page
-from watchkeeper.clock import as_utc
-from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.clock import Clock
+from watchkeeper.errors import NotFoundError
 from watchkeeper.events import EventLog
-from watchkeeper.experiments import Experiment
 from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.health import Condition
-from watchkeeper.identity import By
-from watchkeeper.incidents import Incident, IncidentState
+from watchkeeper.incidents import AlertRepository, IncidentRepository, IncidentState
 from watchkeeper.monitoring.health import health_of
-from watchkeeper.monitoring.report_cache import Asked
-from watchkeeper.monitoring.repositories import Kept, KeptAlerts, KeptFindings, Trail
-from watchkeeper.operations.alerts import ALERT_SUBJECT, ALERT_TEST
-from watchkeeper.operations.receivers import PROOF, SUBJECT
-from watchkeeper.readiness import Answer, Checklist, State, Waiver, checklist
-from watchkeeper.readiness.checklist import item_of
-from watchkeeper.records import Entry
+from watchkeeper.monitoring.report_cache import Asked, Known, Reports
+from watchkeeper.readiness import ITEMS, Answer, Checklist, State, Waiver, checklist
+from watchkeeper.readiness.evidence import (
+    ALERT_TEST,
+    ALERTS,
+    BACKUPS,
+    LOAD_TEST,
+    NOTIFICATION_TEST,
+    NOTIFICATIONS,
+    REHEARSAL,
+    RESTORE_TEST,
+    WAIVER,
+    load_test_of,
+    rehearsal_of,
+    waiver_of,
+)
+from watchkeeper.records import AuditTrail, Entry, FindingRepository
 from watchkeeper.registry import ModelRegistry
 
-__all__ = [
-    "LOAD_TEST",
-    "REHEARSAL",
-    "Around",
-    "Parts",
-    "measured",
-    "measured_asked",
-    "of_model",
-    "require_ready",
-    "waive",
-]
+__all__ = ["Installation", "Readiness"]
 
-LOAD_TEST, REHEARSAL = "load test", "rollback rehearsal"
-_WAIVE = "waive readiness"
 _FRESH = timedelta(days=30)  # for which a measurement speaks
 _RECENT = timedelta(days=1)  # within which an alert says that the chain stands
 _LINES = 50  # of the log that are read
@@ -64,36 +61,9 @@ _BY_CONDITION = {
 }
 
 
-class ReceivedAlerts(KeptAlerts, Protocol):
-    """Where alerts are kept, and when one came last."""
-
-    def last_received(self) -> tuple[datetime, str] | None:
-        """Return when the last alert came, and its name."""
-        ...
-
-
-class Parts(Protocol):
-    """What the evidence is read from; an `watchkeeper.app.App` is one."""
-
-    @property
-    def events(self) -> EventLog: ...
-    @property
-    def registry(self) -> ModelRegistry: ...
-    @property
-    def findings(self) -> KeptFindings: ...
-    @property
-    def alerts(self) -> ReceivedAlerts: ...
-    @property
-    def experiments(self) -> Kept[Experiment]: ...
-    @property
-    def incidents(self) -> Kept[Incident]: ...
-    @property
-    def audit(self) -> Trail: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
-    """What the settings say of the surroundings.
+class Installation:
+    """What the settings say of the installation that a checklist asks about.
 
     Attributes
     ----------
@@ -103,7 +73,7 @@ class Around:
     on_call : bool
         Whether critical alerts have a route to a person.
     receivers : tuple of str
-        Who is told of incidents.
+        Names of the receivers of incidents.
     """
 
     log_file: Path | None = None
@@ -112,198 +82,202 @@ class Around:
     receivers: tuple[str, ...] = ()
 
 
-def of_model(
-    parts: Parts,
-    model: str,
-    *,
-    at: datetime,
-    around: Around,
-    health: Mapping[str, Any],
-    slow: Mapping[str, Answer] | None = None,
-) -> Checklist:
-    """Return the checklist of a model at a time.
+class Readiness:
+    """The checklist of each model, by what is stored and measured; it changes nothing.
 
     Parameters
     ----------
-    around : Around
-    health : mapping
-        The terms that `watchkeeper.monitoring.health.health_of` goes by.
-    slow : mapping of str to Answer, optional
-        What `measured` has said, perhaps a while ago; by default it is asked now.
-
-    Raises
-    ------
-    NotFoundError
-        If nothing is known of the model.
+    events : EventLog
+    registry : ModelRegistry
+    findings : FindingRepository
+    alerts : AlertRepository
+    experiments : ExperimentRepository
+    incidents : IncidentRepository
+    audit : AuditTrail
+    reports : Reports
+        Where answers that take a while are cached.
+    clock : Clock
+    installation : Installation
+    health_terms : callable
+        A model to the terms that `watchkeeper.monitoring.health.health_of` goes by.
     """
-    answers = dict(
-        measured(parts, model, at=at, around=around, health=health) if slow is None else slow
-    )
-    answers |= _kept(parts, model, at)
-    answers |= _chain(parts, at, around)
-    answers["logs"] = _logs(around.log_file)
-    answers["procedures"] = _procedures()
-    return checklist(model, answers, _waivers(parts.audit, model), at=at)
 
+    def __init__(
+        self,
+        *,
+        events: EventLog,
+        registry: ModelRegistry,
+        findings: FindingRepository,
+        alerts: AlertRepository,
+        experiments: ExperimentRepository,
+        incidents: IncidentRepository,
+        audit: AuditTrail,
+        reports: Reports,
+        clock: Clock,
+        installation: Installation,
+        health_terms: Callable[[str], Mapping[str, Any]],
+    ) -> None:
+        self._events, self._registry, self._findings = events, registry, findings
+        self._alerts, self._experiments, self._incidents = alerts, experiments, incidents
+        self._audit, self._reports, self._clock = audit, reports, clock
+        self._installation, self._health_terms = installation, health_terms
 
-def measured(
-    parts: Parts, model: str, *, at: datetime, around: Around, health: Mapping[str, Any]
-) -> dict[str, Answer]:
-    """Return the answers that take a while: events are read, and another server is asked.
+    def of(self, model: str, at: datetime | None = None) -> Checklist:
+        """Return the checklist of a model, by default now.
 
-    Raises
-    ------
-    NotFoundError
-        If nothing is known of the model.
-    """
-    found = health_of(
-        parts.events, parts.registry, parts.findings, parts.alerts, model, at=at, **health
-    )
-    answers = {}
-    for key, component in _OF_HEALTH.items():
-        each = found.status.components[component]
-        evidence = {"table_versions": found.table_versions, **each.figures}
-        answers[key] = Answer(_BY_CONDITION[each.condition], each.reason, at, evidence)
-    with suppress(NotFoundError):  # nothing is recorded
-        counts = parts.events.counts(model)
-        state = State.PASS if counts.outcomes else State.UNKNOWN
-        told = f"{counts.outcomes:,} outcomes of {counts.predictions:,} predictions"
-        answers["outcomes"] = Answer(state, told, counts.newest, {})
-    if around.grafana is not None:
-        answers["grafana"] = _grafana(around.grafana, at)
-    return answers
+        Raises
+        ------
+        NotFoundError
+            If nothing is known of the model.
+        """
+        now = self._clock() if at is None else at
+        return self._checklist(model, now, self._measured(model, now))
 
+    def latest(
+        self, model: str, at: datetime | None = None
+    ) -> tuple[Checklist | None, Known[dict[str, Answer]]]:
+        """Return the same at once: what takes a while is as it last was, and is measured again.
 
-def measured_asked(
-    parts: Parts, model: str, *, at: datetime, around: Around, health: Mapping[str, Any]
-) -> Asked[dict[str, Answer]]:
-    """Ask for `measured`; what is in production is part of what it is of."""
-    return Asked(
-        "readiness",
-        model,
-        of=parts.registry.get_production_model(model),
-        at=at,
-        make=lambda: measured(parts, model, at=at, around=around, health=health),
-    )
+        The checklist is None while that is measured for the first time.
+        """
+        now = self._clock() if at is None else at
+        slow = self._reports.latest(
+            Asked(
+                "readiness",
+                model,
+                of=self._registry.get_production_model(model),
+                at=now,
+                make=lambda: self._measured(model, now),
+            )
+        )
+        if slow.report is None:
+            return None, slow
+        return self._checklist(model, now, slow.report), slow
 
+    def _checklist(self, model: str, at: datetime, measured: Mapping[str, Answer]) -> Checklist:
+        answers = dict(measured)
+        answers |= self._stored(model, at)
+        answers |= self._chain(at)
+        answers["logs"] = _logs(self._installation.log_file)
+        answers["procedures"] = _procedures()
+        return checklist(model, answers, self._waivers(model), at=at)
 
-def waive(
-    audit: Trail, model: str, item: str, *, until: datetime, at: datetime, actor: str, reason: str
-) -> Waiver:
-    """Keep somebody's word that a point need not pass until a day; a day that has passed ends it.
+    def _measured(self, model: str, at: datetime) -> dict[str, Answer]:
+        """Return the answers that take a while: events are read, and another server is called."""
+        health = health_of(
+            self._events, self._registry, self._findings, self._alerts, model, at=at,
+            **self._health_terms(model),
+        )  # fmt: skip
+        answers = {}
+        for key, name in _OF_HEALTH.items():
+            component = health.status.components[name]
+            evidence = {"table_versions": health.table_versions, **component.figures}
+            state = _BY_CONDITION[component.condition]
+            answers[key] = Answer(state, component.reason, at, evidence)
+        with suppress(NotFoundError):  # nothing is recorded
+            counts = self._events.counts(model)
+            state = State.PASS if counts.outcomes else State.UNKNOWN
+            text = f"{counts.outcomes:,} outcomes of {counts.predictions:,} predictions"
+            answers["outcomes"] = Answer(state, text, counts.newest, {})
+        if self._installation.grafana is not None:
+            answers["grafana"] = _grafana(self._installation.grafana, at)
+        return answers
 
-    Raises
-    ------
-    NotFoundError
-        If there is no such point.
-    InvalidValueError
-        If there is no reason.
-    """
-    item_of(item)
-    if not reason.strip():
-        raise InvalidValueError("reason", reason, "why it need not pass, in words")
-    audit.note(
-        at=at, by=By(actor, reason), action=_WAIVE, subject=f"{model}:readiness/{item}",
-        evidence={"until": as_utc(until).isoformat()},
-    )  # fmt: skip
-    return Waiver(item, actor, reason, as_utc(until))
+    def _stored(self, model: str, at: datetime) -> Iterator[tuple[str, Answer]]:
+        """Yield what measurements, experiments, rehearsals and incidents say."""
+        production = self._registry.get_production_model(model)
+        version = None if production is None else production.partition(":")[2]
+        for key, kind in (("accuracy", "quality"), ("drift", "drift")):
+            for finding in self._findings.find(model, kind, limit=1):
+                fresh = at - finding.at <= _FRESH
+                state = State.PASS if kind == "drift" or not finding.bad else State.FAIL
+                late = f"the last check was at {finding.at:%Y-%m-%d}"
+                evidence = {"finding": finding.number, "table_versions": finding.table_versions}
+                yield (
+                    key,
+                    Answer(state, finding.summary, finding.at, evidence)
+                    if fresh
+                    else Answer(State.UNKNOWN, late, finding.at, evidence),
+                )
+        yield "ab-test", self._experiment(model, version)
+        for key, action, subject in (
+            ("load-test", LOAD_TEST, load_test_of(model)),
+            ("rollback", REHEARSAL, rehearsal_of(model)),
+            ("backups", RESTORE_TEST, BACKUPS),
+        ):
+            for entry in self._audit.entries(subject=subject, action=action, limit=1):
+                state = State.PASS if entry.evidence.get("passed") else State.FAIL
+                tested = entry.evidence.get("version", version)
+                if tested != version:
+                    state = State.UNKNOWN
+                text = f"{entry.reason or action}, of version {tested}"
+                yield key, Answer(state, text, entry.at, {"audit": entry.number, **entry.evidence})
+        yield "post-mortems", self._post_mortems(model, at)
 
+    def _post_mortems(self, model: str, at: datetime) -> Answer:
+        ended = [
+            incident
+            for incident in self._incidents.find(model, IncidentState.RESOLVED)
+            if incident.severity == "critical"
+        ]
+        without = [incident.name for incident in ended if not incident.post_mortem]
+        count = len(ended) - len(without)
+        text = f"{count} of {len(ended)} critical incidents that are over have one"
+        state = State.FAIL if without else State.PASS
+        return Answer(state, text, at, {"without": without})
 
-def require_ready(found: Checklist) -> None:
-    """Refuse what asks for a model that is ready.
+    def _experiment(self, model: str, version: str | None) -> Answer:
+        for experiment in self._experiments.find(model, ExperimentState.STOPPED):
+            arms = {arm.key: arm.model_version for arm in experiment.allocation.arms}
+            decision = experiment.decision or {}
+            if version in arms.values():
+                better = arms.get(str(decision.get("arm"))) == version
+                shipped = decision.get("verdict") == "ship" and better
+                state = State.PASS if shipped else State.FAIL
+                text = f"{experiment.name}: {decision.get('reason', 'no verdict')}"
+                return Answer(state, text, experiment.ended_at, {"experiment": experiment.name})
+        return Answer(State.UNKNOWN, f"no experiment with version {version} has ended")
 
-    Raises
-    ------
-    ConflictError
-        If a required point neither passes nor is waived.
-    """
-    if found.ready:
-        return
-    missing = [
-        each.item.key
-        for each in found.points
-        if each.item.priority == "required" and each.state not in {State.PASS, State.WAIVED}
-    ]
-    raise ConflictError(
-        f"{found.model} is not ready: {', '.join(missing)}",
-        f"`watchkeeper checklist {found.model}` says what to do, and how to waive a point.",
-    )
+    def _chain(self, at: datetime) -> Iterator[tuple[str, Answer]]:
+        """Yield whether figures and alerts travel: an alert that came has passed every link."""
+        last = self._alerts.last_received()
+        fresh = last is not None and at - last[0] <= _RECENT
+        text = (
+            "no alert has come yet"
+            if last is None
+            else f"{last[1]} came at {last[0]:%Y-%m-%d %H:%M}"
+        )
+        answer = Answer(State.PASS if fresh else State.UNKNOWN, text, last[0] if last else None)
+        yield "metrics", answer
+        tests = self._audit.entries(subject=ALERTS, action=ALERT_TEST, limit=1)
+        yield "alerts", _tested(tests[0]) if tests else answer
+        installation = self._installation
+        tries = [
+            entry
+            for entry in self._audit.entries(
+                subject=NOTIFICATIONS, action=NOTIFICATION_TEST, limit=100
+            )
+            if entry.evidence.get("receiver") in installation.receivers
+        ]
+        if tries:
+            yield "on-call", _tested(tries[0])
+        elif installation.on_call:
+            yield "on-call", answer
+        elif installation.receivers:
+            yield "on-call", Answer(State.UNKNOWN, "a receiver is configured, and was never tried")
+        else:
+            yield "on-call", Answer(State.FAIL, "no route to a person is configured")
 
-
-def _kept(parts: Parts, model: str, at: datetime) -> Iterator[tuple[str, Answer]]:
-    """Yield what measurements, experiments, rehearsals and incidents say."""
-    production = parts.registry.get_production_model(model)
-    version = None if production is None else production.partition(":")[2]
-    for key, kind in (("accuracy", "quality"), ("drift", "drift")):
-        for each in parts.findings.find(model, kind, limit=1):
-            fresh = at - each.at <= _FRESH
-            state = State.PASS if kind == "drift" or not each.bad else State.FAIL
-            told = each.summary if fresh else f"the last check was at {each.at:%Y-%m-%d}"
-            evidence = {"finding": each.number, "table_versions": each.table_versions}
-            yield key, Answer(state if fresh else State.UNKNOWN, told, each.at, evidence)
-    yield "ab-test", _experiment(parts, model, version)
-    for key, action, subject in (
-        ("load-test", LOAD_TEST, f"{model}:loadtest"),
-        ("rollback", REHEARSAL, f"{model}:rollback"),
-        ("backups", "restore test", "system:backup"),
-    ):
-        for entry in parts.audit.entries(subject=subject, action=action, limit=1):
-            state = State.PASS if entry.evidence.get("passed") else State.FAIL
-            tried = entry.evidence.get("version", version)
-            if tried != version:
-                state = State.UNKNOWN
-            told = f"{entry.reason or action}, of version {tried}"
-            yield key, Answer(state, told, entry.at, {"audit": entry.number, **entry.evidence})
-    over = [
-        each
-        for each in parts.incidents.find(model, IncidentState.RESOLVED)
-        if each.severity == "critical"
-    ]
-    without = [each.name for each in over if not each.post_mortem]
-    told = f"{len(over) - len(without)} of {len(over)} critical incidents that are over have one"
-    yield (
-        "post-mortems",
-        Answer(State.FAIL if without else State.PASS, told, at, {"without": without}),
-    )
-
-
-def _experiment(parts: Parts, model: str, version: str | None) -> Answer:
-    for each in parts.experiments.find(model, ExperimentState.STOPPED):
-        arms = {arm.key: arm.model_version for arm in each.allocation.arms}
-        decision = each.decision or {}
-        if version in arms.values():
-            better = arms.get(str(decision.get("arm"))) == version
-            shipped = decision.get("verdict") == "ship" and better
-            state = State.PASS if shipped else State.FAIL
-            told = f"{each.name}: {decision.get('reason', 'no verdict')}"
-            return Answer(state, told, each.ended_at, {"experiment": each.name})
-    return Answer(State.UNKNOWN, f"no experiment with version {version} has ended")
-
-
-def _chain(parts: Parts, at: datetime, around: Around) -> Iterator[tuple[str, Answer]]:
-    """Yield whether figures and alerts travel: an alert that came has passed every link."""
-    last = parts.alerts.last_received()
-    fresh = last is not None and at - last[0] <= _RECENT
-    told = (
-        "no alert has come yet" if last is None else f"{last[1]} came at {last[0]:%Y-%m-%d %H:%M}"
-    )
-    answer = Answer(State.PASS if fresh else State.UNKNOWN, told, last[0] if last else None)
-    yield "metrics", answer
-    tested = parts.audit.entries(subject=ALERT_SUBJECT, action=ALERT_TEST, limit=1)
-    yield "alerts", _tested(tested[0]) if tested else answer
-    tried = [
-        each
-        for each in parts.audit.entries(subject=SUBJECT, action=PROOF, limit=100)
-        if each.evidence.get("receiver") in around.receivers
-    ]
-    if tried:
-        yield "on-call", _tested(tried[0])
-    elif around.on_call:
-        yield "on-call", answer
-    elif around.receivers:
-        yield "on-call", Answer(State.UNKNOWN, "a receiver is configured, and was never tried")
-    else:
-        yield "on-call", Answer(State.FAIL, "no route to a person is configured")
+    def _waivers(self, model: str) -> list[Waiver]:
+        """Return the last waiver of each point."""
+        items = {waiver_of(model, item.key): item.key for item in ITEMS}
+        waivers: dict[str, Waiver] = {}
+        for entry in self._audit.entries(model, action=WAIVER):
+            if entry.subject in items:  # a point that there is no longer needs no waiver
+                item = items[entry.subject]
+                until = datetime.fromisoformat(entry.evidence["until"])
+                waivers.setdefault(item, Waiver(item, entry.actor, entry.reason, until))
+        return list(waivers.values())
 
 
 def _tested(entry: Entry) -> Answer:
@@ -357,13 +331,3 @@ def _grafana(address: str, at: datetime) -> Answer:
         return Answer(State.FAIL, f"{address} does not answer: {error}", at)
     state = State.PASS if status == 200 else State.FAIL
     return Answer(state, f"{address} answers with {status}", at)
-
-
-def _waivers(audit: Trail, model: str) -> list[Waiver]:
-    """Return the last waiver of each point."""
-    found: dict[str, Waiver] = {}
-    for entry in audit.entries(model, action=_WAIVE):
-        item = entry.subject.partition("readiness/")[2]
-        until = datetime.fromisoformat(entry.evidence["until"])
-        found.setdefault(item, Waiver(item, entry.actor, entry.reason, until))
-    return list(found.values())

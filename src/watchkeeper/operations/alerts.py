@@ -14,11 +14,9 @@ from watchkeeper.identity import By
 from watchkeeper.incidents import Alert, Incident, notification_of
 from watchkeeper.monitoring.repositories import Kept, KeptAlerts, Trail
 from watchkeeper.operations.incidents import of_alerts
+from watchkeeper.readiness.evidence import ALERT_TEST, ALERTS
 
-__all__ = ["ALERT_SUBJECT", "ALERT_TEST", "Alerts", "Received", "receive", "travelled"]
-
-ALERT_TEST, ALERT_SUBJECT = "alert test", "system:alerts"
-"""As the audit trail tells of a synthetic alert."""
+__all__ = ["Alerts", "Received", "receive", "travelled"]
 
 _LABEL = "test"
 _LOOK = 0.5  # seconds between two looks whether it has arrived
@@ -141,7 +139,7 @@ def travelled(
         wait(_LOOK)
     returned = f"a synthetic alert came back through {alertmanager} in {seconds:.1f} s"
     audit.note(
-        at=clock(), by=By(actor, error or returned), action=ALERT_TEST, subject=ALERT_SUBJECT,
+        at=clock(), by=By(actor, error or returned), action=ALERT_TEST, subject=ALERTS,
         evidence={"passed": not error, "seconds": seconds},
     )  # fmt: skip
     if error:

@@ -27,9 +27,9 @@ from watchkeeper.online.learning import (
     loses_to,
     require_learner,
 )
-from watchkeeper.operations import models
+from watchkeeper.operations.models import Models
 from watchkeeper.operations.retraining import Retrainings
-from watchkeeper.operations.rollouts import require_none_under_way
+from watchkeeper.operations.rollouts import Rollouts, require_none_under_way
 from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Status
 from watchkeeper.results import Result
@@ -68,9 +68,15 @@ class Arrivals(EventLog, Protocol):
         ...
 
 
-class Parts(models.Parts, Protocol):
+class Parts(Protocol):
     """What online learning needs; an `watchkeeper.app.App` is one."""
 
+    @property
+    def models(self) -> Models: ...
+    @property
+    def registry(self) -> ModelRegistry: ...
+    @property
+    def rollouts(self) -> Rollouts: ...
     @property
     def events(self) -> Arrivals: ...
     @property
@@ -241,7 +247,7 @@ class Learning:
         except ConflictError as error:
             return "", "", f"; {target} is not promoted: {error.message}"
         if now != target:
-            models.promote(registry, target, reason=why, actor=_ACTOR)
+            self.parts.models.promote(target, by=By(_ACTOR, why))
         if better:
             return target, "", f"; {target} is in production"
         return "", target, f"; {before} is worse than the champion by now: back to {target}"
@@ -318,7 +324,7 @@ class Learning:
             if each.promoted_at is None and not each.aliases and each.model_id != step.snapshot:
                 with suppress(ConflictError, NotFoundError):  # somebody needs it, or was faster
                     told = "newer snapshots stay"
-                    models.delete(self.parts, each.model_id, reason=told, actor=_ACTOR)
+                    self.parts.models.delete(each.model_id, by=By(_ACTOR, told))
 
 
 class _Judge:

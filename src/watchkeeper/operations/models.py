@@ -1,90 +1,317 @@
-"""Changes of the registry, each with who made it and why."""
+"""Model versions: registered, promoted, rolled back, archived and deleted, with their rules."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from watchkeeper.clock import Clock
 from watchkeeper.errors import ConflictError, InvalidValueError
-from watchkeeper.experiments import Experiment, State
-from watchkeeper.monitoring.repositories import Kept
-from watchkeeper.operations.rollouts import Rollouts, require_none_under_way
+from watchkeeper.experiments import State
+from watchkeeper.experiments.repository import ExperimentRepository
+from watchkeeper.identity import By, ModelId
+from watchkeeper.operations.changes import Change, Changes
+from watchkeeper.operations.checklists import Checklists
+from watchkeeper.readiness.evidence import LOAD_TEST, REHEARSAL, load_test_of, rehearsal_of
+from watchkeeper.records import AuditTrail, Entry
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Remote
-from watchkeeper.registry.formats import format_of_file, load
-from watchkeeper.rollouts.shadow import Shadow, ShadowState
+from watchkeeper.registry.formats import Format, format_of_file, load
+from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
+from watchkeeper.rollouts.shadow import ShadowState
 
-__all__ = ["Parts", "archive", "delete", "named", "promote", "register_file", "rollback"]
-
-
-class Parts(Protocol):
-    """Where versions are, and who may need one; an `watchkeeper.app.App` is one."""
-
-    @property
-    def registry(self) -> ModelRegistry: ...
-    @property
-    def rollouts(self) -> Rollouts: ...
-    @property
-    def experiments(self) -> Kept[Experiment]: ...
-    @property
-    def shadows(self) -> Kept[Shadow]: ...
+__all__ = ["Models", "named"]
 
 
-def register_file(
-    registry: ModelRegistry,
-    file: Path,
-    name: str,
-    version: str,
-    *,
-    metrics: Mapping[str, float],
-    description: str = "",
-    tags: Mapping[str, str] | None = None,
-    training_data: object = None,
-    lineage: Lineage | None = None,
-    card: str = "",
-    trusted: Sequence[str] = (),
-    allow_unsafe: bool = False,
-    actor: str = "",
-) -> ModelVersion:
-    """Register the model in a file; its ending says the format.
+class Models:
+    """Every change of a model version.
 
-    Raises
-    ------
-    InvalidValueError
-        If the file cannot be read as its format.
-    ConflictError, UntrustedTypesError, UnsafeFormatError
-        As `ModelRegistry.register_model`.
+    Parameters
+    ----------
+    registry : ModelRegistry
+    checklists : Checklists
+    rollouts : RolloutRepository
+    experiments : ExperimentRepository
+    shadows : ShadowRepository
+        Where a version may be in use.
+    audit : AuditTrail
+    changes : Changes
+    clock : Clock
+
+    Attributes
+    ----------
+    registry : ModelRegistry
+        For reads.
     """
-    kind = format_of_file(file)
-    model: Any
-    if kind == "mlflow":
-        model = file if file.is_dir() else file.parent
-    elif kind == "remote":
-        model = Remote.from_json(file.read_bytes())
-    elif kind == "onnx":
-        model = file.read_bytes()
-    else:
-        data = file.read_bytes()
-        try:
-            model = load(data, kind, trusted=trusted, unsafe=allow_unsafe)
-        except (ValueError, ImportError):
-            raise
-        except Exception as error:
-            raise InvalidValueError("file", str(file), f"a model in {kind} ({error})") from error
-    model_id = registry.register_model(
-        model,
-        name,
-        version,
-        metrics,
-        description,
-        tags,
-        training_data=training_data,
-        lineage=lineage,
-        card=card,
-        format=kind,
-        trusted=trusted,
-        allow_unsafe=allow_unsafe,
-        actor=actor,
-    )
-    return registry.get(model_id)
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        *,
+        checklists: Checklists,
+        rollouts: RolloutRepository,
+        experiments: ExperimentRepository,
+        shadows: ShadowRepository,
+        audit: AuditTrail,
+        changes: Changes,
+        clock: Clock,
+    ) -> None:
+        self.registry, self._checklists = registry, checklists
+        self._rollouts, self._experiments, self._shadows = rollouts, experiments, shadows
+        self._audit, self._changes, self._clock = audit, changes, clock
+
+    def get(self, model_id: str | ModelId) -> ModelVersion:
+        """Return a version by ``NAME:VERSION`` or ``NAME@ALIAS``."""
+        return self.registry.get(str(model_id))
+
+    def register_file(
+        self,
+        file: Path,
+        name: str,
+        version: str,
+        *,
+        metrics: Mapping[str, float],
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        training_data: object = None,
+        lineage: Lineage | None = None,
+        card: str = "",
+        trusted: Sequence[str] = (),
+        allow_unsafe: bool = False,
+        by: By,
+    ) -> ModelVersion:
+        """Register the model in a file; its ending says the format.
+
+        Raises
+        ------
+        InvalidValueError
+            If the file cannot be read as its format.
+        ConflictError, UntrustedTypesError, UnsafeFormatError
+            As `ModelRegistry.register_model`.
+        """
+        kind = format_of_file(file)
+        model_id = self.registry.register_model(
+            _model_in(file, kind, trusted, allow_unsafe),
+            name,
+            version,
+            metrics,
+            description,
+            tags,
+            training_data=training_data,
+            lineage=lineage,
+            card=card,
+            format=kind,
+            trusted=trusted,
+            allow_unsafe=allow_unsafe,
+            actor=by.actor,
+        )
+        return self._published(model_id)
+
+    def import_from_mlflow(
+        self,
+        uri: str,
+        name: str,
+        version: str,
+        *,
+        tracking_uri: str | None = None,
+        trusted: Sequence[str] = (),
+        allow_unsafe: bool = False,
+        by: By,
+    ) -> ModelVersion:
+        """Register a model of MLflow; see `watchkeeper.registry.mlflow.import_model`."""
+        from watchkeeper.registry.mlflow import import_model
+
+        model_id = import_model(
+            self.registry, uri, name, version, tracking_uri=tracking_uri, trusted=trusted,
+            allow_unsafe=allow_unsafe, actor=by.actor,
+        )  # fmt: skip
+        return self._published(model_id)
+
+    def export_to_mlflow(
+        self, model_id: str | ModelId, *, tracking_uri: str | None = None, by: By
+    ) -> str:
+        """Register a version in MLflow and return its address there."""
+        from watchkeeper.registry.mlflow import export_model
+
+        return export_model(self.registry, str(model_id), tracking_uri=tracking_uri, actor=by.actor)
+
+    def promote(self, model_id: str | ModelId, *, by: By) -> ModelVersion:
+        """Put a version in production; that model's former one goes to staging.
+
+        Parameters
+        ----------
+        model_id : str or ModelId
+        by : By
+
+        Returns
+        -------
+        ModelVersion
+            As it is now.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        ConflictError
+            If the model has to be ready first, and is not.
+        IntegrityError
+            If the files are not those that were registered.
+        """
+        version = self.get(model_id)
+        self._checklists.require_ready(version.model_name)
+        self.registry.promote_to_production(
+            version.model_id, reason=by.reason, actor=by.actor, cause=by.cause
+        )
+        return self._published(version.model_id)
+
+    def roll_back(self, model: str, *, by: By) -> ModelVersion:
+        """Put the version in production that was there before.
+
+        Returns
+        -------
+        ModelVersion
+            The one that is in production now.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no earlier version.
+        IntegrityError
+            If the files of the earlier version are not those that were registered.
+        """
+        return self._published(
+            self.registry.rollback(model, reason=by.reason, actor=by.actor, cause=by.cause)
+        )
+
+    def rehearse_rollback(self, model: str, *, by: By) -> ModelVersion:
+        """Check that a rollback would succeed, and keep that as evidence of readiness.
+
+        Returns
+        -------
+        ModelVersion
+            The version that a rollback would put in production.
+
+        Raises
+        ------
+        NotFoundError, IntegrityError
+            Where `roll_back` would.
+        """
+        earlier = self.registry.get(self.registry.check_rollback(model))
+        current = self.registry.get_production_model(model)
+        self._audit.note(
+            at=self._clock(), action=REHEARSAL, subject=rehearsal_of(model),
+            by=by.with_reason(f"{earlier.model_id} can take the place of {current}"),
+            evidence={"passed": True, "version": str(current).partition(":")[2]},
+        )  # fmt: skip
+        return earlier
+
+    def keep_load_test(self, model: str, *, evidence: Mapping[str, Any], by: By) -> Entry:
+        """Keep the result of a load test as evidence of readiness.
+
+        Parameters
+        ----------
+        model : str
+        evidence : mapping of str to Any
+            With ``passed`` and ``version``.
+        by : By
+            With the result in words as the reason.
+        """
+        return self._audit.note(
+            at=self._clock(), by=by, action=LOAD_TEST, subject=load_test_of(model),
+            evidence=evidence,
+        )  # fmt: skip
+
+    def archive(self, model_id: str | ModelId, *, by: By) -> ModelVersion:
+        """Put a version aside; one that serves, or may have to, is refused.
+
+        Returns
+        -------
+        ModelVersion
+            As it is now.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        ConflictError
+            If it is in production or what a rollback returns to, a side of a rollout that is under
+            way, a shadow, or an arm of an experiment that is not over.
+        """
+        version = self.get(model_id)
+        self._require_unused(version)
+        self.registry.archive(version.model_id, reason=by.reason, actor=by.actor, cause=by.cause)
+        return self._published(version.model_id)
+
+    def delete(self, model_id: str | ModelId, *, by: By) -> ModelVersion:
+        """Remove a version and its files for good; one that serves, or may have to, is refused.
+
+        Returns
+        -------
+        ModelVersion
+            As it was.
+
+        Raises
+        ------
+        NotFoundError, ConflictError
+            Where `archive` would.
+        """
+        version = self.get(model_id)
+        self._require_unused(version)
+        self.registry.delete(version.model_id, reason=by.reason, actor=by.actor, cause=by.cause)
+        self._changes.publish(Change("version", version.model_name))
+        return version
+
+    def set_alias(self, model_id: str | ModelId, alias: str, *, by: By) -> ModelVersion:
+        """Let a name of the model point to a version.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        InvalidValueError
+            If the name is not allowed; see `ModelRegistry.set_alias`.
+        """
+        version = self.get(model_id)
+        self.registry.set_alias(
+            version.model_id, alias, reason=by.reason, actor=by.actor, cause=by.cause
+        )
+        return self._published(version.model_id)
+
+    def remove_alias(self, model: str, alias: str, *, by: By) -> None:
+        """Let a name of a model point to no version any more.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such name.
+        """
+        self.registry.remove_alias(model, alias, reason=by.reason, actor=by.actor, cause=by.cause)
+        self._changes.publish(Change("version", model))
+
+    def _published(self, model_id: str) -> ModelVersion:
+        version = self.registry.get(model_id)
+        self._changes.publish(Change("version", version.model_name))
+        return version
+
+    def _require_unused(self, version: ModelVersion) -> None:
+        """Refuse a version that a rollout, a shadow or an experiment needs."""
+        model = version.model_name
+        for rollout in self._rollouts.find(model):
+            if rollout.active and version.version in {rollout.version, rollout.stable}:
+                raise ConflictError(
+                    f"the rollout {rollout.name} of {model} is under way",
+                    "Both of its versions are needed. Abort it first, or wait for its end.",
+                )
+        for shadow in self._shadows.find(model, ShadowState.RUNNING):
+            if shadow.version == version.version:
+                raise ConflictError(
+                    f"{version.model_id} answers as the shadow {shadow.name}", "Stop it first."
+                )
+        for experiment in self._experiments.find(model):
+            arms = {arm.model_version for arm in experiment.allocation.arms}
+            if experiment.state is not State.STOPPED and version.version in arms:
+                raise ConflictError(
+                    f"{version.model_id} is an arm of the experiment {experiment.name}",
+                    "Stop it first.",
+                )
 
 
 def named(model: str, version: str) -> str:
@@ -98,55 +325,18 @@ def named(model: str, version: str) -> str:
     return version if ":" in version or "@" in version else f"{model}:{version}"
 
 
-def promote(
-    registry: ModelRegistry, model_id: str, *, reason: str = "", actor: str = ""
-) -> ModelVersion:
-    """Put a version in production; that model's former one goes to staging."""
-    registry.promote_to_production(model_id, reason=reason, actor=actor)
-    return registry.get(model_id)
-
-
-def rollback(
-    registry: ModelRegistry, name: str, *, reason: str = "", actor: str = ""
-) -> ModelVersion:
-    """Put back what was in production before."""
-    return registry.get(registry.rollback(name, reason=reason, actor=actor))
-
-
-def archive(parts: Parts, model_id: str, *, reason: str = "", actor: str = "") -> ModelVersion:
-    """Put a version aside; the one in production, or in a rollout, is refused."""
-    found = parts.registry.get(model_id)
-    _require_idle(parts, found)
-    parts.registry.archive(found.model_id, reason=reason, actor=actor)
-    return parts.registry.get(found.model_id)
-
-
-def delete(parts: Parts, model_id: str, *, reason: str = "", actor: str = "") -> ModelVersion:
-    """Remove a version for good; what serves, or may have to, is refused.
-
-    Raises
-    ------
-    ConflictError
-        If it is in production or what a rollback returns to, a side of a rollout that is under
-        way, a shadow, or a variant of an experiment that is not over.
-    """
-    found = parts.registry.get(model_id)
-    _require_idle(parts, found)
-    for shadow in parts.shadows.find(found.model_name, ShadowState.RUNNING):
-        if shadow.version == found.version:
-            raise ConflictError(
-                f"{found.model_id} answers as the shadow {shadow.name}", "Stop it first."
-            )
-    for each in parts.experiments.find(found.model_name):
-        arms = {arm.model_version for arm in each.allocation.arms}
-        if each.state is not State.STOPPED and found.version in arms:
-            raise ConflictError(
-                f"{found.model_id} is an arm of the experiment {each.name}", "Stop it first."
-            )
-    parts.registry.delete(found.model_id, reason=reason, actor=actor)
-    return found
-
-
-def _require_idle(parts: Parts, version: ModelVersion) -> None:
-    why = "Both of its versions are needed."
-    require_none_under_way(parts.rollouts, version.model_name, why, version.version)
+def _model_in(file: Path, kind: Format, trusted: Sequence[str], allow_unsafe: bool) -> Any:
+    """Return the model in a file as `ModelRegistry.register_model` takes it."""
+    if kind == "mlflow":
+        return file if file.is_dir() else file.parent
+    data = file.read_bytes()
+    if kind == "remote":
+        return Remote.from_json(data)
+    if kind == "onnx":
+        return data
+    try:
+        return load(data, kind, trusted=trusted, unsafe=allow_unsafe)
+    except (ValueError, ImportError):
+        raise
+    except Exception as error:
+        raise InvalidValueError("file", str(file), f"a model in {kind} ({error})") from error

@@ -12,12 +12,11 @@ from watchkeeper.incidents import Incident
 from watchkeeper.incidents.incident import Severity
 from watchkeeper.monitoring.repositories import Kept
 from watchkeeper.notifications import Message, Note, Place, Receiver, due, grouped
+from watchkeeper.readiness.evidence import NOTIFICATION_TEST, NOTIFICATIONS
 from watchkeeper.records import Entry
 from watchkeeper.results import Result
 
 __all__ = [
-    "PROOF",
-    "SUBJECT",
     "Parts",
     "Told",
     "Waiting",
@@ -29,9 +28,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-PROOF, SUBJECT = "notification test", "system:notifications"
-"""As the audit trail tells of a receiver that was tried."""
 
 _WORDS = {
     "create": "opened", "tell": "told", "acknowledge": "acknowledged", "assign": "assigned",
@@ -228,7 +224,7 @@ def try_out(
         error = errors[each.name]
         parts.audit.note(
             at=at, by=By(actor, error or f"a test message reached {each.name}"),
-            action=PROOF, subject=SUBJECT,
+            action=NOTIFICATION_TEST, subject=NOTIFICATIONS,
             evidence={"passed": not error, "receiver": each.name, "severity": each.severity},
         )  # fmt: skip
     return errors

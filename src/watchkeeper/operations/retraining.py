@@ -30,7 +30,8 @@ from watchkeeper.events import EventLog, Window
 from watchkeeper.experiments import Experiment
 from watchkeeper.identity import By
 from watchkeeper.monitoring.repositories import Kept, KeptFindings
-from watchkeeper.operations import models, rollouts, shadows
+from watchkeeper.operations import rollouts, shadows
+from watchkeeper.operations.models import Models
 from watchkeeper.policies.schedules import last_fire
 from watchkeeper.registry import Lineage, ModelRegistry
 from watchkeeper.results import Result
@@ -114,6 +115,8 @@ class Parts(Protocol):
     def clock(self) -> Clock: ...
     @property
     def arrivals(self) -> Arrivals: ...
+    @property
+    def models(self) -> Models: ...
     @property
     def registry(self) -> ModelRegistry: ...
     @property
@@ -547,7 +550,7 @@ def _brought_in(
     if run.policy.then == "direct" or run.champion is None:
         if production != model_id:
             rollouts.require_none_under_way(parts.rollouts, run.model, "It has the traffic.")
-            models.promote(parts.registry, model_id, reason=why, actor=_ACTOR)
+            parts.models.promote(model_id, by=By(_ACTOR, why))
         return RunState.PROMOTED, f"{model_id} is in production", ""
     if run.policy.then == "shadow":
         if not any(each.name == run.name for each in parts.shadows.find(run.model)):

@@ -320,7 +320,13 @@ class ModelRegistry:
     def archive(
         self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
     ) -> None:
-        """Put a version aside; the one in production is refused with `ConflictError`."""
+        """Put a version aside.
+
+        Raises
+        ------
+        ConflictError
+            If it is in production, or what a rollback would return to.
+        """
         self._repository.archive(model_id, at=self._clock(), by=By(actor, reason, cause))
 
     def delete(

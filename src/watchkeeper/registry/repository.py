@@ -230,13 +230,6 @@ class Repository:
         """Forget a version and the aliases that point to it; return what it was."""
         with self._database.write() as connection:
             version = self._idle(connection, model_id)
-            current = self._current(connection, version.model_name)
-            earlier = None if current is None else self._before(connection, current)
-            if earlier is not None and earlier.model_id == version.model_id:
-                raise ConflictError(
-                    f"{version.model_id} is what a rollback returns to",
-                    "Promote another version first, or archive it.",
-                )
             kept = version.to_dict()  # all of it is read before it is gone
             connection.execute(
                 model_versions.delete().where(_versions.model_id == version.model_id)
@@ -354,12 +347,19 @@ class Repository:
         return None
 
     def _idle(self, connection: Connection, model_id: str) -> ModelVersion:
-        """Return a version; the one in production is refused."""
+        """Return a version; the one in production and the one before it are refused."""
         version = self._get(connection, model_id)
         if version.status is Status.PRODUCTION:
             raise ConflictError(
                 f"{version.model_id} is in production",
                 "Promote another version first, or roll back.",
+            )
+        current = self._current(connection, version.model_name)
+        earlier = None if current is None else self._before(connection, current)
+        if earlier is not None and earlier.model_id == version.model_id:
+            raise ConflictError(
+                f"{version.model_id} is what a rollback returns to",
+                "Promote another version first.",
             )
         return version
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from watchkeeper import dashboard
-from watchkeeper.access import ForbiddenError, Rights
+from watchkeeper.access import ForbiddenError, Rights, key_in
 from watchkeeper.api.application import make_api
 from watchkeeper.api.console import Console
 from watchkeeper.app import App
@@ -82,8 +82,8 @@ class ServerApplication:
 
     def _require_rights(self, method: str, headers: Headers) -> None:
         """Refuse who may not do this; a user who is signed in may follow a link to the API."""
-        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        rights = self.app.access.rights_of(key.strip()) if scheme.lower() == "bearer" else None
+        key = key_in(headers.get(b"authorization", b"").decode("latin-1"))
+        rights = self.app.access.rights_of(key) if key else None
         reading = method in {"GET", "HEAD"}
         if rights is None and reading:
             rights = dashboard.rights_in(self.app, headers)

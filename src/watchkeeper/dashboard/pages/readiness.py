@@ -25,7 +25,7 @@ def page(app: App, ask: Ask) -> Page:
     model = ask.names["model"]
     if not app.registry.list_models(model_name=model) and model not in app.events.models():
         raise NotFoundError("model", model, "`watchkeeper models list` has those that there are.")
-    found, slow = app.checklist_lately(model, ask.now)
+    found, slow = app.checklists.latest(model, ask.now)
     return Page(
         template="readiness.html",
         title=f"Readiness of {model}",
