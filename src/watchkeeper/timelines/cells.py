@@ -146,25 +146,27 @@ def cells_of(rows: pa.Table, *, task: str, positive: object = 1) -> pa.Table:
     latency = _floats(rows["latency_ms"])
     timed = np.flatnonzero(~np.isnan(latency))
     histograms["latencies"] = keys.counted(timed, wait_bins(latency[timed]), WAIT_BINS)
-    known = rows.take(pa.array(labelled))
-    came = _micros(known["actual_timestamp"])
-    waited = np.flatnonzero(_truths(known["actual_timestamp"].is_valid()))
+    labelled_rows = rows.take(pa.array(labelled))
+    came = _micros(labelled_rows["actual_timestamp"])
+    waited = np.flatnonzero(_truths(labelled_rows["actual_timestamp"].is_valid()))
     delay = (came[waited] - time[labelled[waited]]) / 1e6
     sums["delay"] = keys.sum(labelled[waited], delay)
     histograms["delays"] = keys.counted(labelled[waited], wait_bins(delay), WAIT_BINS)
     if task == "regression":
-        error = _numbers(known["prediction"]) - _numbers(known["actual"])
+        error = _numbers(labelled_rows["prediction"]) - _numbers(labelled_rows["actual"])
         _add_errors(keys, labelled, error, counts, sums)
     else:
-        told, true = (labels_of(known[name], task, positive) for name in ("prediction", "actual"))
-        counts["right"] = keys.count(labelled[np.flatnonzero(told == true)])
+        predicted, true = (
+            labels_of(labelled_rows[name], task, positive) for name in ("prediction", "actual")
+        )
+        counts["right"] = keys.count(labelled[np.flatnonzero(predicted == true)])
     if task == "binary":
         counts["called"] = keys.count(
             np.flatnonzero(answered & labels_of(rows["prediction"], task, positive))
         )
         counts["positives"] = keys.count(labelled[true])
-        counts["true_positives"] = keys.count(labelled[told & true])
-        score = _floats(known["score"])
+        counts["true_positives"] = keys.count(labelled[predicted & true])
+        score = _floats(labelled_rows["score"])
         scored = np.flatnonzero(np.isfinite(score))
         _add_errors(keys, labelled, score - true, counts, sums)
         outside = scored[(score[scored] < 0.0) | (score[scored] > 1.0)]
@@ -173,16 +175,18 @@ def cells_of(rows: pa.Table, *, task: str, positive: object = 1) -> pa.Table:
             ("positive_scores", true[scored]),
             ("negative_scores", ~true[scored]),
         ):
-            own = scored[of_class]
-            histograms[name] = keys.counted(labelled[own], score_bins(score[own]), SCORE_BINS)
+            class_scores = scored[of_class]
+            histograms[name] = keys.counted(
+                labelled[class_scores], score_bins(score[class_scores]), SCORE_BINS
+            )
     return _table(keys, counts, sums, histograms, task)
 
 
 def together(parts: Iterable[pa.Table]) -> pa.Table:
     """Return the cells of the whole from cells of its parts, of which there is at least one."""
-    given = list(parts)
-    task = task_of(given[0])
-    cells = pa.concat_tables(given).unify_dictionaries().combine_chunks()
+    tables = list(parts)
+    task = task_of(tables[0])
+    cells = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
     if not cells.num_rows:
         return empty_cells(task)
     keys = _Keys(hours_of(cells), cells["model_version"], cells["variant"])
@@ -191,8 +195,8 @@ def together(parts: Iterable[pa.Table]) -> pa.Table:
     sums = {name: keys.sum(every, _floats(cells[name])) for name in _SUMS}
     histograms = {}
     for name, bins in HISTOGRAMS.items():
-        row, own, count = histogram_entries(cells, name)
-        histograms[name] = keys.counted(row, own, bins, count)
+        row, bin_index, count = histogram_entries(cells, name)
+        histograms[name] = keys.counted(row, bin_index, bins, count)
     return _table(keys, counts, sums, histograms, task)
 
 
@@ -236,13 +240,13 @@ class _Keys:
 
     def count(self, rows: Ints | None = None) -> Ints:
         """Return how many of `rows`, by default of all, are in each cell."""
-        found = self._cell if rows is None else self._cell[rows]
-        return np.bincount(found, minlength=len(self)).astype(np.int64)
+        cell = self._cell if rows is None else self._cell[rows]
+        return np.bincount(cell, minlength=len(self)).astype(np.int64)
 
     def sum(self, rows: Ints, values: npt.NDArray[Any]) -> Floats:
         """Return the sum of a value of each of `rows`, by cell."""
-        found = np.bincount(self._cell[rows], values, minlength=len(self))
-        return found.astype(np.float64, copy=False)
+        sums = np.bincount(self._cell[rows], values, minlength=len(self))
+        return sums.astype(np.float64, copy=False)
 
     def counted(
         self,
@@ -254,12 +258,12 @@ class _Keys:
         """Return how many there are by cell and bin, where there are any."""
         code = self._cell[rows] * width + bins
         if counts is None:
-            codes, found = np.unique(code, return_counts=True)
+            codes, counts_of_codes = np.unique(code, return_counts=True)
         else:
-            codes, place = np.unique(code, return_inverse=True)
-            found = np.bincount(place, counts, minlength=len(codes)).astype(np.int64)
-        cell, own = np.divmod(codes, width)
-        return cell, own, found
+            codes, position = np.unique(code, return_inverse=True)
+            counts_of_codes = np.bincount(position, counts, minlength=len(codes)).astype(np.int64)
+        cell, bin_index = np.divmod(codes, width)
+        return cell, bin_index, counts_of_codes
 
 
 def _table(
@@ -276,11 +280,11 @@ def _table(
     for name in _SUMS:
         columns[name] = pa.array(sums.get(name, np.zeros(len(keys))))
     for name in HISTOGRAMS:
-        cell, own, count = histograms.get(name, (none, none, none))
+        cell, bin_index, count = histograms.get(name, (none, none, none))
         offsets = np.zeros(len(keys) + 1, np.int32)
         np.cumsum(np.bincount(cell, minlength=len(keys)), out=offsets[1:])
         columns[name] = pa.MapArray.from_arrays(
-            pa.array(offsets), pa.array(own, pa.int16()), pa.array(count, pa.int32())
+            pa.array(offsets), pa.array(bin_index, pa.int16()), pa.array(count, pa.int32())
         )
     return _with_task(pa.table(columns, schema=_SCHEMA), task)
 
@@ -290,12 +294,12 @@ def _add_errors(
 ) -> None:
     """Add up how far off answers were, where a number says so."""
     measured = np.flatnonzero(np.isfinite(error))
-    own, error = rows[measured], error[measured]
-    counts["errors"] = keys.count(own)
-    sums["error"] = keys.sum(own, error)
-    sums["absolute_error"] = keys.sum(own, np.abs(error))
-    sums["squared_error"] = keys.sum(own, error**2)
-    sums["fourth_power"] = keys.sum(own, error**4)
+    measured_rows, error = rows[measured], error[measured]
+    counts["errors"] = keys.count(measured_rows)
+    sums["error"] = keys.sum(measured_rows, error)
+    sums["absolute_error"] = keys.sum(measured_rows, np.abs(error))
+    sums["squared_error"] = keys.sum(measured_rows, error**2)
+    sums["fourth_power"] = keys.sum(measured_rows, error**4)
 
 
 def _with_task(cells: pa.Table, task: str) -> pa.Table:
@@ -308,9 +312,9 @@ def _coded(column: pa.ChunkedArray) -> tuple[Sequence[str], Ints]:
     if isinstance(words, pa.ChunkedArray):
         words = words.combine_chunks()
     named = words.dictionary.to_pylist()
-    known = sorted(named)
-    place = np.array([known.index(word) for word in named], dtype=np.int64)
-    return known, place[words.indices.to_numpy()]
+    names = sorted(named)
+    position = np.array([names.index(word) for word in named], dtype=np.int64)
+    return names, position[words.indices.to_numpy()]
 
 
 def _words(codes: Ints, words: Sequence[str]) -> pa.Array:

@@ -156,8 +156,8 @@ def timeline_of(
     hours = hours_of(cells)
     first, until = _hours_within(window, hours)
     grid = _grid(window, first, until, points)
-    own = np.flatnonzero(_chosen(cells, version, variant))
-    inside = own[slice(*np.searchsorted(hours[own], [first, until]))]
+    rows = np.flatnonzero(_chosen(cells, version, variant))
+    inside = rows[slice(*np.searchsorted(hours[rows], [first, until]))]
     counted = _Counted(cells, inside, grid.place(hours[inside]), len(grid.starts))
     task = task_of(cells)
     return Timeline(
@@ -168,8 +168,8 @@ def timeline_of(
         seconds=np.array(
             [(b - a).total_seconds() for a, b in zip(grid.starts, grid.ends, strict=True)]
         ),
-        first=EPOCH + int(hours[own[0]]) * HOUR if own.size else None,
-        last=EPOCH + int(hours[own[-1]]) * HOUR if own.size else None,
+        first=EPOCH + int(hours[rows[0]]) * HOUR if rows.size else None,
+        last=EPOCH + int(hours[rows[-1]]) * HOUR if rows.size else None,
         **_traffic(counted),
         **_QUALITY[task](counted),
     )
@@ -230,7 +230,7 @@ def _grid(window: Window, first: int, until: int, points: int) -> _Grid:
     if first == until:
         return _Grid("whole" if points == 1 else "hour", (), (), np.zeros_like)
     unit = unit_for(first, until - 1, points)
-    low, high = (int(each) for each in unit.place(np.array([first, until - 1], dtype=np.int64)))
+    low, high = (int(hour) for hour in unit.place(np.array([first, until - 1], dtype=np.int64)))
     starts = unit.start(np.arange(low, high + 1, dtype=np.int64))
     starts[0] = first
     begins = tuple(EPOCH + int(hour) * HOUR for hour in starts)
@@ -265,8 +265,8 @@ class _Counted:
 
     def sum(self, name: str) -> Floats:
         values = self._cells[name].to_numpy()[self._rows]
-        found = np.bincount(self._of_rows, values, minlength=self._buckets)
-        return found.astype(np.float64, copy=False)
+        sums = np.bincount(self._of_rows, values, minlength=self._buckets)
+        return sums.astype(np.float64, copy=False)
 
     def histograms(self, *names: str) -> tuple[int, list[Floats]]:
         """Return counts by bucket and bin: the first bin that is there, and a table a name."""
@@ -331,7 +331,7 @@ def _of_binary(counted: _Counted) -> dict[str, Any]:
             areas.area, np.maximum(0.0, areas.area - half), np.minimum(1.0, areas.area + half)
         ),
         "auc_off_by": areas.off_by,
-        "brier": Band(*(np.where(outside, np.nan, each) for each in brier.values())),
+        "brier": Band(*(np.where(outside, np.nan, bound) for bound in brier.values())),
     }
 
 
@@ -343,7 +343,7 @@ def _of_regression(counted: _Counted) -> dict[str, Any]:
     squared = _mean(counted, "squared_error", "fourth_power")
     return {
         "mae": _mean(counted, "absolute_error", "squared_error"),
-        "rmse": Band(*(np.sqrt(each) for each in squared.values())),
+        "rmse": Band(*(np.sqrt(bound) for bound in squared.values())),
         "mean_error": _ratio(counted.sum("error"), counted.count("errors")),
     }
 
@@ -374,10 +374,10 @@ def _quantiles(first: int, counts: Floats, which: tuple[float, ...]) -> list[Flo
     """Return, for each share, what the smallest bin stands for below which that share lies."""
     total = counts.sum(axis=1)
     below = np.cumsum(counts, axis=1)
-    found = []
+    quantiles = []
     for share in which:
         # Shares such as 0.95 are no binary fractions: 0.95 * 20 must not have a rank of 20.
         rank = np.maximum(1.0, np.ceil(share * total - 1e-9))
         bins = np.argmax(below >= rank[:, None], axis=1)
-        found.append(np.where(total > 0, wait_of(first + bins), np.nan))
-    return found
+        quantiles.append(np.where(total > 0, wait_of(first + bins), np.nan))
+    return quantiles
