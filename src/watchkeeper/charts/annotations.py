@@ -94,13 +94,13 @@ def marked(mark: Mark, x: str, y: float, told: str) -> Markup:
 def lanes(places: Sequence[float], apart: float) -> list[int]:
     """Return for each place, in order, in which of two lanes it stands clear of the last one."""
     last = [-1.0, -1.0]
-    found = []
+    lines = []
     for place in places:
         free = [at for at in (0, 1) if place - last[at] >= apart]
         lane = free[0] if free else min((0, 1), key=last.__getitem__)
         last[lane] = place
-        found.append(lane)
-    return found
+        lines.append(lane)
+    return lines
 
 
 def _require_zone(field: str, at: datetime) -> None:

@@ -99,17 +99,17 @@ class BarChart(OverTime):
     def gist(self) -> str:
         """Return what one sees at a glance, in words."""
         good, bad = self._parts
-        known = [index for index, value in enumerate(good) if not math.isnan(value)]
-        if not known:
+        measured = [index for index, value in enumerate(good) if not math.isnan(value)]
+        if not measured:
             return "no data"
-        sums = [good[index] + bad[index] for index in known]
+        sums = [good[index] + bad[index] for index in measured]
         parts = [self.period(0, len(self.times)), f"{exact(_total(sums), self.unit)} in all"]
         if self.failed is not None:
-            failures = exact(_total([bad[index] for index in known]), "")
+            failures = exact(_total([bad[index] for index in measured]), "")
             parts.append(f"{failures} {isolated(self.failed_label)}")
         parts.append(f"between {exact(min(sums), '')} and {exact(max(sums), '')} in one bucket")
-        if len(known) < len(good):
-            parts.append(f"no data in {len(good) - len(known)} of {len(good)} buckets")
+        if len(measured) < len(good):
+            parts.append(f"no data in {len(good) - len(measured)} of {len(good)} buckets")
         return "; ".join([*parts, *self.told_over()])
 
     def _key(self) -> list[Header]:
@@ -137,19 +137,21 @@ class BarChart(OverTime):
         )
 
     def _bars(self, scale: Scale, good: Sequence[float], bad: Sequence[float]) -> list[Markup]:
-        known = [not math.isnan(value) for value in good]
-        lower = [scale.at(a) if here else scale.bottom for a, here in zip(good, known, strict=True)]
+        measured = [not math.isnan(value) for value in good]
+        lower = [
+            scale.at(a) if here else scale.bottom for a, here in zip(good, measured, strict=True)
+        ]
         lower = [min(y, scale.bottom - 1.0) if y < scale.bottom else y for y in lower]
         upper = [
             max(min(scale.at(a + b), y - _LEAST), scale.top - _LEAST) if b > 0 and here else y
-            for a, b, y, here in zip(good, bad, lower, known, strict=True)
+            for a, b, y, here in zip(good, bad, lower, measured, strict=True)
         ]
         ground = [scale.bottom] * len(good)
         draw = self._columns if len(good) <= _DENSE else self._area
         gaps = [
             tag("line", x1=percent(self.edges[first]), x2=percent(self.edges[after]),
                 y1=scale.bottom - 3.0, y2=scale.bottom - 3.0, class_="c-gap-line")
-            for first, after in runs([math.nan if here else 0.0 for here in known])
+            for first, after in runs([math.nan if here else 0.0 for here in measured])
         ]  # fmt: skip
         return [*gaps, *draw("c-bar", lower, ground), *draw("c-bar-bad", upper, lower)]
 
@@ -176,14 +178,14 @@ class BarChart(OverTime):
 
     def _told(self, first: int, after: int) -> list[str]:
         good, bad = self._parts
-        known = [index for index in range(first, after) if not math.isnan(good[index])]
-        if not known:
+        measured = [index for index in range(first, after) if not math.isnan(good[index])]
+        if not measured:
             return ["no data"]
-        said = [f"{isolated(self.label)} {exact(_total([good[i] for i in known]), self.unit)}"]
+        lines = [f"{isolated(self.label)} {exact(_total([good[i] for i in measured]), self.unit)}"]
         if self.failed is not None:
-            failures = exact(_total([bad[i] for i in known]), self.unit)
-            said.append(f"{isolated(self.failed_label)} {failures}")
-        return said
+            failures = exact(_total([bad[i] for i in measured]), self.unit)
+            lines.append(f"{isolated(self.failed_label)} {failures}")
+        return lines
 
 
 def _amount(value: float) -> float:

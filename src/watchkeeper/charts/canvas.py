@@ -108,9 +108,9 @@ def time_axis(ticks: Sequence[tuple[float, Tick]], bottom: float, left: float = 
     first_major = next((index for index, (_, tick) in enumerate(ticks) if tick.major), 0)
     for index, (share, tick) in enumerate(ticks):
         x = percent(share)
-        kept = (index - first_major) % every == 0
+        labelled = (index - first_major) % every == 0
         classes = ["c-start" if share < 0.02 else "c-end" if share > 0.97 else "c-mid"]
-        classes += ["c-major"] * tick.major + ["c-wide"] * (not kept)
+        classes += ["c-major"] * tick.major + ["c-wide"] * (not labelled)
         parts.append(tag("line", x1=x, x2=x, y1=bottom, y2=bottom + 4.0, class_="c-axis"))
         parts.append(tag("text", tick.label, x=x, y=bottom + 17.0, class_=" ".join(classes)))
     return joined(parts)

@@ -72,12 +72,12 @@ class IntervalChart:
     def svg(self) -> Markup:
         """Return the drawing."""
         top, bottom = 24.0, 24.0 + _ROW * max(1, len(self.rows))
-        known = [value for row in self.rows for value in _numbers(row) if math.isfinite(value)]
+        finite = [value for row in self.rows for value in _numbers(row) if math.isfinite(value)]
         common = {"title": self.title, "gist": self.gist(), "height": bottom + AXIS}
-        if not known:
+        if not finite:
             return canvas(drawing=[empty((top + bottom) / 2)], **common)  # type: ignore[arg-type]
         lines = [value for value in (self.null, self.margin) if value is not None]
-        scale = fitted([*known, *floats(lines)], top=0.0, bottom=1.0, unit=self.unit, count=4)
+        scale = fitted([*finite, *floats(lines)], top=0.0, bottom=1.0, unit=self.unit, count=4)
         parts = [self._axis(scale, top, bottom), *self._lines(scale, top, bottom)]
         for index, row in enumerate(self.rows):
             parts += self._row(row, scale, top + _ROW * index)
@@ -100,13 +100,13 @@ class IntervalChart:
         """Return what one sees at a glance, in words."""
         if not self.rows:
             return "no data"
-        said = [f"{isolated(row.label)}: {self._figures(row)}" for row in self.rows[:8]]
+        sentences = [f"{isolated(row.label)}: {self._figures(row)}" for row in self.rows[:8]]
         if len(self.rows) > 8:
-            said.append(f"{len(self.rows) - 8} more in the table")
+            sentences.append(f"{len(self.rows) - 8} more in the table")
         for label, value in ((self.null_label, self.null), (self.margin_label, self.margin)):
             if value is not None:
-                said.append(f"{isolated(label)}: {exact(value, self.unit)}")
-        return "; ".join(said)
+                sentences.append(f"{isolated(label)}: {exact(value, self.unit)}")
+        return "; ".join(sentences)
 
     def _figures(self, row: Interval) -> str:
         estimate, low, high = _numbers(row)
@@ -131,17 +131,19 @@ class IntervalChart:
             (self.null, self.null_label, "c-zero"),
             (self.margin, self.margin_label, "c-reference"),
         ]
-        known = [(v, label, kind) for v, label, kind in pairs if v is not None and math.isfinite(v)]
-        known.sort(key=lambda pair: pair[0])
+        finite = [
+            (v, label, kind) for v, label, kind in pairs if v is not None and math.isfinite(v)
+        ]
+        finite.sort(key=lambda pair: pair[0])
         parts = []
-        for index, (value, label, kind) in enumerate(known):
+        for index, (value, label, kind) in enumerate(finite):
             x, share = _across(scale, value), 1.0 - scale.at(value)
-            where, shift = ("c-end", -4.0) if index == 0 and len(known) > 1 else ("c-start", 4.0)
+            where, shift = ("c-end", -4.0) if index == 0 and len(finite) > 1 else ("c-start", 4.0)
             if share > 0.75:
                 where, shift = "c-end", -4.0
             elif share < 0.25:
                 where, shift = "c-start", 4.0
-            if len(known) == 1 and 0.25 <= share <= 0.75:
+            if len(finite) == 1 and 0.25 <= share <= 0.75:
                 where, shift = "c-mid", 0.0
             parts.append(tag("line", x1=x, x2=x, y1=top - 4.0, y2=bottom, class_=kind))
             text = tag("text", cut(label, 130.0, 11.0), x=shift, y=16.0, class_=f"{where} c-label")
@@ -167,9 +169,9 @@ class IntervalChart:
                              class_=f"c-estimate{tone}"))  # fmt: skip
         figures = self._figures(row)
         parts.append(self._written(row, middle))
-        told = f"{isolated(row.label)}\n{figures}"
-        parts.append(tag("rect", tag("title", told), class_="hit", x=0.0, y=y, width="100%",
-                         height=_ROW, data_x="50", data_text=told))  # fmt: skip
+        tooltip = f"{isolated(row.label)}\n{figures}"
+        parts.append(tag("rect", tag("title", tooltip), class_="hit", x=0.0, y=y, width="100%",
+                         height=_ROW, data_x="50", data_text=tooltip))  # fmt: skip
         return parts
 
     def _written(self, row: Interval, middle: float) -> Markup:

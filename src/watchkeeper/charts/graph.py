@@ -101,11 +101,11 @@ class Graph:
         names = {node.id: node.label for node in self.nodes}
         rows: list[tuple[Entry, ...]] = []
         for node in self.nodes:
-            own = (node.label, node.sublabel, node.state)
+            cells = (node.label, node.sublabel, node.state)
             leading = after.pop(node.id, [])
-            rows += [(*own, e.label, names.get(e.target, e.target)) for e in leading]
+            rows += [(*cells, e.label, names.get(e.target, e.target)) for e in leading]
             if not leading:
-                rows.append((*own, "", ""))
+                rows.append((*cells, "", ""))
         for edges in after.values():
             rows += [(e.source, "", "", e.label, names.get(e.target, e.target)) for e in edges]
         return Table(columns=("node", "details", "state", "edge", "leads to"), rows=rows)
@@ -116,15 +116,15 @@ class Graph:
             return "no data"
         names = {node.id: isolated(node.label) for node in self.nodes}
         nodes, edges = len(self.nodes), len(self.edges)
-        said = [f"{nodes} node{'s' * (nodes != 1)}, {edges} edge{'s' * (edges != 1)}"]
+        sentences = [f"{nodes} node{'s' * (nodes != 1)}, {edges} edge{'s' * (edges != 1)}"]
         for edge in self.edges[:6]:
             source, target = (names.get(end, isolated(end)) for end in (edge.source, edge.target))
-            said.append(
+            sentences.append(
                 f"{source} → {target}" + (f" ({isolated(edge.label)})" if edge.label else "")
             )
         if edges > 6:
-            said.append(f"{edges - 6} more in the table")
-        return "; ".join(said)
+            sentences.append(f"{edges - 6} more in the table")
+        return "; ".join(sentences)
 
     @cached_property
     def _drawn(self) -> list[Node]:

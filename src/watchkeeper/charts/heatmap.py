@@ -120,7 +120,7 @@ class HeatMap(OverTime):
                 )
                 state = cell.state if cell else "unknown"
                 rows.append((row.label, *self.bucket(index), value, state, notes[index]))
-        rows += [("", start, end, None, "", said) for start, end, said in self.outside()]
+        rows += [("", start, end, None, "", note) for start, end, note in self.outside()]
         return Table(columns=("row", "from", "to", self.measure, "state", "notes"), rows=rows)
 
     def gist(self) -> str:
@@ -132,11 +132,14 @@ class HeatMap(OverTime):
             for row in self.rows
         ]
         worst = sorted((pair for pair in drifted if pair[0]), key=lambda pair: -pair[0])
-        said = [self.period(0, len(self.times)), f"{len(worst)} of {len(self.rows)} rows drifted"]
-        said += [
+        sentences = [
+            self.period(0, len(self.times)),
+            f"{len(worst)} of {len(self.rows)} rows drifted",
+        ]
+        sentences += [
             f"{isolated(row.label)} in {count} of {len(self.times)}" for count, row in worst[:5]
         ]
-        return "; ".join([*said, *self.told_over()])
+        return "; ".join([*sentences, *self.told_over()])
 
     def _labels(self, top: float) -> Markup:
         parts = []
@@ -164,8 +167,8 @@ class HeatMap(OverTime):
         for index, run in runs:
             y = _ROW * index
             stroke = f"M{at[run.first]} {y + 7.5:g}H{at[run.after]}"
-            told = few or run.state == "drifted"
-            title = [tag("title", self._told(self.rows[index], run))] if told else []
+            labelled = few or run.state == "drifted"
+            title = [tag("title", self._told(self.rows[index], run))] if labelled else []
             shade = "hu" if run.shade is None else f"h{run.shade}"
             cell = tag("path", *title, class_=shade, d=stroke)
             parts.append(link(run.href, cell, tabindex="-1"))
@@ -185,13 +188,13 @@ class HeatMap(OverTime):
             for cell in row.cells[run.first : run.after]
             if cell is not None and cell.value is not None and math.isfinite(cell.value)
         ]
-        said = [isolated(row.label), self.period(run.first, run.after)]
+        lines = [isolated(row.label), self.period(run.first, run.after)]
         if values:
             low, high = exact(min(values), self.unit), exact(max(values), self.unit)
-            said.append(
+            lines.append(
                 f"{self.measure} {low}" if low == high else f"{self.measure} {low} to {high}"
             )
-        return "\n".join([*said, _SAID[run.state]])
+        return "\n".join([*lines, _SAID[run.state]])
 
 
 def _look(cell: Cell | None) -> tuple[int | None, State, str | None]:

@@ -123,7 +123,7 @@ class HistogramPair:
         if not any(reference + current):
             return "no data"
         count = len(reference)
-        said = [f"{count} {'bin' if count == 1 else 'bins'}"]
+        sentences = [f"{count} {'bin' if count == 1 else 'bins'}"]
         most = []
         for label, shares in ((self.reference_label, reference), (self.current_label, current)):
             if any(shares):
@@ -132,12 +132,12 @@ class HistogramPair:
                 most.append(f"{isolated(label)} most often {name} ({share})")
             else:
                 most.append(f"{isolated(label)} no data")
-        said.append(", ".join(most))
+        sentences.append(", ".join(most))
         apart = max(range(count), key=lambda index: abs(reference[index] - current[index]))
         before, after = exact(reference[apart], "%"), exact(current[apart], "%")
         if any(reference) and any(current) and before != after:
-            said.append(f"furthest apart at {self._name(apart)}: {before} to {after}")
-        return "; ".join(said)
+            sentences.append(f"furthest apart at {self._name(apart)}: {before} to {after}")
+        return "; ".join(sentences)
 
     @cached_property
     def _reference(self) -> list[float]:
@@ -186,11 +186,11 @@ class HistogramPair:
             parts.append(tag("rect", y=after, height=bottom - after, class_="c-bar", **slim))
         parts += [self._edge_labels(shown, bottom)]
         parts += [
-            tag("rect", tag("title", told), class_="hit", x=percent(index / shown), y=top,
+            tag("rect", tag("title", tooltip), class_="hit", x=percent(index / shown), y=top,
                 width=percent(1 / shown), height=bottom - top,
-                data_x=number(100 * (index + 0.5) / shown), data_text=told)
+                data_x=number(100 * (index + 0.5) / shown), data_text=tooltip)
             for index in range(shown)
-            for told in (self._told(index),)
+            for tooltip in (self._told(index),)
         ]  # fmt: skip
         return joined(parts), height, gutter
 
@@ -239,15 +239,15 @@ class HistogramPair:
                 1.0 - scale.at(self._reference[index]),
                 1.0 - scale.at(self._current[index]),
             )
-            told = self._told(index)
+            tooltip = self._told(index)
             parts += [
                 tag("text", shown, x=-8.0, y=y + 19.0, class_="c-end"),
                 tag("rect", x=0.0, y=y + 4.0, width=percent(before), height=_CATEGORY - 8.0,
                     class_="c-bar-reference"),
                 tag("rect", x=0.0, y=y + 10.0, width=percent(after), height=_CATEGORY - 20.0,
                     class_="c-bar"),
-                tag("rect", tag("title", told), class_="hit", x=0.0, y=y, width="100%",
-                    height=_CATEGORY, data_x=number(100 * max(before, after)), data_text=told),
+                tag("rect", tag("title", tooltip), class_="hit", x=0.0, y=y, width="100%",
+                    height=_CATEGORY, data_x=number(100 * max(before, after)), data_text=tooltip),
             ]  # fmt: skip
         parts.append(tag("line", x1=0.0, x2=0.0, y1=top, y2=bottom, class_="c-axis"))
         height = bottom + AXIS

@@ -63,15 +63,17 @@ def layered(nodes: Sequence[str], edges: Iterable[Edge]) -> Plan:
         From source to target. Those to nodes that are not there, and from a node to itself, are
         left out; those that close a circle run backwards.
     """
-    known = dict.fromkeys(nodes)
-    kept = [e for e in dict.fromkeys(edges) if e[0] in known and e[1] in known and e[0] != e[1]]
+    numbered = dict.fromkeys(nodes)
+    kept = [
+        e for e in dict.fromkeys(edges) if e[0] in numbered and e[1] in numbered and e[0] != e[1]
+    ]
     forward = {edge: edge for edge in kept}
-    for edge in _closing(list(known), kept):
+    for edge in _closing(list(numbered), kept):
         forward[edge] = (edge[1], edge[0])
-    layer = _layers(list(known), set(forward.values()))
+    layer = _layers(list(numbered), set(forward.values()))
     chains = {edge: _chain(*forward[edge], layer) for edge in kept}
     rows: list[list[_Item]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
-    for name in known:
+    for name in numbered:
         rows[layer[name]].append(name)
     for bend in dict.fromkeys(item for chain in chains.values() for item in chain[1:-1]):
         rows[int(bend[2])].append(bend)
@@ -83,7 +85,7 @@ def layered(nodes: Sequence[str], edges: Iterable[Edge]) -> Plan:
     for edge, chain in chains.items():
         bends = tuple(heights[bend] - top for bend in chain[1:-1])
         ways[edge] = bends if forward[edge] == edge else bends[::-1]
-    y = {name: heights[name] - top for name in known}
+    y = {name: heights[name] - top for name in numbered}
     return Plan(layer=layer, y=y, ways=ways, layers=len(rows), height=low - top)
 
 
@@ -93,7 +95,7 @@ def _closing(nodes: list[str], edges: list[Edge]) -> list[Edge]:
     for source, target in edges:
         after[source].append(target)
     state: dict[str, int] = {}
-    found = []
+    closing = []
     for root in nodes:
         if root in state:
             continue
@@ -103,7 +105,7 @@ def _closing(nodes: list[str], edges: list[Edge]) -> list[Edge]:
             node, ahead = walk[-1]
             for target in ahead:
                 if state.get(target) == 1:
-                    found.append((node, target))
+                    closing.append((node, target))
                 elif target not in state:
                     state[target] = 1
                     walk.append((target, iter(after[target])))
@@ -111,7 +113,7 @@ def _closing(nodes: list[str], edges: list[Edge]) -> list[Edge]:
             else:
                 state[node] = 2
                 walk.pop()
-    return found
+    return closing
 
 
 def _layers(nodes: list[str], edges: set[Edge]) -> dict[str, int]:
@@ -151,9 +153,9 @@ def _ordered(rows: list[list[_Item]], links: set[tuple[_Item, _Item]]) -> list[l
         indices = range(1, len(rows)) if sweep % 2 == 0 else range(len(rows) - 2, -1, -1)
         for index in indices:
             other = rows[index - 1 if sweep % 2 == 0 else index + 1]
-            place = {item: at for at, item in enumerate(other)}
+            position = {item: at for at, item in enumerate(other)}
             centre = {
-                item: _mean([place[near] for near in sides[item]], at)
+                item: _mean([position[near] for near in sides[item]], at)
                 for at, item in enumerate(rows[index])
             }
             rows[index] = sorted(rows[index], key=centre.__getitem__)
@@ -177,8 +179,10 @@ def _neighbours(
 def _crossings(rows: list[list[_Item]], right: Mapping[_Item, list[_Item]]) -> int:
     count = 0
     for row, following in pairwise(rows):
-        place = {item: at for at, item in enumerate(following)}
-        ends = [place[near] for item in row for near in sorted(right[item], key=place.__getitem__)]
+        position = {item: at for at, item in enumerate(following)}
+        ends = [
+            position[near] for item in row for near in sorted(right[item], key=position.__getitem__)
+        ]
         count += sum(1 for i, end in enumerate(ends) for other in ends[i + 1 :] if other < end)
     return count
 

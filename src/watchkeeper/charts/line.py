@@ -125,12 +125,12 @@ class LineChart(OverTime):
         taken = header(self.unit, entries)[1] + self.strip()
         top, bottom = taken, taken + max(self.height - AXIS, 40.0)
         scale = self._scale(top, bottom)
-        found = self._found()
-        axis, left = value_axis(scale, self.unit) if found else (empty((top + bottom) / 2), 0)
+        values = self._found()
+        axis, left = value_axis(scale, self.unit) if values else (empty((top + bottom) / 2), 0)
         lines, shapes = self.draw_marks(top, bottom)
         drawing = [header(self.unit, entries, left)[0], axis, self.draw_spans(top, bottom), lines]
         drawing.append(time_axis(self.ticks(), bottom, left))
-        if found:
+        if values:
             drawing += [*self._draw(scale, top, bottom), self.hits(top, bottom, self._told)]
         return canvas(title=self.title, gist=self.gist(), height=bottom + AXIS, left=left,
                       drawing=drawing, links=[shapes])  # fmt: skip
@@ -154,9 +154,9 @@ class LineChart(OverTime):
         """Return what one sees at a glance, in words."""
         if not self.times or not self.series:
             return "no data"
-        said = [(one.label, extent(one.numbers(), self.unit)) for one in self.series]
-        said += [(one.label, exact(one.value, self.unit)) for one in self.references]
-        parts = [f"{isolated(label)}: {figure}" for label, figure in said]
+        sentences = [(one.label, extent(one.numbers(), self.unit)) for one in self.series]
+        sentences += [(one.label, exact(one.value, self.unit)) for one in self.references]
+        parts = [f"{isolated(label)}: {figure}" for label, figure in sentences]
         return "; ".join([self.period(0, len(self.times)), *parts, *self.told_over()])
 
     @cached_property
@@ -223,19 +223,19 @@ class LineChart(OverTime):
         if band is None:
             return []
         low, high = ([scale.at(v) - top if not math.isnan(v) else v for v in side] for side in band)
-        found = []
+        paths = []
         for first, after in runs(low):
             x = [number(WIDE * self.middles[index]) for index in range(first, after)]
             upper = [f"{at} {number(y)}" for at, y in zip(x, high[first:after], strict=True)]
             lower = [f"{at} {number(y)}" for at, y in zip(x, low[first:after], strict=True)]
             if len(x) == 1:
-                found.append(
+                paths.append(
                     tag("path", d=f"M{upper[0]}L{lower[0]}", class_=one.class_of("whisker"))
                 )
             else:
                 d = "M" + "L".join(upper + lower[::-1]) + "z"
-                found.append(tag("path", d=d, class_=one.class_of("band")))
-        return found
+                paths.append(tag("path", d=d, class_=one.class_of("band")))
+        return paths
 
     @cached_property
     def _known(self) -> list[tuple[Series, list[float], tuple[list[float], list[float]] | None]]:
@@ -243,7 +243,7 @@ class LineChart(OverTime):
         return [(one, one.numbers(), one.band()) for one in self.series]
 
     def _told(self, first: int, after: int) -> list[str]:
-        said = []
+        lines = []
         for one, numbers, band in self._known:
             values = [v for v in numbers[first:after] if not math.isnan(v)]
             figure = exact(values[-1] if values else math.nan, self.unit)
@@ -253,20 +253,24 @@ class LineChart(OverTime):
                 low, high = band[0][first], band[1][first]
                 if not math.isnan(low):
                     figure += f" ({exact(low, self.unit)} to {exact(high, self.unit)})"
-            said.append(f"{isolated(one.label)} {figure}".strip())
-        return said
+            lines.append(f"{isolated(one.label)} {figure}".strip())
+        return lines
 
 
 def extent(values: Sequence[float], unit: str) -> str:
     """Return the last value and between which ones all lie, in words."""
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
+    measured = [value for value in values if not math.isnan(value)]
+    if not measured:
         return "no data"
-    low, high, last = min(known), max(known), known[-1]
-    said = f"last {exact(last, unit)}"
+    low, high, last = min(measured), max(measured), measured[-1]
+    sentence = f"last {exact(last, unit)}"
     if math.isnan(values[-1]):
-        said += ", no data at the end"
-    return said if low == high else f"{said}, between {exact(low, unit)} and {exact(high, unit)}"
+        sentence += ", no data at the end"
+    return (
+        sentence
+        if low == high
+        else f"{sentence}, between {exact(low, unit)} and {exact(high, unit)}"
+    )
 
 
 def draw_references(
@@ -295,15 +299,17 @@ def draw_references(
     for y, one in sorted(at, key=lambda pair: pair[0]):
         lines.append(tag("line", x1=0.0, x2="100%", y1=y, y2=y, class_="c-reference"))
         free = [
-            place
-            for place in (y - 5.0, y + 12.0, y + 12.0 + _LABEL, y - 5.0 - _LABEL)
-            if scale.top + 9.0 <= place <= scale.bottom - 2.0
-            and all(abs(place - other) >= _LABEL for other in taken)
+            level
+            for level in (y - 5.0, y + 12.0, y + 12.0 + _LABEL, y - 5.0 - _LABEL)
+            if scale.top + 9.0 <= level <= scale.bottom - 2.0
+            and all(abs(level - other) >= _LABEL for other in taken)
         ]
         if free:  # where all is full the line is in the gist and in the table
-            place = min(free[:2], key=lambda low: sum(abs(low - 4.0 - other) < 9 for other in near))
-            taken.append(place)
+            baseline = min(
+                free[:2], key=lambda low: sum(abs(low - 4.0 - other) < 9 for other in near)
+            )
+            taken.append(baseline)
             figure = exact(one.value, unit if unit in {"%", "ms", "s"} else "")
             text = f"{isolated(cut(one.label, _LONG, 11.0))} {figure}".strip()
-            labels.append(tag("text", text, x="100%", y=place, class_="c-end c-label"))
+            labels.append(tag("text", text, x="100%", y=baseline, class_="c-end c-label"))
     return joined(lines), joined(labels)

@@ -125,12 +125,12 @@ class Stepper:
         """Return what one sees at a glance, in words."""
         if not self.steps:
             return "no data"
-        said = [
+        sentences = [
             f"{isolated(step.label)} {step.state}"
             + (f" ({isolated(step.note)})" if step.note else "")
             for step in self.steps
         ]
-        return "; ".join(said)
+        return "; ".join(sentences)
 
     def _middle(self, index: int) -> float:
         return (index + 0.5) / len(self.steps)
@@ -152,8 +152,8 @@ class Stepper:
             inside.append(tag("path", d=sign, class_="c-sign"))
         elif step.state == "current":
             inside.append(tag("circle", r=4.0, class_="c-now"))
-        told = " ".join(part for part in _of(step) if part)
-        inside.append(tag("title", told))
+        tooltip = " ".join(part for part in _of(step) if part)
+        inside.append(tag("title", tooltip))
         parts = [tag("svg", *inside, x=x, y=12.0, class_="c-at")]
         bold = " c-major" if step.state == "current" else ""
         for text, y, size, kind in (

@@ -34,10 +34,10 @@ class Scale:
 
 def floats(values: Iterable[float | None]) -> list[float]:
     """Return values as floats, NaN where there is none; what is huge is cut."""
-    found = [math.nan if value is None else float(value) for value in values]
-    if any(map(_is_huge, found)):
-        return [math.copysign(_HUGE, v) if _is_huge(v) and math.isfinite(v) else v for v in found]
-    return found
+    numbers = [math.nan if value is None else float(value) for value in values]
+    if any(map(_is_huge, numbers)):
+        return [math.copysign(_HUGE, v) if _is_huge(v) and math.isfinite(v) else v for v in numbers]
+    return numbers
 
 
 def _is_huge(value: float) -> bool:

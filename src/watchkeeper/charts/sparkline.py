@@ -44,9 +44,9 @@ class Sparkline(OverTime):
     def svg(self) -> Markup:
         """Return the drawing."""
         values = [v if math.isfinite(v) else math.nan for v in self._numbers]
-        known = [value for value in values if not math.isnan(value)]
-        if known:
-            drawn = self._drawn(values, known)
+        measured = [value for value in values if not math.isnan(value)]
+        if measured:
+            drawn = self._drawn(values, measured)
         else:
             drawn = [tag("path", class_="c-gap-line", d=f"M4 {_HEIGHT / 2:g}H{_WIDTH - 4:g}")]
         return tag(
@@ -66,18 +66,18 @@ class Sparkline(OverTime):
 
     def gist(self) -> str:
         """Return what one sees at a glance, in words."""
-        said = [extent(self._numbers, self.unit) if len(self.values) else "no data"]
+        sentences = [extent(self._numbers, self.unit) if len(self.values) else "no data"]
         if self.limit is not None:
-            said.append(f"limit {exact(self.limit, self.unit)}")
-        return "; ".join([*said, *self.told_over()])
+            sentences.append(f"limit {exact(self.limit, self.unit)}")
+        return "; ".join([*sentences, *self.told_over()])
 
     @cached_property
     def _numbers(self) -> list[float]:
         return floats(self.values)
 
-    def _drawn(self, values: Sequence[float], known: Sequence[float]) -> list[Markup]:
+    def _drawn(self, values: Sequence[float], measured: Sequence[float]) -> list[Markup]:
         limit = self.limit if self.limit is not None and math.isfinite(self.limit) else None
-        ends = [*known, *([limit] if limit is not None else []), *([0.0] if self.zero else [])]
+        ends = [*measured, *([limit] if limit is not None else []), *([0.0] if self.zero else [])]
         low, high = max(min(ends), -1e300), min(max(ends), 1e300)
         parts = []
         if limit is not None:

@@ -24,13 +24,13 @@ def cut(text: str, width: float, size: float = 12.0) -> str:
     text = " ".join(text.split())
     if width_of(text[:200], size) <= width and len(text) <= 200:
         return text
-    left, kept = width - 0.9 * size, 0
+    room, shown = width - 0.9 * size, 0
     for character in text[:200]:
-        left -= size * _em(character)
-        if left < 0:
+        room -= size * _em(character)
+        if room < 0:
             break
-        kept += 1
-    return text[:kept].rstrip() + "…"
+        shown += 1
+    return text[:shown].rstrip() + "…"
 
 
 def isolated(text: str) -> str:

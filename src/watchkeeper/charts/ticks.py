@@ -62,12 +62,12 @@ def logarithmic(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = max(1, (last - first) // 5)
     factors = (1.0, 2.0, 5.0) if last - first <= 2 else (1.0,)
-    found = [
+    candidates = [
         factor * 10.0**power
         for power in range(first, last + 1, every)
         for factor in factors
     ]  # fmt: skip
-    return [value for value in found if low * 0.999 <= value <= high * 1.001]
+    return [value for value in candidates if low * 0.999 <= value <= high * 1.001]
 
 
 def times(start: datetime, end: datetime, zone: tzinfo, count: int = 7) -> list[Tick]:
@@ -83,8 +83,8 @@ def times(start: datetime, end: datetime, zone: tzinfo, count: int = 7) -> list[
         marked = [at for at in _marked(start, end, zone, span / count) if start <= at <= end]
     except (OverflowError, ValueError):  # the calendar ends in the years 1 and 9999
         return []
-    kept = [at for before, at in pairwise([None, *marked]) if at is not None and at != before]
-    return [_named(at.astimezone(zone), span / count) for at in kept]
+    shown = [at for before, at in pairwise([None, *marked]) if at is not None and at != before]
+    return [_named(at.astimezone(zone), span / count) for at in shown]
 
 
 def _marked(start: datetime, end: datetime, zone: tzinfo, rough: float) -> Iterator[datetime]:

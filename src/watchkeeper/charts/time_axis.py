@@ -89,8 +89,8 @@ class OverTime:
         """Return the round times, with their share of the width."""
         if not self.times:
             return []
-        found = ticks.times(self.times[0], self.end, self.zone)
-        return [(self.share(tick.at), tick) for tick in found]
+        marks = ticks.times(self.times[0], self.end, self.zone)
+        return [(self.share(tick.at), tick) for tick in marks]
 
     def shown_marks(self) -> list[Mark]:
         """Return the marks within the time that is shown, in order."""
@@ -118,9 +118,9 @@ class OverTime:
         lines, shapes = [], []
         for mark, lane in zip(self.shown_marks(), self.lanes(), strict=True):
             x, y = percent(self.share(mark.at)), top - 9.0 - lane * _LANE
-            told = f"{isolated(mark.words)}, {moment(mark.at, self.zone)}"
+            tooltip = f"{isolated(mark.words)}, {moment(mark.at, self.zone)}"
             lines.append(tag("line", x1=x, x2=x, y1=y, y2=bottom, class_="c-mark-line"))
-            shapes.append(marked(mark, x, y, told))
+            shapes.append(marked(mark, x, y, tooltip))
         return joined(lines), joined(shapes)
 
     def draw_spans(self, top: float, bottom: float, *, labelled: bool = True) -> Markup:
@@ -176,12 +176,12 @@ class OverTime:
     def told_over(self) -> list[str]:
         """Return spans and marks in words, for the gist."""
         shown = self.shown_marks()
-        said = [
+        lines = [
             f"{_said(span)} {period(span.start, span.end, self.zone)}"
             for span, _, _ in self.shown_spans()
         ]
-        said += [f"{isolated(mark.words)} on {moment(mark.at, self.zone)}" for mark in shown]
-        return said if len(said) <= 6 else [*said[:6], f"{len(said) - 6} more in the table"]
+        lines += [f"{isolated(mark.words)} on {moment(mark.at, self.zone)}" for mark in shown]
+        return lines if len(lines) <= 6 else [*lines[:6], f"{len(lines) - 6} more in the table"]
 
     def tabled(self, columns: Sequence[Sequence[Entry]]) -> list[tuple[Entry, ...]]:
         """Return rows of a table: the bucket, its figures, and what lies over it."""
@@ -191,7 +191,7 @@ class OverTime:
             figures = (column[index] for column in columns)
             rows.append((*self.bucket(index), *figures, notes))
         nothing = (None,) * len(columns)
-        return rows + [(start, end, *nothing, said) for start, end, said in self.outside()]
+        return rows + [(start, end, *nothing, note) for start, end, note in self.outside()]
 
     def outside(self) -> Iterator[tuple[datetime, datetime, str]]:
         """Yield the spans and marks that lie over no bucket."""

@@ -60,17 +60,20 @@ def distribution_chart(found: Distribution) -> "alt.Chart":
     return sized
 
 
-def _values(found: Distribution) -> list[dict[str, Any]]:
+def _values(distribution: Distribution) -> list[dict[str, Any]]:
     values: list[dict[str, Any]] = []
-    for sample, counts in (("reference", found.reference), ("current", found.current)):
+    for sample, counts in (
+        ("reference", distribution.reference),
+        ("current", distribution.current),
+    ):
         total = max(1, sum(counts))
         for at, count in enumerate(counts):
             row: dict[str, Any] = {"sample": sample, "share": round(count / total, 6)}
-            if found.labels is not None:
-                row["label"] = found.labels[at]
-            elif found.edges is not None:
-                row["from"] = float(f"{found.edges[at]:.6g}")
+            if distribution.labels is not None:
+                row["label"] = distribution.labels[at]
+            elif distribution.edges is not None:
+                row["from"] = float(f"{distribution.edges[at]:.6g}")
             values.append(row)
-        if found.edges and counts:  # the last step ends where its bin does
-            values.append({**values[-1], "from": float(f"{found.edges[-1]:.6g}")})
+        if distribution.edges and counts:  # the last step ends where its bin does
+            values.append({**values[-1], "from": float(f"{distribution.edges[-1]:.6g}")})
     return values

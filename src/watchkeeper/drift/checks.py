@@ -187,13 +187,13 @@ class Checks:
         """Return some checks by column."""
         alike = _alike(looks)
         features = tuple(dict.fromkeys(name for names in alike for name in names))
-        places = {name: place for place, name in enumerate(features)}
+        places = {name: index for index, name in enumerate(features)}
         effects = np.full((len(looks), len(features)), np.nan, dtype=np.float32)
         states = np.full(effects.shape, ABSENT, dtype=np.int8)
         for names, rows in alike.items():
-            own = np.ix_(rows, [places[name] for name in names])
-            states[own] = [looks[row].states for row in rows]
-            effects[own] = [looks[row].effects for row in rows]
+            cells = np.ix_(rows, [places[name] for name in names])
+            states[cells] = [looks[row].states for row in rows]
+            effects[cells] = [looks[row].effects for row in rows]
         return cls(
             features,
             np.array([look.number for look in looks], dtype=np.int64),
@@ -212,11 +212,11 @@ class Checks:
         wide = self._over(features), other._over(features)
         return Checks(
             features,
-            np.concatenate([each.numbers for each in wide]),
-            np.concatenate([each.times for each in wide]),
-            np.concatenate([each.bad for each in wide]),
-            np.concatenate([each.effects for each in wide]),
-            np.concatenate([each.states for each in wide]),
+            np.concatenate([part.numbers for part in wide]),
+            np.concatenate([part.times for part in wide]),
+            np.concatenate([part.bad for part in wide]),
+            np.concatenate([part.effects for part in wide]),
+            np.concatenate([part.states for part in wide]),
         )._sorted()
 
     def within(self, start: datetime | None, end: datetime) -> "Checks":
@@ -230,8 +230,8 @@ class Checks:
         if feature not in self.features:
             return self._rows(slice(0, 0))._over(())
         alone = self._over((feature,))
-        looked = alone._rows(np.flatnonzero(alone.states[:, 0] != ABSENT))
-        return replace(looked, bad=looked.states[:, 0] == DRIFTED)
+        checked = alone._rows(np.flatnonzero(alone.states[:, 0] != ABSENT))
+        return replace(checked, bad=checked.states[:, 0] == DRIFTED)
 
     def moment(self, row: int) -> datetime:
         """Return when the window of a check ended."""
@@ -243,8 +243,8 @@ class Checks:
         if not len(self):
             return None
         now = bool(self.bad[-1])
-        others = np.flatnonzero(self.bad != now)
-        first = int(others[-1]) + 1 if len(others) else 0
+        opposite = np.flatnonzero(self.bad != now)
+        first = int(opposite[-1]) + 1 if len(opposite) else 0
         return Latest(
             int(self.numbers[-1]),
             self.moment(-1),
@@ -258,27 +258,32 @@ class Checks:
         """Return the features, those that drifted most first: by how often and how far."""
         ranked = list(self._ranked())
         return sorted(
-            ranked, key=lambda each: (-each.strength, -(each.largest or 0.0), each.feature)
+            ranked,
+            key=lambda ranked_feature: (
+                -ranked_feature.strength,
+                -(ranked_feature.largest or 0.0),
+                ranked_feature.feature,
+            ),
         )
 
     def _ranked(self) -> Iterator[Ranked]:
         drifted = self.states == DRIFTED
         strength = np.where(drifted, np.nan_to_num(self.effects), 0.0).sum(axis=0)
-        for place, name in enumerate(self.features):
-            looked = np.flatnonzero(self.states[:, place] != ABSENT)
-            if not len(looked):
+        for column, name in enumerate(self.features):
+            checked = np.flatnonzero(self.states[:, column] != ABSENT)
+            if not len(checked):
                 continue
-            own, at = self.effects[looked, place], np.flatnonzero(drifted[:, place])
-            known = own[~np.isnan(own)]
+            effects, at = self.effects[checked, column], np.flatnonzero(drifted[:, column])
+            measured = effects[~np.isnan(effects)]
             yield Ranked(
                 feature=name,
                 drifted=len(at),
-                checks=len(looked),
-                strength=float(strength[place]) / len(looked),
-                largest=float(known.max()) if len(known) else None,
-                last_effect=None if np.isnan(own[-1]) else float(own[-1]),
-                last_state=int(self.states[looked[-1], place]),
-                last=int(self.numbers[looked[-1]]),
+                checks=len(checked),
+                strength=float(strength[column]) / len(checked),
+                largest=float(measured.max()) if len(measured) else None,
+                last_effect=None if np.isnan(effects[-1]) else float(effects[-1]),
+                last_state=int(self.states[checked[-1], column]),
+                last=int(self.numbers[checked[-1]]),
                 first_drifted=self.moment(int(at[0])) if len(at) else None,
             )
 
@@ -300,20 +305,20 @@ class Checks:
         shares: list[float | None] = [None] * shape[0]
         worse = self.states * np.float32(4) + np.nan_to_num(self.effects, nan=-1.0)
         columns = np.arange(shape[1])
-        for place in np.unique(places[(places >= 0) & (places < shape[0])]).tolist():
-            first, after = np.searchsorted(places, [place, place + 1])
+        for bucket in np.unique(places[(places >= 0) & (places < shape[0])]).tolist():
+            first, after = np.searchsorted(places, [bucket, bucket + 1])
             rows = slice(first, after)
             own_states = self.states[rows]
             worst = worse[rows].argmax(axis=0)
-            states[place] = own_states[worst, columns]
-            effects[place] = self.effects[rows][worst, columns]
+            states[bucket] = own_states[worst, columns]
+            effects[bucket] = self.effects[rows][worst, columns]
             moved = np.where(own_states == DRIFTED, np.nan_to_num(self.effects[rows]), 0.0)
             order = np.lexsort((self.numbers[rows], moved.sum(axis=1), self.bad[rows]))
             chosen = first + order[-1]
-            numbers[place], bad[place] = int(self.numbers[chosen]), bool(self.bad[chosen])
-            told = self.states[chosen] >= STEADY
-            shares[place] = float((self.states[chosen] == DRIFTED).sum() / max(1, told.sum()))
-        moments = [_moment(each) for each in edges.tolist()]
+            numbers[bucket], bad[bucket] = int(self.numbers[chosen]), bool(self.bad[chosen])
+            decided = self.states[chosen] >= STEADY
+            shares[bucket] = float((self.states[chosen] == DRIFTED).sum() / max(1, decided.sum()))
+        moments = [_moment(edge) for edge in edges.tolist()]
         return Buckets(
             tuple(moments[:-1]),
             moments[-1],
@@ -338,11 +343,11 @@ class Checks:
         shape = len(self), len(features)
         effects = np.full(shape, np.nan, dtype=np.float32)
         states = np.full(shape, ABSENT, dtype=np.int8)
-        known = {name: place for place, name in enumerate(self.features)}
-        for place, name in enumerate(features):
-            if name in known:
-                effects[:, place] = self.effects[:, known[name]]
-                states[:, place] = self.states[:, known[name]]
+        columns = {name: index for index, name in enumerate(self.features)}
+        for row, name in enumerate(features):
+            if name in columns:
+                effects[:, row] = self.effects[:, columns[name]]
+                states[:, row] = self.states[:, columns[name]]
         return Checks(features, self.numbers, self.times, self.bad, effects, states)
 
     def _sorted(self) -> "Checks":

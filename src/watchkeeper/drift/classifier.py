@@ -141,7 +141,7 @@ def classifier_two_sample_test(
     rows = np.column_stack(list(columns.values()))
     is_current = np.repeat([False, True], [len(before), len(now)])
     learn = np.concatenate(  # every other row of each sample: both come in random order
-        [np.arange(len(each)) % 2 == 0 for each in (before, now)]
+        [np.arange(len(side)) % 2 == 0 for side in (before, now)]
     )
     rows[:, np.isnan(rows[learn]).all(axis=0)] = 0.0  # scikit-learn needs a value to learn from
     held, of_current = rows[~learn], is_current[~learn]
@@ -153,8 +153,8 @@ def classifier_two_sample_test(
         auc, p_value = 0.5, 1.0
     else:
         above, below = scores[of_current], scores[~of_current]
-        found = mannwhitneyu(above, below, alternative="greater", method="asymptotic")
-        auc, p_value = float(found.statistic) / (len(above) * len(below)), float(found.pvalue)
+        test = mannwhitneyu(above, below, alternative="greater", method="asymptotic")
+        auc, p_value = float(test.statistic) / (len(above) * len(below)), float(test.pvalue)
     effect = max(0.0, 2.0 * auc - 1.0)
     return ClassifierTest(
         drift_detected=p_value < threshold and effect >= min_effect,
@@ -191,11 +191,11 @@ def _encoded(
     columns, categorical = {}, []
     left_out = {
         name: f"only the {side} data has it"
-        for side, own, other in (("reference", before, now), ("current", now, before))
-        for name in own.columns
+        for side, column, other in (("reference", before, now), ("current", now, before))
+        for name in column.columns
         if name not in other.columns
     }
-    for name in (each for each in before.columns if each in now.columns):
+    for name in (column_name for column_name in before.columns if column_name in now.columns):
         kinds = {kind for frame in (before, now) if (kind := _kind(frame[name])) != "nothing"}
         if len(kinds) > 1 or "unknown" in kinds:
             left_out[name] = f"its type is {before[name].dtype}, and {now[name].dtype} now"
@@ -221,7 +221,8 @@ def _kind(series: nw.Series[Any]) -> str:
 
 def _numbers(both: list[nw.Series[Any]]) -> Floats:
     parts = [
-        np.full(len(each), np.nan) if _kind(each) == "nothing" else floats_of(each) for each in both
+        np.full(len(column), np.nan) if _kind(column) == "nothing" else floats_of(column)
+        for column in both
     ]
     values: Floats = np.clip(np.concatenate(parts), -_LARGEST, _LARGEST)
     return values
@@ -232,7 +233,7 @@ def _codes(both: list[nw.Series[Any]]) -> Floats:
 
     What is equally frequent is ranked by name: by place, the codes would tell the samples apart.
     """
-    labels = [None if each is None else str(each) for part in both for each in part.to_list()]
+    labels = [None if value is None else str(value) for part in both for value in part.to_list()]
     counts = Counter(label for label in labels if label is not None)
     frequent = [label for label, count in counts.items() if count >= _RAREST]
     ranked = sorted(frequent, key=lambda label: (-counts[label], label))[:_MOST_LABELS]
@@ -254,10 +255,10 @@ def _ranking(
 ) -> dict[str, float]:
     from sklearn.inspection import permutation_importance
 
-    few = np.concatenate([np.flatnonzero(of_current == each)[:_RANKED] for each in (False, True)])
-    found = permutation_importance(
+    few = np.concatenate([np.flatnonzero(of_current == side)[:_RANKED] for side in (False, True)])
+    importance = permutation_importance(
         classifier, held[few], of_current[few], scoring="roc_auc", n_repeats=3, random_state=seed
     )
-    lost = np.maximum(0.0, found.importances_mean)
+    lost = np.maximum(0.0, importance.importances_mean)
     shares = lost / lost.sum() if lost.sum() else lost
-    return {names[each]: float(shares[each]) for each in np.argsort(-shares, kind="stable")}
+    return {names[index]: float(shares[index]) for index in np.argsort(-shares, kind="stable")}

@@ -118,8 +118,8 @@ def chi_squared_between(reference: ColumnProfile, current: ColumnProfile) -> Two
         If a profile has no values, or is one of more than 200 different numbers.
     """
     before, now = reference.counts(), current.counts()
-    for name, own in (("reference", reference), ("current", current)):
-        if not own.size:
+    for name, column in (("reference", reference), ("current", current)):
+        if not column.size:
             raise InvalidValueError(name, "a column without values", "at least one value")
     if _sketched(reference) or _sketched(current):  # their labels are text
         before = {str(label): count for label, count in before.items()}
@@ -133,10 +133,10 @@ def chi_squared_between(reference: ColumnProfile, current: ColumnProfile) -> Two
     ).reshape(2, len(labels))
     error = max(_count_error(reference) / reference.size, _count_error(current) / current.size)
     common = counts.sum(axis=0) >= _SURE * error * (reference.size + current.size)
-    others = np.array([[reference.size], [current.size]]) - counts[:, common].sum(
+    rest = np.array([[reference.size], [current.size]]) - counts[:, common].sum(
         axis=1, keepdims=True
     )
-    table = np.hstack([counts[:, common], others])
+    table = np.hstack([counts[:, common], rest])
     return chi_squared(table[0], table[1])
 
 
@@ -147,8 +147,8 @@ def _numbers(name: str, column: ColumnProfile) -> NumberProfile:
 
 
 def _apart(first: Steps, second: Steps) -> float:
-    left, right = second.at(first.edges)
-    return max(_furthest(first.left, left), _furthest(first.right, right))
+    below, right = second.at(first.edges)
+    return max(_furthest(first.left, below), _furthest(first.right, right))
 
 
 def _furthest(first: Floats, second: Floats) -> float:

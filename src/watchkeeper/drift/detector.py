@@ -150,10 +150,10 @@ class DataDriftDetector:
             name: self._verdict(name, look, p_value)
             for (name, look), p_value in zip(looks.items(), p_values, strict=True)
         }
-        told = [f.drift_detected for f in features.values() if f.drift_detected is not None]
+        verdicts = [f.drift_detected for f in features.values() if f.drift_detected is not None]
         return DriftReport(
-            drift_detected=any(told),
-            drift_share=sum(told) / len(told) if told else 0.0,
+            drift_detected=any(verdicts),
+            drift_share=sum(verdicts) / len(verdicts) if verdicts else 0.0,
             features=features,
             reference_size=self._size,
             current_size=len(frame),
@@ -194,23 +194,31 @@ class DataDriftDetector:
         before = self._columns[name]
         if series is None:
             return _Look("the column is missing from the current data")
-        own = column_or_error(series)
+        current_column = column_or_error(series)
         retyped = unseen = drawn = None
-        if not isinstance(own, str) and not isinstance(before, str) and own.size:
-            if before.size and not comparable(before, own):
-                retyped = f"{own.kind}, was {before.kind}"
+        if (
+            not isinstance(current_column, str)
+            and not isinstance(before, str)
+            and current_column.size
+        ):
+            if before.size and not comparable(before, current_column):
+                retyped = f"{current_column.kind}, was {before.kind}"
             if isinstance(before, Numbers | Categories) and is_categorical(before):
-                known, now = as_categories(before).counts, as_categories(own).counts
-                new = sum(count for label, count in now.items() if label not in known)
-                unseen = new / own.size
-        test = tested(before, own, self._methods[name])
+                reference_counts, now = (
+                    as_categories(before).counts,
+                    as_categories(current_column).counts,
+                )
+                new = sum(count for label, count in now.items() if label not in reference_counts)
+                unseen = new / current_column.size
+        test = tested(before, current_column, self._methods[name])
         if isinstance(test, TwoSampleTest):
-            drawn = drawn_together(before, own)
-        return _Look(test, missing_share(own), retyped, unseen, drawn)
+            drawn = drawn_together(before, current_column)
+        return _Look(test, missing_share(current_column), retyped, unseen, drawn)
 
     def _chosen(self, methods: Literal["auto"] | Method | Mapping[str, Method]) -> dict[str, str]:
         chosen: dict[str, str] = {
-            name: CHI_SQUARED if is_categorical(own) else KS for name, own in self._columns.items()
+            name: CHI_SQUARED if is_categorical(column) else KS
+            for name, column in self._columns.items()
         }
         if methods == "auto":
             return chosen
@@ -218,8 +226,8 @@ class DataDriftDetector:
             _require_known("methods", methods)
             of_numbers = methods in OF_NUMBERS
             return {
-                name: own if of_numbers and own == CHI_SQUARED else methods
-                for name, own in chosen.items()
+                name: method if of_numbers and method == CHI_SQUARED else methods
+                for name, method in chosen.items()
             }
         for name, method in methods.items():
             if name not in self._columns:
@@ -236,10 +244,10 @@ class DataDriftDetector:
             raise NotFoundError(
                 "feature in the current data", feature, f"It has {', '.join(frame.columns[:20])}."
             )
-        before, own = self._columns[feature], column_or_error(frame[feature])
+        before, current_column = self._columns[feature], column_or_error(frame[feature])
         if method == CHI_SQUARED:  # numbers too, by their value
-            before, own = by_value(before), by_value(own)
-        test = tested(before, own, method)
+            before, current_column = by_value(before), by_value(current_column)
+        test = tested(before, current_column, method)
         if isinstance(test, str):
             raise InvalidValueError(feature, test, f"values that {method} can compare")
         return test.p_value < self.threshold, test.p_value

@@ -78,10 +78,10 @@ def distribution_between(reference: ColumnProfile, current: ColumnProfile) -> Di
     if before is not None and now is not None:
         values = sorted({*before, *now})
         if len(values) <= _VALUES:
-            counts = [[each.get(value, 0) for value in values] for each in (before, now)]
+            counts = [[side.get(value, 0) for value in values] for side in (before, now)]
             labels = tuple(f"{value:.10g}" for value in values)
             return Distribution(None, labels, tuple(counts[0]), tuple(counts[1]))
-    ends = np.array([each.quantile(np.array([_TAIL, 1 - _TAIL])) for each in (reference, current)])
+    ends = np.array([side.quantile(np.array([_TAIL, 1 - _TAIL])) for side in (reference, current)])
     ends = np.where(np.isfinite(ends), ends, np.nan)
     low, high = (0.0, 0.0) if np.isnan(ends).all() else (np.nanmin(ends), np.nanmax(ends))
     if high <= low:
@@ -108,11 +108,11 @@ def _named(column: ColumnProfile) -> dict[Any, int]:
 
 
 def _of_numbers(reference: Numbers, current: Numbers) -> Distribution:
-    known = reference.values if reference.size else current.values
-    if not len(known):
+    values = reference.values if reference.size else current.values
+    if not len(values):
         return Distribution((), None, (), ())
-    low, high = (float(known[int(q * (len(known) - 1))]) for q in (_TAIL, 1.0 - _TAIL))
-    finite = known[np.isfinite(known)]
+    low, high = (float(values[int(q * (len(values) - 1))]) for q in (_TAIL, 1.0 - _TAIL))
+    finite = values[np.isfinite(values)]
     low = low if np.isfinite(low) else float(finite[0]) if len(finite) else 0.0
     high = high if np.isfinite(high) else float(finite[-1]) if len(finite) else 0.0
     if high <= low:
@@ -143,9 +143,9 @@ def _of_categories(reference: Categories, current: Categories) -> Distribution:
     ranked = sorted(shares, key=lambda label: (-shares[label], str(label)))
     named, rest = ranked[:_LABELS], ranked[_LABELS:]
     labels = [str(label) for label in named]
-    counts = [[each.get(label, 0) for label in named] for each in (before, now)]
+    counts = [[side.get(label, 0) for label in named] for side in (before, now)]
     if rest:
         labels.append(f"({len(rest)} others)")
-        for each, own in zip((before, now), counts, strict=True):
-            own.append(sum(each.get(label, 0) for label in rest))
+        for side, row in zip((before, now), counts, strict=True):
+            row.append(sum(side.get(label, 0) for label in rest))
     return Distribution(None, tuple(labels), tuple(counts[0]), tuple(counts[1]), len(rest))

@@ -99,8 +99,8 @@ def _binned(reference: Numbers, current: Numbers) -> tuple[npt.NDArray[Any], npt
     places = np.linspace(0, reference.size - 1, _BINS + 1).astype(np.intp)[1:-1]
     inner = np.unique(reference.values[places])
     before, now = (
-        np.diff(each.sample.ranks(inner)[1], prepend=0, append=each.size)
-        for each in (reference, current)
+        np.diff(column.sample.ranks(inner)[1], prepend=0, append=column.size)
+        for column in (reference, current)
     )
     return before, now
 

@@ -65,7 +65,7 @@ def prepared(data: object) -> tuple[int, dict[str, Reference]]:
     columns: dict[str, Reference]
     if isinstance(data, Profile):
         rows = data.rows
-        columns = {name: _kept(each) for name, each in data.columns.items()}
+        columns = {name: _kept(column) for name, column in data.columns.items()}
         columns |= {name: f"its type is {kind}" for name, kind in data.unread.items()}
     else:
         frame = queried(data) or frame_of(data, "reference_data")

@@ -73,5 +73,5 @@ class DriftReport(Result):
     @property
     def drifted(self) -> list[str]:
         """Names of the features that drifted, the strongest first."""
-        found = [name for name, feature in self.features.items() if feature.drift_detected]
-        return sorted(found, key=lambda name: -(self.features[name].effect_size or 0.0))
+        names = [name for name, feature in self.features.items() if feature.drift_detected]
+        return sorted(names, key=lambda name: -(self.features[name].effect_size or 0.0))

@@ -89,33 +89,35 @@ def drift_by_segment(
                 f"column in the {name} data", by, f"It has {', '.join(frame.columns)}."
             )
     features = [name for name in frames[0].columns if name != by]
-    found: list[tuple[Any, str, Any, int, int]] = []
+    tests: list[tuple[Any, str, Any, int, int]] = []
     for segment in sorted(frames[0][by].unique().drop_nulls().to_list(), key=str):
         before, now = (frame.filter(frame[by] == segment) for frame in frames)
         if min(len(before), len(now)) < min_rows:
             continue
         report = DataDriftDetector(before.select(features), correction="none").detect(now)
-        found += [
-            (segment, name, each, len(before), len(now))
-            for name, each in report.features.items()
-            if each.p_value is not None
+        tests += [
+            (segment, name, feature, len(before), len(now))
+            for name, feature in report.features.items()
+            if feature.p_value is not None
         ]
-    if not found:
+    if not tests:
         raise InvalidValueError(
             "by", by, f"a column with at least one segment of {min_rows} rows on both sides"
         )
-    p_values = adjusted([each.p_value for _, _, each, _, _ in found], correction)
+    p_values = adjusted([test.p_value for _, _, test, _, _ in tests], correction)
     segments = [
         SegmentDrift(
             segment=segment,
             feature=name,
-            drift_detected=(p or 0.0) < threshold and each.effect_size >= min_effect,
-            effect_size=each.effect_size,
-            p_value=each.p_value,
+            drift_detected=(p or 0.0) < threshold and feature_drift.effect_size >= min_effect,
+            effect_size=feature_drift.effect_size,
+            p_value=feature_drift.p_value,
             adjusted_p_value=p or 0.0,
             reference_size=before_rows,
             current_size=now_rows,
         )
-        for (segment, name, each, before_rows, now_rows), p in zip(found, p_values, strict=True)
+        for (segment, name, feature_drift, before_rows, now_rows), p in zip(
+            tests, p_values, strict=True
+        )
     ]
-    return sorted(segments, key=lambda each: (not each.drift_detected, -each.effect_size))
+    return sorted(segments, key=lambda segment: (not segment.drift_detected, -segment.effect_size))

@@ -55,8 +55,8 @@ class StreamingDriftDetector:
 
     def __init__(self, method: StreamingMethod = "ADWIN", *, seed: int = 0, **options: Any) -> None:
         if method not in get_args(StreamingMethod):
-            known = ", ".join(get_args(StreamingMethod))
-            raise InvalidValueError("method", method, f"one of {known}")
+            methods = ", ".join(get_args(StreamingMethod))
+            raise InvalidValueError("method", method, f"one of {methods}")
         try:
             from river import drift
         except ImportError:

@@ -185,9 +185,9 @@ def standing(experiment: Design, seen: Observations, arm: str) -> ArmResult:
         looks=looks,
         fraction=None if planned is None else now.information / planned,
         moments=tuple(
-            Moment(known.at, known.contrast.difference, *_interval(known.contrast, scale, alpha))
-            for known in course
-            if known.contrast.enough
+            Moment(moment.at, moment.contrast.difference, *_interval(moment.contrast, scale, alpha))
+            for moment in course
+            if moment.contrast.enough
         ),
     )
 
@@ -216,15 +216,15 @@ def guarded(
     """
     # One-sided at alpha: the side of a two-sided interval at twice that.
     alpha = min(0.5, 2 * experiment.alpha)
-    found = by_metric(experiment, seen, guardrail.metric, arm, alpha)
+    comparisons = by_metric(experiment, seen, guardrail.metric, arm, alpha)
     sign = 1.0 if guardrail.metric.higher_is_better else -1.0
-    worst, best = sorted((sign * found.low, sign * found.high))
+    worst, best = sorted((sign * comparisons.low, sign * comparisons.high))
     safety = Safety.UNDECIDED
     if worst > -guardrail.margin:
         safety = Safety.ACCEPTABLE
     elif best < -guardrail.margin:
         safety = Safety.HARMFUL
-    return GuardrailResult(found, guardrail.margin, safety)
+    return GuardrailResult(comparisons, guardrail.margin, safety)
 
 
 def _verdict(experiment: Design, looks: Sequence[Look]) -> Standing:
@@ -243,9 +243,9 @@ def _planned_information(experiment: Design, arm: str) -> float | None:
     if experiment.planned_units is None:
         return None
     weights = experiment.phases[0].weights if experiment.phases else experiment.allocation.weights
-    own, total = weights[arm], sum(weights.values())
+    weight, total = weights[arm], sum(weights.values())
     other = weights[experiment.control]
-    return experiment.planned_units / total * own * other / (own + other)
+    return experiment.planned_units / total * weight * other / (weight + other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,14 +274,14 @@ def _at_planned_looks(
 ) -> tuple[Look, ...]:
     """Return the looks that have come due, up to the first that decides."""
     due, taken, looks = 1, list[_Known](), list[Look]()
-    for known in course:
-        fraction = known.contrast.information / planned
+    for moment in course:
+        fraction = moment.contrast.information / planned
         if fraction < due / steps or due > steps:
             continue
         due = int(fraction * steps) + 1
-        taken.append(known)
+        taken.append(moment)
         p_value, crossed = _tested(taken, planned, alpha)
-        looks.append(Look(known.at, fraction, known.contrast.difference, p_value, crossed))
+        looks.append(Look(moment.at, fraction, moment.contrast.difference, p_value, crossed))
         if crossed:
             break
     return tuple(looks)
@@ -293,9 +293,9 @@ def _tested(taken: Sequence[_Known], planned: float, alpha: float) -> tuple[floa
     Shares are tested exactly: where events are rare or arms unequal, or the base rate changes from
     phase to phase, a normal distribution does not hold the error rate.
     """
-    fractions = [known.contrast.information / planned for known in taken]
+    fractions = [moment.contrast.information / planned for moment in taken]
     if not taken[-1].contrast.shares:
-        z = [known.contrast.z for known in taken]
+        z = [moment.contrast.z for moment in taken]
         crossed = group_sequential_test(z, fractions, alpha).looks[-1].crossed
         return repeated_p_value(z, fractions), crossed
     phases = [*taken[-1].strata]
@@ -304,11 +304,11 @@ def _tested(taken: Sequence[_Known], planned: float, alpha: float) -> tuple[floa
         np.array(
             [
                 [
-                    [of.y for of in known.strata.get(phase, nothing)]
-                    + [of.n for of in known.strata.get(phase, nothing)]
+                    [of.y for of in moment.strata.get(phase, nothing)]
+                    + [of.n for of in moment.strata.get(phase, nothing)]
                     for phase in phases
                 ]
-                for known in taken
+                for moment in taken
             ]
         )
         .round()
@@ -325,13 +325,13 @@ def _at_any_time(course: Sequence[_Known], scale: float, alpha: float) -> tuple[
     """Return the look at which it was decided, or the last one."""
     look: Look | None = None
     least = 1.0
-    for known in course:
-        found = known.contrast
-        if not found.information:
+    for moment in course:
+        difference = moment.contrast
+        if not difference.information:
             continue
-        fraction = found.information / scale
-        least = min(least, sequence_p_value(found.z, fraction, alpha))
-        look = Look(known.at, fraction, found.difference, least, least <= alpha)
+        fraction = difference.information / scale
+        least = min(least, sequence_p_value(difference.z, fraction, alpha))
+        look = Look(moment.at, fraction, difference.difference, least, least <= alpha)
         if look.crossed:
             break
     return () if look is None else (look,)
@@ -351,18 +351,20 @@ def _comparison(metric: Metric, arm: str, now: Contrast, scale: float, alpha: fl
     )
 
 
-def _interval(found: Contrast, scale: float, alpha: float) -> tuple[float, float]:
+def _interval(measured: Contrast, scale: float, alpha: float) -> tuple[float, float]:
     """Return an interval of the difference that holds at all times at once."""
-    if found.enough:
-        fraction = found.information / scale
-        return confidence_sequence(found.difference, found.standard_error, fraction, alpha)
-    few = min(found.units_control, found.units_treatment)
-    events = max(found.events_control, found.events_treatment)
-    if not few or not (found.shares or (found.events and events <= few)):
+    if measured.enough:
+        fraction = measured.information / scale
+        return confidence_sequence(measured.difference, measured.standard_error, fraction, alpha)
+    few = min(measured.units_control, measured.units_treatment)
+    events = max(measured.events_control, measured.events_treatment)
+    if not few or not (measured.shares or (measured.events and events <= few)):
         return -inf, inf
     # Too few events for a normal distribution: what each arm's rate can be, the two together.
-    low, high = rate_sequence(found.events_control, found.units_control, alpha / 2)
-    own_low, own_high = rate_sequence(found.events_treatment, found.units_treatment, alpha / 2)
-    if found.shares:
+    low, high = rate_sequence(measured.events_control, measured.units_control, alpha / 2)
+    own_low, own_high = rate_sequence(
+        measured.events_treatment, measured.units_treatment, alpha / 2
+    )
+    if measured.shares:
         return own_low - high, own_high - low
     return -high, own_high  # events of one unit count once at least

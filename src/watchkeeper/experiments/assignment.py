@@ -307,7 +307,9 @@ class Allocation:
         put(self, "_parts", tuple(self._parts_asked()))
         answers = [Assignment(arm.key, Reason.ASSIGNED) for arm in self.arms]
         put(self, "_answers", (*answers, _OUT[Reason.NOT_INCLUDED]))  # the last is that of nobody
-        forced = {each.unit: Assignment(each.arm, Reason.OVERRIDE) for each in self.overrides}
+        forced = {
+            override.unit: Assignment(override.arm, Reason.OVERRIDE) for override in self.overrides
+        }
         put(self, "_forced", forced)
 
     def _check(self) -> None:
@@ -335,10 +337,12 @@ class Allocation:
         if self.phase < 1:
             raise InvalidValueError(f"the phase of {name}", self.phase, "a number from 1")
         _check_points(f"the included share of {name}", self.included_bp)
-        for each in self.overrides:
-            if each.arm not in keys:
+        for override in self.overrides:
+            if override.arm not in keys:
                 raise InvalidValueError(
-                    f"the override of unit {each.unit}", each.arm, f"one of {', '.join(keys)}"
+                    f"the override of unit {override.unit}",
+                    override.arm,
+                    f"one of {', '.join(keys)}",
                 )
 
     def _parts_asked(self) -> list[_Part]:
@@ -430,24 +434,24 @@ class Allocation:
             raise InvalidValueError("attributes", f"{len(attributes)} of them", f"{count}")
         arms = np.full(count, _NOBODY)
         reasons = np.full(count, _NUMBER[Reason.ASSIGNED])
-        asked, left = np.arange(count), units
+        positions, remaining = np.arange(count), units
         if self.targeting.rules:
-            known = attributes if attributes is not None else [{}] * count
-            passed = np.array([self.targeting.matches(each) for each in known], bool)
+            mappings = attributes if attributes is not None else [{}] * count
+            passed = np.array([self.targeting.matches(mapping) for mapping in mappings], bool)
             reasons[~passed] = _NUMBER[Reason.NOT_TARGETED]
-            asked, left = asked[passed], list(compress(left, passed))
+            positions, remaining = positions[passed], list(compress(remaining, passed))
         for part in self._parts:
-            passed = part.of(left)
-            reasons[asked[~passed]] = _NUMBER[part.reason]
-            asked, left = asked[passed], list(compress(left, passed))
+            passed = part.of(remaining)
+            reasons[positions[~passed]] = _NUMBER[part.reason]
+            positions, remaining = positions[passed], list(compress(remaining, passed))
         if self.hash == "sha256":
-            values = hashes_of(self._prefix, left)
+            values = hashes_of(self._prefix, remaining)
         else:
-            values = np.array([growthbook.bucket(self.salt, unit) for unit in left], np.uint64)
+            values = np.array([growthbook.bucket(self.salt, unit) for unit in remaining], np.uint64)
         edges = np.array(self._edges, np.uint64)
-        found = np.array(self._between)[np.searchsorted(edges, values, side="right")]
-        arms[asked] = found
-        reasons[asked[found == _NOBODY]] = _NUMBER[Reason.NOT_INCLUDED]
+        arms_of_values = np.array(self._between)[np.searchsorted(edges, values, side="right")]
+        arms[positions] = arms_of_values
+        reasons[positions[arms_of_values == _NOBODY]] = _NUMBER[Reason.NOT_INCLUDED]
         if self._forced:
             keys = list(self.weights)
             for at, unit in enumerate(units):

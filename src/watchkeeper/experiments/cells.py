@@ -112,7 +112,7 @@ class Observations(Result):
     @property
     def units(self) -> int:
         """Units that were exposed to one arm."""
-        return sum(each.units for each in self.exposed)
+        return sum(exposed.units for exposed in self.exposed)
 
 
 def observe(
@@ -155,25 +155,25 @@ def observe(
     parts = [exposures] if isinstance(exposures, pa.Table) else exposures
     with ThreadPoolExecutor(len(parts)) as pool:
         counted = pool.map(lambda rows: _counted(rows, metrics, arms, now, step), parts)
-        found = reduce(operator.add, counted)
+        cells = reduce(operator.add, counted)
     return Observations(
         at=at,
         exposed=tuple(
-            Exposed(arms[arm], phase, _moment(start), found.exposed[start, phase, arm])
-            for start, phase, arm in sorted(found.exposed)
+            Exposed(arms[arm], phase, _moment(start), cells.exposed[start, phase, arm])
+            for start, phase, arm in sorted(cells.exposed)
         ),
         cells=tuple(
             Cell(metric.name, arms[arm], phase, _moment(start), sums[start, phase, arm])
-            for metric, sums in zip(metrics, found.sums, strict=True)
+            for metric, sums in zip(metrics, cells.sums, strict=True)
             for start, phase, arm in sorted(sums)
         ),
-        multi_exposed=found.multi_exposed,
+        multi_exposed=cells.multi_exposed,
         unknown={
             metric.name: {
-                arm: float(1.0 - known / watched) if watched else 0.0
-                for arm, known, watched in zip(arms, *shares, strict=True)
+                arm: float(1.0 - labelled / watched) if watched else 0.0
+                for arm, labelled, watched in zip(arms, *shares, strict=True)
             }
-            for metric, shares in zip(metrics, found.shares, strict=True)
+            for metric, shares in zip(metrics, cells.shares, strict=True)
         },
     )
 
@@ -206,8 +206,8 @@ class _Counted:
             exposed[key] = exposed.get(key, 0) + units
         both = [dict(sums) for sums in self.sums]
         for added, sums in zip(both, other.sums, strict=True):
-            for key, each in sums.items():
-                added[key] = added[key] + each if key in added else each
+            for key, term in sums.items():
+                added[key] = added[key] + term if key in added else term
         shares = [one + two for one, two in zip(self.shares, other.shares, strict=True)]
         return type(self)(exposed, both, self.multi_exposed + other.multi_exposed, shares)
 
@@ -261,9 +261,9 @@ class _Units:
         """Return which rows count, by arm and phase, and how long after their unit's first."""
         highest = np.maximum.accumulate(np.concatenate([[self._seen - 1], block.unit]))
         new = np.flatnonzero(np.diff(highest))
-        own = slice(self._seen, self._seen + len(new))
-        self.first[own], self.arm[own] = block.time[new], block.arm[new]
-        self.phase[own] = block.phase[new]
+        block_rows = slice(self._seen, self._seen + len(new))
+        self.first[block_rows], self.arm[block_rows] = block.time[new], block.arm[new]
+        self.phase[block_rows] = block.phase[new]
         self._seen += len(new)
         same, phase = block.arm == self.arm[block.unit], self.phase[block.unit]
         self.single[block.unit[~same & (block.phase == phase)]] = False
@@ -280,23 +280,23 @@ class _Tally:
         self.shares = np.zeros((2, len(arms)), dtype=np.int64)  # known, watched
 
     def add(self, block: _Block, counts: Truths, after: Integers) -> None:
-        metric, told = self.metric, f"{self.metric.name}.at"
+        metric, time_column = self.metric, f"{self.metric.name}.at"
         maturity = round(metric.maturity * 1e6)
         values = _of(block.rows, metric.name, pa.float64())
         watched = counts & (after <= maturity)
-        known = watched & ~np.isnan(values)
-        if told in block.rows.schema.names:
-            known &= after + (_of(block.rows, told, _TIME) - block.time) <= maturity
+        measured = watched & ~np.isnan(values)
+        if time_column in block.rows.schema.names:
+            measured &= after + (_of(block.rows, time_column, _TIME) - block.time) <= maturity
         self.shares += [
-            np.bincount(block.arm[each], minlength=self._arms) for each in (known, watched)
+            np.bincount(block.arm[mask], minlength=self._arms) for mask in (measured, watched)
         ]
-        values = np.where(known, values, 0.0)
+        values = np.where(measured, values, 0.0)
         if metric.above is not None:
-            values = (values > metric.above).astype(np.float64) * known
+            values = (values > metric.above).astype(np.float64) * measured
         if metric.kind == "ratio" and metric.cap is not None:
             values = np.minimum(values, metric.cap)
         np.add.at(self._total, block.unit, values)
-        np.add.at(self._has, block.unit, known.astype(np.float64))
+        np.add.at(self._has, block.unit, measured.astype(np.float64))
 
     def sums(self) -> tuple[Floats, Floats]:
         """Return y and d of each unit."""
@@ -319,8 +319,8 @@ def _in_time(exposures: pa.Table, arms: Sequence[str], now: int) -> pa.Table:
     ordered = not np.any(time[1:] < time[:-1])
     if ordered and inside.all():  # as it comes from the event store
         return exposures
-    kept = np.flatnonzero(inside)
-    return exposures.take(pa.array(kept[np.argsort(time[kept], kind="stable")]))
+    rows = np.flatnonzero(inside)
+    return exposures.take(pa.array(rows[np.argsort(time[rows], kind="stable")]))
 
 
 def _numbered_as_they_come(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], int]:
@@ -329,8 +329,8 @@ def _numbered_as_they_come(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int3
     coded = pc.dictionary_encode(column.cast(plain))
     if not coded.num_chunks:
         return np.zeros(0, dtype=np.int32), 0
-    found = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
-    return found, len(coded.chunk(coded.num_chunks - 1).dictionary)
+    indices = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
+    return indices, len(coded.chunk(coded.num_chunks - 1).dictionary)
 
 
 def _blocks(
@@ -353,14 +353,14 @@ def places_of(column: pa.Array | pa.ChunkedArray, known: list[str]) -> Integers:
     """Return the place of each value among `known`; -1 for others."""
     arms = pa.array(known, pa.string())
     if not pa.types.is_dictionary(column.type):
-        found = pc.fill_null(pc.index_in(column, value_set=arms), -1)
-        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int16)
+        positions = pc.fill_null(pc.index_in(column, value_set=arms), -1)
+        return np.asarray(positions.to_numpy(zero_copy_only=False), dtype=np.int16)
     if isinstance(column, pa.ChunkedArray):
         return np.concatenate(
             [np.zeros(0, np.int16), *(places_of(chunk, known) for chunk in column.chunks)]
         )
-    found = pc.index_in(column.dictionary, value_set=arms).cast(pa.int16()).take(column.indices)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int16)
+    positions = pc.index_in(column.dictionary, value_set=arms).cast(pa.int16()).take(column.indices)
+    return np.asarray(pc.fill_null(positions, -1).to_numpy(zero_copy_only=False), dtype=np.int16)
 
 
 def _of(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> npt.NDArray[Any]:
@@ -380,35 +380,35 @@ def _sums(
     of_units: tuple[Floats, Floats], units: _Units, mature: Truths, step: int
 ) -> dict[_Key, Sums]:
     y, d = of_units
-    kept = np.flatnonzero(mature & (d > 0))
-    y, d = y[kept], d[kept]
-    keys, place = _keys(units, kept, step)
-    products = (np.ones(len(kept)), y, y * y, d, d * d, y * d)
-    added = [np.bincount(place, weights=each, minlength=len(keys)) for each in products]
-    rows = zip(*(column.tolist() for column in added), strict=True)
-    return {key: Sums(int(n), *rest) for key, (n, *rest) in zip(keys, rows, strict=True)}
+    rows = np.flatnonzero(mature & (d > 0))
+    y, d = y[rows], d[rows]
+    keys, key_of_row = _keys(units, rows, step)
+    products = (np.ones(len(rows)), y, y * y, d, d * d, y * d)
+    added = [np.bincount(key_of_row, weights=weights, minlength=len(keys)) for weights in products]
+    totals = zip(*(column.tolist() for column in added), strict=True)
+    return {key: Sums(int(n), *rest) for key, (n, *rest) in zip(keys, totals, strict=True)}
 
 
 def _exposed(units: _Units, step: int) -> dict[_Key, int]:
-    keys, place = _keys(units, np.flatnonzero(units.single), step)
-    return dict(zip(keys, np.bincount(place, minlength=len(keys)).tolist(), strict=True))
+    keys, key_of_row = _keys(units, np.flatnonzero(units.single), step)
+    return dict(zip(keys, np.bincount(key_of_row, minlength=len(keys)).tolist(), strict=True))
 
 
-def _keys(units: _Units, kept: Integers, step: int) -> tuple[list[_Key], npt.NDArray[np.intp]]:
+def _keys(units: _Units, rows: Integers, step: int) -> tuple[list[_Key], npt.NDArray[np.intp]]:
     """Return the (start, phase, arm) there are, in order, and which of them each unit is of."""
-    stretch = units.first[kept] // step
-    arm, phase = units.arm[kept], units.phase[kept]
+    stretch = units.first[rows] // step
+    arm, phase = units.arm[rows], units.phase[rows]
     arms = int(units.arm.max(initial=0)) + 1
     phases = int(units.phase.max(initial=0)) + 1
     code = (stretch * phases + phase) * arms + arm
     coded = pa.array(code).dictionary_encode()  # quicker than to sort all of them
-    found, ranks = np.unique(coded.dictionary.to_numpy(), return_inverse=True)
-    place = ranks[coded.indices.to_numpy()]
+    distinct, ranks = np.unique(coded.dictionary.to_numpy(), return_inverse=True)
+    rank_of_row = ranks[coded.indices.to_numpy()]
     keys = [
-        (int(each) // arms // phases * step, int(each) // arms % phases, int(each) % arms)
-        for each in found
+        (int(code) // arms // phases * step, int(code) // arms % phases, int(code) % arms)
+        for code in distinct
     ]
-    return keys, place
+    return keys, rank_of_row
 
 
 def _moment(microseconds: Any) -> datetime:

@@ -90,11 +90,11 @@ def contrast(strata: Sequence[tuple[Sums, Sums]], *, events: bool = False) -> Co
     total = control = treatment = null = free = 0.0
     for c, t in both:
         weight = c.n * t.n / (c.n + t.n)
-        own, other = c.y / c.d, t.y / t.d
-        of_c, of_t = _variance(c, own, shares), _variance(t, other, shares)
+        control_ratio, other = c.y / c.d, t.y / t.d
+        of_c, of_t = _variance(c, control_ratio, shares), _variance(t, other, shares)
         pooled = _variance(c + t, (c.y + t.y) / (c.d + t.d), shares)
         total += weight
-        control, treatment = control + weight * own, treatment + weight * other
+        control, treatment = control + weight * control_ratio, treatment + weight * other
         free += weight**2 * (of_c / c.n + of_t / t.n)
         null += weight**2 * (pooled / c.n + pooled / t.n if shares else of_c / c.n + of_t / t.n)
     of_control = sum((c for c, _ in both), Sums())

@@ -74,16 +74,16 @@ def decided(
     if wrong:
         return Decision(Verdict.INVALID, None, wrong, at)
     sign = 1.0 if experiment.metric.higher_is_better else -1.0
-    ranked = sorted(arms, key=lambda own: -sign * own.comparison.contrast.difference)
-    found = [
-        _of_arm(experiment, own, [g for g in guardrails if g.comparison.arm == own.arm], at)
-        for own in ranked
+    ranked = sorted(arms, key=lambda arm: -sign * arm.comparison.contrast.difference)
+    decisions = [
+        _of_arm(experiment, arm, [g for g in guardrails if g.comparison.arm == arm.arm], at)
+        for arm in ranked
     ]
     for verdict in (Verdict.SHIP, Verdict.UNDECIDED):
-        first = next((each for each in found if each.verdict is verdict), None)
+        first = next((decision for decision in decisions if decision.verdict is verdict), None)
         if first is not None:
             return first
-    reason = "; ".join(each.reason for each in found)
+    reason = "; ".join(decision.reason for decision in decisions)
     return Decision(Verdict.DO_NOT_SHIP, None, reason, at)
 
 
@@ -102,58 +102,64 @@ def _wrong(ratio_evidence: float, multi_exposed: float) -> str:
 
 
 def _of_arm(
-    experiment: Design, own: ArmResult, guardrails: Sequence[GuardrailResult], at: datetime
+    experiment: Design, arm: ArmResult, guardrails: Sequence[GuardrailResult], at: datetime
 ) -> Decision:
-    told = _told(own, experiment)
-    harmful = [each for each in guardrails if each.safety is Safety.HARMFUL]
+    sentence = _told(arm, experiment)
+    harmful = [guardrail for guardrail in guardrails if guardrail.safety is Safety.HARMFUL]
     if harmful:
-        return Decision(Verdict.DO_NOT_SHIP, None, f"{own.arm}: {_harm(harmful[0])}", at)
-    if own.standing is Standing.WORSE:
-        return Decision(Verdict.DO_NOT_SHIP, None, f"{told}: worse than {experiment.control}", at)
-    if own.standing is Standing.NO_DIFFERENCE:
-        reason = f"{told}: no difference shown at the planned sample"
+        return Decision(Verdict.DO_NOT_SHIP, None, f"{arm.arm}: {_harm(harmful[0])}", at)
+    if arm.standing is Standing.WORSE:
+        return Decision(
+            Verdict.DO_NOT_SHIP, None, f"{sentence}: worse than {experiment.control}", at
+        )
+    if arm.standing is Standing.NO_DIFFERENCE:
+        reason = f"{sentence}: no difference shown at the planned sample"
         return Decision(Verdict.DO_NOT_SHIP, None, reason, at)
-    if own.standing is Standing.OPEN:
-        return Decision(Verdict.UNDECIDED, None, f"{told}: {_waiting(experiment, own)}", at)
-    open_ones = [each for each in guardrails if each.safety is Safety.UNDECIDED]
+    if arm.standing is Standing.OPEN:
+        return Decision(Verdict.UNDECIDED, None, f"{sentence}: {_waiting(experiment, arm)}", at)
+    open_ones = [guardrail for guardrail in guardrails if guardrail.safety is Safety.UNDECIDED]
     if open_ones:
-        names = ", ".join(each.comparison.metric for each in open_ones)
-        reason = f"{told}: better, but not shown yet to be within the margin of {names}"
+        names = ", ".join(guardrail.comparison.metric for guardrail in open_ones)
+        reason = f"{sentence}: better, but not shown yet to be within the margin of {names}"
         return Decision(Verdict.UNDECIDED, None, reason, at)
-    kept = f", and within the margin of {len(guardrails)} guardrails" if guardrails else ""
-    return Decision(Verdict.SHIP, own.arm, f"{told}: better than {experiment.control}{kept}", at)
+    margins = f", and within the margin of {len(guardrails)} guardrails" if guardrails else ""
+    return Decision(
+        Verdict.SHIP, arm.arm, f"{sentence}: better than {experiment.control}{margins}", at
+    )
 
 
-def _told(own: ArmResult, experiment: Design) -> str:
-    found = own.comparison.contrast
-    if not (found.units_control and found.units_treatment):
-        return f"{own.arm}: no units of both arms are known yet"
-    relative = own.comparison.relative
+def _told(arm: ArmResult, experiment: Design) -> str:
+    measured = arm.comparison.contrast
+    if not (measured.units_control and measured.units_treatment):
+        return f"{arm.arm}: no units of both arms are known yet"
+    relative = arm.comparison.relative
     lift = "" if relative is None else f" ({relative:+.1%})"
     return (
-        f"{own.arm}: {experiment.metric.name} {found.treatment:.4g} of {found.units_treatment:,} "
-        f"units against {found.control:.4g} of {found.units_control:,}, a difference of "
-        f"{found.difference:+.4g}{lift} between {own.comparison.low:+.4g} and "
-        f"{own.comparison.high:+.4g}"
+        f"{arm.arm}: {experiment.metric.name} {measured.treatment:.4g} of "
+        f"{measured.units_treatment:,} units against {measured.control:.4g} of "
+        f"{measured.units_control:,}, a difference of {measured.difference:+.4g}{lift} between "
+        f"{arm.comparison.low:+.4g} and "
+        f"{arm.comparison.high:+.4g}"
     )
 
 
-def _harm(found: GuardrailResult) -> str:
-    own = found.comparison
+def _harm(guardrail: GuardrailResult) -> str:
+    comparison = guardrail.comparison
     return (
-        f"{own.metric} is worse than {found.margin:g} allows: {own.contrast.difference:+.4g} "
-        f"between {own.low:+.4g} and {own.high:+.4g}"
+        f"{comparison.metric} is worse than {guardrail.margin:g} allows: "
+        f"{comparison.contrast.difference:+.4g} between {comparison.low:+.4g} and "
+        f"{comparison.high:+.4g}"
     )
 
 
-def _waiting(experiment: Design, own: ArmResult) -> str:
-    if not own.comparison.contrast.enough:
+def _waiting(experiment: Design, arm: ArmResult) -> str:
+    if not arm.comparison.contrast.enough:
         return "too few units or events to tell"
-    if experiment.mode is Mode.ANYTIME or own.fraction is None:
-        return f"not decided, p = {own.comparison.p_value:.3g}"
+    if experiment.mode is Mode.ANYTIME or arm.fraction is None:
+        return f"not decided, p = {arm.comparison.p_value:.3g}"
     if experiment.mode is Mode.FIXED:
-        return f"{own.fraction:.0%} of the planned sample, which decides"
+        return f"{arm.fraction:.0%} of the planned sample, which decides"
     return (
-        f"not decided at {len(own.looks)} of {experiment.looks} planned looks, with "
-        f"{own.fraction:.0%} of the planned sample"
+        f"not decided at {len(arm.looks)} of {experiment.looks} planned looks, with "
+        f"{arm.fraction:.0%} of the planned sample"
     )

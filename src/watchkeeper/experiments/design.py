@@ -125,7 +125,7 @@ class Design(Result):
             raise InvalidValueError("planned_units", self.planned_units, "at least 2")
         if not 1 <= self.looks <= 100:
             raise InvalidValueError("looks", self.looks, "a whole number from 1 to 100")
-        names = [each.name for each in self.metrics]
+        names = [metric.name for metric in self.metrics]
         if len(set(names)) != len(names):
             raise InvalidValueError("metrics", names, "each name once")
 
@@ -147,4 +147,4 @@ class Design(Result):
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """All that is measured, the one that decides first."""
-        return (self.metric, *self.secondary, *(each.metric for each in self.guardrails))
+        return (self.metric, *self.secondary, *(guardrail.metric for guardrail in self.guardrails))

@@ -119,8 +119,8 @@ class Experiment(Design):
         """
         return analyse(self, seen).decision
 
-    def _require_running(self, what: str) -> None:
+    def _require_running(self, action: str) -> None:
         if self.state is not State.RUNNING:
             raise ConflictError(
-                f"the experiment {self.name} is {self.state.value}; only one that runs can {what}"
+                f"the experiment {self.name} is {self.state.value}; only one that runs can {action}"
             )

@@ -95,12 +95,12 @@ def interval_chart(own: ArmResult, metric: str) -> dict[str, Any]:
         raise MissingExtraError("a chart", "charts") from None
     values = [
         {
-            "at": each.at.isoformat(),
-            "difference": each.difference,
-            "low": each.low,
-            "high": each.high,
+            "at": moment.at.isoformat(),
+            "difference": moment.difference,
+            "low": moment.low,
+            "high": moment.high,
         }
-        for each in own.moments
+        for moment in own.moments
     ]
     base = alt.Chart(alt.Data(values=values)).encode(  # type: ignore[no-untyped-call]
         x=alt.X("at:T", title="first exposed")
@@ -129,9 +129,9 @@ def _probabilities(bayesian: BayesianReport | None) -> str:
     if bayesian is None:
         return ""
     rows = "".join(
-        f"<tr><td>{html.escape(arm)}</td><td>{each.probability_best:.1%}</td>"
-        f"<td>{each.expected_loss:.4g}</td></tr>"
-        for arm, each in bayesian.arms.items()
+        f"<tr><td>{html.escape(arm)}</td><td>{posterior.probability_best:.1%}</td>"
+        f"<td>{posterior.expected_loss:.4g}</td></tr>"
+        for arm, posterior in bayesian.arms.items()
     )
     return (
         "<h2>Bayesian, for information</h2>"
@@ -142,10 +142,19 @@ def _probabilities(bayesian: BayesianReport | None) -> str:
     )
 
 
-def _row(role: str, each: Comparison) -> str:
-    found = each.contrast
-    p_value = each.p_value if each.adjusted_p_value is None else each.adjusted_p_value
-    figures = (found.control, found.treatment, found.difference, each.low, each.high, p_value)
+def _row(role: str, comparison: Comparison) -> str:
+    measured = comparison.contrast
+    p_value = (
+        comparison.p_value if comparison.adjusted_p_value is None else comparison.adjusted_p_value
+    )
+    figures = (
+        measured.control,
+        measured.treatment,
+        measured.difference,
+        comparison.low,
+        comparison.high,
+        p_value,
+    )
     cells = "".join(f"<td>{figure:.4g}</td>" for figure in figures)
-    names = "".join(f"<td>{html.escape(name)}</td>" for name in (each.metric, each.arm))
+    names = "".join(f"<td>{html.escape(name)}</td>" for name in (comparison.metric, comparison.arm))
     return f'<tr>{names}{cells}<td class="note">{html.escape(role)}</td></tr>'

@@ -114,19 +114,19 @@ class Metric(Result):
         InvalidValueError
             If it stands for none.
         """
-        found = _found(name)
-        if found is None:
-            known = ", ".join([*METRICS, "slower-than-MS", "value:NAME", "any:NAME"])
-            raise InvalidValueError("metric", name, f"one of {known}")
+        metric = _found(name)
+        if metric is None:
+            names = ", ".join([*METRICS, "slower-than-MS", "value:NAME", "any:NAME"])
+            raise InvalidValueError("metric", name, f"one of {names}")
         if maturity is not None:
-            found = replace(found, maturity=maturity)
-        return cls(**{field: getattr(found, field) for field in cls.__dataclass_fields__})
+            metric = replace(metric, maturity=maturity)
+        return cls(**{field: getattr(metric, field) for field in cls.__dataclass_fields__})
 
 
 METRICS: MappingProxyType[str, Metric] = MappingProxyType(
     {
-        each.name: each
-        for each in (
+        metric.name: metric
+        for metric in (
             Metric(name="accuracy", source="correct"),
             Metric(name="error-rate", source="error", higher_is_better=False),
             Metric(name="latency", source="latency_ms", higher_is_better=False),
@@ -161,11 +161,13 @@ class Guardrail(Result):
 def _found(name: str) -> Metric | None:
     if name in METRICS:
         return METRICS[name]
-    kind, _, own = name.partition(":")
-    if own and kind == "value":
-        return Metric(name=own, source="value", kind="mean")
-    if own and kind == "any":
-        return Metric(name=f"any-{own}", source="value", kind="proportion", posted=own)
+    kind, _, value_name = name.partition(":")
+    if value_name and kind == "value":
+        return Metric(name=value_name, source="value", kind="mean")
+    if value_name and kind == "any":
+        return Metric(
+            name=f"any-{value_name}", source="value", kind="proportion", posted=value_name
+        )
     if name.startswith("slower-than-"):
         try:
             limit = float(name.removeprefix("slower-than-"))

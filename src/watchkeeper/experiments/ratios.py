@@ -55,7 +55,7 @@ def ratio_sums(numerators: npt.ArrayLike, denominators: npt.ArrayLike, name: str
     if d.min() < 0:
         raise InvalidValueError(f"denominators of {name}", float(d.min()), "none below 0")
     parts = (y.sum(), y @ y, d.sum(), d @ d, y @ d)
-    return Sums(len(y), *(float(each) for each in parts))
+    return Sums(len(y), *(float(part) for part in parts))
 
 
 def ratio_test(control: Sums, treatment: Sums, alpha: float = 0.05) -> RatioTest:
@@ -98,26 +98,29 @@ def ratio_test(control: Sums, treatment: Sums, alpha: float = 0.05) -> RatioTest
             raise InvalidValueError(name, f"of {arm.n} units", "at least 2")
         if arm.d <= 0:
             raise InvalidValueError(f"denominators of {name}", arm.d, "a sum above 0")
-    found = contrast([(control, treatment)])
-    scale = max(abs(found.control), abs(found.treatment))
-    spread = found.standard_error * sqrt(min(control.n, treatment.n))
-    certain, apart = spread <= _NO_SPREAD * scale, abs(found.difference) > _NO_DIFFERENCE * scale
+    difference = contrast([(control, treatment)])
+    scale = max(abs(difference.control), abs(difference.treatment))
+    spread = difference.standard_error * sqrt(min(control.n, treatment.n))
+    certain, apart = (
+        spread <= _NO_SPREAD * scale,
+        abs(difference.difference) > _NO_DIFFERENCE * scale,
+    )
     if certain and apart:
         raise InvalidValueError(
             "units", "each of the ratio of its arm", "some that differ, to tell how far chance goes"
         )
-    z = 0.0 if certain else found.difference / found.standard_error
-    half = normal_quantile(1 - alpha) * found.standard_error
+    z = 0.0 if certain else difference.difference / difference.standard_error
+    half = normal_quantile(1 - alpha) * difference.standard_error
     p_value = min(1.0, 2 * float(ndtr(-abs(z))))
     return RatioTest(
-        control=found.control,
-        treatment=found.treatment,
-        absolute_difference=found.difference,
-        relative_improvement_pct=relative_pct(found.control, found.difference),
+        control=difference.control,
+        treatment=difference.treatment,
+        absolute_difference=difference.difference,
+        relative_improvement_pct=relative_pct(difference.control, difference.difference),
         p_value=p_value,
         is_significant=p_value < alpha,
-        confidence_interval=(found.difference - half, found.difference + half),
+        confidence_interval=(difference.difference - half, difference.difference + half),
         confidence_level=100 * (1 - alpha),
         z_statistic=z,
-        standard_error=found.standard_error,
+        standard_error=difference.standard_error,
     )

@@ -117,8 +117,8 @@ def analyse(
     )
     ratio = _sample_ratio(experiment, seen)
     units = dict.fromkeys(experiment.arms, 0)
-    for each in seen.exposed:
-        units[each.arm] += each.units
+    for exposed in seen.exposed:
+        units[exposed.arm] += exposed.units
     decision = decided(
         experiment,
         arms,
@@ -148,28 +148,31 @@ def analyse(
 
 
 def _secondary(experiment: Design, seen: Observations) -> tuple[Comparison, ...]:
-    found = [
+    comparisons = [
         by_metric(experiment, seen, metric, arm, experiment.alpha)
         for metric in experiment.secondary
         for arm in experiment.arms[1:]
     ]
-    p_values = adjusted([each.p_value for each in found])
+    p_values = adjusted([comparison.p_value for comparison in comparisons])
     return tuple(
-        replace(each, adjusted_p_value=own) for each, own in zip(found, p_values, strict=True)
+        replace(comparison, adjusted_p_value=p_value)
+        for comparison, p_value in zip(comparisons, p_values, strict=True)
     )
 
 
 def _bayesian(
     experiment: Design, seen: Observations, arms: Sequence[ArmResult]
 ) -> BayesianReport | None:
-    found = [own.comparison.contrast for own in arms]
+    contrasts = [arm.comparison.contrast for arm in arms]
     phases = {cell.phase for cell in seen.cells if cell.metric == experiment.metric.name}
     # An arm without units has no contrast, and that of no units counts none for the control.
-    if len(phases) != 1 or not all(each.shares and each.units_control for each in found):
+    if len(phases) != 1 or not all(
+        measured.shares and measured.units_control for measured in contrasts
+    ):
         return None
-    counts = {experiment.control: (found[0].events_control, found[0].units_control)} | {
-        own.arm: (each.events_treatment, each.units_treatment)
-        for own, each in zip(arms, found, strict=True)
+    counts = {experiment.control: (contrasts[0].events_control, contrasts[0].units_control)} | {
+        arm.arm: (measured.events_treatment, measured.units_treatment)
+        for arm, measured in zip(arms, contrasts, strict=True)
     }
     return bayesian_report(
         {arm: (round(events), units) for arm, (events, units) in counts.items()},
@@ -180,27 +183,27 @@ def _bayesian(
 
 def _sample_ratio(experiment: Design, seen: Observations) -> SequentialSampleRatio | None:
     counts: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(experiment.arms, 0))
-    for each in seen.exposed:
-        counts[each.phase][each.arm] += each.units
+    for exposed in seen.exposed:
+        counts[exposed.phase][exposed.arm] += exposed.units
     weights = {phase.number: phase.weights for phase in experiment.phases}
-    known = [number for number in sorted(counts) if number in weights]
-    if not known:
+    phases = [number for number in sorted(counts) if number in weights]
+    if not phases:
         return None
     return sequential_sample_ratio(
-        [[counts[number][arm] for arm in experiment.arms] for number in known],
-        [[weights[number][arm] for arm in experiment.arms] for number in known],
+        [[counts[number][arm] for arm in experiment.arms] for number in phases],
+        [[weights[number][arm] for arm in experiment.arms] for number in phases],
     )
 
 
 def _warnings(experiment: Design, seen: Observations) -> list[str]:
-    told = []
+    warnings = []
     for metric, shares in seen.unknown.items():
         for arm in experiment.arms[1:]:
             apart = shares[arm] - shares[experiment.control]
             if abs(apart) > _APART:
-                told.append(
+                warnings.append(
                     f"{metric}: outcomes are not known of {shares[arm]:.1%} of the predictions of "
                     f"{arm} and of {shares[experiment.control]:.1%} of those of "
                     f"{experiment.control}; the arms may differ by that alone"
                 )
-    return told
+    return warnings

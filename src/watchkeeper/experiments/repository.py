@@ -24,7 +24,7 @@ class ExperimentRepository(Documents[Experiment]):
 
     def running(self) -> Mapping[str, Sequence[Allocation]]:
         """Return the allocations of running experiments by model, the oldest first."""
-        found: dict[str, list[Allocation]] = {}
-        for each in reversed(self.find(state=State.RUNNING)):
-            found.setdefault(each.model, []).append(each.allocation)
-        return found
+        allocations: dict[str, list[Allocation]] = {}
+        for experiment in reversed(self.find(state=State.RUNNING)):
+            allocations.setdefault(experiment.model, []).append(experiment.allocation)
+        return allocations

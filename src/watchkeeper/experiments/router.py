@@ -113,7 +113,7 @@ class ABTestRouter:
         ConflictError
             If there is one of that name.
         """
-        if any(variant.name == each.name for each in self._variants):
+        if any(variant.name == other.name for other in self._variants):
             raise ConflictError(
                 f"there is a variant {variant.name!r} already", "Give each variant its own name."
             )
@@ -166,14 +166,14 @@ class ABTestRouter:
 
     def _allocated(self) -> Allocation:
         if not self.validate_traffic_split():
-            shares = {each.name: each.traffic_percentage for each in self._variants}
+            shares = {variant.name: variant.traffic_percentage for variant in self._variants}
             raise InvalidValueError(
                 "the traffic split",
                 shares,
                 f"percentages that sum to 100, within {_TOLERANCE}; these sum to {self._total():g}",
                 "Add a variant for the rest, or change the shares.",
             )
-        weights = [round(each.traffic_percentage * SLOTS / 100) for each in self._variants]
+        weights = [round(variant.traffic_percentage * SLOTS / 100) for variant in self._variants]
         # Thirds do not sum to 10,000: the largest share takes what rounding leaves over.
         weights[weights.index(max(weights))] += SLOTS - sum(weights)
         return Allocation(  # a variant may have any name, an arm may not

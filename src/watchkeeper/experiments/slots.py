@@ -48,17 +48,17 @@ def laid_out(weights: Sequence[int]) -> Owned:
         In basis points; their sum is at most 10,000.
     """
     owned: list[tuple[Span, ...]] = [()] * len(weights)
-    left, right = 0, SLOTS
-    for place, arm in enumerate([*range(1, len(weights)), 0]):
+    low, right = 0, SLOTS
+    for position, arm in enumerate([*range(1, len(weights)), 0]):
         weight = weights[arm]
         if not weight:
             continue
-        if place % 2 == 0:
+        if position % 2 == 0:
             owned[arm] = ((right - weight, right),)
             right -= weight
         else:
-            owned[arm] = ((left, left + weight),)
-            left += weight
+            owned[arm] = ((low, low + weight),)
+            low += weight
     return tuple(owned)
 
 
@@ -70,8 +70,8 @@ def moved(owned: Owned, weights: Sequence[int]) -> Owned:
     """
     owner = _owners(owned)
     for arm, weight in enumerate(weights):
-        own = np.flatnonzero(owner == arm)
-        owner[own[weight:]] = _NOBODY
+        slots = np.flatnonzero(owner == arm)
+        owner[slots[weight:]] = _NOBODY
     for arm, weight in enumerate(weights):
         lacking = weight - int(np.count_nonzero(owner == arm))
         owner[np.flatnonzero(owner == _NOBODY)[:lacking]] = arm

@@ -61,8 +61,8 @@ class Equals(Rule):
         _check_value(f"{self.attribute}.equals", self.value)
 
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        given = _known(attributes.get(self.attribute))
-        return None if given is None else _same(given, self.value)
+        actual = _known(attributes.get(self.attribute))
+        return None if actual is None else _same(actual, self.value)
 
     def to_dict(self) -> dict[str, Any]:
         return {"attribute": self.attribute, "equals": self.value}
@@ -80,8 +80,8 @@ class In(Rule):
         object.__setattr__(self, "values", _values(f"{self.attribute}.in", self.values))
 
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        given = _known(attributes.get(self.attribute))
-        return None if given is None else any(_same(given, value) for value in self.values)
+        actual = _known(attributes.get(self.attribute))
+        return None if actual is None else any(_same(actual, value) for value in self.values)
 
     def to_dict(self) -> dict[str, Any]:
         return {"attribute": self.attribute, "in": list(self.values)}
@@ -108,11 +108,11 @@ class Range(Rule):
             )
 
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        given = _known(attributes.get(self.attribute))
-        if not _is_number(given):
+        actual = _known(attributes.get(self.attribute))
+        if not _is_number(actual):
             return None
-        return (self.at_least is None or given >= self.at_least) and (
-            self.below is None or given < self.below
+        return (self.at_least is None or actual >= self.at_least) and (
+            self.below is None or actual < self.below
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,23 +159,23 @@ class Targeting:
         """
         if isinstance(rules, str | Mapping) or not isinstance(rules, Sequence):
             raise InvalidValueError("targeting", rules, "an array of rules")
-        return cls(tuple(_rule(f"targeting[{n}]", given) for n, given in enumerate(rules)))
+        return cls(tuple(_rule(f"targeting[{n}]", described) for n, described in enumerate(rules)))
 
 
-def _rule(field: str, given: object) -> Rule:
-    if not isinstance(given, Mapping):
-        raise InvalidValueError(field, given, f"a rule with an attribute and {_FORMS}")
-    keys = set(given)
+def _rule(field: str, described: object) -> Rule:
+    if not isinstance(described, Mapping):
+        raise InvalidValueError(field, described, f"a rule with an attribute and {_FORMS}")
+    keys = set(described)
     if keys == {"not"}:
-        return Not(_rule(f"{field}.not", given["not"]))
+        return Not(_rule(f"{field}.not", described["not"]))
     match = keys - {"attribute"}
     if "attribute" in keys and match == {"equals"}:
-        return Equals(given["attribute"], given["equals"])
+        return Equals(described["attribute"], described["equals"])
     if "attribute" in keys and match == {"in"}:
-        return In(given["attribute"], given["in"])
+        return In(described["attribute"], described["in"])
     if "attribute" in keys and match and match <= {"at_least", "below"}:
-        return Range(given["attribute"], given.get("at_least"), given.get("below"))
-    raise InvalidValueError(field, dict(given), f"an attribute and one of {_FORMS}")
+        return Range(described["attribute"], described.get("at_least"), described.get("below"))
+    raise InvalidValueError(field, dict(described), f"an attribute and one of {_FORMS}")
 
 
 def _known(value: Any) -> Any:
@@ -183,10 +183,10 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _same(given: object, value: Value) -> bool:
-    if isinstance(given, bool) or isinstance(value, bool):
-        return given is value
-    return given == value
+def _same(actual: object, value: Value) -> bool:
+    if isinstance(actual, bool) or isinstance(value, bool):
+        return actual is value
+    return actual == value
 
 
 def _is_number(value: object) -> bool:

@@ -115,8 +115,8 @@ def column_of(series: nw.Series[Any]) -> Column:
     if dtype.is_numeric() or dtype.is_temporal():
         values = floats_of(series)
         nothing = np.isnan(values)
-        known = values[~nothing] if nothing.any() else values
-        return Numbers(Sample(known), len(values) - len(known), dtype.is_integer())
+        present = values[~nothing] if nothing.any() else values
+        return Numbers(Sample(present), len(values) - len(present), dtype.is_integer())
     if dtype in {nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown}:
         return _words(series)
     raise InvalidValueError(series.name, str(dtype), "numbers, words, truth values or times")
@@ -162,10 +162,10 @@ def floats_of(series: nw.Series[Any]) -> npt.NDArray[np.float64]:
 
 
 def _numeric_categories(values: npt.NDArray[np.float64]) -> Categories:
-    known = values[~np.isnan(values)]
-    labels, counts = np.unique(known, return_counts=True)
+    present = values[~np.isnan(values)]
+    labels, counts = np.unique(present, return_counts=True)
     return Categories(
-        dict(zip(labels.tolist(), counts.tolist(), strict=True)), len(values) - len(known)
+        dict(zip(labels.tolist(), counts.tolist(), strict=True)), len(values) - len(present)
     )
 
 
@@ -192,8 +192,8 @@ def _words(series: nw.Series[Any]) -> Categories:
     coded = chunks.unify_dictionaries().combine_chunks()
     if isinstance(coded, pa.ChunkedArray):  # an empty column has no chunk to combine
         coded = coded.chunk(0) if coded.num_chunks else pa.array([], chunks.type)
-    known = coded.indices.drop_null().to_numpy(zero_copy_only=False)
-    counts = np.bincount(known, minlength=len(coded.dictionary))
+    present = coded.indices.drop_null().to_numpy(zero_copy_only=False)
+    counts = np.bincount(present, minlength=len(coded.dictionary))
     labels = coded.dictionary.to_pylist()
     found = {
         label: int(count)

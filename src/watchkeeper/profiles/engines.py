@@ -67,8 +67,8 @@ def duckdb_table(files: str, *, scratch: str) -> "ir.Table":
             return engine.read_csv(files)
         return engine.read_parquet(files, union_by_name=True)
     except duckdb.Error as error:
-        told = " ".join(str(error).split())[:200]
-        raise InvalidValueError("file", files, f"Parquet or CSV ({told})") from None
+        message = " ".join(str(error).split())[:200]
+        raise InvalidValueError("file", files, f"Parquet or CSV ({message})") from None
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,10 @@ class QueriedColumn:
         InvalidValueError
             If its type is neither numbers, words, truth values nor times.
         """
-        own = self.table[self.name]
-        kind = own.type()
+        column = self.table[self.name]
+        kind = column.type()
         if kind.is_string():
-            return _counted(self.table.select(v=own))
+            return _counted(self.table.select(v=column))
         if kind.is_boolean():
             return _counted(self._floats())
         if kind.is_numeric():
@@ -139,10 +139,10 @@ class QueriedColumn:
 
     def _numbers(self, whole: bool) -> Numbers:
         values = self._floats()
-        known = values.filter(values.v.notnull())
-        found = values.aggregate(rows=values.count(), known=values.v.count()).to_pyarrow()
-        rows, size = (int(found[name][0].as_py()) for name in ("rows", "known"))
-        sample: Sample = QueriedSample(known, size)
+        present = values.filter(values.v.notnull())
+        totals = values.aggregate(rows=values.count(), known=values.v.count()).to_pyarrow()
+        rows, size = (int(totals[name][0].as_py()) for name in ("rows", "known"))
+        sample: Sample = QueriedSample(present, size)
         if size <= _SMALL:
             sample = Sample(sample.values)
         return Numbers(sample, rows - size, whole)
@@ -189,8 +189,8 @@ class QueriedSample(Sample):
         """Return the different values, rising, and how often each occurs."""
         import ibis
 
-        found = self._table.group_by("v").aggregate(n=ibis._.count()).order_by("v").to_pyarrow()
-        return found["v"].to_numpy(), found["n"].to_numpy()
+        counted = self._table.group_by("v").aggregate(n=ibis._.count()).order_by("v").to_pyarrow()
+        return counted["v"].to_numpy(), counted["n"].to_numpy()
 
     def ranks(self, points: Floats) -> tuple[Counts, Counts]:
         """Return how many values lie below each point, and up to and with it."""
@@ -200,16 +200,16 @@ class QueriedSample(Sample):
         import pyarrow as pa
 
         counted = self._table.group_by("v").aggregate(n=ibis._.count().cast("int64"))
-        asked = ibis.memtable(pa.table({"v": np.asarray(points, dtype=np.float64)}))
+        wanted = ibis.memtable(pa.table({"v": np.asarray(points, dtype=np.float64)}))
         both = counted.mutate(asked=ibis.literal(0, "int64")).union(
-            asked.mutate(n=ibis.literal(0, "int64"), asked=ibis.literal(1, "int64"))
+            wanted.mutate(n=ibis.literal(0, "int64"), asked=ibis.literal(1, "int64"))
         )
         merged = both.group_by("v").aggregate(n=ibis._.n.sum(), asked=ibis._.asked.max())
         so_far = ibis.window(order_by="v", preceding=None, following=0)
         running = merged.mutate(upto=merged.n.sum().over(so_far))
-        found = running.filter(running.asked == 1).order_by("v").to_pyarrow()
-        upto = found["upto"].to_numpy().astype(np.int64)
-        return upto - found["n"].to_numpy().astype(np.int64), upto
+        ranked = running.filter(running.asked == 1).order_by("v").to_pyarrow()
+        upto = ranked["upto"].to_numpy().astype(np.int64)
+        return upto - ranked["n"].to_numpy().astype(np.int64), upto
 
     def _few_ranks(self, points: Floats) -> tuple[Counts, Counts]:
         values = self._table.v
@@ -221,8 +221,10 @@ class QueriedSample(Sample):
         if not sums:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         (row,) = self._table.aggregate(**sums).to_pyarrow().to_pylist()
-        found = [[row[f"{side}{at}"] or 0 for at in range(len(points))] for side in ("b", "u")]
-        below, upto = np.array(found, dtype=np.int64)
+        ranks_by_side = [
+            [row[f"{side}{at}"] or 0 for at in range(len(points))] for side in ("b", "u")
+        ]
+        below, upto = np.array(ranks_by_side, dtype=np.int64)
         return below, upto
 
 
@@ -230,7 +232,7 @@ def _counted(column: "ir.Table") -> Categories:
     """Return how often each value of a column ``v`` occurs."""
     import ibis
 
-    found = column.group_by("v").aggregate(n=ibis._.count()).to_pyarrow().to_pylist()
-    counts = {row["v"]: int(row["n"]) for row in found}
+    groups = column.group_by("v").aggregate(n=ibis._.count()).to_pyarrow().to_pylist()
+    counts = {row["v"]: int(row["n"]) for row in groups}
     missing = counts.pop(None, 0)
     return Categories(counts, missing)

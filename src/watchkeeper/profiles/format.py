@@ -109,7 +109,7 @@ def decode(data: bytes) -> tuple[int, dict[str, ColumnProfile], dict[str, str]]:
         raise IntegrityError("the profile was changed or cut short")
     try:
         wire = msgspec.msgpack.decode(body, type=_Profile)
-        columns = {own.name: _from_wire(own) for own in wire.columns}
+        columns = {column.name: _from_wire(column) for column in wire.columns}
     except (msgspec.MsgspecError, ValueError, RuntimeError, IndexError) as error:
         raise IntegrityError(f"the profile cannot be read: {error}") from error
     return wire.rows, columns, wire.unread
@@ -154,33 +154,33 @@ def _split(counts: Any) -> tuple[list[Any] | None, list[int]]:
     return (None, []) if counts is None else ([*counts], [*counts.values()])
 
 
-def _from_wire(own: _Empty | _Number | _Category) -> ColumnProfile:
-    if isinstance(own, _Empty):
-        return EmptyProfile(own.missing)
-    if isinstance(own, _Category):
-        labels = None if own.labels is None else dict(zip(own.labels, own.counts, strict=True))
-        return CategoryProfile(own.missing, labels, _labels(own.sketch) if own.sketch else None)
-    values = None if own.values is None else dict(zip(own.values, own.counts, strict=True))
+def _from_wire(wire: _Empty | _Number | _Category) -> ColumnProfile:
+    if isinstance(wire, _Empty):
+        return EmptyProfile(wire.missing)
+    if isinstance(wire, _Category):
+        labels = None if wire.labels is None else dict(zip(wire.labels, wire.counts, strict=True))
+        return CategoryProfile(wire.missing, labels, _labels(wire.sketch) if wire.sketch else None)
+    values = None if wire.values is None else dict(zip(wire.values, wire.counts, strict=True))
     return NumberProfile(
-        own.kind,
-        own.missing,
-        own.minimum,
-        own.maximum,
-        own.below,
-        own.above,
-        own.whole,
-        Moments(*own.moments),
+        wire.kind,
+        wire.missing,
+        wire.minimum,
+        wire.maximum,
+        wire.below,
+        wire.above,
+        wire.whole,
+        Moments(*wire.moments),
         values,
-        _quantiles(own.sketch) if own.sketch else None,
+        _quantiles(wire.sketch) if wire.sketch else None,
     )
 
 
-def _quantiles(own: _Quantiles) -> QuantileSketch:
-    kll_doubles_sketch.deserialize(own.data)  # refuses what is no sketch
-    return QuantileSketch(own.data, own.lost, own.merged)
+def _quantiles(wire: _Quantiles) -> QuantileSketch:
+    kll_doubles_sketch.deserialize(wire.data)  # refuses what is no sketch
+    return QuantileSketch(wire.data, wire.lost, wire.merged)
 
 
-def _labels(own: _Labels) -> LabelSketch:
-    frequent_strings_sketch.deserialize(own.frequent)
-    hll_sketch.deserialize(own.distinct)
-    return LabelSketch(own.frequent, own.distinct, own.size, own.lost)
+def _labels(wire: _Labels) -> LabelSketch:
+    frequent_strings_sketch.deserialize(wire.frequent)
+    hll_sketch.deserialize(wire.distinct)
+    return LabelSketch(wire.frequent, wire.distinct, wire.size, wire.lost)

@@ -152,10 +152,10 @@ class NumberProfile:
             Between 0, which gives the minimum, and 1, which gives the maximum.
         """
         edges, upto = self._ranks
-        asked = np.asarray(shares, dtype=np.float64)
-        places = np.searchsorted(upto, asked * self.size, side="left")
-        found = edges[np.minimum(places, len(edges) - 1)]
-        return np.where(asked <= 0.0, self.minimum, np.where(asked >= 1.0, self.maximum, found))
+        wanted = np.asarray(shares, dtype=np.float64)
+        places = np.searchsorted(upto, wanted * self.size, side="left")
+        values = edges[np.minimum(places, len(edges) - 1)]
+        return np.where(wanted <= 0.0, self.minimum, np.where(wanted >= 1.0, self.maximum, values))
 
     def counts(self) -> dict[float, int]:
         """Return how often each value occurs, rising.

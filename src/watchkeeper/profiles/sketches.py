@@ -63,10 +63,10 @@ class Steps:
         shares[::2], shares[1::2] = self.left, self.right
         upto = np.interp(points, edges, shares, left=0.0)
         below = upto.copy()
-        place = np.searchsorted(self.edges, points)  # the first edge that is not below the point
-        place[place == len(self.edges)] = 0
-        on = self.edges[place] == points
-        below[on] = self.left[place[on]]
+        position = np.searchsorted(self.edges, points)  # the first edge that is not below the point
+        position[position == len(self.edges)] = 0
+        on = self.edges[position] == points
+        below[on] = self.left[position[on]]
         return below, upto
 
 
@@ -166,11 +166,11 @@ class QuantileSketch:
         jumps = np.flatnonzero(items[1:] != items[:-1])  # the last of each run of equal items
         last = np.concatenate((jumps, [len(items) - 1]))
         right = upto[last] / self.size
-        left = np.concatenate(([0.0], right[:-1]))
+        below = np.concatenate(([0.0], right[:-1]))
         if self.rank_error:
             once = np.diff(last, prepend=-1) == 1
-            left[once] = right[once] = (left[once] + right[once]) / 2
-        return Steps(items[last], left, right)
+            below[once] = right[once] = (below[once] + right[once]) / 2
+        return Steps(items[last], below, right)
 
     def merge(self, other: "QuantileSketch") -> "QuantileSketch":
         """Return the sketch of both."""
@@ -239,9 +239,9 @@ class LabelSketch:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How often each frequent label occurs at least; most frequent first."""
-        found = self._sketch.get_frequent_items(frequent_items_error_type.NO_FALSE_NEGATIVES, 0)
-        known = ((label, lower) for label, _, lower, _ in found if lower)
-        return dict(sorted(known, key=lambda item: (-item[1], item[0])))
+        frequent = self._sketch.get_frequent_items(frequent_items_error_type.NO_FALSE_NEGATIVES, 0)
+        counted = ((label, lower) for label, _, lower, _ in frequent if lower)
+        return dict(sorted(counted, key=lambda item: (-item[1], item[0])))
 
     @cached_property
     def count_error(self) -> int:

@@ -82,15 +82,15 @@ def reliability(
     count, score_sum, positives, which = _binned(scores, actual, bins)
     values = np.asarray(scores, dtype=np.float64)
     table = []
-    for place in np.flatnonzero(count):
-        within = values[which == place]
-        total, true = int(count[place]), int(positives[place])
+    for bin_index in np.flatnonzero(count):
+        within = values[which == bin_index]
+        total, true = int(count[bin_index]), int(positives[bin_index])
         table.append(
             ReliabilityBin(
                 low=float(within.min()),
                 high=float(within.max()),
                 count=total,
-                mean_score=float(score_sum[place]) / total,
+                mean_score=float(score_sum[bin_index]) / total,
                 positive_share=true / total,
                 positive_share_interval=wilson(true, total),
             )

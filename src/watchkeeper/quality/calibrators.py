@@ -78,8 +78,8 @@ class PlattCalibrator:
         """
         from scipy.optimize import minimize
 
-        given, truth = _labelled(scores, actual)
-        logits, positives = _logits(given), int(truth.sum())
+        values, truth = _labelled(scores, actual)
+        logits, positives = _logits(values), int(truth.sum())
         target = np.where(
             truth, (positives + 1) / (positives + 2), 1 / (len(truth) - positives + 2)
         )
@@ -126,13 +126,13 @@ class IsotonicCalibrator:
         """Return the calibrator of labelled rows; see `PlattCalibrator.fit`."""
         from sklearn.isotonic import IsotonicRegression
 
-        given, truth = _labelled(scores, actual)
-        steps = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(given, truth)
-        _, step = np.unique(steps.predict(given), return_inverse=True)
+        values, truth = _labelled(scores, actual)
+        steps = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(values, truth)
+        _, step = np.unique(steps.predict(values), return_inverse=True)
         rows = np.bincount(step)
         share = (np.bincount(step, weights=truth) + 1.0) / (rows + 2.0)
         edges = np.full(len(rows), np.inf)
-        np.minimum.at(edges, step, given)
+        np.minimum.at(edges, step, values)
         return cls(steps, edges, share * (1.0 - share) / rows)
 
     def __call__(self, scores: npt.ArrayLike) -> Floats:
@@ -180,22 +180,26 @@ class MulticlassCalibrator:
             true.
         """
         codes = class_codes(actual, classes, "actual")
-        given = checked_probabilities(probabilities, len(codes), len(classes))
-        return cls([fit_calibrator(given[:, each], codes == each) for each in range(len(classes))])
+        checked = checked_probabilities(probabilities, len(codes), len(classes))
+        return cls(
+            [fit_calibrator(checked[:, column], codes == column) for column in range(len(classes))]
+        )
 
     def __call__(self, probabilities: npt.ArrayLike) -> Floats:
         """Return calibrated probabilities, shape (n, k)."""
-        given = np.asarray(probabilities, dtype=np.float64)
-        apart = np.column_stack([own(given[:, each]) for each, own in enumerate(self._classes)])
+        scores = np.asarray(probabilities, dtype=np.float64)
+        apart = np.column_stack(
+            [calibrator(scores[:, column]) for column, calibrator in enumerate(self._classes)]
+        )
         total = apart.sum(axis=1, keepdims=True)
-        return np.where(total > 0.0, apart / np.where(total > 0.0, total, 1.0), given)
+        return np.where(total > 0.0, apart / np.where(total > 0.0, total, 1.0), scores)
 
     def variance(self, probabilities: npt.ArrayLike, weights: npt.ArrayLike) -> float:
         """Return how uncertain a weighted sum of them is, with a weight a row and class."""
-        given, each_weight = np.asarray(probabilities), np.asarray(weights)
+        scores, each_weight = np.asarray(probabilities), np.asarray(weights)
         return sum(
-            own.variance(given[:, each], each_weight[:, each])
-            for each, own in enumerate(self._classes)
+            calibrator.variance(scores[:, column], each_weight[:, column])
+            for column, calibrator in enumerate(self._classes)
         )
 
 
@@ -218,20 +222,20 @@ def fit_calibrator(scores: npt.ArrayLike, actual: npt.ArrayLike) -> Calibrator:
     InvalidValueError
         If one of the classes is missing.
     """
-    given, truth = _labelled(scores, actual)
+    values, truth = _labelled(scores, actual)
     folds = min(_FOLDS, int(truth.sum()), int((~truth).sum()))
     if folds < 2:
-        return PlattCalibrator.fit(given, truth)
+        return PlattCalibrator.fit(values, truth)
     from sklearn.model_selection import StratifiedKFold
 
     errors = np.zeros(2)
     kinds: list[type[PlattCalibrator | IsotonicCalibrator]] = [PlattCalibrator, IsotonicCalibrator]
     parts = StratifiedKFold(folds, shuffle=True, random_state=0)
-    for learned, held in parts.split(given[:, None], truth):
-        for place, kind in enumerate(kinds):
-            said = kind.fit(given[learned], truth[learned])(given[held])
-            errors[place] += np.sum((said - truth[held]) ** 2)
-    return kinds[int(np.argmin(errors))].fit(given, truth)
+    for learned, held in parts.split(values[:, None], truth):
+        for candidate, kind in enumerate(kinds):
+            calibrated = kind.fit(values[learned], truth[learned])(values[held])
+            errors[candidate] += np.sum((calibrated - truth[held]) ** 2)
+    return kinds[int(np.argmin(errors))].fit(values, truth)
 
 
 def checked_scores(scores: npt.ArrayLike) -> Floats:
@@ -242,13 +246,13 @@ def checked_scores(scores: npt.ArrayLike) -> Floats:
     InvalidValueError
         If one is not between 0 and 1.
     """
-    given = np.asarray(scores, dtype=np.float64)
-    wrong = np.flatnonzero(~((given >= 0.0) & (given <= 1.0)))
+    values = np.asarray(scores, dtype=np.float64)
+    wrong = np.flatnonzero(~((values >= 0.0) & (values <= 1.0)))
     if wrong.size:
         raise InvalidValueError(
-            f"scores[{wrong[0]}]", float(given[wrong[0]]), "a probability of the positive class"
+            f"scores[{wrong[0]}]", float(values[wrong[0]]), "a probability of the positive class"
         )
-    return given
+    return values
 
 
 def class_codes(
@@ -261,18 +265,18 @@ def class_codes(
     InvalidValueError
         If one is none of them.
     """
-    places = {label: place for place, label in enumerate(classes)}
-    given = labels.tolist() if isinstance(labels, np.ndarray) else labels
-    return np.array([position_of(label, places, field) for label in given], dtype=np.int64)
+    places = {label: index for index, label in enumerate(classes)}
+    listed = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    return np.array([position_of(label, places, field) for label in listed], dtype=np.int64)
 
 
 def _labelled(scores: npt.ArrayLike, actual: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    given, truth = checked_scores(scores), np.asarray(actual, dtype=bool)
-    if given.shape != truth.shape:
-        raise InvalidValueError("actual", f"{len(truth)} rows", f"{len(given)}, one a score")
+    values, truth = checked_scores(scores), np.asarray(actual, dtype=bool)
+    if values.shape != truth.shape:
+        raise InvalidValueError("actual", f"{len(truth)} rows", f"{len(values)}, one a score")
     if truth.all() or not truth.any():
         raise InvalidValueError("actual", f"{truth.sum()} of {len(truth)}", "both classes")
-    return given, truth
+    return values, truth
 
 
 def _logits(scores: Floats) -> Floats:

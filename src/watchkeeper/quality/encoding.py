@@ -59,7 +59,7 @@ class Encoding:
             elif codes is None:
                 columns.append(np.clip(floats_of(series), -_LARGEST, _LARGEST))
             else:
-                words = [None if each is None else str(each) for each in series.to_list()]
+                words = [None if value is None else str(value) for value in series.to_list()]
                 columns.append(np.array([codes.get(word, np.nan) for word in words]))
         return np.column_stack(columns)
 
@@ -74,17 +74,19 @@ def feature_frame(features: object) -> nw.DataFrame[Any]:
     """
     if not isinstance(features, np.ndarray | list):
         return frame_of(features, "features")
-    given = np.asarray(features, dtype=np.float64)
-    if given.ndim != 2:
-        raise InvalidValueError("features", f"shape {given.shape}", "rows and columns")
-    return frame_of({str(place): given[:, place] for place in range(given.shape[1])}, "features")
+    matrix = np.asarray(features, dtype=np.float64)
+    if matrix.ndim != 2:
+        raise InvalidValueError("features", f"shape {matrix.shape}", "rows and columns")
+    return frame_of(
+        {str(column): matrix[:, column] for column in range(matrix.shape[1])}, "features"
+    )
 
 
 def _codes(series: nw.Series[Any]) -> dict[str | None, float] | None:
     """Return the code of each word, or None for a column of numbers."""
     if series.null_count() == len(series) or not _has_words(series):
         return None
-    counts = Counter(str(each) for each in series.to_list() if each is not None)
+    counts = Counter(str(value) for value in series.to_list() if value is not None)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     frequent = [word for word in ranked[:_MOST_LABELS] if counts[word] >= _RAREST]
     codes: dict[str | None, float] = dict.fromkeys(ranked, float(len(frequent)))

@@ -118,23 +118,23 @@ def estimate_binary(
     >>> round(estimate_binary([0.9, 0.2, 0.6, 0.1], [True, False, True, False]).accuracy, 4)
     0.8
     """
-    given = checked_scores(scores)
+    values = checked_scores(scores)
     called = np.asarray(predicted, dtype=bool)
-    _require_as_many(called, given)
-    sure = given if calibrator is None else calibrator(given)
+    _require_as_many(called, values)
+    sure = values if calibrator is None else calibrator(values)
     spread = sure * (1.0 - sure)
 
     def variance(gradient: Floats) -> float:
-        learned = 0.0 if calibrator is None else calibrator.variance(given, gradient)
+        learned = 0.0 if calibrator is None else calibrator.variance(values, gradient)
         return float(np.sum(gradient**2 * spread)) + learned
 
     accuracy = float(np.where(called, sure, 1.0 - sure).mean())
-    area = _expected_auc(given, sure)
+    area = _expected_auc(values, sure)
     return Estimate(
         accuracy=accuracy,
-        interval=_within(accuracy, variance(np.where(called, 1.0, -1.0) / len(given)), confidence),
+        interval=_within(accuracy, variance(np.where(called, 1.0, -1.0) / len(values)), confidence),
         auc=None if area is None else area[0],
-        rows=len(given),
+        rows=len(values),
         auc_interval=None if area is None else _within(area[0], variance(area[1]), confidence),
     )
 
@@ -177,29 +177,29 @@ def estimate_multiclass(
     0.7
     """
     called = class_codes(predicted, classes, "predicted")
-    given = checked_probabilities(probabilities, len(called), len(classes))
-    _require_as_many(called, given)
-    wrong = np.flatnonzero(np.isnan(given).any(axis=1))
+    values = checked_probabilities(probabilities, len(called), len(classes))
+    _require_as_many(called, values)
+    wrong = np.flatnonzero(np.isnan(values).any(axis=1))
     if wrong.size:
         raise InvalidValueError(f"probabilities[{wrong[0]}]", "NaN", "a probability of each class")
-    sure = given if calibrator is None else calibrator(given)
+    sure = values if calibrator is None else calibrator(values)
 
     def variance(gradient: Floats) -> float:
         """Return that of the labels, one class a row, and of what was learned."""
         mean = np.sum(gradient * sure, axis=1)
-        learned = 0.0 if calibrator is None else calibrator.variance(given, gradient)
+        learned = 0.0 if calibrator is None else calibrator.variance(values, gradient)
         return float(np.sum(gradient**2 * sure) - np.sum(mean**2)) + learned
 
-    rows, k = given.shape
+    rows, k = values.shape
     chosen = np.zeros((rows, k))
     chosen[np.arange(rows), called] = 1.0 / rows
     accuracy = float(np.sum(chosen * sure))
-    areas = [_expected_auc(given[:, each], sure[:, each]) for each in range(k)]
-    known = [area for area in areas if area is not None]
+    areas = [_expected_auc(values[:, column], sure[:, column]) for column in range(k)]
+    measured = [area for area in areas if area is not None]
     auc, interval = None, None
-    if len(known) == k:
-        auc = float(np.mean([area for area, _ in known]))
-        gradient = np.column_stack([each for _, each in known]) / k
+    if len(measured) == k:
+        auc = float(np.mean([area for area, _ in measured]))
+        gradient = np.column_stack([slope for _, slope in measured]) / k
         interval = _within(auc, variance(gradient), confidence)
     return Estimate(accuracy, _within(accuracy, variance(chosen), confidence), auc, rows, interval)
 
@@ -230,9 +230,9 @@ def score_estimate(
     return EstimateScore(value, realised, realised - value, low <= realised <= high)
 
 
-def _require_as_many(called: npt.NDArray[Any], given: Floats) -> None:
-    if not len(given) or len(given) != len(called):
-        raise InvalidValueError("predicted", f"{len(called)} rows", f"{max(1, len(given))}")
+def _require_as_many(called: npt.NDArray[Any], values: Floats) -> None:
+    if not len(values) or len(values) != len(called):
+        raise InvalidValueError("predicted", f"{len(called)} rows", f"{max(1, len(values))}")
 
 
 def _within(value: float, variance: float, confidence: float) -> tuple[float, float]:
@@ -245,18 +245,18 @@ def _expected_auc(scores: Floats, sure: Floats) -> tuple[float, Floats] | None:
 
     How it changes with each row's label comes second. A row is not compared with itself.
     """
-    values, place = np.unique(scores, return_inverse=True)
+    values, position = np.unique(scores, return_inverse=True)
     unsure = 1.0 - sure
-    positive = np.bincount(place, weights=sure, minlength=len(values))
-    negative = np.bincount(place, weights=unsure, minlength=len(values))
-    own = float(np.sum(sure * unsure))
+    positive = np.bincount(position, weights=sure, minlength=len(values))
+    negative = np.bincount(position, weights=unsure, minlength=len(values))
+    ties = float(np.sum(sure * unsure))
     positives, negatives = float(positive.sum()), float(negative.sum())
-    pairs = positives * negatives - own
+    pairs = positives * negatives - ties
     if pairs <= 0.0:
         return None
     below = np.cumsum(negative) - negative / 2
     above = positives - np.cumsum(positive) + positive / 2
-    area = (float(np.sum(positive * below)) - own / 2) / pairs
-    won = (below[place] - unsure / 2) - (above[place] - sure / 2)
+    area = (float(np.sum(positive * below)) - ties / 2) / pairs
+    won = (below[position] - unsure / 2) - (above[position] - sure / 2)
     gradient: Floats = (won - area * (negatives - unsure - (positives - sure))) / pairs
     return area, gradient

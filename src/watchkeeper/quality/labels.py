@@ -16,18 +16,18 @@ def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArr
         return _positive(column, positive)
     if task == "regression":
         return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-    made = np.empty(len(column), dtype=object)
-    made[:] = column.to_pylist()
-    return made
+    labels_array = np.empty(len(column), dtype=object)
+    labels_array[:] = column.to_pylist()
+    return labels_array
 
 
 def _positive(labels: pa.ChunkedArray, positive: object) -> npt.NDArray[np.bool_]:
     """Return which labels are the positive class; numbers and truth values compare by value."""
     if pa.types.is_dictionary(labels.type) or pa.types.is_string(labels.type):
-        found = pc.equal(labels.cast(pa.string()), str(positive))
+        matches = pc.equal(labels.cast(pa.string()), str(positive))
     else:
-        found = pc.equal(labels.cast(pa.float64()), _number(positive))
-    return np.asarray(pc.fill_null(found, False).to_numpy(), dtype=bool)
+        matches = pc.equal(labels.cast(pa.float64()), _number(positive))
+    return np.asarray(pc.fill_null(matches, False).to_numpy(), dtype=bool)
 
 
 def _number(positive: object) -> float:

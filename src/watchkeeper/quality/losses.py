@@ -93,8 +93,8 @@ class LossEstimator:
                 "actual", f"{losses.shape} of {len(frame)} rows", f"one a row, of {FEWEST} or more"
             )
         encoding = Encoding(frame)
-        given = encoding(frame)
-        given[:, np.isnan(given).all(axis=0)] = 0.0  # scikit-learn needs a value to learn from
+        encoded = encoding(frame)
+        encoded[:, np.isnan(encoded).all(axis=0)] = 0.0  # scikit-learn needs a value to learn from
         learner = HistGradientBoostingRegressor(
             max_iter=100,
             max_leaf_nodes=8,
@@ -104,10 +104,10 @@ class LossEstimator:
         )
         folds = KFold(_FOLDS, shuffle=True, random_state=self._seed)
         with threadpool_limits(1, "openmp"):  # threads that wait for a busy core make it far slower
-            held_out = cross_val_predict(learner, given, losses, cv=folds)
-            self._learner = learner.fit(given, losses)
+            held_out = cross_val_predict(learner, encoded, losses, cv=folds)
+            self._learner = learner.fit(encoded, losses)
         self._spread = float(np.std(losses - held_out, ddof=1))
-        self._labelled, self._encoding = float(len(given)), encoding
+        self._labelled, self._encoding = float(len(encoded)), encoding
         return self
 
     def estimate(self, features: object, *, confidence: float = 0.95) -> LossEstimate:
@@ -133,9 +133,9 @@ class LossEstimator:
         frame = feature_frame(features)
         if not len(frame):
             raise InvalidValueError("features", "no rows", "at least one")
-        given = self._encoding(frame)
+        encoded = self._encoding(frame)
         with threadpool_limits(1, "openmp"):
-            mae = float(np.mean(self._learner.predict(given)))
-        error = self._spread * sqrt(1 / len(given) + 1 / self._labelled)
+            mae = float(np.mean(self._learner.predict(encoded)))
+        error = self._spread * sqrt(1 / len(encoded) + 1 / self._labelled)
         half = normal_quantile(confidence) * error
-        return LossEstimate(max(0.0, mae), (max(0.0, mae - half), mae + half), len(given))
+        return LossEstimate(max(0.0, mae), (max(0.0, mae - half), mae + half), len(encoded))

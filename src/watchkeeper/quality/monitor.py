@@ -205,9 +205,9 @@ class ModelPerformanceMonitor:
             If a value is not a finite number; if that of a metric with a better side is not above
             0, since a relative drop has no meaning then; if accuracy or AUC is above 1.
         """
-        given: dict[str, Any] = {"accuracy": accuracy, "auc": auc, **metrics}
+        baselines: dict[str, Any] = {"accuracy": accuracy, "auc": auc, **metrics}
         baseline: dict[str, float] = {}
-        for name, value in given.items():
+        for name, value in baselines.items():
             if value is None:
                 continue
             if (
@@ -293,7 +293,7 @@ class ModelPerformanceMonitor:
         self._added += count
         if self._detector is not None:
             self._detector.update_many(
-                [own == true for own, true in zip(predicted, actual, strict=True)]
+                [label == true for label, true in zip(predicted, actual, strict=True)]
             )
 
     def get_current_metrics(self) -> dict[str, Any]:
@@ -373,7 +373,7 @@ class ModelPerformanceMonitor:
                 "min_samples": self.min_samples,
             }
         newest = int(rows.times.max())
-        found: dict[str, Any] = {
+        metrics: dict[str, Any] = {
             "status": "ok",
             "sample_count": count,
             "oldest": _EPOCH + timedelta(microseconds=int(rows.times.min())),
@@ -381,12 +381,12 @@ class ModelPerformanceMonitor:
         }
         if self.window is not None:
             since = newest - self.window // _MICROSECOND
-            found["complete"] = self._newest_left is None or self._newest_left < since
-        found |= self._task.measured(rows.predicted, rows.actual, rows.scores)
+            metrics["complete"] = self._newest_left is None or self._newest_left < since
+        metrics |= self._task.measured(rows.predicted, rows.actual, rows.scores)
         for name, metric in self.metrics.items():
             value = metric(rows.predicted, rows.actual, rows.scores)
-            found[name] = None if value is None else float(value)
-        return found
+            metrics[name] = None if value is None else float(value)
+        return metrics
 
     def _drop(self, name: str, current: float | None) -> float | None:
         if current is None:

@@ -161,8 +161,8 @@ def position_of(label: Hashable, positions: dict[Hashable, int], field: str) -> 
     """
     position = positions.get(label)
     if position is None:
-        known = ", ".join(map(repr, list(positions)[:_AT_MOST_PLACES]))
-        raise InvalidValueError(field, label, f"one of the classes {known}")
+        labels = ", ".join(map(repr, list(positions)[:_AT_MOST_PLACES]))
+        raise InvalidValueError(field, label, f"one of the classes {labels}")
     return position
 
 

@@ -43,20 +43,25 @@ def regression_metrics(
     >>> found["mae"], round(found["r2"], 3)
     (1.0, 0.878)
     """
-    said, came = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
-    if said.ndim != 1 or said.shape != came.shape:
+    predictions, came = (
+        np.asarray(predicted, dtype=np.float64),
+        np.asarray(actual, dtype=np.float64),
+    )
+    if predictions.ndim != 1 or predictions.shape != came.shape:
         raise InvalidValueError(
-            "predicted", f"an array of shape {said.shape}", f"one number an actual, {came.shape}"
+            "predicted",
+            f"an array of shape {predictions.shape}",
+            f"one number an actual, {came.shape}",
         )
     if not came.size:
         raise InvalidValueError("actual", "an empty sample", "at least one number")
-    for name, values in (("predicted", said), ("actual", came)):
+    for name, values in (("predicted", predictions), ("actual", came)):
         wrong = np.flatnonzero(~np.isfinite(values))
         if wrong.size:
             raise InvalidValueError(
                 f"{name}[{wrong[0]}]", float(values[wrong[0]]), "a finite number"
             )
-    error = said - came
+    error = predictions - came
     size = np.abs(error)
     squares = error * error
     whole = came != 0

@@ -116,7 +116,7 @@ def worst_segments(
     [('UA', 0.5, True), ('AA', 0.9, False)]
     """
     right = np.asarray(correct, dtype=bool)
-    found = [
+    candidates = [
         (name, label, int(inside.sum()), int(right[inside].sum()))
         for name, label, inside in _segments(columns, len(right), min_rows)
     ]
@@ -125,13 +125,13 @@ def worst_segments(
         fisher_exact(
             [good, rows - good], [all_right - good, total - rows - (all_right - good)]
         ).p_value
-        for _, _, rows, good in found
+        for _, _, rows, good in candidates
     ]
     segments = []
     for (name, label, rows, good), p_value, adjusted_p in zip(
-        found, p_values, adjusted(p_values), strict=True
+        candidates, p_values, adjusted(p_values), strict=True
     ):
-        accuracy, others = good / rows, (all_right - good) / (total - rows)
+        accuracy, rest = good / rows, (all_right - good) / (total - rows)
         segments.append(
             Segment(
                 column=name,
@@ -139,13 +139,13 @@ def worst_segments(
                 rows=rows,
                 accuracy=accuracy,
                 interval=wilson(good, rows),
-                others=others,
+                others=rest,
                 p_value=p_value or 0.0,
                 adjusted_p_value=adjusted_p or 0.0,
-                worse=accuracy < others and (adjusted_p or 0.0) < alpha,
+                worse=accuracy < rest and (adjusted_p or 0.0) < alpha,
             )
         )
-    return sorted(segments, key=lambda each: (not each.worse, each.accuracy))
+    return sorted(segments, key=lambda segment: (not segment.worse, segment.accuracy))
 
 
 def worst_segments_by_error(
@@ -179,18 +179,18 @@ def worst_segments_by_error(
     from scipy.stats import ttest_ind_from_stats
 
     sizes = np.abs(np.asarray(errors, dtype=np.float64))
-    found = [
+    candidates = [
         (name, label, _moments(sizes[inside]), _moments(sizes[~inside]))
         for name, label, inside in _segments(columns, len(sizes), min_rows)
     ]
     p_values: list[float | None] = []
-    for _, _, own, rest in found:
+    for _, _, own, rest in candidates:
         varies = own[1] > 0.0 or rest[1] > 0.0
         tested = ttest_ind_from_stats(*own, *rest, equal_var=False).pvalue if varies else None
         p_values.append(float(own[0] == rest[0]) if tested is None else float(tested))
     segments = []
     for (name, label, own, rest), p_value, adjusted_p in zip(
-        found, p_values, adjusted(p_values), strict=True
+        candidates, p_values, adjusted(p_values), strict=True
     ):
         mae, spread, rows = own
         half = normal_quantile(0.95) * spread / np.sqrt(rows)
@@ -207,7 +207,7 @@ def worst_segments_by_error(
                 worse=mae > rest[0] and (adjusted_p or 0.0) < alpha,
             )
         )
-    return sorted(segments, key=lambda each: (not each.worse, -each.mae))
+    return sorted(segments, key=lambda segment: (not segment.worse, -segment.mae))
 
 
 def _moments(values: npt.NDArray[np.float64]) -> tuple[float, float, int]:
@@ -236,6 +236,6 @@ def _labels(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
         bounds = ["-∞", *(f"{edge:.4g}" for edge in edges), "∞"]
         names = np.array([f"{low} to {high}" for low, high in itertools.pairwise(bounds)])
-        found = names[np.searchsorted(edges, values, side="right")]
-        return np.where(np.isnan(values.astype(np.float64)), "missing", found)
+        labels = names[np.searchsorted(edges, values, side="right")]
+        return np.where(np.isnan(values.astype(np.float64)), "missing", labels)
     return np.array(["missing" if value is None else str(value) for value in values.tolist()])

@@ -163,10 +163,10 @@ class Multiclass:
     def all_scores(self, scores: Any, count: int) -> list[Any]:
         if scores is None:
             return self.scores(count)
-        given = [i for i, row in enumerate(scores) if row is not None]
-        rows = self._distributions([scores[i] for i in given])
+        scored = [i for i, row in enumerate(scores) if row is not None]
+        rows = self._distributions([scores[i] for i in scored])
         column = self.scores(count)
-        for i, row in zip(given, rows, strict=True):
+        for i, row in zip(scored, rows, strict=True):
             column[i] = row
         return column
 

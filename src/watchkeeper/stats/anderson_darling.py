@@ -48,7 +48,7 @@ def anderson_darling(
         return TwoSampleTest(0.0, 1.0, distance_of_sorted(first, second))
     with warnings.catch_warnings():  # that the p-value is at an end, and of names to come
         warnings.simplefilter("ignore")
-        found = anderson_ksamp([first, second])
+        result = anderson_ksamp([first, second])
     return TwoSampleTest(
-        float(found.statistic), float(found.pvalue), distance_of_sorted(first, second)
+        float(result.statistic), float(result.pvalue), distance_of_sorted(first, second)
     )

@@ -145,11 +145,13 @@ def anytime_proportions(
     ):
         if np.any(events > units):
             raise InvalidValueError(name, events.tolist(), "no more events than units")
-    weights, kept = _informative(total, treated)
-    bad, total, bad_treated, treated = (each[kept] for each in (bad, total, bad_treated, treated))
+    weights, informative = _informative(total, treated)
+    bad, total, bad_treated, treated = (
+        counts[informative] for counts in (bad, total, bad_treated, treated)
+    )
     rates, rates_treated = bad / total, bad_treated / treated
     pooled = (bad + bad_treated) / (total + treated)
-    counts = [each.sum() for each in (bad, total - bad, bad_treated, treated - bad_treated)]
+    counts = [column.sum() for column in (bad, total - bad, bad_treated, treated - bad_treated)]
     return _anytime(
         rates_treated - rates,
         rates * (1 - rates) / total + rates_treated * (1 - rates_treated) / treated,
@@ -219,20 +221,21 @@ def anytime_means(
         treatment_variance=treatment_variance,
         treatment_total=treatment_total,
     )
-    weights, kept = _informative(total, treated)
+    weights, informative = _informative(total, treated)
     mean, variance, total, mean_treated, variance_treated, treated = (
-        each[kept] for each in (mean, variance, total, mean_treated, variance_treated, treated)
+        column[informative]
+        for column in (mean, variance, total, mean_treated, variance_treated, treated)
     )
     differences = mean_treated - mean
-    own = variance / total + variance_treated / treated
+    squared_error = variance / total + variance_treated / treated
     # The variance of all units of a stratum together, around their common mean.
     between = differences**2 * total * treated / (total + treated)
     within = variance * (total - 1) + variance_treated * (treated - 1)
     common = (within + between) / np.maximum(total + treated - 1, 1)
     return _anytime(
         differences,
-        own,
-        np.maximum(own, common * (1 / total + 1 / treated)),
+        squared_error,
+        np.maximum(squared_error, common * (1 / total + 1 / treated)),
         weights,
         planned_information,
         alpha,
@@ -243,7 +246,7 @@ def anytime_means(
 
 def _anytime(
     differences: _Array,
-    own: _Array,
+    squared_error: _Array,
     null: _Array,
     weights: _Array,
     planned_information: float,
@@ -264,7 +267,7 @@ def _anytime(
     shares = weights / information
     fraction = information / planned_information
     estimate = float(shares @ differences)
-    standard_error = sqrt(float(shares**2 @ own))
+    standard_error = sqrt(float(shares**2 @ squared_error))
     deviation = sqrt(float(shares**2 @ null))
     z = estimate / deviation if deviation else 0.0
     low, high = confidence_sequence(estimate, standard_error, fraction, alpha)
@@ -294,21 +297,23 @@ def _informative(
 ) -> tuple[_Array, npt.NDArray[np.bool_]]:
     """Return the weights of strata that have both arms, and which these are."""
     weights = _weights(control_total, treatment_total)
-    kept = weights > 0
-    if not kept.any():
+    informative = weights > 0
+    if not informative.any():
         raise InvalidValueError(
             "treatment_total", treatment_total.tolist(), "a stratum with units of both arms"
         )
-    return weights[kept], kept
+    return weights[informative], informative
 
 
-def _arms(**given: npt.ArrayLike) -> list[_Array]:
+def _arms(**values_of: npt.ArrayLike) -> list[_Array]:
     """Return numbers of each stratum as arrays of one dimension."""
-    arrays = {name: np.asarray(each, dtype=np.float64).ravel() for name, each in given.items()}
+    arrays = {
+        name: np.asarray(values, dtype=np.float64).ravel() for name, values in values_of.items()
+    }
     strata = len(next(iter(arrays.values())))
-    for name, each in arrays.items():
-        if len(each) != strata:
-            raise InvalidValueError(name, f"{len(each)} strata", f"{strata}, as the others")
-        if not np.isfinite(each).all() or (not name.endswith("mean") and (each < 0).any()):
-            raise InvalidValueError(name, each.tolist(), "finite numbers, counts not below 0")
+    for name, array in arrays.items():
+        if len(array) != strata:
+            raise InvalidValueError(name, f"{len(array)} strata", f"{strata}, as the others")
+        if not np.isfinite(array).all() or (not name.endswith("mean") and (array < 0).any()):
+            raise InvalidValueError(name, array.tolist(), "finite numbers, counts not below 0")
     return list(arrays.values())

@@ -92,7 +92,9 @@ def roc_auc_of_counts(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Count
     >>> found.area, found.off_by
     (array([0.8125]), array([0.125]))
     """
-    of_positive, of_negative = (np.asarray(each, dtype=np.float64) for each in (positive, negative))
+    of_positive, of_negative = (
+        np.asarray(counts, dtype=np.float64) for counts in (positive, negative)
+    )
     m, n = of_positive.sum(axis=1), of_negative.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         beaten = (np.cumsum(of_negative, axis=1) - of_negative / 2) / n[:, None]
@@ -100,8 +102,10 @@ def roc_auc_of_counts(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Count
         area = np.sum(of_positive * beaten, axis=1) / m
         variance = _spread(of_positive, beaten, area, m) + _spread(of_negative, beating, area, n)
         off_by = np.sum(of_positive * of_negative, axis=1) / (2 * m * n)
-    known = (m > 0) & (n > 0)
-    return CountedAucs(*(np.where(known, each, np.nan) for each in (area, variance, off_by)))
+    two_classes = (m > 0) & (n > 0)
+    return CountedAucs(
+        *(np.where(two_classes, values, np.nan) for values in (area, variance, off_by))
+    )
 
 
 def _spread(

@@ -118,35 +118,35 @@ def bayesian_report(
     """
     if not (0.0 < credibility < 1.0):
         raise InvalidValueError("credibility", credibility, "a number strictly between 0 and 1")
-    if not all(isfinite(each) and each >= _LEAST_PRIOR for each in prior):
+    if not all(isfinite(parameter) and parameter >= _LEAST_PRIOR for parameter in prior):
         raise InvalidValueError("prior", prior, f"two numbers of at least {_LEAST_PRIOR}")
     if len(arms) < 2:
         raise InvalidValueError("arms", list(arms), "a control and at least one other arm")
     for name, counts in arms.items():
         _check(name, *counts)
     beliefs = [_Beta(prior[0] + s, prior[1] + n - s) for s, n in arms.values()]
-    goods = beliefs if higher_is_better else [each.mirrored for each in beliefs]
-    nodes = _Nodes.between(each.cuts for each in goods)
+    goods = beliefs if higher_is_better else [belief.mirrored for belief in beliefs]
+    nodes = _Nodes.between(belief.cuts for belief in goods)
     best = [_probability_best(goods, at, nodes) for at in range(len(goods))]
     losses = [_expected_loss(goods, at, nodes) for at in range(len(goods))]
-    found = {}
+    reports = {}
     for at, (name, (events, total)) in enumerate(arms.items()):
-        own, control = beliefs[at], beliefs[0]
+        belief, control = beliefs[at], beliefs[0]
         pair = [goods[0], goods[at]]
-        found[name] = ArmBelief(
+        reports[name] = ArmBelief(
             events=events,
             total=total,
-            mean=own.mean,
-            credible_interval=own.interval(credibility),
+            mean=belief.mean,
+            credible_interval=belief.interval(credibility),
             probability_best=best[at],
             expected_loss=losses[at],
             probability_better=_probability_best(pair, 1, _Nodes.between(g.cuts for g in pair))
             if at
             else None,
-            difference=own.mean - control.mean if at else None,
-            difference_interval=_difference_interval(control, own, credibility) if at else None,
+            difference=belief.mean - control.mean if at else None,
+            difference_interval=_difference_interval(control, belief, credibility) if at else None,
         )
-    return BayesianReport(found, prior, 100 * credibility)
+    return BayesianReport(reports, prior, 100 * credibility)
 
 
 @dataclass(frozen=True)
@@ -188,10 +188,10 @@ class _Beta:
         from scipy.special import betainc, betaincc
 
         # Whichever of both is small is known to its last digit.
-        found, low = np.empty(len(x)), x < y
-        found[low] = betainc(self.a, self.b, x[low])
-        found[~low] = betaincc(self.b, self.a, y[~low])
-        return found
+        chances, low = np.empty(len(x)), x < y
+        chances[low] = betainc(self.a, self.b, x[low])
+        chances[~low] = betaincc(self.b, self.a, y[~low])
+        return chances
 
     def above(self, x: Floats, y: Floats) -> Floats:
         return self.mirrored.below(y, x)
@@ -206,8 +206,8 @@ class _Beta:
             return self.mirrored.masses(nodes.mirrored)
         away = nodes.log_odds - log(self.a / self.b)
         logs = self.a * away - (self.a + self.b) * np.log1p(self.mean * np.expm1(away))
-        found = nodes.weights * np.exp(logs)
-        return np.asarray(found / found.sum(), dtype=np.float64)
+        masses = nodes.weights * np.exp(logs)
+        return np.asarray(masses / masses.sum(), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ def _difference_interval(
 
 
 def _check(name: str, events: int, total: int) -> None:
-    whole = all(isfinite(each) and each == int(each) for each in (events, total))
+    whole = all(isfinite(count) and count == int(count) for count in (events, total))
     if not whole or total < 1 or not 0 <= events <= total:
         raise InvalidValueError(
             f"arms[{name!r}]",

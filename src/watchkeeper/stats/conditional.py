@@ -218,9 +218,9 @@ def exact_group_sequential_test(
     [(6, 8, False), (15, 9, True)]
     """
     times = increasing_fractions(fractions)
-    given = (control_events, control_total, treatment_events, treatment_total)
-    looks = _followed(_Came.since(_looks(len(times), *given)), times, alpha, spending)
-    crossed_at = next((each.look for each in looks if each.crossed), None)
+    counts = (control_events, control_total, treatment_events, treatment_total)
+    looks = _followed(_Came.since(_looks(len(times), *counts)), times, alpha, spending)
+    crossed_at = next((step.look for step in looks if step.crossed), None)
     return ExactSequentialTest(looks, crossed_at is not None, crossed_at)
 
 
@@ -257,8 +257,8 @@ def exact_repeated_p_value(
     3.7e-06
     """
     times = increasing_fractions(fractions)
-    given = (control_events, control_total, treatment_events, treatment_total)
-    came = _Came.since(_looks(len(times), *given))
+    counts = (control_events, control_total, treatment_events, treatment_total)
+    came = _Came.since(_looks(len(times), *counts))
 
     def crosses(alpha: float) -> bool:
         return any(look.crossed for look in _followed(came, times, alpha, spending))
@@ -298,19 +298,19 @@ def _followed(
     """Carry the paths that have not crossed from look to look."""
     sums, above, below = _Sums.none(), 0.0, 0.0
     looks: list[ExactLook] = []
-    for fraction, each in zip(times, came, strict=True):
+    for fraction, table in zip(times, came, strict=True):
         may = alpha_spent(fraction, alpha, spending) / 2
-        low, high, sums, under, over = sums.plus(each.sums).within(may - below, may - above)
+        low, high, sums, under, over = sums.plus(table.sums).within(may - below, may - above)
         below, above = below + under, above + over
         looks.append(
             ExactLook(
                 look=len(looks) + 1,
                 fraction=fraction,
-                events=each.events,
-                expected=each.expected,
+                events=table.events,
+                expected=table.expected,
                 low=low,
                 high=high,
-                crossed=not low < each.events < high,
+                crossed=not low < table.events < high,
                 alpha_spent=below + above,
             )
         )
@@ -349,11 +349,11 @@ class _Sums:
         under = float(from_low[first - 1]) if first else 0.0
         over = float(from_high[size - last - 1]) if last < size else 0.0
         low, high = self.start + first - 1, self.start + last
-        kept = self.chances[first:last] if first < last else np.zeros(1)
-        solid = np.flatnonzero(kept > _NIL)
+        chances = self.chances[first:last] if first < last else np.zeros(1)
+        solid = np.flatnonzero(chances > _NIL)
         if solid.size:
-            first, kept = first + int(solid[0]), kept[solid[0] : solid[-1] + 1]
-        return low, high, _Sums(self.start + first, kept), under, over
+            first, chances = first + int(solid[0]), chances[solid[0] : solid[-1] + 1]
+        return low, high, _Sums(self.start + first, chances), under, over
 
 
 def _expected(cells: npt.NDArray[np.int64]) -> float:
@@ -373,8 +373,8 @@ def _hypergeometric(cell: npt.NDArray[np.int64], reach: float) -> _Sums:
         return _Sums(least, np.ones(1))
     share = treatment / units
     mean = events * share
-    around = reach * (np.sqrt(mean * (1 - share) * (units - events) / (units - 1)) + 3)
-    least, most = max(least, int(mean - around)), min(most, int(np.ceil(mean + around)))
+    reached = reach * (np.sqrt(mean * (1 - share) * (units - events) / (units - 1)) + 3)
+    least, most = max(least, int(mean - reached)), min(most, int(np.ceil(mean + reached)))
     counts = np.arange(least, most + 1, dtype=np.float64)
     logs = -(
         gammaln(counts + 1)
@@ -398,16 +398,16 @@ def _looks(looks: int, *counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 def _cells(*counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return control events, control total, treatment events and treatment total as one array."""
-    given = [np.asarray(each) for each in counts]
+    arrays = [np.asarray(count) for count in counts]
     names = ("control_events", "control_total", "treatment_events", "treatment_total")
-    for name, each in zip(names, given, strict=True):
-        if each.shape != given[0].shape:
-            raise InvalidValueError(name, f"shape {each.shape}", f"shape {given[0].shape}")
-        if each.dtype.kind not in "iuf" or not np.all((each >= 0) & (each == np.floor(each))):
-            raise InvalidValueError(name, each.tolist(), "whole numbers not below 0")
+    for name, array in zip(names, arrays, strict=True):
+        if array.shape != arrays[0].shape:
+            raise InvalidValueError(name, f"shape {array.shape}", f"shape {arrays[0].shape}")
+        if array.dtype.kind not in "iuf" or not np.all((array >= 0) & (array == np.floor(array))):
+            raise InvalidValueError(name, array.tolist(), "whole numbers not below 0")
     for events, total in ((0, 1), (2, 3)):
-        if np.any(given[events] > given[total]):
+        if np.any(arrays[events] > arrays[total]):
             raise InvalidValueError(
-                names[events], given[events].tolist(), f"no more than {names[total]}"
+                names[events], arrays[events].tolist(), f"no more than {names[total]}"
             )
-    return np.stack(given).astype(np.int64)
+    return np.stack(arrays).astype(np.int64)

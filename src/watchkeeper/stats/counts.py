@@ -21,7 +21,7 @@ def count_table(reference: npt.ArrayLike, current: npt.ArrayLike) -> npt.NDArray
     InvalidValueError
         If the counts differ in length, are negative, missing or infinite, or a sample is empty.
     """
-    rows = [np.asarray(each, dtype=np.float64) for each in (reference, current)]
+    rows = [np.asarray(sample, dtype=np.float64) for sample in (reference, current)]
     if (
         rows[0].ndim != 1
         or rows[0].shape != rows[1].shape
@@ -33,8 +33,8 @@ def count_table(reference: npt.ArrayLike, current: npt.ArrayLike) -> npt.NDArray
         if not row.sum():
             raise InvalidValueError(name, "an empty sample", "at least one value")
     table = np.array(rows)
-    found: npt.NDArray[np.float64] = table[:, table.sum(axis=0) > 0]
-    return found
+    filled: npt.NDArray[np.float64] = table[:, table.sum(axis=0) > 0]
+    return filled
 
 
 def shares_of(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

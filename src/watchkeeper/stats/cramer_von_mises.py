@@ -50,8 +50,8 @@ def cramer_von_mises(
         return TwoSampleTest(0.0, 1.0, distance_of_sorted(first, second))
     pooled = np.concatenate((first, second))
     tied = len(np.unique(pooled)) < len(pooled)
-    found = cramervonmises_2samp(first, second, method="asymptotic" if tied else "auto")
-    statistic, p_value = float(found.statistic), float(np.clip(found.pvalue, 0.0, 1.0))
+    result = cramervonmises_2samp(first, second, method="asymptotic" if tied else "auto")
+    statistic, p_value = float(result.statistic), float(np.clip(result.pvalue, 0.0, 1.0))
     limit = _of_the_limit(statistic, len(first), len(second))
     if limit > _FAR:
         p_value = sqrt(2.0) * erfc(pi * sqrt(limit / 2.0))

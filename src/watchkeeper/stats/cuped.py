@@ -105,7 +105,7 @@ class CovariateSums(Result):
                 "those of n finite values: n times a sum of squares is at least the squared sum",
             )
         own_yy, own_xx = (
-            each if each > least else 0.0 for each, least in zip(squares, noise, strict=True)
+            square if square > least else 0.0 for square, least in zip(squares, noise, strict=True)
         )
         return cls(n, y / n, x / n, own_yy, own_xx, xy - x * y / n)
 
@@ -196,32 +196,32 @@ def cuped_test(control: CovariateSums, treatment: CovariateSums, alpha: float = 
     spread = control.xx + treatment.xx
     theta = (control.xy + treatment.xy) / spread if spread else 0.0
     middle = control.x + treatment.n / (control.n + treatment.n) * (treatment.x - control.x)
-    own, other = _adjusted(control, theta, middle), _adjusted(treatment, theta, middle)
-    found = welch(own, other, alpha)
+    adjusted_control, other = _adjusted(control, theta, middle), _adjusted(treatment, theta, middle)
+    test = welch(adjusted_control, other, alpha)
     before = (
         control.yy / (control.n - 1) / control.n + treatment.yy / (treatment.n - 1) / treatment.n
     )
-    left = own.variance / own.n + other.variance / other.n
-    difference = other.mean - own.mean
+    variance = adjusted_control.variance / adjusted_control.n + other.variance / other.n
+    difference = other.mean - adjusted_control.mean
     return CupedTest(
-        control=own.mean,
+        control=adjusted_control.mean,
         treatment=other.mean,
         absolute_difference=difference,
-        relative_improvement_pct=relative_pct(own.mean, difference),
-        p_value=found.p_value,
-        is_significant=found.p_value < alpha,
-        confidence_interval=(found.low, found.high),
+        relative_improvement_pct=relative_pct(adjusted_control.mean, difference),
+        p_value=test.p_value,
+        is_significant=test.p_value < alpha,
+        confidence_interval=(test.low, test.high),
         confidence_level=100 * (1 - alpha),
-        t_statistic=found.t,
-        degrees_of_freedom=found.degrees_of_freedom,
+        t_statistic=test.t,
+        degrees_of_freedom=test.degrees_of_freedom,
         theta=theta,
         unadjusted_difference=treatment.y - control.y,
-        variance_removed=1.0 - left / before if before else 0.0,
+        variance_removed=1.0 - variance / before if before else 0.0,
     )
 
 
 def _adjusted(arm: CovariateSums, theta: float, middle: float) -> MeanSummary:
     """Return the mean and variance of ``y - theta (x - middle)``."""
-    left = arm.yy - 2.0 * theta * arm.xy + theta**2 * arm.xx
-    variance = left / (arm.n - 1) if left > _ROUNDING * arm.yy else 0.0
+    sum_of_squares = arm.yy - 2.0 * theta * arm.xy + theta**2 * arm.xx
+    variance = sum_of_squares / (arm.n - 1) if sum_of_squares > _ROUNDING * arm.yy else 0.0
     return MeanSummary(arm.n, arm.y - theta * (arm.x - middle), variance)

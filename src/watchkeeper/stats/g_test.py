@@ -45,8 +45,8 @@ def g_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
     before, now = (pooled * (size / sizes.sum()) for size in sizes)
 
     def likelihood_ratio(first: Floats, second: Floats) -> Floats:
-        found: Floats = 2.0 * (rel_entr(first, before) + rel_entr(second, now)).sum(axis=-1)
-        return np.maximum(0.0, found)
+        statistic: Floats = 2.0 * (rel_entr(first, before) + rel_entr(second, now)).sum(axis=-1)
+        return np.maximum(0.0, statistic)
 
     return TwoSampleTest(
         float(likelihood_ratio(*table)),

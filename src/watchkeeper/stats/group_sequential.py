@@ -218,7 +218,7 @@ def group_sequential_test(
             zip(fractions, statistics, bounds, strict=True), start=1
         )
     )
-    crossed_at = next((each.look for each in looks if each.crossed), None)
+    crossed_at = next((step.look for step in looks if step.crossed), None)
     return GroupSequentialTest(looks, crossed_at is not None, crossed_at, bounds[-1])
 
 
@@ -351,16 +351,16 @@ def _bound(paths: ScorePaths, time: float, spends: float) -> float:
     # Without regard to earlier looks; it crosses at most as often as it may.
     widest = float(-ndtri(spends / 2))
 
-    def left(bound: float) -> float:
+    def remaining(bound: float) -> float:
         return 2 * paths.above(bound * sqrt(time), time) - spends
 
-    if spends < _TRACEABLE or left(widest) >= 0:
+    if spends < _TRACEABLE or remaining(widest) >= 0:
         return widest
-    return float(brentq(left, 0.0, widest, xtol=1e-10))
+    return float(brentq(remaining, 0.0, widest, xtol=1e-10))
 
 
 def _statistics(z: Sequence[float], fractions: Sequence[float]) -> list[float]:
-    statistics = [float(each) for each in z]
+    statistics = [float(value) for value in z]
     if len(statistics) != len(fractions) or not all(map(isfinite, statistics)):
         raise InvalidValueError("z", statistics, f"{len(fractions)} finite numbers, one a fraction")
     return statistics

@@ -56,7 +56,7 @@ def hellinger_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampl
 
     def matusita(first: Floats, second: Floats) -> Floats:
         squared = ((np.sqrt(first / m) - np.sqrt(second / n)) ** 2).sum(axis=-1)
-        found: Floats = 4.0 * m * (n / (m + n)) * squared
-        return found
+        statistic: Floats = 4.0 * m * (n / (m + n)) * squared
+        return statistic
 
     return TwoSampleTest(distance, chi_squared_or_drawn(table, matusita), distance)

@@ -38,9 +38,9 @@ def clopper_pearson(successes: int, total: int, confidence: float = 0.95) -> tup
 
     _require_part(successes, total)
     tail = (1 - _confidence(confidence)) / 2
-    left = total - successes
-    low = 0.0 if not successes else float(betaincinv(successes, left + 1, tail))
-    high = 1.0 if not left else float(betaincinv(successes + 1, left, 1 - tail))
+    failures = total - successes
+    low = 0.0 if not successes else float(betaincinv(successes, failures + 1, tail))
+    high = 1.0 if not failures else float(betaincinv(successes + 1, failures, 1 - tail))
     return low, high
 
 
@@ -82,12 +82,12 @@ def wilson_of_many(
     InvalidValueError
         If there are more successes than trials anywhere.
     """
-    found, total = (np.asarray(each, dtype=np.float64) for each in (successes, totals))
-    if np.any((found < 0) | (found > total)):
+    events, total = (np.asarray(counts, dtype=np.float64) for counts in (successes, totals))
+    if np.any((events < 0) | (events > total)):
         raise InvalidValueError("successes", successes, "between 0 and the total, everywhere")
     z = normal_quantile(confidence)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = found / total
+        share = events / total
         scale = 1 + z * z / total
         centre = (share + z * z / (2 * total)) / scale
         half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / scale
@@ -96,10 +96,10 @@ def wilson_of_many(
     return low, high
 
 
-def _confidence(given: float) -> float:
-    if not 0.0 < given < 1.0:
-        raise InvalidValueError("confidence", given, "a number strictly between 0 and 1")
-    return given
+def _confidence(confidence: float) -> float:
+    if not 0.0 < confidence < 1.0:
+        raise InvalidValueError("confidence", confidence, "a number strictly between 0 and 1")
+    return confidence
 
 
 def _require_part(successes: int, total: int) -> None:

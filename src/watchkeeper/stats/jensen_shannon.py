@@ -33,8 +33,8 @@ def jensen_shannon_distance(reference: npt.ArrayLike, current: npt.ArrayLike) ->
     before, now = shares_of(count_table(reference, current))
     middle = (before + now) / 2
     parts = [
-        float(np.sum(each[each > 0] * np.log2(each[each > 0] / middle[each > 0])))
-        for each in (before, now)
+        float(np.sum(shares[shares > 0] * np.log2(shares[shares > 0] / middle[shares > 0])))
+        for shares in (before, now)
     ]
     return sqrt(min(1.0, max(0.0, sum(parts) / 2)))
 

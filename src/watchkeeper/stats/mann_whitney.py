@@ -85,20 +85,20 @@ def mann_whitney_test(
     from scipy.stats import mannwhitneyu
 
     check_alpha(alpha)
-    own = arm_values("control", control, finite=False)
+    control_values = arm_values("control", control, finite=False)
     other = arm_values("treatment", treatment, finite=False)
-    both = np.concatenate([own, other])
+    both = np.concatenate([control_values, other])
     if both.min() == both.max():
-        u, p_value = len(own) * len(other) / 2, 1.0
+        u, p_value = len(control_values) * len(other) / 2, 1.0
     else:
-        test = mannwhitneyu(other, own, alternative="two-sided")
+        test = mannwhitneyu(other, control_values, alternative="two-sided")
         u, p_value = float(test.statistic), float(test.pvalue)
     return MannWhitneyTest(
         u_statistic=u,
         p_value=p_value,
         is_significant=p_value < alpha,
-        superiority=u / len(own) / len(other),
-        confidence_interval=_interval(both, len(own), len(other), 1 - alpha),
+        superiority=u / len(control_values) / len(other),
+        confidence_interval=_interval(both, len(control_values), len(other), 1 - alpha),
         confidence_level=100 * (1 - alpha),
     )
 

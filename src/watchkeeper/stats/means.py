@@ -58,10 +58,10 @@ class MeanSummary(Result):
         InvalidValueError
             If there are fewer than two, or not all are finite.
         """
-        found = arm_values(name, values, least=2)
-        mean = mean_of(found)
-        away = found - mean
-        return cls(len(found), mean, float(away @ away) / (len(found) - 1))
+        sample = arm_values(name, values, least=2)
+        mean = mean_of(sample)
+        away = sample - mean
+        return cls(len(sample), mean, float(away @ away) / (len(sample) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +133,25 @@ def mean_test(
     (2.251, 0.069)
     """
     check_alpha(alpha)
-    own = control if isinstance(control, MeanSummary) else MeanSummary.of(control, "control")
+    control_summary = (
+        control if isinstance(control, MeanSummary) else MeanSummary.of(control, "control")
+    )
     other = (
         treatment if isinstance(treatment, MeanSummary) else MeanSummary.of(treatment, "treatment")
     )
-    found = welch(own, other, alpha)
-    difference = other.mean - own.mean
+    test = welch(control_summary, other, alpha)
+    difference = other.mean - control_summary.mean
     return MeanTest(
-        control=own.mean,
+        control=control_summary.mean,
         treatment=other.mean,
         absolute_difference=difference,
-        relative_improvement_pct=relative_pct(own.mean, difference),
-        p_value=found.p_value,
-        is_significant=found.p_value < alpha,
-        confidence_interval=(found.low, found.high),
+        relative_improvement_pct=relative_pct(control_summary.mean, difference),
+        p_value=test.p_value,
+        is_significant=test.p_value < alpha,
+        confidence_interval=(test.low, test.high),
         confidence_level=100 * (1 - alpha),
-        t_statistic=found.t,
-        degrees_of_freedom=found.degrees_of_freedom,
+        t_statistic=test.t,
+        degrees_of_freedom=test.degrees_of_freedom,
     )
 
 

@@ -38,23 +38,23 @@ def adjusted(
         raise InvalidValueError(
             "correction", correction, f"one of {', '.join(get_args(Correction))}"
         )
-    known = np.array([p for p in p_values if p is not None], dtype=np.float64)
-    if not ((known >= 0) & (known <= 1)).all():
-        raise InvalidValueError("p_values", known.tolist(), "numbers between 0 and 1")
-    if correction == "none" or not known.size:
-        values = known
+    measured = np.array([p for p in p_values if p is not None], dtype=np.float64)
+    if not ((measured >= 0) & (measured <= 1)).all():
+        raise InvalidValueError("p_values", measured.tolist(), "numbers between 0 and 1")
+    if correction == "none" or not measured.size:
+        values = measured
     elif correction == "bonferroni":
-        values = np.minimum(known * known.size, 1.0)
+        values = np.minimum(measured * measured.size, 1.0)
     elif correction == "holm":
-        order = np.argsort(known)
-        steps = known[order] * np.arange(known.size, 0, -1)
-        values = np.empty_like(known)
+        order = np.argsort(measured)
+        steps = measured[order] * np.arange(measured.size, 0, -1)
+        values = np.empty_like(measured)
         values[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     else:
         from scipy.stats import false_discovery_control
 
         values = np.asarray(
-            false_discovery_control(known, method="bh" if correction == "fdr_bh" else "by")
+            false_discovery_control(measured, method="bh" if correction == "fdr_bh" else "by")
         )
-    left = iter(values.tolist())
-    return [None if p is None else next(left) for p in p_values]
+    remaining = iter(values.tolist())
+    return [None if p is None else next(remaining) for p in p_values]

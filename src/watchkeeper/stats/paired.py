@@ -82,20 +82,22 @@ def paired_bootstrap(
         raise InvalidValueError("size", size, "at least 1")
     if resamples < _FEWEST:
         raise InvalidValueError("resamples", resamples, f"at least {_FEWEST}")
-    found = difference(np.ones(size))
-    if found is None:
-        raise InvalidValueError("difference", found, "a number, of all questions")
+    observed = difference(np.ones(size))
+    if observed is None:
+        raise InvalidValueError("difference", observed, "a number, of all questions")
     rng = np.random.default_rng(seed)
     drawn = [
         difference(np.bincount(rng.integers(0, size, size), minlength=size).astype(np.float64))
         for _ in range(resamples)
     ]
-    known = np.array([each for each in drawn if each is not None])
-    low, high = np.quantile(known, (alpha / 2, 1 - alpha / 2)) if len(known) else (found, found)
+    measured = np.array([draw for draw in drawn if draw is not None])
+    low, high = (
+        np.quantile(measured, (alpha / 2, 1 - alpha / 2)) if len(measured) else (observed, observed)
+    )
     return PairedBootstrap(
-        difference=float(found),
+        difference=float(observed),
         interval=(float(low), float(high)),
-        p_more=(1 + int(np.sum(known <= 0))) / (len(known) + 1),
-        p_less=(1 + int(np.sum(known >= 0))) / (len(known) + 1),
-        resamples=len(known),
+        p_more=(1 + int(np.sum(measured <= 0))) / (len(measured) + 1),
+        p_less=(1 + int(np.sum(measured >= 0))) / (len(measured) + 1),
+        resamples=len(measured),
     )

@@ -67,8 +67,8 @@ def fisher_exact(
         return TwoSampleTest(distance, float(of_two(table.astype(np.int64)).pvalue), distance)
 
     def unlikely(first: _Tables, second: _Tables) -> npt.NDArray[np.float64]:
-        found: npt.NDArray[np.float64] = (gammaln(first + 1) + gammaln(second + 1)).sum(axis=-1)
-        return found
+        statistic: npt.NDArray[np.float64] = (gammaln(first + 1) + gammaln(second + 1)).sum(axis=-1)
+        return statistic
 
     return TwoSampleTest(distance, _share(table, unlikely, permutations, seed), distance)
 
@@ -99,8 +99,8 @@ def total_variation_test(
 
     def apart(first: _Tables, second: _Tables) -> npt.NDArray[np.float64]:
         between = np.abs(first / m - second / n).sum(axis=-1)
-        found: npt.NDArray[np.float64] = between * np.sqrt(m * (n / (m + n)))
-        return found
+        statistic: npt.NDArray[np.float64] = between * np.sqrt(m * (n / (m + n)))
+        return statistic
 
     distance = total_variation(*table)
     return TwoSampleTest(distance, _share(table, apart, permutations, seed), distance)
@@ -137,27 +137,27 @@ def chi_squared_or_drawn(table: _Tables, statistic: Statistic) -> float:
     freedom = table.shape[1] - 1
     if not freedom:
         return 1.0
-    found = float(statistic(*table))
+    observed = float(statistic(*table))
     sizes, pooled = table.sum(axis=1), table.sum(axis=0)
     if sizes.min() * (pooled.min() / sizes.sum()) >= 5.0 * np.sqrt(freedom):
-        return float(chi2.sf(found, freedom))
+        return float(chi2.sf(observed, freedom))
     values = _drawn(_whole(table), statistic, _DRAWN, seed=0)
-    reached = int(np.sum(values >= found - _CLOSE))
+    reached = int(np.sum(values >= observed - _CLOSE))
     share = (reached + 1) / (_DRAWN + 1)
     mean, variance = float(values.mean()), float(values.var())
     if reached >= _FEW or not variance:
         return share
-    tail = float(gamma.sf(found, mean**2 / variance, scale=variance / mean))
+    tail = float(gamma.sf(observed, mean**2 / variance, scale=variance / mean))
     return min(share, max(tail, _probability(table)))
 
 
 def _share(table: _Tables, strange: Statistic, permutations: int, seed: int) -> float:
     """Return the share of tables with these margins that are at least as strange."""
-    found = float(strange(*table))
+    observed = float(strange(*table))
     # Log-factorials of large counts have fewer digits behind the point.
-    close = max(_CLOSE, 8 * float(np.spacing(abs(found))))
+    close = max(_CLOSE, 8 * float(np.spacing(abs(observed))))
     values = _drawn(table, strange, permutations, seed)
-    return (int(np.sum(values >= found - close)) + 1) / (permutations + 1)
+    return (int(np.sum(values >= observed - close)) + 1) / (permutations + 1)
 
 
 def _drawn(
@@ -193,7 +193,7 @@ def _probability(table: _Tables) -> float:
     from scipy.special import gammaln
 
     inside, pooled, sizes = (
-        float(gammaln(each + 1).sum()) for each in (table, table.sum(axis=0), table.sum(axis=1))
+        float(gammaln(counts + 1).sum()) for counts in (table, table.sum(axis=0), table.sum(axis=1))
     )
     return float(np.exp(min(0.0, pooled + sizes - float(gammaln(table.sum() + 1)) - inside)))
 

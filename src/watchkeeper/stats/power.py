@@ -110,11 +110,13 @@ def units_needed(
     p, q = _rates(baseline_rate, minimum_detectable_effect)
     z_alpha, z_beta = _quantiles(alpha, power)
     mean = (q + ratio * p) / (1 + ratio)
-    same, own = (1 + 1 / ratio) * mean * (1 - mean), q * (1 - q) + p * (1 - p) / ratio
+    same, separate = (1 + 1 / ratio) * mean * (1 - mean), q * (1 - q) + p * (1 - p) / ratio
     if method == "arcsine":
         apart = 2 * (asin(sqrt(q)) - asin(sqrt(p)))
         return (1 + 1 / ratio) * ((z_alpha + z_beta) / apart) ** 2
-    without, under = {"pooled": (same, same), "unpooled": (own, own)}.get(method, (same, own))
+    without, under = {"pooled": (same, same), "unpooled": (separate, separate)}.get(
+        method, (same, separate)
+    )
     units = ((z_alpha * sqrt(without) + z_beta * sqrt(under)) / (p - q)) ** 2
     if method == "fleiss-corrected":
         units *= (1 + sqrt(1 + 2 * (1 + ratio) / (ratio * units * abs(p - q)))) ** 2 / 4
@@ -210,8 +212,8 @@ def power_of_proportions(
     m, n = float(control_total), float(treatment_total)
     mean = (m * p + n * q) / (m + n)
     null = sqrt(mean * (1 - mean) * (1 / m + 1 / n))
-    own = sqrt(p * (1 - p) / m + q * (1 - q) / n)
-    return float(ndtr((abs(q - p) - float(ndtri(1 - alpha / 2)) * null) / own))
+    standard_error = sqrt(p * (1 - p) / m + q * (1 - q) / n)
+    return float(ndtr((abs(q - p) - float(ndtri(1 - alpha / 2)) * null) / standard_error))
 
 
 def exact_power_of_proportions(

@@ -289,9 +289,9 @@ def score(a: float, m: float, b: float, n: float, delta: float) -> float:
     return apart / sqrt(variance)
 
 
-def _require_method(method: str, known: tuple[str, ...]) -> None:
-    if method not in known:
-        raise InvalidValueError("method", method, f"one of {', '.join(known)}")
+def _require_method(method: str, methods: tuple[str, ...]) -> None:
+    if method not in methods:
+        raise InvalidValueError("method", method, f"one of {', '.join(methods)}")
 
 
 def _score_of_ratio(a: float, m: float, b: float, n: float, quantile: float) -> tuple[float, float]:

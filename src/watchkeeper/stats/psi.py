@@ -56,11 +56,11 @@ def population_stability_index(
 
 def _index(first: Floats, second: Floats, smoothing: float) -> Floats:
     empty = ((first == 0) | (second == 0)).any(axis=-1, keepdims=True)
-    before, now = (each + smoothing * empty for each in (first, second))
+    before, now = (shares + smoothing * empty for shares in (first, second))
     before = before / before.sum(axis=-1, keepdims=True)
     now = now / now.sum(axis=-1, keepdims=True)
-    found: Floats = ((now - before) * np.log(now / before)).sum(axis=-1)
-    return found
+    index: Floats = ((now - before) * np.log(now / before)).sum(axis=-1)
+    return index
 
 
 def psi_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
@@ -88,8 +88,8 @@ def psi_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
     m, n = table.sum(axis=1)
 
     def scaled(first: Floats, second: Floats) -> Floats:
-        found: Floats = _index(first, second, _SMOOTHING) * (m * (n / (m + n)))
-        return found
+        statistic: Floats = _index(first, second, _SMOOTHING) * (m * (n / (m + n)))
+        return statistic
 
     return TwoSampleTest(
         population_stability_index(*table),

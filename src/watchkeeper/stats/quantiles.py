@@ -70,17 +70,17 @@ def quantile_test(
     check_alpha(alpha)
     if not 0.0 < q < 1.0:
         raise InvalidValueError("q", q, "a number strictly between 0 and 1")
-    own, other = _Quantile(control, "control", q), _Quantile(treatment, "treatment", q)
-    difference = other.value - own.value
-    p_value = _p_value(own, other)
+    control_quantile, other = _Quantile(control, "control", q), _Quantile(treatment, "treatment", q)
+    difference = other.value - control_quantile.value
+    p_value = _p_value(control_quantile, other)
     return QuantileTest(
-        control=own.value,
+        control=control_quantile.value,
         treatment=other.value,
         absolute_difference=difference,
-        relative_improvement_pct=relative_pct(own.value, difference),
+        relative_improvement_pct=relative_pct(control_quantile.value, difference),
         p_value=p_value,
         is_significant=p_value < alpha,
-        confidence_interval=_interval(own, other, normal_quantile(1 - alpha)),
+        confidence_interval=_interval(control_quantile, other, normal_quantile(1 - alpha)),
         confidence_level=100 * (1 - alpha),
         q=q,
     )
@@ -89,18 +89,18 @@ def quantile_test(
 class _Quantile:
     """A quantile of an arm, and its interval at any number of standard errors."""
 
-    def __init__(self, given: npt.ArrayLike, name: str, q: float) -> None:
-        self.values = np.sort(arm_values(name, given))
+    def __init__(self, observed: npt.ArrayLike, name: str, q: float) -> None:
+        self.values = np.sort(arm_values(name, observed))
         self.q, self.error = q, sqrt(q * (1 - q) / len(self.values))
         self.value = self.at(q)
 
     def at(self, q: float) -> float:
         """Return the value below which a share of `q` lies, between order statistics."""
-        place = q * (len(self.values) - 1)
-        below = int(place)
+        position = q * (len(self.values) - 1)
+        below = int(position)
         above = min(below + 1, len(self.values) - 1)
         low, high = float(self.values[below]), float(self.values[above])
-        return low + (place - below) * (high - low)
+        return low + (position - below) * (high - low)
 
     def interval(self, z: float) -> tuple[float, float]:
         low, high = self.q - z * self.error, self.q + z * self.error

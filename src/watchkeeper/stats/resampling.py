@@ -96,7 +96,7 @@ def bootstrap_test(
     check_alpha(alpha)
     if resamples < _FEWEST:
         raise InvalidValueError("resamples", resamples, f"at least {_FEWEST}")
-    own, other = (
+    control_draws, other = (
         arm_values("control", control, least=2),
         arm_values("treatment", treatment, least=2),
     )
@@ -105,10 +105,10 @@ def bootstrap_test(
         return _each(statistic, second, axis) - _each(statistic, first, axis)
 
     drawn = bootstrap(
-        (own, other),
+        (control_draws, other),
         difference,
         n_resamples=resamples,
-        batch=max(1, _CELLS // max(len(own), len(other))),
+        batch=max(1, _CELLS // max(len(control_draws), len(other))),
         vectorized=True,
         confidence_level=1 - alpha,
         method="percentile",
@@ -117,7 +117,10 @@ def bootstrap_test(
     differences = drawn.bootstrap_distribution
     beyond = min(int(np.sum(differences <= 0)), int(np.sum(differences >= 0)))
     p_value = min(1.0, 2 * (beyond + 1) / (resamples + 1))
-    of_control, of_treatment = float(statistic(own, axis=-1)), float(statistic(other, axis=-1))
+    of_control, of_treatment = (
+        float(statistic(control_draws, axis=-1)),
+        float(statistic(other, axis=-1)),
+    )
     return BootstrapTest(
         control=of_control,
         treatment=of_treatment,
@@ -137,14 +140,14 @@ def bootstrap_test(
 
 def _each(statistic: Statistic, values: npt.NDArray[np.float64], axis: int) -> Any:
     """Return the statistic of each row, if it is one finite number a row."""
-    found = np.asarray(statistic(values, axis=axis))
-    if found.shape != values.shape[:-1]:
+    values_of_draws = np.asarray(statistic(values, axis=axis))
+    if values_of_draws.shape != values.shape[:-1]:
         raise InvalidValueError(
             "statistic",
-            f"of shape {found.shape} for values of shape {values.shape}",
+            f"of shape {values_of_draws.shape} for values of shape {values.shape}",
             f"one number a row, of shape {values.shape[:-1]}",
             "Let it work along `axis`, as `numpy.mean` does.",
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(values_of_draws).all():
         raise InvalidValueError("statistic", "not finite", "a finite number for every resample")
-    return found
+    return values_of_draws

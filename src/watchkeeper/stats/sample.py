@@ -163,9 +163,9 @@ class _Grid:
 
     def ranks(self, points: Floats) -> tuple[Counts, Counts]:
         """Return how many values lie below each point, and up to and with it."""
-        own = self.of(points)
+        positions = self.of(points)
         looked_at = np.zeros(self.number, dtype=bool)
-        looked_at[own] = True
+        looked_at[positions] = True
         shared = int(self.counts[looked_at].sum())
         if shared > _MANY * len(self.values):  # spikes: cells of one value each
             one, mixed = self._contents
@@ -173,16 +173,16 @@ class _Grid:
         inside = np.sort(self.values[np.flatnonzero(looked_at[self.cells])])
         held = np.where(looked_at, self.counts, 0)
         before: Counts = np.cumsum(held) - held  # of those inside, in the cells before
-        skipped = (self.below - before)[own]
-        left = skipped + np.searchsorted(inside, points, side="left")
+        skipped = (self.below - before)[positions]
+        below = skipped + np.searchsorted(inside, points, side="left")
         right = skipped + np.searchsorted(inside, points, side="right")
-        if not looked_at[own].all():
-            alone = ~looked_at[own]
-            cells = own[alone]
+        if not looked_at[positions].all():
+            alone = ~looked_at[positions]
+            cells = positions[alone]
             value, count = one[cells], self.counts[cells]
-            left[alone] = self.below[cells] + np.where(value < points[alone], count, 0)
+            below[alone] = self.below[cells] + np.where(value < points[alone], count, 0)
             right[alone] = self.below[cells] + np.where(value <= points[alone], count, 0)
-        return left, right
+        return below, right
 
     def covering(self, low: Floats, high: Floats) -> Floats:
         """Return, sorted, the values of all cells from those of `low` to those of `high`."""
@@ -219,10 +219,10 @@ def _in_parts(
 
 def _linear(values: Floats, start: float, scale: float) -> npt.NDArray[np.int32]:
     with np.errstate(over="ignore"):
-        place = values - start
-        place *= scale
-    np.clip(place, 0, _CELLS - 1, out=place)
-    return place.astype(np.int32)
+        position = values - start
+        position *= scale
+    np.clip(position, 0, _CELLS - 1, out=position)
+    return position.astype(np.int32)
 
 
 def _floating(values: Floats, centre: float) -> npt.NDArray[np.int32]:

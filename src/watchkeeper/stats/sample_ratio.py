@@ -192,15 +192,15 @@ def _units(observed: _Array, expected: _Array) -> tuple[tuple[float, ...], tuple
 def _phases(counts: npt.ArrayLike, weights: npt.ArrayLike) -> tuple[_Array, _Array]:
     """Return counts and shares, one row a phase."""
     observed = np.atleast_2d(np.asarray(counts, dtype=np.float64))
-    given = np.atleast_2d(np.asarray(weights, dtype=np.float64))
-    for name, each in (("counts", observed), ("weights", given)):
-        if not (np.isfinite(each).all() and (each >= 0).all()):
-            raise InvalidValueError(name, each.tolist(), "finite numbers not below 0")
-    if observed.ndim != 2 or observed.shape != given.shape or observed.shape[1] < 2:
+    expected = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    for name, array in (("counts", observed), ("weights", expected)):
+        if not (np.isfinite(array).all() and (array >= 0).all()):
+            raise InvalidValueError(name, array.tolist(), "finite numbers not below 0")
+    if observed.ndim != 2 or observed.shape != expected.shape or observed.shape[1] < 2:
         raise InvalidValueError(
-            "weights", f"shape {given.shape}", f"shape {observed.shape} with at least two arms"
+            "weights", f"shape {expected.shape}", f"shape {observed.shape} with at least two arms"
         )
-    totals = given.sum(axis=1, keepdims=True)
+    totals = expected.sum(axis=1, keepdims=True)
     if not totals.all():
-        raise InvalidValueError("weights", given.tolist(), "a weight above 0 in each phase")
-    return observed, given / totals
+        raise InvalidValueError("weights", expected.tolist(), "a weight above 0 in each phase")
+    return observed, expected / totals

@@ -102,7 +102,7 @@ class RateDropDetector:
             return True
         ratios = self._of_good if correct else self._of_bad
         self._evidence = evidence = [
-            (1.0 + own) * ratio for own, ratio in zip(self._evidence, ratios, strict=True)
+            (1.0 + evidence) * ratio for evidence, ratio in zip(self._evidence, ratios, strict=True)
         ]
         self.statistic = sum(evidence) / len(evidence)
         self.seen += 1

@@ -76,20 +76,20 @@ def wasserstein_test(
     first, second = _scaled(_finite("reference", reference), _finite("current", current))
     rng = np.random.default_rng(seed)
     ours, theirs = (
-        rng.choice(each, _MOST, replace=False) if len(each) > _MOST else each
-        for each in (first, second)
+        rng.choice(sample, _MOST, replace=False) if len(sample) > _MOST else sample
+        for sample in (first, second)
     )
     pooled = np.concatenate((ours, theirs))
     order = np.argsort(pooled, kind="stable")
     gaps = np.diff(pooled[order])
-    own = np.zeros(len(pooled))
-    own[: len(ours)] = 1.0 / len(ours)
-    own[len(ours) :] = -1.0 / len(theirs)
-    found = float(np.abs(np.cumsum(own[order])[:-1]) @ gaps)
+    steps = np.zeros(len(pooled))
+    steps[: len(ours)] = 1.0 / len(ours)
+    steps[len(ours) :] = -1.0 / len(theirs)
+    distance = float(np.abs(np.cumsum(steps[order])[:-1]) @ gaps)
     drawn = [
-        float(np.abs(np.cumsum(rng.permutation(own))[:-1]) @ gaps) for _ in range(permutations)
+        float(np.abs(np.cumsum(rng.permutation(steps))[:-1]) @ gaps) for _ in range(permutations)
     ]
-    reached = int(np.sum(np.array(drawn) >= found * (1.0 - 1e-9)))
+    reached = int(np.sum(np.array(drawn) >= distance * (1.0 - 1e-9)))
     return TwoSampleTest(
         wasserstein_distance(first, second),
         (reached + 1) / (permutations + 1),
@@ -99,7 +99,7 @@ def wasserstein_test(
 
 def _scaled(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Return both divided by a power of two, so that no square is too large or too small."""
-    largest = max(abs(float(each[end])) for each in (first, second) for end in (0, -1))
+    largest = max(abs(float(sample[end])) for sample in (first, second) for end in (0, -1))
     exponent = int(np.frexp(largest)[1])
     return np.ldexp(first, -exponent), np.ldexp(second, -exponent)
 
@@ -113,7 +113,7 @@ def _moved(first: Floats, second: Floats) -> float:
 
 
 def _finite(name: str, values: Floats) -> Floats:
-    found = sorted_sample(name, values)
-    if not (np.isfinite(found[0]) and np.isfinite(found[-1])):
+    sample = sorted_sample(name, values)
+    if not (np.isfinite(sample[0]) and np.isfinite(sample[-1])):
         raise InvalidValueError(name, "a sample with infinities", "finite values")
-    return found
+    return sample
