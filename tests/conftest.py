@@ -25,11 +25,11 @@ settings.register_profile("nightly", deadline=None, max_examples=1_000)
 settings.load_profile("untimed")
 
 _LONGEST = (
-    "server/test_lifecycle.py", "dashboard/test_browser.py", "demo/test_trial.py",
-    "drift/test_engines.py", "api/test_rollouts.py", "demo/test_demo.py",
-    "telemetry/test_chain.py", "api/test_shadows.py", "operations/test_retraining.py",
-    "stats/test_check_suite.py", "jobs/test_online_learning.py",
-    "operations/test_online_learning.py", "store/test_committer_kill.py",
+    "dashboard/test_browser.py", "server/test_lifecycle.py", "telemetry/test_chain.py",
+    "jobs/test_online_learning.py", "demo/test_trial.py", "demo/test_demo.py",
+    "operations/test_retraining.py", "api/test_rollouts.py", "operations/test_online_learning.py",
+    "drift/test_engines.py", "stats/test_check_suite.py", "server/test_fuzz.py",
+    "operations/test_online_backups.py", "api/test_shadows.py", "store/test_committer_kill.py",
 )  # fmt: skip
 
 

@@ -207,7 +207,7 @@ def test_given_a_tampered_artifact_when_started_then_not_ready_and_nothing_is_lo
 
 
 def _follow(client: TestClient) -> None:
-    refresh: Any = client.app.application.router.refresh  # type: ignore[attr-defined]
+    refresh: Any = client.app.application.gateway.router.refresh  # type: ignore[attr-defined]
     assert client.portal is not None
     client.portal.call(refresh)
 

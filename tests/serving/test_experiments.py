@@ -44,7 +44,7 @@ class Gate:
 
     @property
     def router(self) -> Any:
-        return self.client.app.application.router  # type: ignore[attr-defined]
+        return self.client.app.application.gateway.router  # type: ignore[attr-defined]
 
     def infer(self, unit: str, *rows: list[Any], path: str = "", **more: Any) -> dict[str, Any]:
         answer = self.client.post(
