@@ -11,6 +11,7 @@ from watchkeeper.config import (
     UnknownSettingError,
     load_settings,
 )
+from watchkeeper.config.faults import RenamedSettingError
 from watchkeeper.errors import NotFoundError
 
 
@@ -85,13 +86,13 @@ def test_given_a_policy_when_asked_for_then_it_is_that_models_and_others_have_de
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write('[models.flights]\npositive = "late"\nquality.window_size = 50')
-    monkeypatch.setenv("WATCHKEEPER_MODELS__FLIGHTS__DRIFT__THRESHOLD", "0.01")
+    monkeypatch.setenv("WATCHKEEPER_MODELS__FLIGHTS__DRIFT__ALPHA", "0.01")
 
     settings = load_settings()
 
     assert settings.policy("flights").positive == "late"
     assert settings.policy("flights").quality.window_size == 50
-    assert settings.policy("flights").drift.threshold == 0.01
+    assert settings.policy("flights").drift.alpha == 0.01
     assert settings.policy("other").quality.window_size == 1000
 
 
@@ -195,3 +196,27 @@ def test_given_a_file_that_does_not_exist_when_named_then_that_is_an_error() -> 
 def test_given_settings_when_changed_then_they_refuse() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().log_level = "DEBUG"
+
+
+def test_given_settings_with_old_names_when_loaded_then_all_are_named_with_the_new_ones() -> None:
+    write(
+        "[models.late.drift]\nthreshold = 0.01\n[models.late.quality]\nalert_threshold = 0.1\n"
+        "[models.slow.health]\nsilence = 60"
+    )
+
+    with pytest.raises(RenamedSettingError) as refused:
+        load_settings()
+
+    message = str(refused.value)
+    assert "models.late.drift.threshold = 0.01 is now models.late.drift.alpha = 0.01" in message
+    assert "is now models.late.quality.max_relative_drop = 0.1" in message
+    assert "is now models.slow.health.no_traffic_after = 60" in message
+
+
+def test_given_a_variable_with_an_old_name_when_loaded_then_the_new_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WATCHKEEPER_MODELS__LATE__DRIFT__THRESHOLD", "0.01")
+
+    with pytest.raises(RenamedSettingError, match="is now WATCHKEEPER_MODELS__LATE__DRIFT__ALPHA"):
+        load_settings()

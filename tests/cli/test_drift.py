@@ -49,7 +49,7 @@ def test_given_two_files_when_compared_then_the_exit_code_is_the_verdict(
         (["before.csv", "none.csv"], "there is no file 'none.csv'"),
         (["before.csv", "before.xlsx"], "a name that ends in"),
         (["before.csv", "bad.parquet"], "a parquet file"),
-        (["before.csv", "before.csv", "--threshold", "2"], "strictly between 0 and 1"),
+        (["before.csv", "before.csv", "--alpha", "2"], "strictly between 0 and 1"),
         (["before.csv", "before.csv", "--features", "wage"], "among age, plan"),
         (["few.csv", "few.csv", "--multivariate"], "reference is '9 rows'; expected at least 50"),
         (["--model", "none", "--multivariate"], "two files, in memory"),
@@ -107,7 +107,7 @@ def test_given_a_method_and_a_threshold_when_compared_then_they_are_used(
     assert main([*compare, "--method", "PSI"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert {each["method"] for each in report["features"].values()} == {"PSI"}
-    assert main([*compare, "--threshold", "1e-30"]) == 0
+    assert main([*compare, "--alpha", "1e-30"]) == 0
     assert json.loads(capsys.readouterr().out)["threshold"] == 1e-30
 
 
@@ -142,3 +142,10 @@ def test_given_a_correlation_that_turned_when_tested_together_then_a_line_and_th
     assert report["drift_detected"] is False
     assert report["multivariate"]["drift_detected"] is True
     assert set(report["multivariate"]["ranking"]) == {"x", "y"}
+
+
+def test_given_the_old_name_of_an_option_when_used_then_the_new_one_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["drift", "before.csv", "after.csv", "--threshold", "0.01"]) == 2
+    assert "--threshold is now --alpha" in capsys.readouterr().err

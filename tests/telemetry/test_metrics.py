@@ -128,7 +128,7 @@ def test_given_a_drift_check_when_the_next_has_other_features_then_only_those_ar
     metrics = ModelMetrics(registry, now=lambda: 7.0)
     metrics.show_drift("other", [("age", "KS-test", 0.5, True)], share=1.0, detected=True)
     metrics.show_drift("risk", [], share=0.0, detected=False, answers=(0.5, True))
-    assert samples(registry)['model_answers_drift_detected{model="risk"}'] == 1.0
+    assert samples(registry)['model_prediction_drift_detected{model="risk"}'] == 1.0
     for feature in ("age", "income"):
         checked = [(feature, "KS-test", 0.25, False), ("broken", "", None, None)]
         metrics.show_drift("risk", checked, share=0.0, detected=False)

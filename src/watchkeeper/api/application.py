@@ -267,7 +267,7 @@ def _add_measurements(api: FastAPI, console: Console) -> None:
             app.registry,
             model,
             _window(start, end),
-            threshold=policy.drift.threshold,
+            threshold=policy.drift.alpha,
             checks=checks,
         )
         return Response(found.to_json(), media_type="application/json")
@@ -283,7 +283,7 @@ def _add_measurements(api: FastAPI, console: Console) -> None:
             _window(start, end),
             task=policy.task,
             positive=policy.positive,
-            alert_threshold=policy.quality.alert_threshold,
+            alert_threshold=policy.quality.max_relative_drop,
             min_samples=policy.quality.min_samples,
         )
         return Response(found.to_json(), media_type="application/json")

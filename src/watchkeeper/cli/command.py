@@ -228,11 +228,18 @@ def _told(error: Exception) -> tuple[str, str]:
     return f"unexpected {kind}: {error}", "Run it again with --debug to see where it comes from."
 
 
+_RENAMED_OPTIONS = {"--threshold": "--alpha"}
+"""Options that had another name before 0.2.0."""
+
+
 def _explain_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":  # making it has printed the help
         return 0
     path = context.command_path if context is not None else "watchkeeper"
+    if (after := _RENAMED_OPTIONS.get(getattr(error, "option_name", ""))) is not None:
+        _complain(f"{error.option_name} is now {after}", f"See: {path} --help")  # type: ignore[attr-defined]
+        return FAILED
     told = getattr(error, "format_message", error.__str__)()
     _complain(" ".join(str(told).split()).rstrip("."), f"See: {path} --help")
     return FAILED

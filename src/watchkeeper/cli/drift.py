@@ -40,7 +40,9 @@ def drift(
         str | None, typer.Option(help="Compare with recorded inputs from this time on.")
     ] = None,
     reference_end: Annotated[str | None, typer.Option(help="And before this time.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Level of the test.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Significance level of the check (0 to 1).")
+    ] = None,
     method: Annotated[
         str, typer.Option(help="For all features, such as PSI; auto chooses by type.")
     ] = "auto",
@@ -79,7 +81,7 @@ def drift(
         chosen = known if features is None else known.select(_chosen(features, known.column_names))
         detector = DataDriftDetector(
             chosen,
-            threshold or 0.05,
+            0.05 if alpha is None else alpha,
             methods=method,  # type: ignore[arg-type] # which checks it
             checks=checks,
         )
@@ -118,7 +120,7 @@ def drift(
         _window("--", start, end),
         reference=None if reference_file is None else read_table(reference_file),
         reference_window=between,
-        threshold=threshold or cli.app.settings.policy(model).drift.threshold,
+        threshold=cli.app.settings.policy(model).drift.alpha if alpha is None else alpha,
         features=None if features is None else features.split(","),
         methods=method,
         checks=checks,

@@ -70,7 +70,7 @@ def quality(
     how: dict[str, Any] = {
         "task": task or policy.task,
         "positive": policy.positive if positive is None else positive,
-        "alert_threshold": policy.quality.alert_threshold,
+        "alert_threshold": policy.quality.max_relative_drop,
         "min_samples": policy.quality.min_samples,
         "segments": segments.split(",") if segments else (),
     }

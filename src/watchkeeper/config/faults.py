@@ -1,8 +1,8 @@
 """What is wrong with settings, and where it was set."""
 
-from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 
-__all__ = ["ConfigError", "UnknownSettingError"]
+__all__ = ["ConfigError", "RenamedSettingError", "UnknownSettingError"]
 
 
 class ConfigError(InvalidValueError):
@@ -42,3 +42,23 @@ class UnknownSettingError(NotFoundError):
         self.message += f" (it is in {source})"
         self.args = (key, source, hint)
         self.key, self.source = key, source
+
+
+class RenamedSettingError(WatchkeeperError, ValueError):
+    """Settings use names of before 0.2.0; the message names all of one source with the new ones.
+
+    Parameters
+    ----------
+    source : str
+        Where they are set.
+    renames : str
+        Each old setting with the new one.
+    """
+
+    def __init__(self, source: str, renames: str) -> None:
+        super().__init__(
+            f"{source} uses settings that have another name since 0.2.0: {renames}",
+            "Write the new names; docs/upgrade.md lists all of them.",
+        )
+        self.args = (source, renames)
+        self.source, self.renames = source, renames

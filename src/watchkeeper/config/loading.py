@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
-from watchkeeper.config.faults import ConfigError, UnknownSettingError
+from watchkeeper.config.faults import ConfigError, RenamedSettingError, UnknownSettingError
+from watchkeeper.config.renames import RENAMES, describe_renames, renamed
 from watchkeeper.config.settings import PREFIX, Settings, setting_paths
 from watchkeeper.config.tables import expectation
 from watchkeeper.errors import InvalidValueError, NotFoundError
@@ -59,6 +60,9 @@ def load_settings(
     merged: dict[str, Any] = {}
     for _, layer in layers:
         merged = _merged(merged, layer)
+    for source, layer in layers:
+        if uses := list(renamed(layer)):
+            raise RenamedSettingError(source, describe_renames(uses))
     try:
         settings = Settings(**merged)
     except ValidationError as error:
@@ -95,6 +99,10 @@ def _read_environment() -> dict[str, Any]:
 
 def _require_known_variable(variable: str) -> None:
     path = variable.upper().removeprefix(PREFIX).split("__")
+    for rename in RENAMES:
+        if path[0] == "MODELS" and path[2:] == [rename.section.upper(), rename.before.upper()]:
+            after = PREFIX + "__".join([*path[:-1], rename.after.upper()])
+            raise RenamedSettingError("the environment", f"{variable} is now {after}")
     known = {_with_name(path, tuple(map(str.upper, one))) for one in setting_paths()}
     tables = {one[: one.index("NAME")] for one in setting_paths() if "NAME" in one}
     if tuple(path) not in known | {tuple(map(str.upper, table)) for table in tables}:

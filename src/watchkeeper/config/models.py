@@ -20,7 +20,7 @@ __all__ = ["DriftPolicy", "ModelPolicy", "QualityPolicy"]
 class DriftPolicy(Section):
     """``[models.NAME.drift]``: when inputs count as drifted, and how often a server looks."""
 
-    threshold: Share = 0.05
+    alpha: Share = 0.05
     window: Positive = 86_400.0
     interval: Positive = 3_600.0
 
@@ -30,7 +30,7 @@ class QualityPolicy(Section):
 
     window_size: Count = 1000
     interval: Positive = 60.0
-    alert_threshold: Share = 0.05
+    max_relative_drop: Share = 0.05
     min_samples: Count = 100
 
 

@@ -143,7 +143,7 @@ def _terms(app: App, model: str) -> Terms:
     """Return what makes a chapter of a model's story an ill one, by its policy."""
     policy = app.settings.policy(model)
     return Terms(
-        allowed=policy.quality.alert_threshold,
+        allowed=policy.quality.max_relative_drop,
         min_samples=policy.quality.min_samples,
         error_rate=policy.health.error_rate,
     )

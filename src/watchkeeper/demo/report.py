@@ -294,7 +294,7 @@ def _drift(app: App, begins: datetime) -> WindowDrift:
         MODEL,
         window,
         version=_in_production(app, begins),
-        threshold=policy.drift.threshold,
+        threshold=policy.drift.alpha,
     )
 
 
@@ -305,7 +305,7 @@ def _quality(app: App, begins: datetime) -> WindowQuality:
         baseline_of(app.registry, MODEL, _in_production(app, begins)),
         task=policy.task,
         positive=policy.positive,
-        alert_threshold=policy.quality.alert_threshold,
+        alert_threshold=policy.quality.max_relative_drop,
         min_samples=policy.quality.min_samples,
     )
 

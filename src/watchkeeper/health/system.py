@@ -235,7 +235,7 @@ def _availability(traffic: Traffic, at: Thresholds) -> Component:
 def _log(traffic: Traffic, at: Thresholds, now: datetime) -> Component:
     do = "Ask the callers; then `watchkeeper doctor`, and the runbook: PredictionLogNotAdvancing."
     name, requests = "prediction_log", int(traffic.requests.sum())
-    limits = {"silence_seconds": at.silence}
+    limits = {"silence_seconds": at.no_traffic_after}
     if traffic.newest is None:
         reason = "no prediction is recorded"
         return Component(name, Condition.UNKNOWN, reason, {"recorded": 0.0}, limits, None, do)
@@ -244,7 +244,7 @@ def _log(traffic: Traffic, at: Thresholds, now: datetime) -> Component:
     reason = (
         f"{requests:,} predictions are recorded, the last at {traffic.newest:%Y-%m-%d %H:%M:%S}"
     )
-    quiet = silent > at.silence
+    quiet = silent > at.no_traffic_after
     condition = Condition.UNKNOWN if quiet else Condition.HEALTHY
     return Component(
         name, condition, reason, figures, limits, traffic.newest if quiet else None, do

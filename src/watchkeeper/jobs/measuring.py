@@ -103,7 +103,7 @@ class Measuring:
                 version=live.runtime.version.version,
                 task=policy.task,
                 positive=policy.positive,
-                alert_threshold=policy.quality.alert_threshold,
+                alert_threshold=policy.quality.max_relative_drop,
                 min_samples=policy.quality.min_samples,
             )
         except NotFoundError:  # nothing was predicted
@@ -122,7 +122,7 @@ class Measuring:
                 self._app.registry,
                 model,
                 window,
-                threshold=policy.threshold,
+                threshold=policy.alpha,
                 checks=max(1, round(_YEAR / policy.interval)),
                 answers=lambda: self._answers(live),
             )

@@ -26,7 +26,7 @@ class Thresholds(Result):
         What is to be left, at least, of the accuracy that the version was registered with.
     min_samples : int
         Fewer predictions, or fewer outcomes, tell nothing.
-    silence : float
+    no_traffic_after : float
         Seconds without any recorded prediction after which nothing is known any more.
 
     Raises
@@ -42,7 +42,7 @@ class Thresholds(Result):
     accuracy: Fraction = 0.85
     accuracy_of_baseline: Fraction = 0.95
     min_samples: Count = 100
-    silence: Positive = 3_600.0
+    no_traffic_after: Positive = 3_600.0
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -139,12 +139,12 @@ class ModelMetrics:
                 ("model",),
             )
             self.answers_drift_score = newest(
-                "model_answers_drift_score",
+                "model_prediction_drift_score",
                 "Effect size of the drift of what the model answers in the last check",
                 ("model",),
             )
             self.answers_drift_detected = newest(
-                "model_answers_drift_detected",
+                "model_prediction_drift_detected",
                 "1 if what the model answers drifted in the last check, else 0",
                 ("model",),
             )
