@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from watchkeeper.monitoring.drift_history import DriftHistory
     from watchkeeper.monitoring.feature_drift import DriftLooks
     from watchkeeper.monitoring.health import ModelHealth
+    from watchkeeper.monitoring.history import History
     from watchkeeper.monitoring.readiness import Readiness
+    from watchkeeper.monitoring.replay import Replays
     from watchkeeper.monitoring.report_cache import Reports
     from watchkeeper.monitoring.timelines import Timelines
     from watchkeeper.notifications.repository import PlaceRepository
@@ -109,6 +111,8 @@ class App:
         Kept drift checks by column, and features in the windows of them.
     experiments : ExperimentRepository
     findings : FindingRepository
+    history : History
+        Records of models, each with those that led to it.
     incidents : IncidentRepository
     models : Models
         Changes of model versions.
@@ -116,6 +120,8 @@ class App:
         How far receivers of notifications were told.
     readiness : Readiness
         The evidence of checklists.
+    replays : Replays
+        Stored decisions, computed again.
     reports : Reports
         Of experiments, rollouts and shadows, as they last were.
     retraining : RetrainingRepository
@@ -247,6 +253,36 @@ class App:
         from watchkeeper.monitoring.feature_drift import DriftLooks
 
         return DriftLooks(self.events, self.registry)
+
+    @cached_property
+    def history(self) -> "History":
+        from watchkeeper.monitoring.history import History
+
+        return History(
+            audit=self.audit,
+            findings=self.findings,
+            retraining=self.retraining,
+            rollouts=self.rollouts,
+            registry=self.registry,
+        )
+
+    @cached_property
+    def replays(self) -> "Replays":
+        from watchkeeper.monitoring.replay import Replays, Terms
+
+        def terms(model: str) -> Terms:
+            policy = self.settings.policy(model)
+            return Terms(policy.labelling, policy.quality.min_samples)
+
+        return Replays(
+            events=self.events,
+            registry=self.registry,
+            audit=self.audit,
+            findings=self.findings,
+            retraining=self.retraining,
+            rollouts=self.rollouts,
+            terms=terms,
+        )
 
     @cached_property
     def places(self) -> "PlaceRepository":

@@ -16,6 +16,7 @@ from tests.dashboard.reading import read, send
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.dashboard.paging import leaf_of
+from watchkeeper.identity import RecordId
 from watchkeeper.registry import Lineage, Signature
 from watchkeeper.registry.signature import Feature
 from watchkeeper.server import create_asgi
@@ -50,7 +51,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             app, "1.0.1", first, strength=0.5, metrics={"accuracy": 0.925, "auc": 0.8},
             tags={"retraining": "late-20260301"}, on="July",
         )  # fmt: skip
-        app.registry.promote_to_production(second, reason="retraining late-20260301", actor="bob")
+        app.registry.promote_to_production(
+            second, reason="better on March", actor="bob",
+            cause=RecordId("retraining", "late-20260301"),
+        )  # fmt: skip
         registered(app, "1.1.0", "late:0.9")
     return folder
 
@@ -73,9 +77,9 @@ def test_given_versions_when_looked_then_production_says_since_when_by_whom_and_
 ) -> None:
     page = read(client, "/models/late/versions")
 
-    told = "late:1.0.1 ● production since 2026-03-01 13:00 UTC, by bob: retraining late-20260301"
+    told = "late:1.0.1 ● production since 2026-03-01 13:00 UTC, by bob: better on March"
     assert told in page.text
-    assert page.links["retraining late-20260301"] == "/retraining/late-20260301"
+    assert page.links["better on March"] == "/retraining/late-20260301"
     assert "late:1.0.0 was promoted by ada: the first" in page.text
     assert "0.9 -0.025" in page.text  # beside the champion's
     assert "@champion" in page.text
@@ -129,7 +133,7 @@ def test_given_a_version_when_looked_then_all_that_is_known_of_it_is_there(
     assert page.links["late-20260301"] == "/retraining/late-20260301"
     for told in ("Measured on July", "accuracy 0.925", "distance number", "skops: loading it runs"):
         assert told in page.text, told
-    assert "promote by bob: retraining late-20260301" in page.text
+    assert "promote by bob: better on March" in page.text
     assert page.links["GET /v1/models/late/versions/1.0.1"] == "/v1/models/late/versions/1.0.1"
     told = client.get("/v1/models/late/versions/1.0.1").json()
     assert [each["action"] for each in told["history"]] == ["register", "promote"]

@@ -11,7 +11,6 @@ from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo import Plan, played, report
 from watchkeeper.demo.trial import BEGINS, ENDS, NAME
-from watchkeeper.monitoring.history import history, replay
 
 
 class Silent:
@@ -47,9 +46,10 @@ def test_given_flights_until_september_when_replayed_then_one_is_tried_and_a_bad
     with App(load_settings(folder / "watchkeeper.toml")) as app:
         kept = app.experiments.get(NAME)
         rows = app.events.read("flights").rows
-        setup = app.settings.policy("flights").retraining_setup()
-        records = [each for each in history(app, "flights", everything=True) if each.replayable]
-        again = [replay(app, each.id, setup) for each in records]
+        records = [
+            each for each in app.history.records("flights", everything=True) if each.replayable
+        ]
+        again = [app.replays.replay(each.id) for each in records]
     assert {each.kind for each in records} == {"drift", "quality", "rollout"}
     assert [(each.id, each.differences) for each in again if not each.confirmed] == []
     assert kept.started_at is not None

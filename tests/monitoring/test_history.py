@@ -27,16 +27,15 @@ from watchkeeper.app import App
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import Event as AnyEvent
 from watchkeeper.events import EventKind, Outcome, Window
-from watchkeeper.monitoring import history as records
+from watchkeeper.identity import CONTROLLER, By, RecordId
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
+from watchkeeper.monitoring.history import Record
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
 from watchkeeper.operations import retraining, rollouts
 from watchkeeper.operations.retraining import Setup
 from watchkeeper.records import Finding
-from watchkeeper.rollouts import Event, Plan
+from watchkeeper.rollouts import Event, Plan, Rollout
 from watchkeeper.serving.ingest import ingest
-
-SETUP = Setup(policy=POLICY)
 
 
 def measured(app: App) -> None:  # noqa: F811
@@ -47,7 +46,7 @@ def measured(app: App) -> None:  # noqa: F811
     keep_drift(app.findings, drift_of_window(app.events, app.registry, "late", window), at=NOW)
 
 
-def of_kind(found: list[records.Record], kind: str) -> records.Record:
+def of_kind(found: list[Record], kind: str) -> Record:
     return next(each for each in found if each.kind == kind)
 
 
@@ -58,7 +57,7 @@ def test_given_a_loop_from_drop_to_promotion_when_read_then_each_record_names_wh
     run = look(app).run
     assert run is not None
 
-    found = records.history(app, "late")
+    found = app.history.records("late")
     kinds = [each.kind for each in found]
     assert [
         kinds.index(each) for each in ("quality", "decision", "training", "gate", "outcome")
@@ -73,9 +72,9 @@ def test_given_a_loop_from_drop_to_promotion_when_read_then_each_record_names_wh
     promoted = [each for each in found if each.kind == "promote"]
     assert promoted[-1].follows == (f"gate:{run.name}",)
     assert "late:1.0.1" in promoted[-1].summary
-    assert len(records.history(app, "late", limit=2)) == 2
+    assert len(app.history.records("late", limit=2)) == 2
     with pytest.raises(NotFoundError, match="nobody"):
-        records.history(app, "nobody")
+        app.history.records("nobody")
 
 
 def test_given_decisions_when_made_again_then_they_are_confirmed(app: App) -> None:  # noqa: F811
@@ -83,13 +82,13 @@ def test_given_decisions_when_made_again_then_they_are_confirmed(app: App) -> No
     look(app)
 
     made_again = [
-        records.replay(app, each.id, SETUP)
-        for each in records.history(app, "late", everything=True)
+        app.replays.replay(each.id)
+        for each in app.history.records("late", everything=True)
         if each.replayable
     ]
     assert {each.id.partition(":")[0] for each in made_again} == {"finding", "decision", "gate"}
     assert [(each.id, each.differences) for each in made_again if not each.confirmed] == []
-    assert all(records.model_of(app, each.id) == "late" for each in made_again)
+    assert all(app.history.model_of(each.id) == "late" for each in made_again)
 
 
 def test_given_outcomes_that_came_later_when_made_again_then_they_do_not_count(
@@ -110,7 +109,7 @@ def test_given_outcomes_that_came_later_when_made_again_then_they_do_not_count(
         ]
     )  # fmt: skip
 
-    again = records.replay(app, f"finding:{kept.number}", SETUP)
+    again = app.replays.replay(f"finding:{kept.number}")
 
     assert again.confirmed, again.differences
 
@@ -166,7 +165,7 @@ def test_given_outcomes_that_keep_coming_when_findings_are_made_again_then_they_
             findings.append(measure())  # they have arrived and are not written
         findings.append(measure())
 
-    again = [records.replay(app, f"finding:{finding.number}", SETUP) for finding in findings]
+    again = [app.replays.replay(f"finding:{finding.number}") for finding in findings]
 
     assert [
         (replayed.id, replayed.differences) for replayed in again if not replayed.confirmed
@@ -192,11 +191,11 @@ def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
     rollouts.act(app.rollouts, run.follows, Event.ABORT, at=later)
     rollouts.settle(app.rollouts, app.registry, run.follows, at=later)
 
-    found = records.history(app, "late")
+    found = app.history.records("late")
     steps = [each for each in found if each.kind == "rollout"]
     assert steps[0].follows == (f"gate:{run.name}",)
     assert steps[1].follows == (steps[0].id,)
-    again = records.replay(app, next(each.id for each in steps if each.replayable), SETUP)
+    again = app.replays.replay(next(each.id for each in steps if each.replayable))
     assert again.confirmed, again.differences
 
 
@@ -206,19 +205,62 @@ def test_given_records_when_listed_then_kinds_are_counted_and_one_is_found_by_it
     measured(app)
     look(app)
 
-    everything = records.listed(app, "late", everything=True)
-    chosen = records.listed(app, "late", kind="decision", limit=1)
+    everything = app.history.listed("late", everything=True)
+    chosen = app.history.listed("late", kind="decision", limit=1)
 
     assert sum(everything.kinds.values()) == len(everything.records)
     assert [each.kind for each in chosen.records] == ["decision"]
     assert chosen.kinds["gate"] == 1
     for each in everything.records:
-        assert records.record_of(app, "late", each.id) == each
+        assert app.history.get("late", each.id) == each
     for wrong in ("finding:999", "gate:nobody", "audit:999"):
         with pytest.raises(NotFoundError):
-            records.record_of(app, "late", wrong)
+            app.history.get("late", wrong)
     with pytest.raises(NotFoundError):
-        records.record_of(app, "other", everything.records[0].id)
+        app.history.get("other", everything.records[0].id)
+
+
+def test_given_a_reason_that_reads_like_a_cause_when_a_person_promotes_then_nothing_led_to_it(
+    app: App,  # noqa: F811
+) -> None:
+    measured(app)
+    run = look(app).run
+    assert run is not None
+    app.registry.promote_to_production("late:1.0.0", reason=f"retraining {run.name}", actor="maria")
+
+    records = app.history.records("late")
+
+    by_person = next(record for record in reversed(records) if record.actor == "maria")
+    assert (by_person.kind, by_person.follows) == ("promote", ())
+
+
+def test_given_a_rollout_that_goes_on_when_it_promotes_then_its_last_record_before_led_to_it(
+    app: App,  # noqa: F811
+) -> None:
+    model_id = app.registry.register_model(
+        app.registry.load_model("late:1.0.0"), "late", "2.0.0", {"accuracy": 0.9}
+    )
+    app.rollouts.add(
+        Rollout(name="june", model="late", version="2.0.0", plan=Plan(), stable="1.0.0"),
+        at=NOW,
+        by=By("maria", "better"),
+    )
+    cause = RecordId("rollout", "june")
+    app.registry.promote_to_production(
+        model_id, reason="its steps have passed", actor=CONTROLLER, cause=cause
+    )
+    later = NOW + timedelta(hours=1)
+    june = app.rollouts.get("june")
+    app.rollouts.save(
+        june, june.moved(Event.SCHEDULE, later), action="schedule", at=later, by=By("joe", "worse"),
+        evidence={},
+    )  # fmt: skip
+    app.registry.rollback("late", actor=CONTROLLER, cause=cause)
+
+    records = app.history.records("late")
+
+    follows = {record.kind: record.follows for record in records}
+    assert (follows["promote"], follows["rollback"]) == (("rollout:june/1",), ("rollout:june/2",))
 
 
 @pytest.mark.parametrize(
@@ -236,4 +278,4 @@ def test_given_what_is_no_decision_when_made_again_then_the_error_says_so(
     error: Any,
 ) -> None:
     with pytest.raises(error):
-        records.replay(app, record, SETUP)
+        app.replays.replay(record)

@@ -14,9 +14,8 @@ from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.events import Outcome, Prediction, Window
 from watchkeeper.identity import By
-from watchkeeper.monitoring import history
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
-from watchkeeper.monitoring.history import Record, replay
+from watchkeeper.monitoring.history import Record
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
 from watchkeeper.operations import retraining, rollouts
 from watchkeeper.operations.retraining import Setup
@@ -82,7 +81,7 @@ def answered(app: App, rollout: str, step: int) -> None:
 
 def by_kind(app: App) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
-    for each in history.history(app, "late"):
+    for each in app.history.records("late"):
         found.setdefault(each.kind, []).append(each)
     return found
 
@@ -101,16 +100,16 @@ def test_given_an_outcome_that_was_corrected_when_compacted_then_it_says_what_di
     app.recorder.record(corrected)
     found = by_kind(app)
 
-    assert replay(app, found["quality"][0].id, SETUP).confirmed
-    assert replay(app, found["gate"][0].id, SETUP).confirmed
+    assert app.replays.replay(found["quality"][0].id).confirmed
+    assert app.replays.replay(found["gate"][0].id).confirmed
     app.recorder.journal.seal()
     app.landing.land()
     app.events.compact("late")
-    again = replay(app, found["quality"][0].id, SETUP)
+    again = app.replays.replay(found["quality"][0].id)
 
     assert not again.confirmed
     assert "labelled was 800 and is 700" in again.differences
-    gate = replay(app, found["gate"][0].id, SETUP)
+    gate = app.replays.replay(found["gate"][0].id)
     assert not gate.confirmed
     assert any(each.startswith("rows was '160' and is") for each in gate.differences)
 
@@ -122,7 +121,7 @@ def test_given_facts_that_were_tampered_with_when_made_again_then_it_is_not_conf
     forged = replace(run, facts=replace(run.facts, new_labelled=0), number=run.number + 1)
     app.retraining.save(run, forged, action="forge", at=NOW, by=By("mallory"), evidence={})
 
-    again = replay(app, f"decision:{run.name}", SETUP)
+    again = app.replays.replay(f"decision:{run.name}")
 
     assert not again.confirmed
     assert any(each.startswith("train was True and is False") for each in again.differences)

@@ -20,7 +20,6 @@ from watchkeeper.config import RegistrySettings, Settings
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.identity import By
-from watchkeeper.monitoring import history
 from watchkeeper.online.consumed import Taught
 from watchkeeper.operations import online_learning as online
 from watchkeeper.operations import rollouts
@@ -754,7 +753,7 @@ def test_given_snapshots_when_the_history_is_read_then_they_are_in_it(app: App) 
     app.recorder.record(made(0, 400))
     look(app)
 
-    records = [each for each in history.history(app, "late") if each.kind == "online"]
+    records = [each for each in app.history.records("late") if each.kind == "online"]
 
     assert len(records) == 2
     assert records[0].summary.startswith("late:online learning: kept: wrong ")

@@ -9,7 +9,6 @@ from starlette.responses import PlainTextResponse
 from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import ACTOR, Body, Why
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.monitoring import history as records
 from watchkeeper.operations import retraining
 from watchkeeper.results import plain
 from watchkeeper.retraining import RunState
@@ -81,16 +80,15 @@ def add_retraining(api: FastAPI, console: Console) -> None:
         """List what happened to a model, as records that name those they came of."""
         if not 1 <= limit <= 10_000:
             raise InvalidValueError("limit", limit, "between 1 and 10000")
-        found = records.history(app, model, everything=everything, limit=limit)
+        found = app.history.records(model, everything=everything, limit=limit)
         return {"history": [each.to_dict() for each in found]}
 
     @api.get("/v1/models/{model}/history/{record:path}", tags=["models"])
     def replay(model: str, record: str) -> dict[str, Any]:
         """Make a decision again from what is stored, and tell whether it is the same."""
-        if records.model_of(app, record) != model:
+        if app.history.model_of(record) != model:
             raise NotFoundError("record", record, f"It is not of {model}.")
-        setup = app.settings.policy(model).retraining_setup()
-        return records.replay(app, record, setup).to_dict()
+        return app.replays.replay(record).to_dict()
 
     @api.post("/v1/retraining/runs/{name}/cancel", tags=["retraining"])
     async def cancel(name: str, body: Why) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.monitoring import history as records
 
 __all__ = ["commands"]
 
@@ -35,10 +34,10 @@ def history(
     """
     app = cli.app
     if replay is not None:
-        name = records.model_of(app, replay)
+        name = app.history.model_of(replay)
         if model not in {None, name}:
             raise InvalidValueError("--replay", replay, f"a record of {model}, and it is of {name}")
-        again = records.replay(app, replay, app.settings.policy(name).retraining_setup())
+        again = app.replays.replay(replay)
         verdict = "confirmed" if again.confirmed else "differs"
         cli.show(again, f"{replay}: {verdict}, {again.summary}", *again.differences)
         return 0 if again.confirmed else BAD
@@ -46,7 +45,7 @@ def history(
         raise InvalidValueError("MODEL", None, "the name of a model, or --replay with a record")
     if limit < 1:
         raise InvalidValueError("--limit", limit, "at least 1")
-    found = records.history(app, model, everything=everything, limit=limit)
+    found = app.history.records(model, everything=everything, limit=limit)
     rows = [
         (
             each.at,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from watchkeeper.config.tables import Section, Table, with_changes
+from watchkeeper.labelling import Labelling
 from watchkeeper.policies.health import HealthPolicy, SloPolicy
 from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.policies.quantities import Count, Positive, Share
@@ -47,6 +48,11 @@ class ModelPolicy(Section):
     slo: Annotated[SloPolicy, Table()] = SloPolicy()
     retraining: Annotated[Policy, Table()] = Policy()
     online: Annotated[OnlinePolicy, Table()] = OnlinePolicy()
+
+    @property
+    def labelling(self) -> Labelling:
+        """What its labels mean."""
+        return Labelling(self.task, self.positive)
 
     def health_terms(self) -> dict[str, Any]:
         """Return what `watchkeeper.monitoring.health.health_of` is to go by."""

@@ -35,7 +35,6 @@ _SHARES = 12  # categories whose shares are told
 _COLUMNS = 6  # columns by which segments are looked at
 _SEGMENTS = range(2, 31)  # how many different values such a column has
 _ROWS = 30  # that a segment has on both sides: fewer, and only what is plain anyway would show
-_TRAINING = "the training data of "
 
 T = TypeVar("T")
 
@@ -201,10 +200,9 @@ class DriftLooks:
 
     def _reference_of(self, finding: Finding) -> tuple[str, bool]:
         """Return the version whose training data is the reference, and whether the check's was."""
-        told = str(finding.evidence.get("reference", ""))
-        model_id = told.removeprefix(_TRAINING)
-        if told.startswith(_TRAINING) and self._registry.find(*_parted(model_id)) is not None:
-            return model_id, True
+        version = finding.evidence.get("reference_version")
+        if version is not None and self._registry.find(finding.model, version) is not None:
+            return f"{finding.model}:{version}", True
         production = self._registry.get_production_model(finding.model)
         if production is None:
             raise NotFoundError(
@@ -345,11 +343,6 @@ def _few_valued(reference: pa.Table, feature: str) -> list[str]:
         if name != feature and count in _SEGMENTS:
             found.append((pa.types.is_floating(reference.schema.field(name).type), count, name))
     return [name for _, _, name in sorted(found)][:_COLUMNS]
-
-
-def _parted(model_id: str) -> tuple[str, str]:
-    name, _, version = model_id.partition(":")
-    return name, version
 
 
 def _sampled(window: Window, rows: int) -> list[Window]:

@@ -9,7 +9,7 @@ from watchkeeper.quality import LossEstimate
 from watchkeeper.records import Finding
 from watchkeeper.results import plain
 
-__all__ = ["Findings", "keep_drift", "keep_quality"]
+__all__ = ["Findings", "drift_finding", "keep_drift", "keep_quality", "quality_finding"]
 
 
 class Findings(Protocol):
@@ -21,7 +21,17 @@ class Findings(Protocol):
 
 
 def keep_drift(findings: Findings, found: WindowDrift, *, at: datetime) -> Finding:
-    """Keep a drift check; the bars of its charts, which are large, are left out."""
+    """Store a drift check and return it with its number."""
+    return findings.add(drift_finding(found, at=at))
+
+
+def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> Finding:
+    """Store a measurement of quality and return it with its number."""
+    return findings.add(quality_finding(found, at=at))
+
+
+def drift_finding(found: WindowDrift, *, at: datetime) -> Finding:
+    """Return a drift check as a finding, without the bins of its charts, which are large."""
     report = found.report
     drifted = report.drifted
     told = f"drift in {len(drifted)} of {len(report.features)} features"
@@ -32,27 +42,26 @@ def keep_drift(findings: Findings, found: WindowDrift, *, at: datetime) -> Findi
     if answers is not None and answers.drift_detected is not None:
         told += f"; the answers {'have' if answers.drift_detected else 'have not'} moved"
     features = {name: replace(each, distribution=None) for name, each in report.features.items()}
-    return findings.add(
-        Finding(
-            model=found.model,
-            kind="drift",
-            bad=report.drift_detected,
-            summary=told,
-            at=at,
-            start=found.start,
-            end=found.end,
-            table_versions=found.table_versions,
-            evidence={
-                **replace(report, features=features).to_dict(),
-                "answers": plain(answers),
-                "reference": found.reference,
-            },
-        )
+    return Finding(
+        model=found.model,
+        kind="drift",
+        bad=report.drift_detected,
+        summary=told,
+        at=at,
+        start=found.start,
+        end=found.end,
+        table_versions=found.table_versions,
+        evidence={
+            **replace(report, features=features).to_dict(),
+            "answers": plain(answers),
+            "reference": found.reference,
+            "reference_version": found.reference_version,
+        },
     )
 
 
-def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> Finding:
-    """Keep a measurement of quality."""
+def quality_finding(found: WindowQuality, *, at: datetime) -> Finding:
+    """Return a measurement of quality as a finding."""
     drop = found.drop
     worse = [
         f"{name} {100 * each:.1f} % worse than the baseline"
@@ -68,16 +77,14 @@ def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> F
             f"; {name} of {found.estimate.rows:,} without an outcome estimated at "
             f"{found.estimate[name]:.3f} ({low:.3f} to {high:.3f})"
         )
-    return findings.add(
-        Finding(
-            model=found.model,
-            kind="quality",
-            bad=drop.drift_detected,
-            summary=f"{told.replace('_', ' ')}; {labelled}",
-            at=at,
-            start=found.start,
-            end=found.end,
-            table_versions=found.table_versions,
-            evidence=found.to_dict(),
-        )
+    return Finding(
+        model=found.model,
+        kind="quality",
+        bad=drop.drift_detected,
+        summary=f"{told.replace('_', ' ')}; {labelled}",
+        at=at,
+        start=found.start,
+        end=found.end,
+        table_versions=found.table_versions,
+        evidence=found.to_dict(),
     )

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import FEATURE, EventLog, EventWindow, Window
+from watchkeeper.identity import ModelId
 from watchkeeper.monitoring.estimated_performance import promised, scored
 from watchkeeper.monitoring.event_columns import (
     LABELLED,
@@ -79,6 +80,8 @@ class WindowDrift(Result):
     model : str
     reference : str
         What the window was compared with, in words.
+    reference_version : str or None
+        The version whose training data it is; None for other data.
     start, end : datetime or None
     table_versions : dict of str to int
         Of the event store, for the evidence.
@@ -91,6 +94,7 @@ class WindowDrift(Result):
 
     model: str
     reference: str
+    reference_version: str | None
     start: datetime | None
     end: datetime | None
     table_versions: dict[str, int]
@@ -190,10 +194,12 @@ def drift_of_window(
     """
     if reference_window is not None:
         reference, named = features_of(events.read(model, reference_window)), "a recorded window"
+        version = None
     elif reference is not None:
-        named = "the data given"
+        named, version = "the data given", None
     else:
-        reference, named = _kept_reference(registry, model, version, rows=methods != "auto")
+        reference, source = _kept_reference(registry, model, version, rows=methods != "auto")
+        named, version = f"the training data of {source}", source.version
     if features is not None:
         reference = _only(reference, features)
     detector = DataDriftDetector(
@@ -209,7 +215,7 @@ def drift_of_window(
     moved = None
     if learned is not None:
         moved = answers_drift(events, model, window, learned, threshold / checks)
-    return WindowDrift(model, named, window.start, window.end, versions, report, moved)
+    return WindowDrift(model, named, version, window.start, window.end, versions, report, moved)
 
 
 def quality_of_window(
@@ -400,22 +406,22 @@ def _only(reference: object, features: Sequence[str]) -> object:
 
 def _kept_reference(
     registry: "ModelRegistry", model: str, version: str | None, *, rows: bool
-) -> tuple[pa.Table | Profile, str]:
-    """Return what is kept of the training data: its profile, or a sample of its rows."""
+) -> tuple[pa.Table | Profile, ModelId]:
+    """Return the profile of the training data or a sample of its rows, and of which version."""
     named = None if version is None else f"{model}:{version}"
     model_id = named or registry.get_production_model(model)
     kept: pa.Table | Profile | None = None
     if model_id is not None:
         kept = None if rows else registry.profile(model_id)
         kept = registry.reference(model_id) if kept is None else kept
-    if kept is None:
+    if kept is None or model_id is None:
         raise NotFoundError(
             "reference for model",
             model,
             "Register a version with training_data, or give --reference FILE, or "
             "--reference-start and --reference-end.",
         )
-    return kept, f"the training data of {model_id}"
+    return kept, ModelId.parse(model_id)
 
 
 def baseline_of(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.feather
 
 from watchkeeper.clock import Arrivals, Clock
@@ -28,8 +27,9 @@ from watchkeeper.errors import (
 )
 from watchkeeper.events import EventLog, Window
 from watchkeeper.experiments import Experiment
-from watchkeeper.identity import By
+from watchkeeper.identity import By, RecordId
 from watchkeeper.monitoring.repositories import Kept, KeptFindings
+from watchkeeper.monitoring.retraining import new_labelled
 from watchkeeper.operations import rollouts, shadows
 from watchkeeper.operations.models import Models
 from watchkeeper.policies.schedules import last_fire
@@ -69,7 +69,6 @@ __all__ = [
     "carry_on",
     "log_of",
     "look",
-    "new_labelled",
     "under_way",
     "view",
 ]
@@ -78,7 +77,6 @@ _ACTOR = "watchkeeper"
 _ATTEMPTS = 2  # trainings of one run, where processes die
 _LOOK = 1.0  # seconds between two looks whether a training was cancelled
 _WORK, _HELD_OUT = "work", "held_out.arrow"
-_ACTUAL = "actual"
 
 
 class Retrainings(Kept[Run], Protocol):
@@ -550,7 +548,8 @@ def _brought_in(
     if run.policy.then == "direct" or run.champion is None:
         if production != model_id:
             rollouts.require_none_under_way(parts.rollouts, run.model, "It has the traffic.")
-            parts.models.promote(model_id, by=By(_ACTOR, why))
+            cause = RecordId("retraining", run.name)
+            parts.models.promote(model_id, by=By(_ACTOR, why, cause))
         return RunState.PROMOTED, f"{model_id} is in production", ""
     if run.policy.then == "shadow":
         if not any(each.name == run.name for each in parts.shadows.find(run.model)):
@@ -718,23 +717,6 @@ def _drift(parts: Parts, model: str, since: datetime | None) -> dict[str, Any] |
         if since is None or each.at > since:
             return {"number": each.number, "bad": each.bad, "summary": each.summary}
     return None
-
-
-def new_labelled(
-    events: EventLog, model: str, policy: Policy, since: datetime | None, at: datetime
-) -> int:
-    """Return the predictions of the training window whose outcome has come since a moment."""
-    window = Window(at - timedelta(days=policy.window_days), at)
-    try:
-        rows = events.read(model, window, columns=[_ACTUAL, "actual_timestamp"]).rows
-    except NotFoundError:
-        return 0
-    known = rows[_ACTUAL].is_valid()
-    if since is not None:
-        moment = pa.scalar(since, pa.timestamp("us", "UTC"))
-        later = pc.greater(rows["actual_timestamp"].cast(moment.type), moment)
-        known = pc.and_(known, pc.fill_null(later, fill_value=False))
-    return int(pc.sum(known).as_py() or 0)
 
 
 def _folder(parts: Parts, run: Run) -> Path:

@@ -21,7 +21,7 @@ from watchkeeper.errors import (
 from watchkeeper.events import FEATURE, EventLog, Window
 from watchkeeper.experiments import Experiment
 from watchkeeper.experiments import State as ExperimentState
-from watchkeeper.identity import CONTROLLER, By
+from watchkeeper.identity import CONTROLLER, By, RecordId
 from watchkeeper.monitoring.event_columns import scores_of, segment_of, wrong_of
 from watchkeeper.monitoring.repositories import Kept
 from watchkeeper.registry import ModelRegistry
@@ -471,12 +471,12 @@ def _carried_out(
     canary, stable = (f"{before.model}:{each}" for each in (before.version, before.stable))
     production = registry.get_production_model(before.model)
     event, reason = Event.ROLLED_BACK, f"{stable} answers everything"
-    why = f"rollout {before.name}"
+    why, cause = f"rollout {before.name}", RecordId("rollout", before.name)
     if before.state is State.PROMOTING:
         event, reason = Event.PROMOTED, f"{canary} is in production"
         if production == stable:
             try:
-                registry.promote_to_production(canary, reason=why, actor=_ACTOR)
+                registry.promote_to_production(canary, reason=why, actor=_ACTOR, cause=cause)
             except (IntegrityError, NotFoundError, ConflictError) as error:
                 event, reason = Event.BREACH, str(error)
         elif production != canary:
@@ -484,9 +484,9 @@ def _carried_out(
             reason = f"{production or 'nothing'} is in production, which the rollout did not do"
     elif production == canary:
         if registry.check_rollback(before.model) == stable:
-            registry.rollback(before.model, reason=why, actor=_ACTOR)
+            registry.rollback(before.model, reason=why, actor=_ACTOR, cause=cause)
         else:
-            registry.promote_to_production(stable, reason=why, actor=_ACTOR)
+            registry.promote_to_production(stable, reason=why, actor=_ACTOR, cause=cause)
     elif production != stable:
         reason = f"{production or 'nothing'} is in production and stays there"
     after = before.moved(event, at)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from watchkeeper.stats.paired import paired_bootstrap
 __all__ = ["Answered", "Check", "Cost", "GateReport", "judge"]
 
 Labels = npt.NDArray[Any]
+CheckKind = Literal["later rows", "rows", "gain", "segment", "latency", "size"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,15 @@ class Check(Result):
 
     Attributes
     ----------
+    kind : {"later rows", "rows", "gain", "segment", "latency", "size"}
     check : str
+        The title of the row.
     figure, limit : str
         As a person reads them.
     passed : bool
     """
 
+    kind: CheckKind
     check: str
     figure: str
     limit: str
@@ -137,13 +141,20 @@ def judge(
     checks = [_later(boundary, champion, champion_learned_until)]
     rows = len(actual)
     checks.append(
-        Check("rows", f"{rows:,}", f"at least {policy.min_holdout:,}", rows >= policy.min_holdout)
+        Check(
+            "rows",
+            "rows",
+            f"{rows:,}",
+            f"at least {policy.min_holdout:,}",
+            rows >= policy.min_holdout,
+        )
     )
     if champion is not None:
         checks += _gains(policy, actual, candidate, champion, task)
         checks += _segment_checks(policy, actual, candidate, champion, task, segments or {})
     checks.append(
         Check(
+            "latency",
             "latency",
             f"{cost.latency_ms:.3g} ms",
             f"at most {policy.max_latency_ms:g} ms",
@@ -153,13 +164,14 @@ def judge(
     checks.append(
         Check(
             "size",
+            "size",
             f"{cost.size:,} bytes",
             f"at most {policy.max_size:,}",
             cost.size <= policy.max_size,
         )
     )
     failed = [each for each in checks if not each.passed]
-    decisive = [each for each in checks if each.check.startswith("gain of")] or checks
+    decisive = [each for each in checks if each.kind == "gain"] or checks
     told = "; ".join(f"{each.check}: {each.figure}, {each.limit}" for each in failed or decisive)
     return GateReport(
         passed=not failed,
@@ -179,9 +191,9 @@ def _later(boundary: datetime | None, champion: Answered | None, until: datetime
         limit = "after what the candidate learned from"
         if champion is not None:
             limit += "; what the champion learned from is not known"
-        return Check("later rows", told, limit, passed=True)
+        return Check("later rows", "later rows", told, limit, passed=True)
     limit = f"after what both learned from, until {until:%Y-%m-%d %H:%M}"
-    return Check("later rows", told, limit, until <= boundary)
+    return Check("later rows", "later rows", told, limit, until <= boundary)
 
 
 def _gains(
@@ -204,7 +216,7 @@ def _gains(
         shown = p_less if lost else p_more if p is None else p
         checks.append(
             Check(
-                f"gain of {name}", f"{gain:+.4g} (p = {shown:.2g})", limit,
+                "gain", f"gain of {name}", f"{gain:+.4g} (p = {shown:.2g})", limit,
                 won or (any(gained) and not lost),
             )
         )  # fmt: skip
@@ -291,6 +303,7 @@ def _segment_checks(
     worse = adjusted([p for *_, p in found], "holm")
     return [
         Check(
+            "segment",
             f"segment {told}",
             f"{gain:+.4g} of {count:,} rows (p = {p or 0.0:.2g})",
             f"no loss beyond chance, p < {policy.alpha:g}",

@@ -10,8 +10,8 @@ from watchkeeper.app import App
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.rendering import shown
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.monitoring import history
-from watchkeeper.monitoring.history import Record, Replayed
+from watchkeeper.monitoring.history import Record
+from watchkeeper.monitoring.replay import Replayed
 from watchkeeper.results import plain
 
 __all__ = ["one", "page"]
@@ -33,7 +33,7 @@ def page(app: App, ask: Ask) -> Page:
     model, kind = ask.names["model"], ask.query.get("kind") or None
     everything = ask.query.get("all") == "1"
     limit = _limit(ask.query.get("limit", ""))
-    found = history.listed(app, model, everything=everything, limit=limit, kind=kind)
+    found = app.history.listed(model, everything=everything, limit=limit, kind=kind)
     if kind is not None and kind not in found.kinds:
         raise InvalidValueError("kind", kind, f"one of {', '.join(sorted(found.kinds))}")
     count = sum(found.kinds.values()) if kind is None else found.kinds[kind]
@@ -58,11 +58,10 @@ def page(app: App, ask: Ask) -> Page:
 def one(app: App, ask: Ask) -> Page:
     """Return one record; if that is asked for, its decision is made again."""
     model = ask.names["model"]
-    record = history.record_of(app, model, ask.names["record"])
+    record = app.history.get(model, ask.names["record"])
     again = None
     if ask.query.get("replay") == "1":
-        setup = app.settings.policy(model).retraining_setup()
-        again = history.replay(app, record.id, setup)
+        again = app.replays.replay(record.id)
     return Page(
         template="record.html",
         title=f"Record {record.id}",
@@ -146,12 +145,12 @@ def _excerpt(evidence: Mapping[str, Any], most: int) -> tuple[str, bool]:
 
 def _figures(again: Replayed) -> list[_Figure]:
     """Return what was compared, what differs first."""
-    other = [each.partition(" was ")[0] for each in again.differences]
-    found = [
-        _Figure(each, shown(again.stored.get(each)), shown(again.now.get(each)), each in other)
-        for each in _names(again)
+    differing = set(again.differing)
+    figures = [
+        _Figure(name, shown(again.stored.get(name)), shown(again.now.get(name)), name in differing)
+        for name in _names(again)
     ]
-    return sorted(found, key=lambda each: not each.differs)[:_FIGURES]
+    return sorted(figures, key=lambda figure: not figure.differs)[:_FIGURES]
 
 
 def _names(again: Replayed) -> list[str]:

@@ -19,7 +19,6 @@ __all__ = ["one", "page"]
 
 _PER_PAGE = 50
 _LINES, _BYTES = 200, 64 << 10  # of a log that are shown at most
-_SEGMENT = "segment "
 _NEXT = {
     RunState.GATING: "what its policy asks for is being done",
     RunState.PROMOTED: "went to production",
@@ -191,7 +190,7 @@ def _reached(number: int, done: int) -> StepState:
 
 
 def _checks(gate: GateReport, *, guarded: bool) -> list[Any]:
-    return [each for each in gate.checks if each.check.startswith(_SEGMENT) is guarded]
+    return [each for each in gate.checks if (each.kind == "segment") is guarded]
 
 
 def _metrics(gate: GateReport) -> list[tuple[str, float | None, float | None, float | None]]:

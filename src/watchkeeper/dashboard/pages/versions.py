@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from watchkeeper.app import App
 from watchkeeper.dashboard.page import Ask, Page
@@ -13,6 +14,7 @@ from watchkeeper.dashboard.rendering import duration
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
 from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.identity import RecordId
 from watchkeeper.operations import models, rollouts
 from watchkeeper.registry import ModelRegistry, ModelVersion, Status
 from watchkeeper.registry.diff import Difference
@@ -28,6 +30,7 @@ _TELLING = ("accuracy", "auc", "mae", "rmse", "f1", "f1_macro", "balanced_accura
 """Metrics by which versions are told apart, the most telling first."""
 _COLUMNS = 2
 _MOVES = 8  # changes of production that are told
+_PAGES = {"rollout": "rollouts", "retraining": "retraining"}
 _SECTIONS = (
     ("metrics", "Metrics", "metrics."),
     ("inputs", "Inputs", "signature"),
@@ -166,11 +169,13 @@ def link_of(model_id: str) -> str | None:
     return None
 
 
-def origin(reason: str) -> str | None:
-    """Return the page of the rollout or the retraining that a reason names."""
-    kind, _, name = reason.partition(" ")
-    folder = {"rollout": "rollouts", "retraining": "retraining"}.get(kind)
-    return f"/{folder}/{name}" if folder and _is_name(name) else None
+def origin(cause: RecordId | str | None) -> str | None:
+    """Return the page of the rollout or the retraining that led to a change."""
+    if isinstance(cause, str):
+        cause = RecordId.parse(cause)
+    if cause is None or cause.kind not in _PAGES:
+        return None
+    return f"/{_PAGES[cause.kind]}/{quote(cause.id)}"
 
 
 def _is_name(text: str) -> bool:

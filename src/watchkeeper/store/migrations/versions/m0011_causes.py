@@ -1,4 +1,4 @@
-"""Audit entries and findings name the record that led to them.
+"""Audit entries and findings name the record that led to them; gate checks name their kind.
 
 Until now the cause of a promotion was written into its reason by the controller, and that of a
 finding into the name of its reference. This is the last time that a sentence is parsed: only
@@ -15,6 +15,7 @@ down_revision = "0010"
 
 _CONTROLLER = "watchkeeper"
 _REFERENCE = "the training data of "
+_KINDS = {"gain", "segment"}  # of checks whose title goes on with a name
 
 
 def upgrade() -> None:
@@ -26,6 +27,7 @@ def upgrade() -> None:
     _name_causes_of_promotions(connection)
     _name_causes_of_what_retrainings_started(connection)
     _name_reference_versions(connection)
+    _name_kinds_of_gate_checks(connection)
 
 
 def _name_causes_of_promotions(connection: sa.Connection) -> None:
@@ -72,6 +74,22 @@ def _name_reference_versions(connection: sa.Connection) -> None:
         connection.execute(
             sa.text("UPDATE findings SET evidence = :evidence WHERE id = :id"),
             {"evidence": json.dumps(evidence, sort_keys=True), "id": number},
+        )
+
+
+def _name_kinds_of_gate_checks(connection: sa.Connection) -> None:
+    """Name the kind of each check of a gate, which its title began with."""
+    runs = connection.execute(sa.text("SELECT id, document FROM retraining_runs")).all()
+    for number, document in runs:
+        run = json.loads(document) if isinstance(document, str) else document
+        if not run.get("gate"):
+            continue
+        for check in run["gate"]["checks"]:
+            words = check["check"].split()
+            check["kind"] = words[0] if words[0] in _KINDS else check["check"]
+        connection.execute(
+            sa.text("UPDATE retraining_runs SET document = :document WHERE id = :id"),
+            {"document": json.dumps(run), "id": number},
         )
 
 
