@@ -22,7 +22,7 @@ from hypothesis import settings
 os.nice(19)  # the lowest; whoever asks for it again stays there
 settings.register_profile("untimed", deadline=None)
 settings.register_profile("nightly", deadline=None, max_examples=1_000)
-settings.load_profile("untimed")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 
 _LONGEST = (
     "dashboard/test_browser.py", "server/test_lifecycle.py", "telemetry/test_chain.py",

@@ -90,17 +90,19 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from watchkeeper.extras import needed_for
+if not TYPE_CHECKING:  # for a type checker only the names above are there
 
-    with needed_for(f"{__name__}.{name}"):
-        value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        try:
+            home = _HOMES[name]
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        from watchkeeper.extras import needed_for
+
+        with needed_for(f"{__name__}.{name}"):
+            value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
