@@ -77,7 +77,7 @@ format: $(VENV)/.ready ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.ready ## run every claim's script (BENCH=recording for one)
-	@for f in benchmarks/$(or $(BENCH),*).py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+	@for f in $(filter-out benchmarks/figures.py,$(wildcard benchmarks/$(or $(BENCH),*).py)); do echo "== $$f"; $(BIN)/python $$f || exit 1; done
 
 screenshots: $(VENV)/.ready $(VENV)/.parts ## photograph the dashboard for the documentation
 	$(BIN)/python -m docs.screenshots

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
+from figures import Figures
 from watchkeeper.experiments import Allocation, Arm, Holdout, Namespace
 
 ARMS = (Arm("control", 5_000), Arm("first", 3_000), Arm("second", 2_000))
@@ -36,23 +37,34 @@ def main() -> None:
         namespace=Namespace("search", 0, 9_500),
     )
     sdk = Allocation(experiment="new-model", arms=ARMS, hash="growthbook-v2")
-    show("assign_many", lambda: plain.assign_many(units), units)
-    show("assign_many, holdout, namespace, share", lambda: full.assign_many(units), units)
-    show("assign_many, growthbook-v2", lambda: sdk.assign_many(units), units)
+    with Figures(__file__) as figures:
+        measure(figures, plain, full, sdk, units)
+
+
+def measure(
+    figures: Figures, plain: Allocation, full: Allocation, sdk: Allocation, units: list[str]
+) -> None:
+    def show(name: str, run: Callable[[], object]) -> None:
+        least = min(processor_seconds(run) for _ in range(5))  # of processor time
+        figures.add(name, least / len(units) * 1e6, "µs a unit")
+
+    show("assign_many", lambda: plain.assign_many(units))
+    show("assign_many, holdout, namespace, share", lambda: full.assign_many(units))
+    show("assign_many, growthbook-v2", lambda: sdk.assign_many(units))
     for name, allocation in (
         ("assign", plain),
         ("assign, holdout, namespace, share", full),
         ("assign, growthbook-v2", sdk),
     ):
-        show(name, lambda own=allocation: [own.assign(unit) for unit in units], units)  # type: ignore[misc]
-    show("beside it: MD5 and floats", lambda: [by_share(md5_share(u)) for u in units], units)
+        show(name, lambda own=allocation: [own.assign(unit) for unit in units])  # type: ignore[misc]
+    show("beside it: MD5 and floats", lambda: [by_share(md5_share(u)) for u in units])
     if find_spec("mmh3"):
         mmh3 = import_module("mmh3")
 
         def murmur() -> list[str]:
             return [by_share(mmh3.hash(f"new-model:{u}", signed=False) / 2**32) for u in units]
 
-        show("beside it: MurmurHash3 and floats", murmur, units)
+        show("beside it: MurmurHash3 and floats", murmur)
 
 
 def md5_share(unit: str) -> float:
@@ -62,13 +74,6 @@ def md5_share(unit: str) -> float:
 
 def by_share(share: float) -> str:
     return next(name for name, end in SHARES if share <= end)
-
-
-def show(name: str, run: Callable[[], object], units: list[str]) -> None:
-    """Print the least processor time of five runs."""
-    least = min(processor_seconds(run) for _ in range(5))
-    each = least / len(units)
-    print(f"{name:40} {each * 1e6:6.2f} µs a unit, {1 / each:12,.0f} units/s")
 
 
 def processor_seconds(run: Callable[[], object]) -> float:

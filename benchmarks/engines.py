@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from figures import Figures
 from watchkeeper.drift import DataDriftDetector, DriftReport, Profile
 from watchkeeper.profiles.engines import duckdb_table
 
@@ -29,24 +30,29 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--columns", type=int, default=5)
     options = parser.parse_args()
+    with Figures(__file__) as figures:
+        measure(options.rows, options.columns, figures)
+
+
+def measure(sizes: list[int], columns: int, figures: Figures) -> None:
     rng = np.random.default_rng(0)
-    detector = DataDriftDetector(Profile.of(made(rng, 100_000, options.columns)))
-    for rows in options.rows:
+    detector = DataDriftDetector(Profile.of(made(rng, 100_000, columns)))
+    for rows in sizes:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "current.parquet"
-            with pq.ParquetWriter(file, made(rng, 1, options.columns).schema) as writer:
+            with pq.ParquetWriter(file, made(rng, 1, columns).schema) as writer:
                 for start in range(0, rows, PART):
-                    writer.write_table(made(rng, min(PART, rows - start), options.columns))
+                    writer.write_table(made(rng, min(PART, rows - start), columns))
             queried, by_duckdb = timed(partial(queried_by, detector, file))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             held, in_memory = timed(partial(held_by, detector, file))
         for name, feature in held.features.items():
             own = queried.features[name].statistic
             assert np.isclose(own or 0.0, feature.statistic or 0.0, rtol=1e-9, atol=1e-12)
-        print(
-            f"{rows:>12,} rows, {options.columns} columns of numbers and one of words: in memory "
-            f"{in_memory:.2f} s, DuckDB {by_duckdb:.1f} s (peak of the process {peak:,.0f} MiB)"
-        )
+        label = f"{rows:,} rows, {columns} columns of numbers and one of words"
+        figures.add(f"{label}, in memory", in_memory, "s")
+        figures.add(f"{label}, DuckDB", by_duckdb, "s")
+        figures.add(f"{label}, peak with DuckDB", peak, "MiB")
 
 
 def queried_by(detector: DataDriftDetector, file: Path) -> DriftReport:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
+from figures import Figures
 from watchkeeper.quality import (
     Calibrator,
     IsotonicCalibrator,
@@ -38,13 +39,18 @@ def main() -> None:
         "Platt": PlattCalibrator.fit,
         "isotonic": IsotonicCalibrator.fit,
     }
+    with Figures(__file__) as figures:
+        measure(windows, kinds, figures)
+
+
+def measure(windows: int, kinds: dict[str, Fit], figures: Figures) -> None:
     for labelled in (100, 400, 3_000):
         for name, fit in kinds.items():
-            told(f"binary, {labelled:5} labels, {name}", [
+            told(figures, f"binary, {labelled:5} labels, {name}", [
                 binary(seed, labelled, fit) for seed in range(windows)
             ])  # fmt: skip
     for labelled in (200, 600, 1_500):
-        told(f"three classes, {labelled:5} labels", [
+        told(figures, f"three classes, {labelled:5} labels", [
             several(seed, labelled) for seed in range(windows // 2)
         ])  # fmt: skip
 
@@ -79,12 +85,12 @@ def several(seed: int, labelled: int) -> list[float]:
     return [accuracy.inside, auc.inside, -accuracy.error, -auc.error]
 
 
-def told(name: str, windows: list[list[float]]) -> None:
+def told(figures: Figures, name: str, windows: list[list[float]]) -> None:
     accuracy, auc, accuracy_error, auc_error = np.mean(windows, axis=0)
-    print(
-        f"{name:45} inside: accuracy {accuracy:.3f}, AUC {auc:.3f}; "
-        f"too large by {accuracy_error:+.3f} and {auc_error:+.3f}"
-    )
+    figures.add(f"{name}, accuracy inside", float(accuracy), "of windows")
+    figures.add(f"{name}, AUC inside", float(auc), "of windows")
+    figures.add(f"{name}, accuracy too large by", float(accuracy_error), "")
+    figures.add(f"{name}, AUC too large by", float(auc_error), "")
 
 
 if __name__ == "__main__":

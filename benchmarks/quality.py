@@ -21,6 +21,7 @@ from scipy.stats import binom
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
+from figures import Figures
 from watchkeeper.quality import ModelPerformanceMonitor
 from watchkeeper.stats import RateDropDetector
 
@@ -33,13 +34,14 @@ def main() -> None:
     parser.add_argument("--outcomes", type=int, default=50_000_000)
     parser.add_argument("--falls", type=int, default=2_000)
     options = parser.parse_args()
-    adding()
-    measuring()
-    delays(options.falls)
-    false_alarms(options.outcomes)
+    with Figures(__file__) as figures:
+        adding(figures)
+        measuring(figures)
+        delays(options.falls, figures)
+        false_alarms(options.outcomes, figures)
 
 
-def adding() -> None:
+def adding(figures: Figures) -> None:
     rng = np.random.default_rng(7)
     scores = rng.uniform(size=10_000).tolist()
     for name, sequential in (("binary", False), ("with the sequential detector", True)):
@@ -51,10 +53,10 @@ def adding() -> None:
                 monitor.add_prediction(1, 1, score=score)
 
         cost = median_s(add, 21) / len(scores) * 1e6
-        print(f"add_prediction, {name:30} {cost:8.2f} µs")
+        figures.add(f"add_prediction, {name}", cost, "µs")
 
 
-def measuring() -> None:
+def measuring(figures: Figures) -> None:
     rng = np.random.default_rng(7)
     scores = rng.uniform(size=WINDOW)
     actual, predicted = rng.uniform(size=WINDOW) < scores, scores > 0.5
@@ -62,9 +64,9 @@ def measuring() -> None:
     monitor.add_batch(predicted, actual, scores=scores)
     own = median_s(monitor.get_current_metrics, 501)
     theirs = median_s(lambda: scikit_learn(predicted, actual, scores), 101)
-    print(f"get_current_metrics of {WINDOW:,}                   {own * 1e6:8.0f} µs")
-    print(f"the same metrics by scikit-learn               {theirs * 1e6:8.0f} µs")
-    print(f"  scikit-learn / Watchkeeper                   {theirs / own:8.1f}")
+    figures.add(f"get_current_metrics of {WINDOW:,}", own * 1e6, "µs")
+    figures.add("the same metrics by scikit-learn", theirs * 1e6, "µs")
+    figures.add("scikit-learn / Watchkeeper", theirs / own, "times")
 
 
 def scikit_learn(
@@ -96,7 +98,7 @@ def median_s(call: Callable[[], object], times: int) -> float:
     return statistics.median(taken)
 
 
-def delays(falls: int) -> None:
+def delays(falls: int, figures: Figures) -> None:
     rng = np.random.default_rng(20130101)
     for to in (0.87, 0.82, 0.72, 0.5, 0.2):
         found: list[int] = []
@@ -106,13 +108,12 @@ def delays(falls: int) -> None:
                 continue  # a false alarm before the fall
             alarm = detector.update_many(rng.random(20_000) < to)
             found.append(20_000 if alarm is None else alarm - 999)
-        print(
-            f"outcomes until a fall from {NORMAL} to {to:.2f} is noticed: median "
-            f"{np.median(found):5.0f}, 90th percentile {np.percentile(found, 90):5.0f}"
-        )
+        label = f"until a fall from {NORMAL} to {to:.2f} is noticed"
+        figures.add(f"{label}, median", float(np.median(found)), "outcomes")
+        figures.add(f"{label}, 90 %", float(np.percentile(found, 90)), "outcomes")
 
 
-def false_alarms(outcomes: int) -> None:
+def false_alarms(outcomes: int, figures: Figures) -> None:
     rng = np.random.default_rng(20130101)
     detector, alarms, seen = RateDropDetector(NORMAL), 0, 0
     while seen + detector.seen < outcomes:
@@ -120,10 +121,10 @@ def false_alarms(outcomes: int) -> None:
             alarms, seen = alarms + 1, seen + detector.seen
             detector.reset()
     each = (seen + detector.seen) / max(alarms, 1)
-    print(f"false alarms: one in {each:,.0f} outcomes ({alarms} in {outcomes:,})")
+    figures.add("a false alarm, one in", each, "outcomes")
     level = int(binom.ppf(0.05, 100, NORMAL)) - 1  # alarms at this many of 100 right, or fewer
     each = 100 / float(binom.cdf(level, 100, NORMAL))
-    print(f"  a test at 5 % after every 100 outcomes: one in {each:,.0f}")
+    figures.add("a test at 5 % after every 100, one in", each, "outcomes")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from figures import Figures
 from watchkeeper.events import Prediction, new_prediction_id
 from watchkeeper.store import Journal, JournalRecorder
 from watchkeeper.telemetry import ModelMetrics
@@ -61,11 +62,13 @@ def main() -> None:
         for _ in range(options.rounds):
             times["watchkeeper"] += measured(record, options.events)
             times["logging + json"] += measured(log, options.events)
-    print(f"{'':16} {'median µs':>10} {'p99 µs':>10}")
-    for name, found in times.items():
-        print(f"{name:16} {np.median(found):10.1f} {np.quantile(found, 0.99):10.1f}")
-    ours, theirs = (float(np.median(found)) for found in times.values())
-    print(f"ratio to logging + json: {ours / theirs:.2f}; claimed: at most 15 µs at the median")
+    with Figures(__file__) as figures:
+        for name, found in times.items():
+            figures.add(f"{name}, median", float(np.median(found)), "µs")
+            figures.add(f"{name}, 99th percentile", float(np.quantile(found, 0.99)), "µs")
+        ours, theirs = (float(np.median(found)) for found in times.values())
+        figures.add("median, of logging + json's", ours / theirs, "times")
+    print("claimed: at most 15 µs at the median")
 
 
 def measured(call: Callable[[], None], count: int) -> list[float]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.dummy import DummyClassifier
 
+from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.experiments import Allocation, Arm, Equals, Holdout, Namespace, Targeting
@@ -50,10 +51,11 @@ def main() -> None:
             model = DummyClassifier().fit(rows, [0, 1, 0, 1])
             app.registry.register_model(model, "m", version, {}, training_data=rows)
         app.registry.promote_to_production("m:1")
-        asyncio.run(measure(app, requests))
+        with Figures(__file__) as figures:
+            asyncio.run(measure(app, requests, figures))
 
 
-async def measure(app: App, requests: int) -> None:
+async def measure(app: App, requests: int, figures: Figures) -> None:
     experiments = InMemoryExperiments()
     gateway = Gateway(app, experiments)
     for name, running in (
@@ -64,7 +66,7 @@ async def measure(app: App, requests: int) -> None:
     ):
         experiments.run("m", *running)
         await gateway.router.refresh()
-        print(f"{name:40} {least(gateway, requests):6.2f} µs a request")
+        figures.add(name, least(gateway, requests), "µs a request")
     experiments.run("m")
     rollouts.start(
         app.rollouts, app.registry, app.experiments, "june", "m", "2", Plan(), at=app.clock()
@@ -73,7 +75,7 @@ async def measure(app: App, requests: int) -> None:
         if act is not None:
             rollouts.act(app.rollouts, "june", act, at=app.clock())
         await gateway.router.refresh()
-        print(f"{name:40} {least(gateway, requests):6.2f} µs a request")
+        figures.add(name, least(gateway, requests), "µs a request")
     gateway.router.close()
 
 

@@ -26,8 +26,9 @@ def errors_in(*paths: Path, folder: Path) -> list[str]:
             }
         )
     )
-    checker = Path(sys.executable).with_name("basedpyright")
-    command = [checker, "--outputjson", "--project", settings, "--pythonpath", sys.executable]
+    checker = str(Path(sys.executable).with_name("basedpyright"))
+    command = [checker, "--outputjson", "--project", str(settings)]
+    command += ["--pythonpath", sys.executable]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     report = json.loads(ended.stdout)
     assert report["summary"]["filesAnalyzed"] >= len(paths)
@@ -38,7 +39,7 @@ def test_given_the_faces_when_pyright_reads_them_and_their_use_then_it_finds_not
     tmp_path: Path,
 ) -> None:
     program = tmp_path / "program.py"
-    lines = []
+    lines: list[str] = []
     for face in FACES:
         names = [name for name in getattr(import_module(face), "__all__", []) if name[0] != "_"]
         lines += [f"from {face} import {name} as _{len(lines)}_{name}" for name in names]
