@@ -104,7 +104,7 @@ def _is_killed(copy: Path, tests: list[str]) -> bool:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     ended = subprocess.run(
-        [*command, "-m", "not slow and not nightly", *tests],
+        [*command, "-m", "not nightly", *tests],
         cwd=ROOT, env=environment, capture_output=True, check=False,
     )  # fmt: skip
     return ended.returncode != 0
