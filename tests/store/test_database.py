@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from watchkeeper.errors import ConflictError, UnavailableError
-from watchkeeper.store import ControlDatabase
+from watchkeeper.store import ControlDatabase, upgrade
 from watchkeeper.store.database import HEAD, metadata
 
 
@@ -37,8 +37,21 @@ def test_given_a_newer_database_when_opened_then_it_is_refused(tmp_path: Path) -
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     database.close()
 
-    with pytest.raises(ConflictError, match="9999"):
+    with pytest.raises(ConflictError) as refused:
         ControlDatabase(url(tmp_path))
+    assert "is at migration 9999" in str(refused.value)
+    assert f"knows the migrations 0001 to {HEAD}" in str(refused.value)
+    assert "or a newer one" in str(refused.value)
+    assert "before-9999" not in str(refused.value)
+
+    (tmp_path / "control.db.before-9999").touch()
+    with pytest.raises(ConflictError, match=r"control\.db\.before-9999 has it as it was"):
+        ControlDatabase(url(tmp_path))
+
+
+def test_given_the_migrations_when_listed_then_the_newest_is_the_head() -> None:
+    assert upgrade.revisions()[0] == "0001"
+    assert upgrade.revisions()[-1] == HEAD
 
 
 def test_given_no_folder_when_opened_then_the_error_says_so(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Alembic is loaded only when there is something to do.
 """
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from sqlalchemy.types import TypeDecorator
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.identity import By
+from watchkeeper.store import upgrade
 from watchkeeper.store.segments import locked
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "rollouts",
     "shadows",
 ]
+
+log = logging.getLogger(__name__)
 
 HEAD = "0011"
 """The newest migration."""
@@ -260,7 +264,7 @@ class ControlDatabase:
     ConflictError
         If it was written by a newer Watchkeeper.
     UnavailableError
-        If it cannot be opened.
+        If it cannot be opened, or not be copied aside before it is upgraded.
     """
 
     def __init__(self, url: str) -> None:
@@ -333,8 +337,8 @@ class ControlDatabase:
     def _migrate(self) -> None:
         if self.version() == HEAD:
             return
-        if self._engine.dialect.name == "sqlite" and self._url.database:
-            with locked(Path(self._url.database + ".migrating"), wait=True):
+        if self._file is not None:
+            with locked(self._file.with_name(f"{self._file.name}.migrating"), wait=True):
                 self._upgrade()
         else:
             self._upgrade()
@@ -343,22 +347,38 @@ class ControlDatabase:
         version = self.version()
         if version == HEAD:
             return  # another process was faster
-        if version is not None and version > HEAD:
-            raise ConflictError(
-                f"the control database {self._url.render_as_string()} is at migration {version}; "
-                f"this Watchkeeper knows migrations up to {HEAD}",
-                "Install the Watchkeeper that wrote it, or a newer one.",
-            )
-        from alembic import command
-        from alembic.config import Config
+        if version is not None:
+            self._require_known(version)
+        with self.write() as connection:  # the copy has all that was written before
+            if version is not None and self._file is not None:
+                copy = upgrade.keep_copy(self._file, HEAD)
+                log.warning(
+                    "the control database %s is upgraded from migration %s to %s; a copy of it as "
+                    "it was is %s", self._file, version, HEAD, copy.name,
+                )  # fmt: skip
+            upgrade.migrate(connection)
 
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.write() as connection:
-            if self._engine.dialect.name == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7046029254386353131)"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    def _require_known(self, version: str) -> None:
+        known = upgrade.revisions()
+        if version in known:
+            return
+        hint = "Install the Watchkeeper that wrote it, or a newer one."
+        copy = None if self._file is None else upgrade.copy_path(self._file, version)
+        if copy is not None and copy.exists():
+            hint += f" The copy {copy} has it as it was before that migration."
+        raise ConflictError(
+            f"the control database {self._url.render_as_string()} is at migration {version}; "
+            f"this Watchkeeper knows the migrations {known[0]} to {known[-1]}",
+            hint,
+        )
+
+    @property
+    def _file(self) -> Path | None:
+        """The file of a SQLite database; None for one in memory or on a server."""
+        name = self._url.database
+        if self._engine.dialect.name != "sqlite" or not name or name == ":memory:":
+            return None
+        return Path(name)
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
