@@ -40,7 +40,7 @@ class Record(Result):
     ----------
     id : str
         Such as ``finding:12``, ``decision:RUN``, ``training:RUN``, ``gate:RUN``, ``outcome:RUN``,
-        ``rollout:NAME/2``, ``audit:40``.
+        ``rollout:finding/2``, ``audit:40``.
     at : datetime
     kind : str
         ``drift``, ``quality``, ``decision``, ``training``, ``gate``, ``outcome``, ``rollout``,
@@ -287,7 +287,7 @@ def _of_finding(finding: Finding) -> Record:
         follows=() if finding.cause is None else (str(finding.cause),),
         table_versions=finding.table_versions,
         evidence={"start": plain(finding.start), "end": plain(finding.end), **finding.evidence},
-        replayable=True,
+        replayable=finding.kind != "drift" or finding.evidence.get("reference_version") is not None,
     )
 
 

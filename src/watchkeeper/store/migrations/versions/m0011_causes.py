@@ -15,6 +15,7 @@ down_revision = "0010"
 
 _CONTROLLER = "watchkeeper"
 _REFERENCE = "the training data of "
+_UNNAMED = "its reference data"  # findings of before 0007 do not say which
 _KINDS = {"gain", "segment"}  # of checks whose title goes on with a name
 
 
@@ -68,7 +69,7 @@ def _name_reference_versions(connection: sa.Connection) -> None:
     ).all()
     for number, model, stored in rows:
         evidence = json.loads(stored) if isinstance(stored, str) else stored
-        reference = str(evidence.get("reference", ""))
+        reference = str(evidence.setdefault("reference", _UNNAMED))
         named = reference.startswith(f"{_REFERENCE}{model}:")
         evidence["reference_version"] = reference.rpartition(":")[2] if named else None
         connection.execute(
