@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from watchkeeper.app import BACKUP, BACKUP_CHECK, RESTORE_TEST, App
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
-from watchkeeper.config import Settings
 from watchkeeper.errors import IntegrityError, WatchkeeperError
 from watchkeeper.identity import By
 
@@ -31,6 +29,8 @@ _LOWEST = 19
 @command(commands)
 def create(cli: Invocation, *, target: Target = None) -> None:
     """Take a backup of all that is there now, and remove those beyond backup.keep."""
+    from watchkeeper.app import BACKUP
+
     os.nice(_LOWEST)  # it has time, and those who ask for predictions have not
     app = cli.app
     made = app.back_up(target)
@@ -54,6 +54,8 @@ def list_(cli: Invocation, *, target: Target = None) -> None:
 @command(commands)
 def verify(cli: Invocation, name: Name = None, *, target: Target = None) -> None:
     """Read a backup and check every byte of it; what comes of it is kept as evidence."""
+    from watchkeeper.app import BACKUP_CHECK
+
     app = cli.app
 
     def note(reason: str, **told: Any) -> None:
@@ -82,6 +84,8 @@ def rehearse(
     ] = None,
 ) -> int:
     """Restore a backup aside, open it, and count and check what is in it; kept as evidence."""
+    from watchkeeper.app import RESTORE_TEST
+
     app = cli.app
     told: dict[str, Any] = {}
     try:
@@ -122,6 +126,9 @@ def restore(
 
 def _opened(place: Path) -> dict[str, Any]:
     """Return what there is in a restored data directory, each version of which was checked."""
+    from watchkeeper.app import App
+    from watchkeeper.config import Settings
+
     with App(Settings(data_dir=place)) as app:
         app.landing.land()
         counts = [app.events.counts(model) for model in app.events.models()]

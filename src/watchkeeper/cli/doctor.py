@@ -1,11 +1,14 @@
 """``watchkeeper doctor``: whether everything is in order for serving and recording."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
 from watchkeeper.cli.command import Invocation, command, table
-from watchkeeper.monitoring.doctor import Check, check
+
+if TYPE_CHECKING:
+    from watchkeeper.monitoring.doctor import Check
 
 __all__ = ["commands"]
 
@@ -27,7 +30,9 @@ def doctor(cli: Invocation) -> int:
     return 0 if healthy else 1
 
 
-def _examine(cli: Invocation) -> Iterator[Check]:
+def _examine(cli: Invocation) -> "Iterator[Check]":
+    from watchkeeper.monitoring.doctor import check
+
     settings = check("settings", lambda: f"valid; log_level is {cli.settings.log_level}")
     yield settings
     if not settings.ok:

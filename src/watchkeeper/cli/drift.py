@@ -10,12 +10,13 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.drift import ClassifierTest, DriftReport, FeatureDrift
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.events import Window
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from watchkeeper.drift import ClassifierTest, DriftReport, FeatureDrift
+    from watchkeeper.events import Window
 
 __all__ = ["commands"]
 
@@ -143,7 +144,7 @@ def _queried(path: Path, stack: ExitStack) -> object:
     return duckdb_table(str(path), scratch=scratch)
 
 
-def _moved(answers: FeatureDrift | None) -> Iterator[str]:
+def _moved(answers: "FeatureDrift | None") -> Iterator[str]:
     """Say whether what the model answers has moved."""
     if answers is not None and answers.error is not None:
         yield f"whether the answers have moved cannot be told: {answers.error}"
@@ -155,20 +156,22 @@ def _moved(answers: FeatureDrift | None) -> Iterator[str]:
         )
 
 
-def _together(joint: ClassifierTest) -> str:
+def _together(joint: "ClassifierTest") -> str:
     verdict = "drift" if joint.drift_detected else "no drift"
     first = ", ".join(f"{name} {share:.0%}" for name, share in list(joint.ranking.items())[:5])
     seen = f", by {first}" if joint.drift_detected else ""
     return f"all columns together: {verdict}, AUC {joint.auc:.3f}, p {joint.p_value:.3g}{seen}"
 
 
-def _write(page: Path | None, report: DriftReport, title: str) -> None:
+def _write(page: Path | None, report: "DriftReport", title: str) -> None:
     if page is not None:
         text = report.to_html(title)  # before the file is touched
         page.write_text(text, encoding="utf-8")
 
 
-def _window(prefix: str, start: str | None, end: str | None) -> Window:
+def _window(prefix: str, start: str | None, end: str | None) -> "Window":
+    from watchkeeper.events import Window
+
     return Window(
         None if start is None else parse_timestamp(start, f"{prefix}start"),
         None if end is None else parse_timestamp(end, f"{prefix}end"),
@@ -183,7 +186,7 @@ def _chosen(features: str, known: list[str]) -> list[str]:
     return names
 
 
-def _drawn(report: DriftReport, title: str) -> "list[RenderableType]":
+def _drawn(report: "DriftReport", title: str) -> "list[RenderableType]":
     rows = [
         (
             name,

@@ -7,7 +7,6 @@ import typer
 
 from watchkeeper.cli.command import Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.events import Window
 
 __all__ = ["commands"]
 
@@ -50,6 +49,7 @@ def export(
     end: End = None,
 ) -> None:
     """Write the predictions of model NAME with their outcomes to a file, one row each."""
+    from watchkeeper.events import Window
     from watchkeeper.monitoring.exports import export_events
 
     window = Window(

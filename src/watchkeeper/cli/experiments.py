@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.experiments import Mode, State, basis_points
-from watchkeeper.experiments.decision import Verdict
-from watchkeeper.experiments.report import ExperimentReport
+from watchkeeper.experiments import Mode, State
+
+if TYPE_CHECKING:
+    from watchkeeper.experiments.report import ExperimentReport
 
 __all__ = ["commands"]
 
@@ -169,6 +170,7 @@ def weights(
     reason: Reason = "",
 ) -> None:
     """Begin another phase with other weights; no comparison crosses two phases."""
+    from watchkeeper.experiments import basis_points
     from watchkeeper.operations import experiments
 
     found = experiments.change_weights(
@@ -239,6 +241,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write a page as well.")] = None,
 ) -> int:
     """Show what an experiment says so far; exit code 1 when it must not be shipped or trusted."""
+    from watchkeeper.experiments.decision import Verdict
     from watchkeeper.operations import experiments
 
     app = cli.app
@@ -280,7 +283,7 @@ def list_(
     )
 
 
-def _shown(found: ExperimentReport) -> list[Any]:
+def _shown(found: "ExperimentReport") -> list[Any]:
     rows: list[tuple[object, ...]] = []
     roles = [("decides", own.comparison) for own in found.arms]
     roles += [(f"guardrail: {each.safety.value}", each.comparison) for each in found.guardrails]
@@ -311,7 +314,7 @@ def _shown(found: ExperimentReport) -> list[Any]:
     ]
 
 
-def _believed(found: ExperimentReport) -> list[Any]:
+def _believed(found: "ExperimentReport") -> list[Any]:
     if found.bayesian is None:
         return []
     rows = [

@@ -8,10 +8,11 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.monitoring.health import ModelHealth, served
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from watchkeeper.monitoring.health import ModelHealth
 
 __all__ = ["commands"]
 
@@ -32,6 +33,8 @@ def health(
 
     The exit code is also 1 when the health of a model is unknown.
     """
+    from watchkeeper.monitoring.health import served
+
     if html is not None and model is None:
         raise InvalidValueError("--html", str(html), "--model NAME: a page is of one model")
     app = cli.app
@@ -49,7 +52,7 @@ def health(
     return 0 if healthy else BAD
 
 
-def _drawn(found: ModelHealth) -> "list[RenderableType]":
+def _drawn(found: "ModelHealth") -> "list[RenderableType]":
     rows = [
         (
             each.slo.name,

@@ -8,7 +8,6 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.incidents import IncidentState
-from watchkeeper.operations import incidents
 
 __all__ = ["commands"]
 
@@ -108,6 +107,8 @@ def post_mortem(
     ] = None,
 ) -> None:
     """Print the post-mortem: the finished one, or a draft with all that is known."""
+    from watchkeeper.operations import incidents
+
     app = cli.app
     if finish is not None:
         try:
@@ -127,6 +128,8 @@ def post_mortem(
 
 
 def _change(cli: Invocation, name: str, action: str, text: str) -> None:
+    from watchkeeper.operations import incidents
+
     app = cli.app
     found = incidents.change(app.incidents, name, action, text, at=app.clock(), actor=actor())
     cli.show(found, f"{name}: {found.state.value}, {found.timeline[-1].what}")

@@ -3,14 +3,16 @@
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.identity import By
-from watchkeeper.registry import Lineage, ModelVersion
+
+if TYPE_CHECKING:
+    from watchkeeper.registry import Lineage, ModelVersion
 
 __all__ = ["commands"]
 
@@ -272,7 +274,9 @@ def _parsed(option: str, text: str) -> dict[str, Any]:
     return found
 
 
-def _lineage(text: str) -> Lineage:
+def _lineage(text: str) -> "Lineage":
+    from watchkeeper.registry import Lineage
+
     described = _parsed("--lineage", text)
     names = [field.name for field in fields(Lineage)]
     unknown = sorted(set(described) - set(names))
@@ -292,7 +296,7 @@ def _tags(given: list[str]) -> dict[str, str]:
     return tags
 
 
-def _metrics(version: ModelVersion) -> str:
+def _metrics(version: "ModelVersion") -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in version.metrics.items())
 
 

@@ -1,14 +1,15 @@
 """``watchkeeper notifications``: who is told of incidents, and whether it arrives."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import system_clock
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.notifications import Receiver
-from watchkeeper.operations import receivers as notifications
+
+if TYPE_CHECKING:
+    from watchkeeper.notifications import Receiver
 
 __all__ = ["commands"]
 
@@ -18,6 +19,8 @@ commands = typer.Typer(help="List and test the receivers of notifications.", no_
 @command(commands, "list")
 def list_(cli: Invocation) -> None:
     """List the receivers, what waits for them, and why it has not arrived."""
+    from watchkeeper.operations import receivers as notifications
+
     receivers = _receivers(cli)
     found = notifications.waiting(cli.app, receivers)
     rows = [
@@ -42,6 +45,7 @@ def try_out(
 ) -> int:
     """Send a test message now; that it arrived is kept as evidence."""
     from watchkeeper.notifications.sending import send
+    from watchkeeper.operations import receivers as notifications
 
     chosen = _receivers(cli)
     if name is not None:
@@ -56,7 +60,7 @@ def try_out(
     return BAD if any(errors.values()) else 0
 
 
-def _receivers(cli: Invocation) -> list[Receiver]:
+def _receivers(cli: Invocation) -> "list[Receiver]":
     found = cli.app.settings.receivers()
     if not found:
         raise InvalidValueError(

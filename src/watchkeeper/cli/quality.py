@@ -9,11 +9,11 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.events import EventWindow, Window
-from watchkeeper.quality import ErrorSegment, Estimate, EstimateScore, LossEstimate, Segment
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from watchkeeper.quality import ErrorSegment, Estimate, EstimateScore, LossEstimate, Segment
 
 __all__ = ["commands"]
 
@@ -63,6 +63,7 @@ def quality(
     The predictions are those in FILE, or those recorded of --model.
     """
     from watchkeeper.cli.files import read_table
+    from watchkeeper.events import EventWindow, Window
     from watchkeeper.monitoring.event_columns import rows_of
     from watchkeeper.monitoring.measurements import baseline_of, quality_of_rows, quality_of_window
 
@@ -120,7 +121,9 @@ def quality(
     return BAD if drop.drift_detected else 0
 
 
-def _apart(segments: Sequence[Segment | ErrorSegment]) -> Iterator["RenderableType"]:
+def _apart(segments: "Sequence[Segment | ErrorSegment]") -> Iterator["RenderableType"]:
+    from watchkeeper.quality import ErrorSegment
+
     if segments:
         figure = "mae" if isinstance(segments[0], ErrorSegment) else "accuracy"
         yield table(
@@ -141,7 +144,9 @@ def _apart(segments: Sequence[Segment | ErrorSegment]) -> Iterator["RenderableTy
         )
 
 
-def _promised(estimate: Estimate | LossEstimate | None) -> Iterator[str]:
+def _promised(estimate: "Estimate | LossEstimate | None") -> Iterator[str]:
+    from watchkeeper.quality import LossEstimate
+
     if isinstance(estimate, LossEstimate):
         what = f"inputs promise a mean absolute error of {_figure(estimate.mae, estimate.interval)}"
     elif estimate is not None:
@@ -156,7 +161,7 @@ def _promised(estimate: Estimate | LossEstimate | None) -> Iterator[str]:
     )
 
 
-def _kept(scores: Mapping[str, EstimateScore]) -> Iterator[str]:
+def _kept(scores: "Mapping[str, EstimateScore]") -> Iterator[str]:
     """Say how the same estimate fared where outcomes are known."""
     for name, each in scores.items():
         yield (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -11,10 +11,10 @@ from typer.core import TyperGroup
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import ConflictError, NotFoundError
-from watchkeeper.operations import online_learning as online
-from watchkeeper.operations import retraining
-from watchkeeper.retraining import Run, RunState
-from watchkeeper.retraining.training import Progress
+from watchkeeper.retraining import RunState
+
+if TYPE_CHECKING:
+    from watchkeeper.retraining import Run
 
 __all__ = ["commands"]
 
@@ -56,6 +56,8 @@ def model_(
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
 ) -> int:
     """Train MODEL now, judge the candidate, and let the policy decide; 1 if none is better."""
+    from watchkeeper.operations import retraining
+
     app = cli.app
     setup = app.settings.policy(model).retraining_setup()
     at = app.clock() if until is None else parse_timestamp(until, "--until")
@@ -87,6 +89,8 @@ def online_(
     ] = None,
 ) -> int:
     """Let MODEL learn from the outcomes that have come; 1 if something was thrown away."""
+    from watchkeeper.operations import online_learning as online
+
     app = cli.app
     policy = app.settings.policy(model)
     at = app.clock() if until is None else parse_timestamp(until, "--until")
@@ -133,6 +137,8 @@ def show(cli: Invocation, name: Name) -> int:
 @command(commands)
 def log(cli: Invocation, name: Name) -> None:
     """Print what the trainer has printed."""
+    from watchkeeper.operations import retraining
+
     text = retraining.log_of(cli.app, name)
     cli.show({"log": text}, text.rstrip() or "nothing was printed")
 
@@ -145,14 +151,18 @@ def cancel(
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
 ) -> None:
     """Give a retraining up; a training ends within seconds, wherever it runs."""
+    from watchkeeper.operations import retraining
+
     app = cli.app
     found = retraining.cancel(app, name, at=app.clock(), actor=actor(), reason=reason)
     cli.show(found, f"{name}: cancelled")
 
 
 @contextmanager
-def _shown(cli: Invocation, run: Run) -> Iterator[Any]:
+def _shown(cli: Invocation, run: "Run") -> Iterator[Any]:
     """Show how a training goes, for a person who looks at a terminal."""
+    from watchkeeper.retraining.training import Progress
+
     if cli.as_json or not cli.console.is_terminal:
         yield None
         return
@@ -168,7 +178,7 @@ def _shown(cli: Invocation, run: Run) -> Iterator[Any]:
         yield watch
 
 
-def _show(cli: Invocation, run: Run) -> None:
+def _show(cli: Invocation, run: "Run") -> None:
     facts: list[tuple[str, object]] = [
         ("model", run.model),
         ("state", _told(run.state)),
@@ -195,5 +205,5 @@ def _span(start: datetime | None, end: datetime | None, source: str) -> str | No
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}{f' of {source}' if source else ''}"
 
 
-def _told(state: RunState) -> str:
+def _told(state: "RunState") -> str:
     return state.value.replace("_", " ")

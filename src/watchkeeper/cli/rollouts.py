@@ -1,16 +1,19 @@
 """``watchkeeper rollouts``: a new version gets its traffic in steps."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
-from watchkeeper.operations import rollouts
-from watchkeeper.operations.rollouts import Looked
-from watchkeeper.rollouts import Event, Plan, Rollout, State
+from watchkeeper.rollouts import State
+
+if TYPE_CHECKING:
+    from watchkeeper.operations import rollouts
+    from watchkeeper.operations.rollouts import Looked
+    from watchkeeper.rollouts import Event, Plan, Rollout
 
 __all__ = ["commands"]
 
@@ -49,6 +52,8 @@ def plan(
     min_samples: MinSamples = None,
 ) -> None:
     """Tell how long a rollout takes at the traffic of a model, all going well."""
+    from watchkeeper.operations import rollouts
+
     if (model is None) == (requests_per_hour is None):
         raise InvalidValueError(
             "the traffic", None, "either --model or --requests-per-hour, and not both"
@@ -113,6 +118,8 @@ def start(
     reason: Reason = "",
 ) -> None:
     """Give a version the first step of its traffic; a running server does the rest."""
+    from watchkeeper.operations import rollouts
+
     app = cli.app
     app.checklists.require_ready(model)
     made = app.settings.policy(model).rollout_plan(
@@ -151,6 +158,8 @@ def start(
 @command(commands)
 def status(cli: Invocation, name: Name) -> int:
     """Show where a rollout is, what was counted, and why it does not go on; 1 if taken back."""
+    from watchkeeper.operations import rollouts
+
     app = cli.app
     policy = app.settings.policy(app.rollouts.get(name).model)
     found = rollouts.view(
@@ -181,12 +190,16 @@ def status(cli: Invocation, name: Name) -> int:
 @command(commands)
 def pause(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Keep the share as it is until somebody resumes it; evidence of harm still takes it back."""
+    from watchkeeper.rollouts import Event
+
     _act(cli, name, Event.PAUSE, reason)
 
 
 @command(commands)
 def resume(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Go on after a pause or a hold; the present step begins its window and its wait again."""
+    from watchkeeper.rollouts import Event
+
     _act(cli, name, Event.RESUME, reason)
 
 
@@ -201,12 +214,16 @@ def promote(
     ] = False,
 ) -> None:
     """Put the version in production now, or go to the next step, whatever was counted."""
+    from watchkeeper.rollouts import Event
+
     _act(cli, name, Event.STEP if step else Event.PROMOTE, reason)
 
 
 @command(commands)
 def abort(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Take the version back: production answers everything again, within a second."""
+    from watchkeeper.rollouts import Event
+
     _act(cli, name, Event.ABORT, reason)
 
 
@@ -238,14 +255,16 @@ def list_(
     cli.show({"rollouts": [each.to_dict() for each in found]}, drawn if rows else "no rollouts yet")
 
 
-def _act(cli: Invocation, name: str, event: Event, reason: str) -> None:
+def _act(cli: Invocation, name: str, event: "Event", reason: str) -> None:
+    from watchkeeper.operations import rollouts
+
     app = cli.app
     rollouts.act(app.rollouts, name, event, at=app.clock(), actor=actor(), reason=reason)
     found = rollouts.settle(app.rollouts, app.registry, name, at=app.clock())
     cli.show(found, f"{name}: {_state(found)}")
 
 
-def _state(rollout: Rollout) -> str:
+def _state(rollout: "Rollout") -> str:
     told = rollout.state.value.replace("_", " ")
     if rollout.state is State.SCHEDULED:
         told += f" for {rollout.begins_at}"
@@ -256,7 +275,7 @@ def _state(rollout: Rollout) -> str:
     return told
 
 
-def _counted(found: Looked) -> list[Any]:
+def _counted(found: "Looked") -> list[Any]:
     seen = found.seen
     if seen is None:
         return []
@@ -280,8 +299,10 @@ def _counted(found: Looked) -> list[Any]:
     return [drawn]
 
 
-def _duration(cli: Invocation, model: str, plan: Plan) -> list[str]:
+def _duration(cli: Invocation, model: str, plan: "Plan") -> list[str]:
     """Return how long it takes at the traffic of the last day, where there was any."""
+    from watchkeeper.operations import rollouts
+
     app = cli.app
     try:
         requests = rollouts.requests_an_hour(app.events, model, app.clock(), timedelta(days=1))
@@ -290,7 +311,7 @@ def _duration(cli: Invocation, model: str, plan: Plan) -> list[str]:
     return [_takes(rollouts.expected(plan, requests))]
 
 
-def _takes(found: rollouts.Expected) -> str:
+def _takes(found: "rollouts.Expected") -> str:
     return (
         f"{timedelta(seconds=found.seconds)} at {found.requests_an_hour:,.0f} requests an hour: "
         f"{len(found.plan.steps)} steps in {found.windows:,} windows of "

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from watchkeeper.cli.command import Invocation, command
-from watchkeeper.config import load_settings
 
 __all__ = ["commands"]
 
@@ -20,6 +19,7 @@ Workers = Annotated[int | None, typer.Option(help="Processes that answer.")]
 def serve(cli: Invocation, *, host: Host = None, port: Port = None, workers: Workers = None) -> int:
     """Serve models over HTTP; record predictions and outcomes."""
     from watchkeeper.app import App
+    from watchkeeper.config import load_settings
     from watchkeeper.server import serve as answer
 
     over = {"host": host, "port": port, "workers": workers}

@@ -1,12 +1,14 @@
 """``watchkeeper shadows``: a version answers a copy of the traffic, and nobody is told."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from watchkeeper.cli.command import Invocation, actor, command, table
-from watchkeeper.operations import shadows
-from watchkeeper.rollouts.shadow import Shadow, ShadowReport, ShadowState
+from watchkeeper.rollouts.shadow import ShadowState
+
+if TYPE_CHECKING:
+    from watchkeeper.rollouts.shadow import ShadowReport
 
 __all__ = ["commands"]
 
@@ -27,6 +29,9 @@ def start(
     reason: Reason = "",
 ) -> None:
     """Let a version answer a copy of the traffic; a running server follows."""
+    from watchkeeper.operations import shadows
+    from watchkeeper.rollouts.shadow import Shadow
+
     app = cli.app
     made = Shadow(name=name, model=model, version=version, share=share, started_at=app.clock())
     shadows.start(app.shadows, app.registry, made, actor=actor(), reason=reason)
@@ -36,6 +41,8 @@ def start(
 @command(commands)
 def report(cli: Invocation, name: Name) -> None:
     """Compare what a shadow answered with what production answered to the same requests."""
+    from watchkeeper.operations import shadows
+
     app = cli.app
     own = app.shadows.get(name)
     policy = app.settings.policy(own.model)
@@ -48,6 +55,8 @@ def report(cli: Invocation, name: Name) -> None:
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Ask a shadow no more, and keep what it was compared by."""
+    from watchkeeper.operations import shadows
+
     app = cli.app
     policy = app.settings.policy(app.shadows.get(name).model)
     found = shadows.stop(
@@ -80,7 +89,7 @@ def list_(
     cli.show({"shadows": [each.to_dict() for each in found]}, drawn if rows else "no shadows yet")
 
 
-def _facts(found: ShadowReport) -> list[tuple[str, object]]:
+def _facts(found: "ShadowReport") -> list[tuple[str, object]]:
     between = ""
     if found.agreement is not None:
         between = f"{found.agreement:.2%} ({found.agreement_low:.2%} to {found.agreement_high:.2%})"

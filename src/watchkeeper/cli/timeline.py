@@ -3,13 +3,15 @@
 import csv
 from math import isnan
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from watchkeeper.cli.command import Invocation, command, table
 from watchkeeper.clock import parse_timestamp
-from watchkeeper.timelines import Band, Timeline
+
+if TYPE_CHECKING:
+    from watchkeeper.timelines import Timeline
 
 __all__ = ["commands"]
 
@@ -70,6 +72,8 @@ def timeline(
 
 def _cell(name: str, column: Any, at: int) -> object:
     """Return what a table shows of an element of a column; None where there is no data."""
+    from watchkeeper.timelines import Band
+
     value = (column.value if isinstance(column, Band) else column)[at].item()
     if isnan(value):
         return None
@@ -78,8 +82,10 @@ def _cell(name: str, column: Any, at: int) -> object:
     return value
 
 
-def _write(path: Path, line: Timeline) -> None:
+def _write(path: Path, line: "Timeline") -> None:
     """Write all columns, intervals in columns of their own; what there is no data of is empty."""
+    from watchkeeper.timelines import Band
+
     columns: dict[str, list[object]] = {
         "start": [each.isoformat() for each in line.starts],
         "end": [each.isoformat() for each in line.ends],
