@@ -24,7 +24,6 @@ from functools import cache
 from typing import Annotated, Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-import numpy as np
 
 from watchkeeper.errors import InvalidValueError, WatchkeeperError
 
@@ -232,10 +231,13 @@ def plain(value: object) -> Any:
         return _written(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return value.tolist()  # as it is: plain already, and there may be many
-    if isinstance(value, np.generic | np.ndarray):
-        return plain(value.tolist())
+    if hasattr(value, "__array_interface__"):
+        import numpy as np  # here: most results hold no arrays
+
+        if isinstance(value, np.generic | np.ndarray):
+            listed = value.tolist()
+            # Arrays of numbers are plain already, and there may be many elements.
+            return listed if value.dtype.kind in "biuf" else plain(listed)
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):

@@ -4,6 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 HEAVY = {
     "alembic", "datasketches", "deltalake", "fastapi", "jinja2", "narwhals", "numpy", "pandas",
@@ -55,3 +58,29 @@ def test_given_a_shell_when_a_command_is_completed_then_none_is_imported() -> No
 
 def test_given_the_help_of_the_demo_when_it_is_shown_then_the_demo_itself_is_not_imported() -> None:
     assert "watchkeeper.demo" not in imported_by(["demo", "--help"])
+
+
+def test_given_a_registry_when_its_versions_are_listed_then_nothing_is_imported_that_measures(
+    tmp_path: Path,
+) -> None:
+    modules = imported_by(["models", "list", "--data-dir", str(tmp_path)])
+    again = imported_by(["models", "list", "--data-dir", str(tmp_path)])
+
+    assert modules & HEAVY <= {"alembic", "pydantic", "sqlalchemy"}
+    assert again & HEAVY <= {"pydantic", "sqlalchemy"}  # its database is up to date by then
+    assert commands_in(again) == {"models"}
+
+
+@pytest.mark.parametrize("name", sorted({"rollouts", "incidents", "models", "events", "audit"}))
+def test_given_a_shell_when_a_subcommand_is_completed_then_nothing_heavy_is_imported(
+    name: str,
+) -> None:
+    modules = imported_by(
+        [],
+        _WATCHKEEPER_COMPLETE="complete_bash",
+        COMP_WORDS=f"watchkeeper {name} --",
+        COMP_CWORD="2",
+    )
+
+    assert commands_in(modules) == {name}
+    assert modules & HEAVY <= {"pydantic"}

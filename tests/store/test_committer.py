@@ -9,7 +9,8 @@ from tests.store.conftest import Kept, day
 from watchkeeper.errors import IntegrityError
 from watchkeeper.events import Window
 from watchkeeper.store import Journal, JournalRecorder
-from watchkeeper.store.segments import list_segments, locked, segment_path
+from watchkeeper.store.locks import locked
+from watchkeeper.store.segments import list_segments, segment_path
 from watchkeeper.store.tables import EventTable
 from watchkeeper.testing import a_prediction, an_outcome
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.distributions import MOST_FEATURES
-from watchkeeper.telemetry.exposition import families
+from watchkeeper.telemetry.endpoint import families
 from watchkeeper.telemetry.system import jobs_of
 
 

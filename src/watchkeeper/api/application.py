@@ -33,7 +33,7 @@ from watchkeeper.serving import oip as v2
 from watchkeeper.serving.bodies import decode_json, headers_of, read_body, spool_body
 from watchkeeper.serving.ingest import ingest
 from watchkeeper.serving.responses import Answer, error_answer, json_answer
-from watchkeeper.telemetry.exposition import CONTENT_TYPE
+from watchkeeper.telemetry.endpoint import CONTENT_TYPE
 
 __all__ = ["make_api"]
 

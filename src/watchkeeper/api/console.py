@@ -8,7 +8,7 @@ from watchkeeper.background import deaths
 from watchkeeper.clock import system_clock
 from watchkeeper.jobs.controller import Controller
 from watchkeeper.serving.gateway import Gateway
-from watchkeeper.telemetry.exposition import families
+from watchkeeper.telemetry.endpoint import families
 from watchkeeper.telemetry.system import JobStatus, jobs_of
 
 __all__ = ["Console"]

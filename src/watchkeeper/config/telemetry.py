@@ -10,7 +10,7 @@ from watchkeeper.config.process import Label
 from watchkeeper.config.tables import Section, Table
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.policies.quantities import Positive
-from watchkeeper.telemetry.metrics import LATENCY_BUCKETS
+from watchkeeper.telemetry.buckets import LATENCY_BUCKETS
 
 __all__ = ["TelemetrySettings"]
 

@@ -12,32 +12,37 @@ An `Experiment` says what is compared, by which metric, and when a verdict may b
 seen of its arms comes as count cells (`observe`), and `analyse` turns them into a report.
 """
 
-from watchkeeper.experiments.analyzer import (
-    ABTestAnalyzer,
-    AdjustedProportionTest,
-    ProportionTest,
-)
-from watchkeeper.experiments.assignment import (
-    Allocation,
-    Arm,
-    Assignment,
-    Assignments,
-    Holdout,
-    Namespace,
-    Override,
-    Reason,
-    basis_points,
-)
-from watchkeeper.experiments.cells import Cell, Exposed, Observations, Sums, observe
-from watchkeeper.experiments.decision import Decision, Verdict
-from watchkeeper.experiments.design import Mode, Phase
-from watchkeeper.experiments.experiment import Experiment, State
-from watchkeeper.experiments.hashing import unit_hash
-from watchkeeper.experiments.metrics import METRICS, Guardrail, Metric
-from watchkeeper.experiments.ratios import RatioTest, ratio_sums, ratio_test
-from watchkeeper.experiments.report import ExperimentReport, analyse
-from watchkeeper.experiments.router import ABTestRouter, ModelVariant, RoutedPrediction
-from watchkeeper.experiments.targeting import Equals, In, Not, Range, Targeting
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.experiments.analyzer import (
+        ABTestAnalyzer,
+        AdjustedProportionTest,
+        ProportionTest,
+    )
+    from watchkeeper.experiments.assignment import (
+        Allocation,
+        Arm,
+        Assignment,
+        Assignments,
+        Holdout,
+        Namespace,
+        Override,
+        Reason,
+        basis_points,
+    )
+    from watchkeeper.experiments.cells import Cell, Exposed, Observations, Sums, observe
+    from watchkeeper.experiments.decision import Decision, Verdict
+    from watchkeeper.experiments.design import Mode, Phase
+    from watchkeeper.experiments.experiment import Experiment, State
+    from watchkeeper.experiments.hashing import unit_hash
+    from watchkeeper.experiments.metrics import METRICS, Guardrail, Metric
+    from watchkeeper.experiments.ratios import RatioTest, ratio_sums, ratio_test
+    from watchkeeper.experiments.report import ExperimentReport, analyse
+    from watchkeeper.experiments.router import ABTestRouter, ModelVariant, RoutedPrediction
+    from watchkeeper.experiments.targeting import Equals, In, Not, Range, Targeting
 
 __all__ = [
     "METRICS",
@@ -81,3 +86,49 @@ __all__ = [
     "ratio_test",
     "unit_hash",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "ABTestAnalyzer": ".analyzer",
+        "ABTestRouter": ".router",
+        "AdjustedProportionTest": ".analyzer",
+        "Allocation": ".assignment",
+        "Arm": ".assignment",
+        "Assignment": ".assignment",
+        "Assignments": ".assignment",
+        "Cell": ".cells",
+        "Decision": ".decision",
+        "Equals": ".targeting",
+        "Experiment": ".experiment",
+        "ExperimentReport": ".report",
+        "Exposed": ".cells",
+        "Guardrail": ".metrics",
+        "Holdout": ".assignment",
+        "In": ".targeting",
+        "METRICS": ".metrics",
+        "Metric": ".metrics",
+        "Mode": ".design",
+        "ModelVariant": ".router",
+        "Namespace": ".assignment",
+        "Not": ".targeting",
+        "Observations": ".cells",
+        "Override": ".assignment",
+        "Phase": ".design",
+        "ProportionTest": ".analyzer",
+        "Range": ".targeting",
+        "RatioTest": ".ratios",
+        "Reason": ".assignment",
+        "RoutedPrediction": ".router",
+        "State": ".experiment",
+        "Sums": ".cells",
+        "Targeting": ".targeting",
+        "Verdict": ".decision",
+        "analyse": ".report",
+        "basis_points": ".assignment",
+        "observe": ".cells",
+        "ratio_sums": ".ratios",
+        "ratio_test": ".ratios",
+        "unit_hash": ".hashing",
+    },
+)

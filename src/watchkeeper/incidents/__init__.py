@@ -8,9 +8,14 @@
 ['HighErrorRate']
 """
 
-from watchkeeper.incidents.alerts import Alert, Notification, notification_of
-from watchkeeper.incidents.incident import Incident, IncidentState, Moment
-from watchkeeper.incidents.repository import AlertRepository, IncidentRepository
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.incidents.alerts import Alert, Notification, notification_of
+    from watchkeeper.incidents.incident import Incident, IncidentState, Moment
+    from watchkeeper.incidents.repository import AlertRepository, IncidentRepository
 
 __all__ = [
     "Alert",
@@ -22,3 +27,17 @@ __all__ = [
     "Notification",
     "notification_of",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Alert": ".alerts",
+        "AlertRepository": ".repository",
+        "Incident": ".incident",
+        "IncidentRepository": ".repository",
+        "IncidentState": ".incident",
+        "Moment": ".incident",
+        "Notification": ".alerts",
+        "notification_of": ".alerts",
+    },
+)

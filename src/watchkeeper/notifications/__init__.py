@@ -12,7 +12,25 @@ datetime.datetime(2026, 7, 2, 5, 0, tzinfo=datetime.timezone.utc)
 True
 """
 
-from watchkeeper.notifications.message import Message, Note, grouped
-from watchkeeper.notifications.receiver import Place, QuietHours, Receiver, due
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.notifications.message import Message, Note, grouped
+    from watchkeeper.notifications.receiver import Place, QuietHours, Receiver, due
 
 __all__ = ["Message", "Note", "Place", "QuietHours", "Receiver", "due", "grouped"]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Message": ".message",
+        "Note": ".message",
+        "Place": ".receiver",
+        "QuietHours": ".receiver",
+        "Receiver": ".receiver",
+        "due": ".receiver",
+        "grouped": ".message",
+    },
+)

@@ -19,9 +19,26 @@ window and the table versions that it was computed from, so that it can be repro
 (True, {'predictions': 41})
 """
 
-from watchkeeper.records.audit_entry import Entry
-from watchkeeper.records.audit_trail import AuditTrail
-from watchkeeper.records.finding import Finding, Kind, Unread
-from watchkeeper.records.finding_repository import FindingRepository
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.records.audit_entry import Entry
+    from watchkeeper.records.audit_trail import AuditTrail
+    from watchkeeper.records.finding import Finding, Kind, Unread
+    from watchkeeper.records.finding_repository import FindingRepository
 
 __all__ = ["AuditTrail", "Entry", "Finding", "FindingRepository", "Kind", "Unread"]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "AuditTrail": ".audit_trail",
+        "Entry": ".audit_entry",
+        "Finding": ".finding",
+        "FindingRepository": ".finding_repository",
+        "Kind": ".finding",
+        "Unread": ".finding",
+    },
+)

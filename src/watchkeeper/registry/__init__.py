@@ -13,14 +13,19 @@
 ('risk:1.0.0', array([1]))
 """
 
-from watchkeeper.registry.diff import Difference
-from watchkeeper.registry.formats import UnsafeFormatError, UntrustedTypesError
-from watchkeeper.registry.lineage import Lineage
-from watchkeeper.registry.registry import ModelRegistry
-from watchkeeper.registry.remote import Remote
-from watchkeeper.registry.runtime import Answers, ModelOutputError, Runtime
-from watchkeeper.registry.signature import Feature, Signature
-from watchkeeper.registry.versions import ModelVersion, Status
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.registry.diff import Difference
+    from watchkeeper.registry.formats import UnsafeFormatError, UntrustedTypesError
+    from watchkeeper.registry.lineage import Lineage
+    from watchkeeper.registry.registry import ModelRegistry
+    from watchkeeper.registry.remote import Remote
+    from watchkeeper.registry.runtime import Answers, ModelOutputError, Runtime
+    from watchkeeper.registry.signature import Feature, Signature
+    from watchkeeper.registry.versions import ModelVersion, Status
 
 __all__ = [
     "Answers",
@@ -37,3 +42,22 @@ __all__ = [
     "UnsafeFormatError",
     "UntrustedTypesError",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Answers": ".runtime",
+        "Difference": ".diff",
+        "Feature": ".signature",
+        "Lineage": ".lineage",
+        "ModelOutputError": ".runtime",
+        "ModelRegistry": ".registry",
+        "ModelVersion": ".versions",
+        "Remote": ".remote",
+        "Runtime": ".runtime",
+        "Signature": ".signature",
+        "Status": ".versions",
+        "UnsafeFormatError": ".formats",
+        "UntrustedTypesError": ".formats",
+    },
+)

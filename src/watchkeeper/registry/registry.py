@@ -4,27 +4,29 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Self
 
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
 from watchkeeper.identity import By, RecordId
-from watchkeeper.profiles import Profile
-from watchkeeper.registry import formats, reference
+from watchkeeper.registry import formats
 from watchkeeper.registry.artifacts import Artifacts, about_bytes
 from watchkeeper.registry.card import card_of
 from watchkeeper.registry.diff import Difference, differences
 from watchkeeper.registry.formats import Format
 from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.repository import CHAMPION, Repository
-from watchkeeper.registry.runtime import Runtime, onnx_signature
 from watchkeeper.registry.signature import Signature, of_estimator, of_training_data
 from watchkeeper.registry.signing import SIGNATURE, check_signature, sign
 from watchkeeper.registry.versions import ModelVersion, Status
 from watchkeeper.results import plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from watchkeeper.profiles import Profile
+    from watchkeeper.registry.runtime import Runtime
 
 __all__ = ["ModelRegistry"]
 
@@ -161,6 +163,9 @@ class ModelRegistry:
             "lineage": _lineage_of(model, lineage or Lineage()),
         }
         if training_data is not None:
+            from watchkeeper.profiles import Profile
+            from watchkeeper.registry import reference
+
             frame = reference.as_frame(training_data)
             frame = frame.select(_feature_names(model, kind, frame.columns))
             files[_REFERENCE], described["about"]["training_data"] = reference.sample(frame)
@@ -234,11 +239,13 @@ class ModelRegistry:
             unsafe=version.unsafe,
         )
 
-    def open_runtime(self, model_id: str) -> Runtime:
+    def open_runtime(self, model_id: str) -> "Runtime":
         """Return a version ready to predict; raises as `load_model`."""
+        from watchkeeper.registry.runtime import Runtime
+
         return Runtime(self.get(model_id), self.load_model(model_id))
 
-    def reference(self, model_id: str) -> pa.Table | None:
+    def reference(self, model_id: str) -> "pa.Table | None":
         """Return the kept sample of the training data; None if none was given.
 
         Raises
@@ -246,10 +253,12 @@ class ModelRegistry:
         IntegrityError
             If the file is not what was registered.
         """
+        from watchkeeper.registry import reference
+
         data = self._kept(model_id, _REFERENCE)
         return None if data is None else reference.read_sample(data)
 
-    def profile(self, model_id: str) -> Profile | None:
+    def profile(self, model_id: str) -> "Profile | None":
         """Return the profile of all of the training data; None if none was given.
 
         Raises
@@ -257,6 +266,8 @@ class ModelRegistry:
         IntegrityError
             If the file is not what was registered.
         """
+        from watchkeeper.profiles import Profile
+
         data = self._kept(model_id, _PROFILE)
         return None if data is None else Profile.from_bytes(data)
 
@@ -624,6 +635,8 @@ def _files_of(
 def _signature_of(model: Any, kind: Format, data: bytes) -> Signature | None:
     """Return what the model itself says that it takes, if it says so."""
     if kind == "onnx":
+        from watchkeeper.registry.runtime import onnx_signature
+
         return onnx_signature(formats.load(data, kind, trusted=(), unsafe=False))
     return formats.signature_of_directory(model) if kind == "mlflow" else of_estimator(model)
 

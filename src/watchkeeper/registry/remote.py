@@ -10,14 +10,15 @@ import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
-
-import numpy as np
-import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError, UnavailableError, WatchkeeperError
 from watchkeeper.results import Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["Protocol", "Remote", "RemoteAnswerError", "RemoteModel"]
 
@@ -103,8 +104,8 @@ class RemoteModel:
         weakref.finalize(self, _close, self._idle)
 
     def predict(
-        self, given: npt.NDArray[np.float64] | Mapping[str, Sequence[Any]], names: Sequence[str]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
+        self, given: "npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]", names: Sequence[str]
+    ) -> "tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]":
         """Return predictions, and the probabilities of the classes where the server tells them.
 
         Parameters
@@ -120,6 +121,8 @@ class RemoteModel:
         UnavailableError
             If it cannot be reached, or took too long.
         """
+        import numpy as np
+
         if self.remote.protocol == "v2":
             return self._v2(given)
         columns = names if isinstance(given, np.ndarray) else list(given)
@@ -131,7 +134,9 @@ class RemoteModel:
         answer = self._ask("/invocations", body)
         return self._array(answer.get("predictions")), None
 
-    def _v2(self, given: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
+    def _v2(self, given: Any) -> "tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]":
+        import numpy as np
+
         if isinstance(given, np.ndarray):
             inputs = [_tensor("input-0", given)]
         else:
@@ -150,7 +155,9 @@ class RemoteModel:
             predictions = predictions[:, 0]
         return predictions, probabilities
 
-    def _array(self, values: object) -> npt.NDArray[Any]:
+    def _array(self, values: object) -> "npt.NDArray[Any]":
+        import numpy as np
+
         if not isinstance(values, list):
             raise RemoteAnswerError(
                 f"{self.remote.url} answered with {type(values).__name__} where a list of "
@@ -231,7 +238,7 @@ def _close(connections: "deque[http.client.HTTPConnection]") -> None:
         connection.close()
 
 
-def _tensor(name: str, values: npt.NDArray[Any]) -> dict[str, Any]:
+def _tensor(name: str, values: "npt.NDArray[Any]") -> dict[str, Any]:
     datatype = {"b": "BOOL", "i": "INT64", "u": "INT64", "f": "FP64"}.get(
         values.dtype.kind, "BYTES"
     )
@@ -244,4 +251,6 @@ def _tensor(name: str, values: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def _plain(values: Any) -> list[Any]:
+    import numpy as np
+
     return np.asarray(values, dtype=object).tolist()  # type: ignore[no-any-return]

@@ -7,12 +7,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
-
-import narwhals as nw
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.results import Result
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 __all__ = ["Feature", "FeatureType", "Signature", "of_estimator", "of_training_data"]
 
@@ -65,7 +66,7 @@ class Signature(Result):
         return all(feature.type in {"number", "integer"} for feature in self.features)
 
 
-def of_training_data(data: nw.DataFrame[Any]) -> Signature:
+def of_training_data(data: "nw.DataFrame[Any]") -> Signature:
     """Return the signature of a data frame; what has nulls there may be null later."""
     return Signature(
         tuple(
@@ -75,7 +76,9 @@ def of_training_data(data: nw.DataFrame[Any]) -> Signature:
     )
 
 
-def _type_of(dtype: nw.dtypes.DType) -> FeatureType:
+def _type_of(dtype: "nw.dtypes.DType") -> FeatureType:
+    import narwhals as nw
+
     if dtype.is_integer():
         return "integer"
     if dtype.is_numeric():

@@ -13,14 +13,19 @@ the same later rows by paired tests.
 (True, 'drift in 2 of 9 features', '1.0.1')
 """
 
-from watchkeeper.policies.retraining import Policy
-from watchkeeper.retraining.data import TrainingData, TrainingDataError
-from watchkeeper.retraining.decision import Decision, Facts, Trigger, decide
-from watchkeeper.retraining.gate import Answered, Check, Cost, GateReport, judge
-from watchkeeper.retraining.pipeline import AutoRetrainingPipeline
-from watchkeeper.retraining.run import Run, RunState
-from watchkeeper.retraining.training import TrainingFailedError
-from watchkeeper.retraining.versions import next_version
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.policies.retraining import Policy
+    from watchkeeper.retraining.data import TrainingData, TrainingDataError
+    from watchkeeper.retraining.decision import Decision, Facts, Trigger, decide
+    from watchkeeper.retraining.gate import Answered, Check, Cost, GateReport, judge
+    from watchkeeper.retraining.pipeline import AutoRetrainingPipeline
+    from watchkeeper.retraining.run import Run, RunState
+    from watchkeeper.retraining.training import TrainingFailedError
+    from watchkeeper.retraining.versions import next_version
 
 __all__ = [
     "Answered",
@@ -41,3 +46,26 @@ __all__ = [
     "judge",
     "next_version",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "Answered": ".gate",
+        "AutoRetrainingPipeline": ".pipeline",
+        "Check": ".gate",
+        "Cost": ".gate",
+        "Decision": ".decision",
+        "Facts": ".decision",
+        "GateReport": ".gate",
+        "Policy": "watchkeeper.policies.retraining",
+        "Run": ".run",
+        "RunState": ".run",
+        "TrainingData": ".data",
+        "TrainingDataError": ".data",
+        "TrainingFailedError": ".training",
+        "Trigger": ".decision",
+        "decide": ".decision",
+        "judge": ".gate",
+        "next_version": ".versions",
+    },
+)

@@ -16,7 +16,7 @@ from watchkeeper.results import strict_json
 from watchkeeper.retraining.run import Run
 from watchkeeper.store.database import ControlDatabase, note, retraining_fires, retraining_runs
 from watchkeeper.store.documents import Documents
-from watchkeeper.store.segments import locked
+from watchkeeper.store.locks import locked
 
 __all__ = ["RetrainingRepository"]
 

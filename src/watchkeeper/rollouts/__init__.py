@@ -25,11 +25,16 @@ decision.
 ((5.0, 15.0, 25.0), 100.0)
 """
 
-from watchkeeper.rollouts.analysis import Counts, Judgement, Standing, judged
-from watchkeeper.rollouts.canary import CanaryDeployment, Stage
-from watchkeeper.rollouts.plan import Limit, Plan
-from watchkeeper.rollouts.rollout import Decision, Rollout, Seen, decided
-from watchkeeper.rollouts.states import Event, Hold, State, after
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.rollouts.analysis import Counts, Judgement, Standing, judged
+    from watchkeeper.rollouts.canary import CanaryDeployment, Stage
+    from watchkeeper.rollouts.plan import Limit, Plan
+    from watchkeeper.rollouts.rollout import Decision, Rollout, Seen, decided
+    from watchkeeper.rollouts.states import Event, Hold, State, after
 
 __all__ = [
     "CanaryDeployment",
@@ -49,3 +54,25 @@ __all__ = [
     "decided",
     "judged",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "CanaryDeployment": ".canary",
+        "Counts": ".analysis",
+        "Decision": ".rollout",
+        "Event": ".states",
+        "Hold": ".states",
+        "Judgement": ".analysis",
+        "Limit": ".plan",
+        "Plan": ".plan",
+        "Rollout": ".rollout",
+        "Seen": ".rollout",
+        "Stage": ".canary",
+        "Standing": ".analysis",
+        "State": ".states",
+        "after": ".states",
+        "decided": ".rollout",
+        "judged": ".analysis",
+    },
+)

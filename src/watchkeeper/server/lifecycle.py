@@ -28,7 +28,7 @@ from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.server.asgi import Send, ServerApplication
 from watchkeeper.serving.bodies import Receive
 from watchkeeper.serving.routing import RunningExperiments
-from watchkeeper.telemetry.exposition import share_between_workers, worker_ended
+from watchkeeper.telemetry.endpoint import share_between_workers, worker_ended
 from watchkeeper.telemetry.logs import configure_logging
 
 __all__ = ["UnprotectedBindError", "create_asgi", "serve"]

@@ -35,7 +35,7 @@ from watchkeeper.serving.responses import (
 )
 from watchkeeper.serving.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
-from watchkeeper.telemetry.exposition import shared_between_workers
+from watchkeeper.telemetry.endpoint import shared_between_workers
 from watchkeeper.telemetry.tracing import RequestSpan, tracing_to
 
 __all__ = ["Gateway", "Scope"]

@@ -38,7 +38,8 @@ from watchkeeper.errors import (
 )
 from watchkeeper.results import Result
 from watchkeeper.store.database import ControlDatabase
-from watchkeeper.store.segments import DAMAGED, list_segments, locked
+from watchkeeper.store.locks import locked
+from watchkeeper.store.segments import DAMAGED, list_segments
 
 __all__ = ["Backup", "Backups"]
 

@@ -27,13 +27,13 @@ from watchkeeper.store.columns import (
     prediction_rows,
     prediction_rows_of_table,
 )
+from watchkeeper.store.locks import locked
 from watchkeeper.store.segments import (
     Segment,
     SegmentContents,
     adopt_abandoned,
     keep_damaged,
     list_segments,
-    locked,
     read_segment,
 )
 from watchkeeper.store.tables import EventTable

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from watchkeeper.results import Result
 from watchkeeper.store.joined_days import keep_joined
+from watchkeeper.store.locks import locked
 from watchkeeper.store.rows import first_arrived, latest
-from watchkeeper.store.segments import locked
 from watchkeeper.store.tables import EventTable, event_tables
 
 __all__ = ["CompactionReport", "Dropped", "compact"]

@@ -22,7 +22,7 @@ from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.identity import By
 from watchkeeper.store import upgrade
-from watchkeeper.store.segments import locked
+from watchkeeper.store.locks import locked
 
 __all__ = [
     "HEAD",

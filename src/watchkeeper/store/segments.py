@@ -4,11 +4,8 @@
 their CRC-32), ``N.arrow`` is a bulk ingest, written whole. Numbers of one journal only grow.
 """
 
-import fcntl
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +18,7 @@ from watchkeeper.durable import sync
 from watchkeeper.events import Event, EventKind
 from watchkeeper.interpreter import rest
 from watchkeeper.store.lines import decode
+from watchkeeper.store.locks import locked
 
 __all__ = [
     "Segment",
@@ -29,7 +27,6 @@ __all__ = [
     "adopt_abandoned",
     "keep_damaged",
     "list_segments",
-    "locked",
     "read_lines",
     "read_segment",
     "recover",
@@ -260,25 +257,6 @@ def seal_file(path: Path, lines: int, crc32: int) -> Path:
         os.close(fd)
     sync(path.parent)
     return sealed
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold an exclusive lock on the file `path`; yield whether we do.
-
-    Without `wait`, a lock that somebody else holds is not ours. The kernel frees it when its owner
-    dies.
-    """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)
 
 
 def adopt_abandoned(root: Path) -> list[str]:

@@ -11,11 +11,16 @@
 True
 """
 
-from watchkeeper.telemetry.exposition import MetricsServer, exposition, start_metrics_server
-from watchkeeper.telemetry.logs import JSONFormatter, setup_logger
-from watchkeeper.telemetry.metrics import ModelMetrics, VersionMetrics
-from watchkeeper.telemetry.monitor import AdvancedModelMonitor, ModelMonitor
-from watchkeeper.telemetry.system import SystemMetrics
+from typing import TYPE_CHECKING
+
+from watchkeeper.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from watchkeeper.telemetry.endpoint import MetricsServer, exposition, start_metrics_server
+    from watchkeeper.telemetry.logs import JSONFormatter, setup_logger
+    from watchkeeper.telemetry.metrics import ModelMetrics, VersionMetrics
+    from watchkeeper.telemetry.monitor import AdvancedModelMonitor, ModelMonitor
+    from watchkeeper.telemetry.system import SystemMetrics
 
 __all__ = [
     "AdvancedModelMonitor",
@@ -29,3 +34,19 @@ __all__ = [
     "setup_logger",
     "start_metrics_server",
 ]
+
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "AdvancedModelMonitor": ".monitor",
+        "JSONFormatter": ".logs",
+        "MetricsServer": ".endpoint",
+        "ModelMetrics": ".metrics",
+        "ModelMonitor": ".monitor",
+        "SystemMetrics": ".system",
+        "VersionMetrics": ".metrics",
+        "exposition": ".endpoint",
+        "setup_logger": ".logs",
+        "start_metrics_server": ".endpoint",
+    },
+)

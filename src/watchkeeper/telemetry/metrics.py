@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.telemetry.buckets import LATENCY_BUCKETS
 from watchkeeper.telemetry.distributions import (
     BatchSummary,
     Columns,
@@ -27,12 +28,7 @@ from watchkeeper.telemetry.distributions import (
     ScoreValues,
 )
 
-__all__ = ["LATENCY_BUCKETS", "ModelMetrics", "VersionMetrics"]
-
-# Prometheus' usual bounds for requests, with finer ones where a small model answers.
-LATENCY_BUCKETS = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
+__all__ = ["ModelMetrics", "VersionMetrics"]
 
 _UNKNOWN = math.nan  # what the exposition leaves out
 

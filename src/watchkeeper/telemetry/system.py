@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import Metric
 
 from watchkeeper.results import Result
-from watchkeeper.telemetry.exposition import shared_between_workers
+from watchkeeper.telemetry.endpoint import shared_between_workers
 
 __all__ = ["JobStatus", "SystemMetrics", "jobs_of"]
 
