@@ -1,5 +1,6 @@
 """What people were told: alerts, as Alertmanager posts them, and incidents until they are over.
 
+>>> from watchkeeper.incidents import notification_of
 >>> notification = {"version": "4", "receiver": "page", "alerts": [{
 ...     "status": "firing", "fingerprint": "8d1c", "labels": {"alertname": "HighErrorRate"},
 ...     "annotations": {"summary": "flights 1.0.0 fails"}, "startsAt": "2026-07-01T03:00:00Z",

@@ -5,6 +5,7 @@ has a place in it: what comes after is pending, waits for its group and for the 
 is sent as one message, and is tried again until it has arrived.
 
 >>> from datetime import UTC, datetime
+>>> from watchkeeper.notifications import QuietHours
 >>> quiet = QuietHours.parse("22:00-07:00", "Europe/Berlin")
 >>> quiet.until(datetime(2026, 7, 1, 23, 30, tzinfo=UTC))  # half past one in Berlin
 datetime.datetime(2026, 7, 2, 5, 0, tzinfo=datetime.timezone.utc)

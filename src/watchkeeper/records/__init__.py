@@ -6,6 +6,7 @@ An audit entry says who did what, when and why, and by what evidence. Its subjec
 window and the table versions that it was computed from, so that it can be reproduced.
 
 >>> from datetime import UTC, datetime
+>>> from watchkeeper.records import Entry, Finding
 >>> entry = Entry(
 ...     at=datetime(2026, 7, 1, tzinfo=UTC), actor="maria", action="promote",
 ...     subject="flights:1.2.0", reason="better on June", evidence={"former": "flights:1.1.0"})

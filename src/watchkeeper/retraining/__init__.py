@@ -6,6 +6,7 @@ of the clock; a training runs in a process of its own; `judge` compares candidat
 the same later rows by paired tests.
 
 >>> from datetime import UTC, datetime
+>>> from watchkeeper.retraining import Facts, Policy, decide, next_version
 >>> noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
 >>> drift = {"number": 3, "bad": True, "summary": "drift in 2 of 9 features"}
 >>> found = decide(Policy(), Facts(champion="late:1.0.0", drift=drift, new_labelled=500), noon)

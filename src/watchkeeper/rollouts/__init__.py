@@ -4,6 +4,7 @@
 
 >>> from datetime import timedelta
 >>> from watchkeeper.testing import FixedClock
+>>> from watchkeeper.rollouts import CanaryDeployment, Plan
 >>> clock = FixedClock()
 >>> canary = CanaryDeployment(clock=clock)
 >>> canary.start_deployment()
