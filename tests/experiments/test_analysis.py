@@ -17,6 +17,7 @@ from watchkeeper.experiments import (
     Arm,
     Cell,
     Experiment,
+    ExperimentReport,
     Exposed,
     Guardrail,
     Metric,
@@ -255,7 +256,10 @@ def test_given_shares_of_one_phase_when_analysed_then_the_report_has_the_bayesia
     assert report.bayesian == expected
     assert expected.arms["new"].probability_best > 0.5
     assert f"<td>{expected.arms['new'].probability_best:.1%}</td>" in report._repr_html_()
-    assert report.to_dict()["bayesian"]["arms"]["new"]["events"] == 30
+    stored = report.to_dict()
+    assert stored["bayesian"]["arms"]["new"]["events"] == 30
+    del stored["bayesian"]  # reports were stored before there was one
+    assert ExperimentReport.from_dict(stored) == replace(report, bayesian=None)
 
 
 @pytest.mark.parametrize("case", ["means", "two phases", "one arm", "nothing"])

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from watchkeeper.experiments import html
@@ -76,7 +76,7 @@ class ExperimentReport(Result):
     arms: tuple[ArmResult, ...]
     guardrails: tuple[GuardrailResult, ...]
     secondary: tuple[Comparison, ...]
-    bayesian: BayesianReport | None
+    bayesian: BayesianReport | None = field(default=None, kw_only=True)  # older ones have none
     unknown: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     table_versions: dict[str, int]
