@@ -129,7 +129,7 @@ def main() -> None:
             server.terminate()
         tell(load, took)
         with App(Settings(data_dir=data)) as app:
-            made = app.backups(str(target)).restore(Path(folder) / "there")
+            made = app.backups.restore(Path(folder) / "there", target=str(target))
         print(f"{made.size / 1e9:.1f} GB in {made.files:,} files")
         with App(Settings(data_dir=Path(folder) / "there")) as app:
             app.landing.land()

@@ -42,7 +42,6 @@ from watchkeeper.demo.flights import FEATURES, flights_of_2013
 from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Plan, played
 from watchkeeper.identity import By
-from watchkeeper.operations.incidents import open_incident
 from watchkeeper.server.process import HOST, free_port, serving
 
 PLAYED = 0.025  # of the flights: the fewest with which all of the year happens
@@ -118,7 +117,7 @@ def fill(folder: Path, count: int, small: int, findings: int) -> None:
             record(app, name, flights.take(some), score[some], seed=number)
         app.recorder.journal.seal()
         assert app.landing.land().failures == ()
-        app.compact()
+        app.compactions.run(by=By())
         remember(app, findings)
     print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
 
@@ -175,14 +174,14 @@ def remember(app: App, findings: int) -> None:
         )  # fmt: skip
     for number in range(300):
         at, model = YEAR + number * timedelta(days=1.2), [MODEL, *SMALL][number % 20]
-        opened = open_incident(
-            app.incidents, model=model, title="accuracy fell", severity="warning",
+        opened = app.incidents.open(
+        model=model, title="accuracy fell", severity="warning",
             source=f"benchmark:{number}", evidence={}, at=at,
         )  # fmt: skip
         if number % 15:
             ended, why = at + timedelta(hours=5), "the feed is back"
             over = opened.resolved(ended, "maria", why)
-            app.incidents.save(
+            app.incidents.repository.save(
                 opened, over, action="resolve", at=ended, by=By("maria", why), evidence={}
             )
 

@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.events import Window
+from watchkeeper.identity import By
 from watchkeeper.stats import roc_auc
 
 YEAR = datetime(2013, 1, 1, tzinfo=UTC)
@@ -51,7 +52,7 @@ def main() -> None:
             for number, model in enumerate(small):
                 record(app, model, options.small, DAYS * 24.0, seed=2 + number)
             settle(app)
-            app.compact()
+            app.compactions.run(by=By())
         with App(settings) as app:
             measure(app, small)
         with App(settings) as app:

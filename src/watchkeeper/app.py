@@ -10,21 +10,21 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, partial
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from watchkeeper.clock import Arrivals, Clock, ReplayClock, system_clock
 from watchkeeper.config import Settings
-from watchkeeper.errors import InvalidValueError, NotFoundError, UnavailableError
+from watchkeeper.errors import NotFoundError, UnavailableError
 from watchkeeper.events import FEATURE
-from watchkeeper.identity import CONTROLLER, By
 
 if TYPE_CHECKING:
     from watchkeeper.access import Access
     from watchkeeper.experiments.repository import ExperimentRepository
-    from watchkeeper.incidents import AlertRepository, IncidentRepository
+    from watchkeeper.incidents import AlertRepository
     from watchkeeper.monitoring.doctor import Check
     from watchkeeper.monitoring.drift_history import DriftHistory
     from watchkeeper.monitoring.feature_drift import DriftLooks
@@ -35,22 +35,20 @@ if TYPE_CHECKING:
     from watchkeeper.monitoring.report_cache import Reports
     from watchkeeper.monitoring.timelines import Timelines
     from watchkeeper.notifications.repository import PlaceRepository
+    from watchkeeper.operations.backups import Backups
     from watchkeeper.operations.changes import Changes
     from watchkeeper.operations.checklists import Checklists
+    from watchkeeper.operations.compactions import Compactions
+    from watchkeeper.operations.incidents import Incidents
     from watchkeeper.operations.models import Models
+    from watchkeeper.operations.receivers import Receivers
     from watchkeeper.records import AuditTrail, FindingRepository
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
-    from watchkeeper.store.backup import Backups
-    from watchkeeper.store.compaction import CompactionReport, Dropped
 
-__all__ = ["BACKUP", "BACKUP_CHECK", "RESTORE_TEST", "RETENTION", "App", "DataDirError"]
-
-BACKUP, BACKUP_CHECK, RESTORE_TEST = "backup", "backup check", "restore test"
-RETENTION = "retention"
-"""As the audit trail tells of them."""
+__all__ = ["App", "DataDirError"]
 
 Kind = Literal["number", "word", "truth"]
 
@@ -102,10 +100,12 @@ class App:
     landing : Landing
     alerts : AlertRepository
     audit : AuditTrail
+    backups : Backups
     checklists : Checklists
         Readiness of models, and waivers.
     changes : Changes
         What services publish after a commit, for those who follow in this process.
+    compactions : Compactions
     drift_history : DriftHistory
     drift_looks : DriftLooks
         Kept drift checks by column, and features in the windows of them.
@@ -113,7 +113,7 @@ class App:
     findings : FindingRepository
     history : History
         Records of models, each with those that led to it.
-    incidents : IncidentRepository
+    incidents : Incidents
     models : Models
         Changes of model versions.
     places : PlaceRepository
@@ -122,6 +122,8 @@ class App:
         The evidence of checklists.
     replays : Replays
         Stored decisions, computed again.
+    receivers : Receivers
+        Deliveries of notifications, and tests of the routes to people.
     reports : Reports
         Of experiments, rollouts and shadows, as they last were.
     retraining : RetrainingRepository
@@ -166,6 +168,20 @@ class App:
         return Changes()
 
     @cached_property
+    def backups(self) -> "Backups":
+        from watchkeeper.operations.backups import Backups
+
+        settings = self.settings
+        return Backups(
+            settings.data_dir,
+            audit=self.audit,
+            clock=system_clock,
+            target=settings.backup.target,
+            keep=settings.backup.keep,
+            contents=_contents_of,
+        )
+
+    @cached_property
     def checklists(self) -> "Checklists":
         from watchkeeper.operations.checklists import Checklists
 
@@ -173,6 +189,19 @@ class App:
             return self.settings.policy(model).promotion_requires_checklist
 
         return Checklists(self.readiness, audit=self.audit, clock=self.clock, required=required)
+
+    @cached_property
+    def compactions(self) -> "Compactions":
+        from watchkeeper.operations.compactions import Compactions
+
+        store = self.settings.store
+        return Compactions(
+            self.events,
+            audit=self.audit,
+            clock=system_clock,
+            retention_days=store.retention_days,
+            max_bytes=store.max_bytes,
+        )
 
     @cached_property
     def models(self) -> "Models":
@@ -291,16 +320,42 @@ class App:
         return PlaceRepository(self.control_database)
 
     @cached_property
+    def receivers(self) -> "Receivers":
+        from watchkeeper.incidents import IncidentRepository
+        from watchkeeper.monitoring.notifications import NotificationQueue
+        from watchkeeper.notifications.sending import send
+        from watchkeeper.operations.receivers import Receivers
+
+        incidents = IncidentRepository(self.control_database)
+        return Receivers(
+            self.places,
+            queue=NotificationQueue(self.places, incidents=incidents, audit=self.audit),
+            alerts=self.alerts,
+            audit=self.audit,
+            clock=system_clock,
+            configured=self.settings.receivers,
+            send=send,
+            url=self.settings.url,
+            group_wait=self.settings.notifications.group_wait,
+        )
+
+    @cached_property
     def retraining(self) -> "RetrainingRepository":
         from watchkeeper.retraining.repository import RetrainingRepository
 
         return RetrainingRepository(self.control_database, self.settings.data_dir / "retraining")
 
     @cached_property
-    def incidents(self) -> "IncidentRepository":
+    def incidents(self) -> "Incidents":
         from watchkeeper.incidents import IncidentRepository
+        from watchkeeper.operations.incidents import Incidents
 
-        return IncidentRepository(self.control_database)
+        return Incidents(
+            IncidentRepository(self.control_database),
+            alerts=self.alerts,
+            clock=self.clock,
+            url=self.settings.url,
+        )
 
     @cached_property
     def reports(self) -> "Reports":
@@ -378,35 +433,6 @@ class App:
             self.events, self.registry, self.findings, self.alerts, model, at=now, **terms
         )
 
-    def compact(self, model: str | None = None, *, actor: str = CONTROLLER) -> "CompactionReport":
-        """Merge small files, and drop what is older or larger than the settings allow.
-
-        Before anything is dropped, an entry of the audit trail says what, how much and why.
-        """
-        store = self.settings.store
-        days = store.retention_days
-        reasons = {
-            "age": f"store.retention_days is {days}",
-            "size": f"store.max_bytes is {store.max_bytes}",
-        }
-
-        def note(dropped: "Dropped") -> None:
-            reason = (
-                f"{dropped.days} days, {dropped.predictions:,} predictions and "
-                f"{dropped.outcomes:,} outcomes are dropped: {reasons[dropped.reason]}"
-            )
-            self.audit.note(
-                at=system_clock(), by=By(actor, reason), action=RETENTION,
-                subject=f"{dropped.model}:events", evidence=dropped.to_dict(),
-            )  # fmt: skip
-
-        return self.events.compact(
-            model,
-            retention=None if days is None else timedelta(days=days),
-            max_bytes=store.max_bytes,
-            dropping=note,
-        )
-
     def examine(self) -> "Iterator[Check]":
         """Look whether everything is in order; see `watchkeeper.monitoring.doctor.examine`."""
         from watchkeeper.monitoring.doctor import examine
@@ -415,27 +441,6 @@ class App:
         data_dir, least = self.settings.data_dir, self.settings.store.min_free_bytes
         waits = partial(waiting, data_dir / "journal")
         return examine(self, data_dir, waiting=waits, min_free_bytes=least)
-
-    def backups(self, target: str | None = None) -> "Backups":
-        """Return the backups of this data directory at `target`, or where the settings say.
-
-        Raises
-        ------
-        InvalidValueError
-            If neither says where, or there cannot be any.
-        """
-        from watchkeeper.store.backup import Backups
-
-        chosen = target or self.settings.backup.target
-        if chosen is None:
-            raise InvalidValueError("backup.target", None, "a folder or an address for backups")
-        return Backups(self.settings.data_dir, chosen)
-
-    def back_up(self, target: str | None = None) -> dict[str, Any]:
-        """Take a backup, remove those that are too many, and tell of both."""
-        backups = self.backups(target)
-        made = backups.create(system_clock)
-        return {**made.to_dict(), "removed": backups.prune(self.settings.backup.keep)}
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""
@@ -464,3 +469,18 @@ class App:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _contents_of(data_dir: Path) -> dict[str, int]:
+    """Return what there is in a restored data directory, each version of which is checked."""
+    with App(Settings(data_dir=data_dir)) as app:
+        app.landing.land()
+        counts = [app.events.counts(model) for model in app.events.models()]
+        versions = app.registry.list_models()
+        for version in versions:
+            app.registry.verify(version.model_id)
+    return {
+        "predictions": sum(count.predictions for count in counts),
+        "outcomes": sum(count.outcomes for count in counts),
+        "versions": len(versions),
+    }

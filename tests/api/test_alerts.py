@@ -7,7 +7,6 @@ from starlette.testclient import TestClient
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
-from watchkeeper.operations import receivers as notifications
 from watchkeeper.server import create_asgi
 
 ALERT = {
@@ -135,5 +134,5 @@ def test_given_a_receiver_in_the_settings_when_the_server_has_begun_then_it_is_t
     settings = {"data_dir": tmp_path, "notifications": {"receivers": receivers}}
     with App(Settings.model_validate(settings)) as app, TestClient(create_asgi(app)) as client:
         client.post("/v1/alerts/alertmanager", json={"alerts": [named("AtTheStart")]})
-        (waiting,) = notifications.waiting(app, app.settings.receivers())
+        (waiting,) = app.receivers.waiting()
     assert (waiting.receiver, waiting.waiting) == ("pager", 1)

@@ -32,7 +32,6 @@ from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.demo import run
 from watchkeeper.demo.flights import FEATURES
 from watchkeeper.events import Window
-from watchkeeper.operations.incidents import open_incident
 from watchkeeper.server.process import serving
 
 # Of the flights: the fewest that show drift, an experiment, a retraining that is better beyond
@@ -423,8 +422,8 @@ def test_given_firefox_when_each_page_is_opened_then_charts_are_drawn_and_nothin
 
 
 def _incident(app: App, source: str, at: datetime | None = None) -> str:
-    return open_incident(
-        app.incidents, model="flights", title=f"an incident of {source}", severity="warning",
+    return app.incidents.open(
+        model="flights", title=f"an incident of {source}", severity="warning",
         source=f"test:{source}", evidence={}, at=at or app.clock(),
     ).name  # fmt: skip
 

@@ -11,8 +11,8 @@ from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, evidence, said, send
 
 from watchkeeper.events import Prediction
+from watchkeeper.identity import By
 from watchkeeper.incidents import Incident
-from watchkeeper.operations import incidents
 from watchkeeper.records import Finding
 from watchkeeper.testing import FixedClock
 
@@ -31,14 +31,15 @@ def opened(site: Site, **changes: Any) -> Incident:
         "source": "alert:HighErrorRate", "evidence": {"rate": 0.2}, "at": START,
         "runbook": "http://here/runbook#higherrorrate",
     }  # fmt: skip
-    return incidents.open_incident(site.app.incidents, **{**given, **changes})
+    return site.app.incidents.open(**{**given, **changes})
 
 
 def over(site: Site, **changes: Any) -> Incident:
     name = opened(site, **changes).name
     for minutes, action in ((10, "acknowledge"), (60, "resolve")):
-        at = START + timedelta(minutes=minutes)
-        incidents.change(site.app.incidents, name, action, "mended", at=at, actor="joe")
+        site.app.clock.set(START + timedelta(minutes=minutes))  # type: ignore[attr-defined]
+        getattr(site.app.incidents, action)(name, "mended", by=By("joe"))
+    site.app.clock.set(NOW)  # type: ignore[attr-defined]
     return site.app.incidents.get(name)
 
 

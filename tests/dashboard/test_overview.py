@@ -9,8 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, said, send
 
-from watchkeeper.operations.incidents import open_incident
-
 Start = Callable[..., Site]
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -136,8 +134,8 @@ def test_given_failures_and_an_incident_when_looked_at_then_both_stand_at_the_to
 ) -> None:
     site = served(start)
     record(site, NOW - 0.3 * DAY, 0.9, failed=50)
-    open_incident(
-        site.app.incidents, model="late", title=HOSTILE, severity="critical", source="x",
+    site.app.incidents.open(
+        model="late", title=HOSTILE, severity="critical", source="x",
         evidence={}, at=NOW,
     )  # fmt: skip
 

@@ -22,10 +22,8 @@ def sign_in(client: TestClient, name: str = "maria", key: str = "act") -> None:
 
 
 def with_incident(site: Site) -> str:
-    from watchkeeper.operations.incidents import open_incident
-
-    return open_incident(
-        site.app.incidents, model="late", title="accuracy fell", severity="critical",
+    return site.app.incidents.open(
+        model="late", title="accuracy fell", severity="critical",
         source="test", evidence={}, at=datetime(2026, 7, 1, tzinfo=UTC),
     ).name  # fmt: skip
 

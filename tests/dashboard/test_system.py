@@ -8,12 +8,11 @@ from sklearn.dummy import DummyClassifier
 from tests.dashboard.conftest import Site, token_of
 from tests.dashboard.reader import HOSTILE, evidence, said
 
-from watchkeeper.app import BACKUP, BACKUP_CHECK
 from watchkeeper.cli import main
 from watchkeeper.clock import system_clock
 from watchkeeper.events import Prediction
 from watchkeeper.identity import By
-from watchkeeper.operations.incidents import open_incident
+from watchkeeper.readiness.evidence import BACKUP, BACKUP_CHECK
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 
@@ -97,8 +96,8 @@ def test_given_a_receiver_that_does_not_answer_when_looked_then_what_waits_for_i
     site = start(notifications={"receivers": {"chat": {"url": "json://127.0.0.1:1/x"}}})
     app = site.app
     place = app.places.get("chat", "warning", beginning=0)
-    open_incident(
-        app.incidents, model="late", title="it drifts", severity="warning", source="finding:drift",
+    app.incidents.open(
+        model="late", title="it drifts", severity="warning", source="finding:drift",
         evidence={}, at=NOW,
     )  # fmt: skip
     app.places.save(place, place.failed(NOW, "refused"))

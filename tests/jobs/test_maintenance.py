@@ -117,7 +117,7 @@ def test_given_a_target_when_it_is_time_then_a_backup_is_taken_once_and_a_failur
         subject="system:backup", evidence={"passed": False},
     )  # fmt: skip
     assert look(client)
-    (made,) = server.app.backups().find()
+    (made,) = server.app.backups.find()
     entry = server.app.audit.entries(subject="system:backup", action="backup", limit=1)[0]
     assert entry.evidence["passed"]
     assert entry.evidence["name"] == made.name

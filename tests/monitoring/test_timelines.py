@@ -12,6 +12,7 @@ from watchkeeper.app import App
 from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import DayKeys, EventCounts, EventLog, EventWindow, Window
+from watchkeeper.identity import By
 from watchkeeper.monitoring.measurements import quality_of_window
 from watchkeeper.monitoring.timelines import Timelines
 from watchkeeper.testing import FixedClock, InMemoryEvents, a_prediction, an_outcome
@@ -306,7 +307,7 @@ def test_given_the_real_store_when_it_lands_and_compacts_then_figures_stay_those
                 app.recorder.journal.seal()
                 app.landing.land()
             if step == "compacted":
-                app.compact()
+                app.compactions.run(by=By())
             app.timelines.refresh("flights")
             found = whole(app.timelines)
             assert found.predictions.tolist() == [300]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,32 +13,34 @@ from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import Prediction
-from watchkeeper.identity import By
-from watchkeeper.incidents import Alert, Incident, IncidentState
-from watchkeeper.operations import incidents
+from watchkeeper.identity import By, RecordId
+from watchkeeper.incidents import Alert, Incident, IncidentState, Step
+from watchkeeper.monitoring.incidents import Pace, draft, pace
 from watchkeeper.records import Finding
 from watchkeeper.rollouts import Event, Hold, Plan, Rollout
+from watchkeeper.testing import FixedClock
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    with App(Settings(data_dir=tmp_path)) as app:
+    with App(Settings(data_dir=tmp_path), clock=FixedClock(START)) as app:
         yield app
 
 
 def opened(app: App, source: str = "alert:HighErrorRate", **changes: Any) -> Incident:
-    given = {
+    fields = {
         "model": "late", "title": "late fails", "severity": "critical", "source": source,
         "evidence": {"rate": 0.2}, "at": START,
     }  # fmt: skip
-    return incidents.open_incident(app.incidents, **{**given, **changes})
+    return app.incidents.open(**{**fields, **changes})
 
 
 def change(app: App, name: str, action: str, text: str = "", minutes: int = 5) -> Incident:
-    at = START + timedelta(minutes=minutes)
-    return incidents.change(app.incidents, name, action, text, at=at, actor="maria")
+    app.clock.set(START + timedelta(minutes=minutes))  # type: ignore[attr-defined]
+    changed: Incident = getattr(app.incidents, action)(name, text, by=By("maria"))
+    return changed
 
 
 def alert(status: Any = "firing", severity: str = "critical", model: str = "late") -> Alert:
@@ -123,16 +126,16 @@ def test_given_nothing_said_when_it_is_needed_then_nothing_changes(
 
 
 def test_given_alerts_when_they_begin_and_end_then_incidents_follow(app: App) -> None:
-    (found,) = incidents.of_alerts(app.incidents, [alert()], at=START)
+    (found,) = app.incidents.follow_alerts([alert()])
     assert (found.severity, found.runbook) == ("critical", "http://x/runbook#higherrorrate")
-    assert incidents.of_alerts(app.incidents, [alert(severity="none")], at=START) == []
-    (ended,) = incidents.of_alerts(app.incidents, [alert("resolved")], at=START)
+    assert app.incidents.follow_alerts([alert(severity="none")]) == []
+    (ended,) = app.incidents.follow_alerts([alert("resolved")])
     assert (ended.name, ended.state) == (found.name, IncidentState.RESOLVED)
-    assert incidents.of_alerts(app.incidents, [alert("resolved")], at=START) == []
+    assert app.incidents.follow_alerts([alert("resolved")]) == []
 
-    (second,) = incidents.of_alerts(app.incidents, [alert()], at=START)
+    (second,) = app.incidents.follow_alerts([alert()])
     change(app, second.name, "acknowledge")
-    (kept,) = incidents.of_alerts(app.incidents, [alert("resolved")], at=START)
+    (kept,) = app.incidents.follow_alerts([alert("resolved")])
     assert kept.state is IncidentState.ACKNOWLEDGED  # who has it in hand decides
     assert kept.timeline[-1].what == "the alert has ended"
 
@@ -141,18 +144,16 @@ def test_given_findings_when_bad_and_then_well_then_the_incident_opens_once_and_
     app: App,
 ) -> None:
     for hours in range(3):
-        found = incidents.of_finding(
-            app.incidents, finding("quality", bad=True, hours=hours), at=START
-        )
+        found = app.incidents.follow_finding(finding("quality", bad=True, hours=hours))
         assert found is not None
         assert (found.severity, len(found.timeline)) == ("critical", 1)
-    drifted = incidents.of_finding(app.incidents, finding("drift", bad=True), at=START)
+    drifted = app.incidents.follow_finding(finding("drift", bad=True))
     assert drifted is not None
     assert drifted.severity == "warning"
-    ended = incidents.of_finding(app.incidents, finding("quality", bad=False), at=START)
+    ended = app.incidents.follow_finding(finding("quality", bad=False))
     assert ended is not None
     assert ended.state is IncidentState.RESOLVED
-    assert incidents.of_finding(app.incidents, finding("quality", bad=False), at=START) is None
+    assert app.incidents.follow_finding(finding("quality", bad=False)) is None
 
 
 def test_given_an_incident_when_drafted_then_it_has_impact_timeline_changes_and_evidence(
@@ -176,7 +177,7 @@ def test_given_an_incident_when_drafted_then_it_has_impact_timeline_changes_and_
     name = opened(app).name
     change(app, name, "resolve", "mended", minutes=10)
 
-    text = incidents.draft(app.incidents, app.events, app.audit, name, START)
+    text = draft(app.incidents.repository, app.events, app.audit, name, START)
 
     assert text.startswith("# Post-mortem: late fails\n")
     assert "It lasted 0:10:00" in text
@@ -186,7 +187,7 @@ def test_given_an_incident_when_drafted_then_it_has_impact_timeline_changes_and_
     assert "promote of" not in text  # more than a day before
     assert "- `rate`: 0.2" in text
     bare = opened(app, model="other").name
-    empty = incidents.draft(app.incidents, app.events, app.audit, bare, START)
+    empty = draft(app.incidents.repository, app.events, app.audit, bare, START)
     assert "Nothing is recorded of this model." in empty
     assert "None is recorded." in empty
 
@@ -194,7 +195,7 @@ def test_given_an_incident_when_drafted_then_it_has_impact_timeline_changes_and_
 def test_given_incidents_of_a_month_when_their_pace_is_asked_then_it_is_of_those_opened_in_it(
     app: App,
 ) -> None:
-    assert incidents.pace(app.audit, since=START) == incidents.Pace(0, 0, 0, None, None)
+    assert pace(app.audit, since=START) == Pace(0, 0, 0, None, None)
     former = opened(app, model="former", at=START - timedelta(days=1))
     quick, slow, waiting = (opened(app, model=name) for name in ("quick", "slow", "waiting"))
     change(app, former.name, "resolve", "mended", minutes=1)
@@ -203,7 +204,7 @@ def test_given_incidents_of_a_month_when_their_pace_is_asked_then_it_is_of_those
     change(app, slow.name, "acknowledge", minutes=30)
     change(app, quick.name, "resolve", "mended", minutes=60)
 
-    found = incidents.pace(app.audit, since=START)
+    found = pace(app.audit, since=START)
 
     assert (found.opened, found.acknowledged, found.resolved) == (3, 2, 1)
     assert found.to_acknowledge == timedelta(minutes=6)
@@ -238,15 +239,49 @@ def test_given_a_rollout_that_waits_for_a_person_when_seen_then_one_incident_tel
     app: App,
 ) -> None:
     for _ in range(2):
-        incidents.of_holds(app.incidents, [held()], at=START)
+        app.incidents.follow_holds([held()])
     (incident,) = app.incidents.find("late")
     assert "june of version 2 held at 50 % of the traffic (approval)" in incident.title
 
     change(app, incident.name, "resolve", "ada decides tomorrow")
-    incidents.of_holds(app.incidents, [held()], at=START)
+    app.incidents.follow_holds([held()])
     assert len(app.incidents.find("late")) == 1  # who resolved it has heard of it
 
-    incidents.of_holds(app.incidents, [held(Hold.SRM), held(None, "other")], at=START)
+    app.incidents.follow_holds([held(Hold.SRM), held(None, "other")])
     assert [each.active for each in app.incidents.find("late")] == [True, False]
-    incidents.of_holds(app.incidents, [held(Hold.NO_DATA)], at=START)
+    app.incidents.follow_holds([held(Hold.NO_DATA)])
     assert [each.active for each in app.incidents.find("late")] == [False, False]
+
+
+def test_given_an_acknowledged_incident_when_it_is_well_again_and_again_then_told_once(
+    app: App,
+) -> None:
+    incident = app.incidents.follow_finding(finding("quality", bad=True))
+    assert incident is not None
+    change(app, incident.name, "acknowledge", "mine")
+    for hours in (1, 2, 3):
+        well = replace(
+            finding("quality", bad=False, hours=hours), summary=f"{97 + hours} % are right"
+        )
+        app.incidents.follow_finding(well)
+    steps = [moment.step for moment in app.incidents.get(incident.name).timeline]
+    assert steps == [Step.REPORTED, Step.ACKNOWLEDGED, Step.RECOVERED]
+
+    app.incidents.follow_finding(finding("quality", bad=True, hours=4))
+    assert app.incidents.get(incident.name).timeline[-1].step is Step.REPORTED
+
+
+def test_given_what_opens_an_incident_when_it_is_stored_then_its_cause_is_the_record(
+    app: App,
+) -> None:
+    (by_alert,) = app.incidents.follow_alerts([alert()])
+    by_finding = app.incidents.follow_finding(finding("drift", bad=True))
+    assert by_finding is not None
+
+    for incident, cause in (
+        (by_alert, RecordId("alert", "f")), (by_finding, RecordId("finding", "3")),
+    ):  # fmt: skip
+        assert app.incidents.get(incident.name).cause == cause
+        (entry,) = app.audit.entries(subject=f"late:incidents/{incident.name}")
+        assert entry.cause == cause
+        assert (entry.kind, entry.name) == ("incident", incident.name)

@@ -21,12 +21,14 @@ from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings, load_settings
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.identity import By
 from watchkeeper.incidents import Incident
+from watchkeeper.monitoring.notifications import NotificationQueue
 from watchkeeper.notifications import QuietHours, Receiver
 from watchkeeper.notifications.message import Message, shortened
 from watchkeeper.notifications.sending import check_url, send
-from watchkeeper.operations import incidents
-from watchkeeper.operations import receivers as notifications
+from watchkeeper.operations.receivers import Receivers
+from watchkeeper.testing import FixedClock
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # in Apprise
 
@@ -76,19 +78,28 @@ def hook() -> Iterator[Hook]:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    with App(Settings(data_dir=tmp_path)) as own:
+    with App(Settings(data_dir=tmp_path), clock=FixedClock(NOON)) as own:
         yield own
 
 
 def opened(app: App, at: datetime, source: str = "x", severity: Any = "warning") -> Incident:
-    return incidents.open_incident(
-        app.incidents, model="late", title=f"accuracy fell ({source})", severity=severity,
-        source=source, evidence={}, at=at, runbook="http://x/runbook#late",
+    return app.incidents.open(
+        "late", f"accuracy fell ({source})", severity=severity, source=source, evidence={}, at=at,
+        runbook="http://x/runbook#late",
+    )  # fmt: skip
+
+
+def service(app: App, *receivers: Receiver, wait: float = 30.0) -> Receivers:
+    """Return the receivers of an app as if its settings had these."""
+    queue = NotificationQueue(app.places, incidents=app.incidents.repository, audit=app.audit)
+    return Receivers(
+        app.places, queue=queue, alerts=app.alerts, audit=app.audit, clock=app.clock,
+        configured=lambda: receivers, send=send, url=URL, group_wait=wait,
     )  # fmt: skip
 
 
 def tell(app: App, at: datetime, *receivers: Receiver, wait: float = 30.0) -> list[Any]:
-    return notifications.tell(app, receivers, send, at=at, url=URL, group_wait=wait)
+    return service(app, *receivers, wait=wait).deliver(at)
 
 
 def test_given_incidents_when_they_happen_together_then_they_are_told_once_as_a_group(
@@ -112,7 +123,7 @@ def test_given_incidents_when_they_happen_together_then_they_are_told_once_as_a_
     assert "before anybody" not in message["message"]
     assert tell(app, NOON + timedelta(hours=1), receiver) == []
 
-    incidents.change(app.incidents, first.name, "resolve", "sensor replaced", at=NOON, actor="ada")
+    app.incidents.resolve(first.name, "sensor replaced", by=By("ada"))
     tell(app, NOON + timedelta(hours=2), receiver)
     assert hook.got[1]["title"] == "[warning] late: resolved: accuracy fell (a)"
     assert "sensor replaced" in hook.got[1]["message"]
@@ -292,10 +303,10 @@ def test_given_a_new_receiver_when_begun_then_it_is_told_of_what_comes_before_th
 ) -> None:
     receiver = Receiver("pager", hook.url, severity="critical")
     opened(app, NOON, "before", "critical")
-    notifications.begin(app, [receiver])
+    service(app, receiver).begin()
     opened(app, NOON, "after", "critical")
 
-    notifications.begin(app, [receiver])  # a restart moves nothing
+    service(app, receiver).begin()  # a restart moves nothing
     tell(app, NOON + timedelta(minutes=1), receiver)
     (message,) = hook.got
     assert "(after)" in message["message"]
@@ -314,7 +325,7 @@ def test_given_more_changes_than_are_read_at_once_when_unwanted_then_what_is_wan
 
     monkeypatch.setattr(type(app.audit), "after", after)
     pager = Receiver("pager", hook.url, severity="critical")
-    notifications.begin(app, [pager])
+    service(app, pager).begin()
     for number in range(5):
         opened(app, NOON, f"noise {number}")
     tell(app, NOON, pager)
@@ -339,7 +350,7 @@ def test_given_a_storm_when_a_service_takes_little_then_a_message_arrives_that_s
 ) -> None:
     hook.longest = LONGEST
     chat = Receiver("chat", hook.url.replace("json://", "mmost://").replace("hook", "a" * 26))
-    notifications.begin(app, [chat])
+    service(app, chat).begin()
     for number in range(60):
         opened(app, NOON, f"sensor {number} " + "x" * 100)
     (told,) = tell(app, NOON + timedelta(minutes=1), chat)

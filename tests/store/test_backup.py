@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from watchkeeper.app import BACKUP_CHECK, App
+from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
@@ -26,6 +26,8 @@ from watchkeeper.errors import (
     UnavailableError,
 )
 from watchkeeper.events import Prediction
+from watchkeeper.identity import By
+from watchkeeper.readiness.evidence import BACKUP_CHECK
 from watchkeeper.store import backup
 from watchkeeper.store.backup import Backups
 
@@ -63,7 +65,7 @@ def data_dir(tmp_path: Path) -> Path:
         app.recorder.record([event(f"a{n}", n) for n in range(50)])
         app.recorder.journal.seal()
         app.landing.land()
-        app.compact()
+        app.compactions.run(by=By())
         app.recorder.record([event(f"b{n}", n) for n in range(10)])
     return data_dir
 

@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
 import watchkeeper.store
+from watchkeeper.identity import RecordId
+from watchkeeper.incidents import IncidentRepository
+from watchkeeper.records import AuditTrail
 from watchkeeper.store import ControlDatabase
 
 AT = "2026-03-01 00:00:00.000000"
@@ -69,3 +74,72 @@ def test_given_what_an_earlier_version_stored_when_opened_then_causes_and_kinds_
     assert versions == ["1.0.0", None]
     kinds = [check["kind"] for check in json.loads(document)["gate"]["checks"]]
     assert kinds == ["later rows", "rows", "gain", "segment", "latency", "size"]
+
+
+MOMENT = "2026-03-01T00:00:00+00:00"
+TEXTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("watchkeeper", "resolved: everything fails", {}),  # what opens it may read like anything
+    ("watchkeeper", "it fails more", {"rate": 0.3}),
+    ("maria", "acknowledged: looking", {}),
+    ("maria", "assigned to the weather team", {}),
+    ("maria", "they send Celsius", {}),
+    ("watchkeeper", "the last check was well: 98 % are right", {}),
+    ("maria", "resolved: mended", {}),
+    ("maria", "post-mortem finished", {}),
+)
+STEPS = [
+    "reported", "reported", "acknowledged", "assigned", "noted", "recovered", "resolved",
+    "finished",
+]  # fmt: skip
+
+
+def stored(source: str, evidence: dict[str, Any]) -> str:
+    """Return an incident as it was stored."""
+    timeline = [
+        {"at": MOMENT, "actor": actor, "what": text, "evidence": shown}
+        for actor, text, shown in TEXTS
+    ]
+    timeline[0]["evidence"] = evidence
+    return json.dumps(
+        {
+            "name": "old", "model": "late", "title": "it fails", "severity": "critical",
+            "source": source, "state": "resolved", "opened_at": MOMENT, "ended_at": MOMENT, "owner": "",
+            "runbook": "", "timeline": timeline, "post_mortem": "",
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "evidence", "cause"),
+    [
+        ("finding:quality", {"finding": 7, "table_versions": {}}, RecordId("finding", "7")),
+        ("alert:HighErrorRate", {"fingerprint": "8d1c"}, RecordId("alert", "8d1c")),
+        ("rollout:june", {"rollout": "june", "step": 2}, RecordId("rollout", "june")),
+        ("hold:june:1:approval", {"rollout": "june", "step": 2}, RecordId("rollout", "june")),
+        ("retraining", {"run": "late-1"}, RecordId("retraining", "late-1")),
+        ("online", {}, None),
+    ],
+)
+def test_given_an_incident_of_before_when_upgraded_then_its_cause_and_steps_are_typed(
+    tmp_path: Path, source: str, evidence: dict[str, Any], cause: RecordId | None
+) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    engine = at_0010(url)
+    with engine.begin() as connection:
+        insert(
+            connection, "incidents", name="old", model="late", source=source, state="resolved",
+            active=False, document=stored(source, evidence),
+        )  # fmt: skip
+        insert(
+            connection, "audit", at=AT, actor="watchkeeper", action="incident create",
+            subject="late:incidents/old", reason="it fails", evidence="{}",
+        )  # fmt: skip
+    engine.dispose()
+
+    database = ControlDatabase(url)
+    incident = IncidentRepository(database).get("old")
+    (entry,) = AuditTrail(database).entries(subject="late:incidents/old")
+    database.close()
+
+    assert incident.cause == entry.cause == cause
+    assert [moment.step.value for moment in incident.timeline] == STEPS

@@ -11,9 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from watchkeeper.app import App
 from watchkeeper.experiments import Experiment
 from watchkeeper.experiments.report import ExperimentReport
-from watchkeeper.incidents import Incident
 from watchkeeper.jobs.controller import Controller
-from watchkeeper.operations import experiments, incidents, retraining, rollouts
+from watchkeeper.operations import experiments, retraining, rollouts
 from watchkeeper.operations import shadows as shadowing
 from watchkeeper.retraining import Run
 from watchkeeper.rollouts import Event, Rollout
@@ -163,11 +162,4 @@ class Acting:
         app = self._app
         return await run_in_threadpool(
             retraining.cancel, app, name, at=app.clock(), actor=actor, reason=reason
-        )
-
-    async def incident(self, name: str, action: str, text: str, *, actor: str) -> Incident:
-        """Let a person acknowledge, assign, note, resolve or finish an incident."""
-        app = self._app
-        return await run_in_threadpool(
-            incidents.change, app.incidents, name, action, text, at=app.clock(), actor=actor
         )

@@ -21,13 +21,12 @@ from watchkeeper.api.rollouts import add_rollouts
 from watchkeeper.api.shadows import add_shadows
 from watchkeeper.api.timelines import add_timelines
 from watchkeeper.api.versions import HIDDEN, add_versions
-from watchkeeper.clock import parse_timestamp, system_clock
+from watchkeeper.clock import parse_timestamp
 from watchkeeper.dashboard import add_dashboard
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 from watchkeeper.events import EventKind, Window, check_name
 from watchkeeper.monitoring.health import ModelHealth, served
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
-from watchkeeper.operations import alerts
 from watchkeeper.results import plain
 from watchkeeper.serving import oip as v2
 from watchkeeper.serving.bodies import decode_json, headers_of, read_body, spool_body
@@ -351,14 +350,7 @@ def _add_alerts(api: FastAPI, console: Console) -> None:
     async def webhook(request: Request) -> Response:
         limit = app.settings.server.max_body_bytes
         body = await read_body(request.receive, headers_of(request.scope), limit)
-        received = await asyncio.to_thread(
-            alerts.receive,
-            app.alerts,
-            app.incidents,
-            decode_json(body),
-            received_at=system_clock(),
-            at=app.clock(),
-        )
+        received = await asyncio.to_thread(app.incidents.receive, decode_json(body))
         for alert in received.news:
             console.gateway.system.alerts.labels(alert.status).inc()
         if received.refused is not None:

@@ -1,14 +1,17 @@
 """Incidents over HTTP: read, taken in hand, resolved, learned from."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 
+from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
-from watchkeeper.api.experiments import ACTOR, Body
-from watchkeeper.incidents import IncidentState
-from watchkeeper.operations import incidents
+from watchkeeper.api.experiments import Body
+from watchkeeper.identity import By
+from watchkeeper.incidents import Incident, IncidentState
+from watchkeeper.monitoring.incidents import draft
 from watchkeeper.results import plain
 
 __all__ = ["add_incidents"]
@@ -44,23 +47,21 @@ def add_incidents(api: FastAPI, console: Console) -> None:
     @api.get("/v1/incidents/{name}/post-mortem", tags=["incidents"])
     def post_mortem(name: str) -> PlainTextResponse:
         """Return the post-mortem in Markdown: the finished one, or a draft of what is known."""
-        found = app.incidents.get(name).post_mortem or incidents.draft(
-            app.incidents, app.events, app.audit, name, app.clock()
+        found = app.incidents.get(name).post_mortem or draft(
+            app.incidents.repository, app.events, app.audit, name, app.clock()
         )
         return PlainTextResponse(found, media_type="text/markdown")
 
-    def add(action: str, told: str) -> None:
-        async def act(name: str, body: Said) -> dict[str, Any]:
-            found = await console.acting.incident(
-                name, action, body.text or body.reason, actor=ACTOR
-            )
-            return found.to_dict()
+    def add(action: str, change: Callable[..., Incident], summary: str) -> None:
+        def act(name: str, body: Said, actor: Actor) -> dict[str, Any]:
+            return change(name, body.text or body.reason, by=By(actor)).to_dict()
 
-        act.__doc__, act.__name__ = told, f"{action}_incident"
+        act.__doc__, act.__name__ = summary, f"{action}_incident"
         api.post(f"/v1/incidents/{{name}}/{action}", tags=["incidents"])(act)
 
-    add("acknowledge", "Take an incident in hand.")
-    add("assign", "Give an incident to an owner.")
-    add("note", "Add to the timeline of an incident.")
-    add("resolve", "Say that an incident is over, and why.")
-    add("finish", "Keep the post-mortem of an incident that is over.")
+    incidents = app.incidents
+    add("acknowledge", incidents.acknowledge, "Take an incident in hand.")
+    add("assign", incidents.assign, "Give an incident to an owner.")
+    add("note", incidents.note, "Add to the timeline of an incident.")
+    add("resolve", incidents.resolve, "Say that an incident is over, and why.")
+    add("finish", incidents.finish, "Keep the post-mortem of an incident that is over.")

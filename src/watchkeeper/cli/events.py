@@ -7,6 +7,7 @@ import typer
 
 from watchkeeper.cli.command import Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
+from watchkeeper.identity import By
 
 __all__ = ["commands"]
 
@@ -64,5 +65,5 @@ def export(
 def compact(cli: Invocation, *, model: Model = None) -> None:
     """Merge small files, file late outcomes, and drop what is older or larger than allowed."""
     cli.app.landing.land()
-    report = cli.app.compact(model, actor=actor())
+    report = cli.app.compactions.run(model, by=By(actor()))
     cli.show(report)

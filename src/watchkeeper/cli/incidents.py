@@ -7,7 +7,8 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.incidents import IncidentState
+from watchkeeper.identity import By
+from watchkeeper.incidents import Incident, IncidentState
 
 __all__ = ["commands"]
 
@@ -66,7 +67,7 @@ def acknowledge(
     reason: Annotated[str, typer.Option(help="Kept in the timeline.")] = "",
 ) -> None:
     """Take an incident in hand."""
-    _change(cli, name, "acknowledge", reason)
+    _changed(cli, cli.app.incidents.acknowledge(name, reason, by=By(actor())))
 
 
 @command(commands)
@@ -74,7 +75,7 @@ def assign(
     cli: Invocation, name: Name, owner: Annotated[str, typer.Argument(help="A person or a team.")]
 ) -> None:
     """Give an incident to an owner."""
-    _change(cli, name, "assign", owner)
+    _changed(cli, cli.app.incidents.assign(name, owner, by=By(actor())))
 
 
 @command(commands)
@@ -82,7 +83,7 @@ def note(
     cli: Invocation, name: Name, text: Annotated[str, typer.Argument(help="What happened.")]
 ) -> None:
     """Add to the timeline of an incident."""
-    _change(cli, name, "note", text)
+    _changed(cli, cli.app.incidents.note(name, text, by=By(actor())))
 
 
 @command(commands)
@@ -93,7 +94,7 @@ def resolve(
     reason: Annotated[str, typer.Option(help="Why it is over.")],
 ) -> None:
     """Say that an incident is over, and why."""
-    _change(cli, name, "resolve", reason)
+    _changed(cli, cli.app.incidents.resolve(name, reason, by=By(actor())))
 
 
 @command(commands, "post-mortem")
@@ -107,8 +108,6 @@ def post_mortem(
     ] = None,
 ) -> None:
     """Print the post-mortem: the finished one, or a draft with all that is known."""
-    from watchkeeper.operations import incidents
-
     app = cli.app
     if finish is not None:
         try:
@@ -117,19 +116,16 @@ def post_mortem(
             raise InvalidValueError(
                 "--finish", str(finish), f"a file of Markdown ({error})"
             ) from None
-        _change(cli, name, "finish", text)
+        _changed(cli, cli.app.incidents.finish(name, text, by=By(actor())))
         return
-    found = app.incidents.get(name).post_mortem or incidents.draft(
-        app.incidents, app.events, app.audit, name, app.clock()
+    found = app.incidents.get(name).post_mortem or draft(
+        app.incidents.repository, app.events, app.audit, name, app.clock()
     )
     if out is not None:
         out.write_text(found, encoding="utf-8")
     cli.show({"post_mortem": found}, found.rstrip() if out is None else f"written to {out}")
 
 
-def _change(cli: Invocation, name: str, action: str, text: str) -> None:
-    from watchkeeper.operations import incidents
-
-    app = cli.app
-    found = incidents.change(app.incidents, name, action, text, at=app.clock(), actor=actor())
-    cli.show(found, f"{name}: {found.state.value}, {found.timeline[-1].what}")
+def _changed(cli: Invocation, incident: Incident) -> None:
+    text = f"{incident.name}: {incident.state.value}, {incident.timeline[-1].what}"
+    cli.show(incident, text)

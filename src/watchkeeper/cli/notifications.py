@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
-from watchkeeper.clock import system_clock
-from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.errors import InvalidValueError
+from watchkeeper.identity import By
 
 if TYPE_CHECKING:
     from watchkeeper.notifications import Receiver
@@ -19,10 +19,8 @@ commands = typer.Typer(help="List and test the receivers of notifications.", no_
 @command(commands, "list")
 def list_(cli: Invocation) -> None:
     """List the receivers, what waits for them, and why it has not arrived."""
-    from watchkeeper.operations import receivers as notifications
-
     receivers = _receivers(cli)
-    found = notifications.waiting(cli.app, receivers)
+    found = cli.app.receivers.waiting()
     rows = [
         (each.receiver, each.severity, each.waiting, each.tries, each.next_try or "-",
          each.error or "-")
@@ -44,17 +42,8 @@ def try_out(
     name: Annotated[str | None, typer.Argument(help="A receiver; all without.")] = None,
 ) -> int:
     """Send a test message now; that it arrived is kept as evidence."""
-    from watchkeeper.notifications.sending import send
-    from watchkeeper.operations import receivers as notifications
-
-    chosen = _receivers(cli)
-    if name is not None:
-        chosen = [each for each in chosen if each.name == name]
-        if not chosen:
-            raise NotFoundError("receiver", name, "See watchkeeper notifications list.")
-    errors = notifications.try_out(
-        cli.app, chosen, send, at=system_clock(), actor=actor(), url=cli.app.settings.url
-    )
+    _receivers(cli)
+    errors = cli.app.receivers.try_out(name, by=By(actor()))
     rows = [(each, error or "arrived") for each, error in errors.items()]
     cli.show({"receivers": errors}, table(["receiver", "test"], rows))
     return BAD if any(errors.values()) else 0

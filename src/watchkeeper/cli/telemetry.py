@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from watchkeeper.cli.command import Invocation, actor, command
-from watchkeeper.clock import system_clock
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.identity import By
 
 __all__ = ["commands"]
 
@@ -46,8 +46,6 @@ def send_test_alert(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 120.0,
 ) -> None:
     """Send a synthetic alert through Alertmanager, and wait until it has come back."""
-    from watchkeeper.operations.alerts import travelled
-
     known = cli.settings.telemetry.alertmanagers
     chosen = alertmanager or (f"http://{known[0]}" if known else None)
     if chosen is None:
@@ -55,8 +53,5 @@ def send_test_alert(
             "--alertmanager", None, "an address such as http://127.0.0.1:9093, or "
             "telemetry.alertmanagers in the settings",
         )  # fmt: skip
-    app = cli.app
-    seconds = travelled(
-        app.alerts, app.audit, chosen, timeout=timeout, clock=system_clock, actor=actor()
-    )
+    seconds = cli.app.receivers.try_alertmanager(chosen, timeout=timeout, by=By(actor()))
     cli.show({"seconds": seconds}, f"a synthetic alert came back in {seconds:.1f} s")

@@ -11,6 +11,7 @@ from watchkeeper.app import App
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.identity import By
+from watchkeeper.incidents import Incident
 from watchkeeper.rollouts import Event
 
 __all__ = ["FORMS", "Actions", "Sent"]
@@ -30,7 +31,6 @@ class Actions(Protocol):
     async def stop_shadow(self, name: str, *, actor: str, reason: str) -> Any: ...
     async def retrain(self, model: str, *, actor: str, reason: str) -> Any: ...
     async def cancel(self, name: str, *, actor: str, reason: str) -> Any: ...
-    async def incident(self, name: str, action: str, text: str, *, actor: str) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,16 @@ async def of_incident(actions: Actions, sent: Sent) -> str:
     if sent.do not in _INCIDENT:
         raise sent.unknown()
     name = sent.names["name"]
-    await actions.incident(name, sent.do, sent.fields.get("text", "").strip(), actor=sent.actor)
+    incidents = actions.app.incidents
+    change: Callable[..., Incident] = {
+        "acknowledge": incidents.acknowledge,
+        "assign": incidents.assign,
+        "note": incidents.note,
+        "resolve": incidents.resolve,
+        "finish": incidents.finish,
+    }[sent.do]
+    text = sent.fields.get("text", "").strip()
+    await run_in_threadpool(change, name, text, by=By(sent.actor))
     return f"{name} {_INCIDENT[sent.do]}."
 
 

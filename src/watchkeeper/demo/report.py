@@ -13,6 +13,7 @@ from watchkeeper.events import Window
 from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.incidents import Incident
 from watchkeeper.monitoring.health import ModelHealth
+from watchkeeper.monitoring.incidents import draft
 from watchkeeper.monitoring.measurements import (
     WindowDrift,
     WindowQuality,
@@ -20,7 +21,6 @@ from watchkeeper.monitoring.measurements import (
     drift_of_window,
     quality_of_rows,
 )
-from watchkeeper.operations.incidents import draft
 from watchkeeper.readiness import Checklist
 from watchkeeper.results import Result
 from watchkeeper.rollouts import State
@@ -264,7 +264,7 @@ def _post_mortem(app: App, at: datetime) -> str:
     opened = app.incidents.find(MODEL)
     if not opened:
         return ""
-    return draft(app.incidents, app.events, app.audit, opened[-1].name, at)
+    return draft(app.incidents.repository, app.events, app.audit, opened[-1].name, at)
 
 
 def _released(app: App) -> Released | None:

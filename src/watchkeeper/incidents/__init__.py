@@ -15,7 +15,7 @@ from watchkeeper.lazy import on_first_use
 
 if TYPE_CHECKING:
     from watchkeeper.incidents.alerts import Alert, Notification, notification_of
-    from watchkeeper.incidents.incident import Incident, IncidentState, Moment
+    from watchkeeper.incidents.incident import Incident, IncidentState, Moment, Step
     from watchkeeper.incidents.repository import AlertRepository, IncidentRepository
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "IncidentState",
     "Moment",
     "Notification",
+    "Step",
     "notification_of",
 ]
 
@@ -39,6 +40,7 @@ __getattr__ = on_first_use(
         "IncidentState": ".incident",
         "Moment": ".incident",
         "Notification": ".alerts",
+        "Step": ".incident",
         "notification_of": ".alerts",
     },
 )

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.events import check_name
-from watchkeeper.results import Result
+from watchkeeper.identity import RecordId
+from watchkeeper.results import Result, Stored
 
-__all__ = ["Incident", "IncidentState", "Moment", "Severity"]
+__all__ = ["Incident", "IncidentState", "Moment", "Severity", "Step"]
 
 Severity = Literal["critical", "warning"]
 
@@ -24,14 +25,46 @@ class IncidentState(StrEnum):
     RESOLVED = "resolved"
 
 
+class Step(StrEnum):
+    """What kind of moment one is."""
+
+    REPORTED = "reported"
+    RECOVERED = "recovered"
+    NOTED = "noted"
+    ACKNOWLEDGED = "acknowledged"
+    ASSIGNED = "assigned"
+    RESOLVED = "resolved"
+    FINISHED = "finished"
+
+
+def _read_cause(stored: str | None) -> RecordId | None:
+    return None if stored is None else RecordId.parse(stored)
+
+
+def _written_cause(cause: RecordId | None) -> str | None:
+    return None if cause is None else str(cause)
+
+
+Cause = Annotated[RecordId | None, Stored(_read_cause, _written_cause)]
+
+
 @dataclass(frozen=True, slots=True)
 class Moment(Result):
-    """What happened at one time, who did or said it, and by what it is shown."""
+    """What happened at one time, who did or said it, and by what it is shown.
+
+    Attributes
+    ----------
+    at : datetime
+    actor, what : str
+    evidence : dict of str to Any
+    step : Step
+    """
 
     at: datetime
     actor: str
     what: str
     evidence: dict[str, Any]
+    step: Step = Step.NOTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +88,8 @@ class Incident(Result):
         Where it says what to do.
     timeline : tuple of Moment
         The oldest first.
+    cause : RecordId or None
+        The record that opened it.
     post_mortem : str
         What was learned, in Markdown; empty until somebody has finished it.
 
@@ -75,6 +110,7 @@ class Incident(Result):
     owner: str = ""
     runbook: str = ""
     timeline: tuple[Moment, ...] = ()
+    cause: Cause = None
     post_mortem: str = ""
 
     def __post_init__(self) -> None:
@@ -88,8 +124,20 @@ class Incident(Result):
         """Whether it is not over."""
         return self.state is not IncidentState.RESOLVED
 
+    @property
+    def origin(self) -> tuple[str, str]:
+        """The kind and the name of its source: ``alert`` and ``HighErrorRate``."""
+        kind, _, name = self.source.partition(":")
+        return kind, name
+
     def told(
-        self, at: datetime, actor: str, what: str, evidence: Mapping[str, Any] | None = None
+        self,
+        at: datetime,
+        actor: str,
+        what: str,
+        evidence: Mapping[str, Any] | None = None,
+        *,
+        step: Step = Step.NOTED,
     ) -> Self:
         """Return it with one more moment.
 
@@ -100,21 +148,23 @@ class Incident(Result):
         """
         if not what.strip():
             raise InvalidValueError("note", what, "what happened, in words")
-        moment = Moment(as_utc(at), actor, what, dict(evidence or {}))
+        moment = Moment(as_utc(at), actor, what, dict(evidence or {}), step)
         return replace(self, timeline=(*self.timeline, moment))
 
     def acknowledged(self, at: datetime, actor: str, reason: str = "") -> Self:
         """Return it in the hands of `actor`."""
         self._require_active()
-        found = self.told(at, actor, f"acknowledged{f': {reason}' if reason else ''}")
-        return replace(found, state=IncidentState.ACKNOWLEDGED, owner=self.owner or actor)
+        text = f"acknowledged: {reason}" if reason else "acknowledged"
+        incident = self.told(at, actor, text, step=Step.ACKNOWLEDGED)
+        return replace(incident, state=IncidentState.ACKNOWLEDGED, owner=self.owner or actor)
 
     def assigned(self, at: datetime, actor: str, owner: str) -> Self:
         """Return it in the hands of `owner`."""
         self._require_active()
         if not owner.strip():
             raise InvalidValueError("owner", owner, "the name of a person or a team")
-        return replace(self.told(at, actor, f"assigned to {owner}"), owner=owner)
+        incident = self.told(at, actor, f"assigned to {owner}", step=Step.ASSIGNED)
+        return replace(incident, owner=owner)
 
     def resolved(self, at: datetime, actor: str, reason: str) -> Self:
         """Return it as it is when it is over.
@@ -129,8 +179,8 @@ class Incident(Result):
         self._require_active()
         if not reason.strip():
             raise InvalidValueError("reason", reason, "why it is over, in words")
-        found = self.told(at, actor, f"resolved: {reason}")
-        return replace(found, state=IncidentState.RESOLVED, ended_at=as_utc(at))
+        incident = self.told(at, actor, f"resolved: {reason}", step=Step.RESOLVED)
+        return replace(incident, state=IncidentState.RESOLVED, ended_at=as_utc(at))
 
     def finished(self, at: datetime, actor: str, post_mortem: str) -> Self:
         """Return it with what was learned from it.
@@ -142,7 +192,8 @@ class Incident(Result):
         """
         if self.active:
             raise ConflictError(f"the incident {self.name} is not over", "Resolve it first.")
-        return replace(self.told(at, actor, "post-mortem finished"), post_mortem=post_mortem)
+        incident = self.told(at, actor, "post-mortem finished", step=Step.FINISHED)
+        return replace(incident, post_mortem=post_mortem)
 
     def _require_active(self) -> None:
         if not self.active:

@@ -6,7 +6,6 @@ several processes on one data directory only the one that lands does it.
 """
 
 import asyncio
-import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -14,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from watchkeeper.app import BACKUP, App
+from watchkeeper.app import App
 from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
 from watchkeeper.identity import CONTROLLER, By
-from watchkeeper.results import strict_json
+from watchkeeper.operations.compactions import COMPACTION, EVENTS
+from watchkeeper.readiness.evidence import BACKUP, BACKUPS
 from watchkeeper.telemetry import SystemMetrics
 
 __all__ = ["CHILD", "TASKS", "Task", "Upkeep", "main"]
@@ -45,14 +45,17 @@ class Task:
     hours : callable
         How often the settings ask for it; None for never.
     run : callable
-        What is done.
+        What is done; it writes its entry in the audit trail.
+    failed : callable
+        Writes an entry of what could not be done.
     """
 
     name: str
     action: str
     subject: str
     hours: Callable[[Settings], float | None]
-    run: Callable[[App], Mapping[str, Any]]
+    run: Callable[[App, By], Mapping[str, Any]]
+    failed: Callable[[App, str, By], None]
 
 
 def _backup_hours(settings: Settings) -> float | None:
@@ -61,10 +64,16 @@ def _backup_hours(settings: Settings) -> float | None:
 
 TASKS = (
     Task(
-        "compaction", "compact", "system:events",
-        lambda settings: settings.store.compaction_hours, App.compact,
+        name="compaction", action=COMPACTION, subject=EVENTS,
+        hours=lambda settings: settings.store.compaction_hours,
+        run=lambda app, by: app.compactions.run(by=by),
+        failed=lambda app, error, by: app.compactions.keep_failure(error, by=by),
     ),
-    Task("backup", BACKUP, "system:backup", _backup_hours, App.back_up),
+    Task(
+        name="backup", action=BACKUP, subject=BACKUPS, hours=_backup_hours,
+        run=lambda app, by: app.backups.create(by=by),
+        failed=lambda app, error, by: app.backups.keep_failure(error, by=by),
+    ),
 )  # fmt: skip
 
 
@@ -102,27 +111,22 @@ class Upkeep:
             return False
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", CHILD, task.name, stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
-            given = self._app.settings.model_dump_json().encode()
-            out, err = await process.communicate(given)
+            settings = self._app.settings.model_dump_json().encode()
+            _, errors = await process.communicate(settings)
         except asyncio.CancelledError:
             process.kill()
             await process.wait()
             raise
         well = process.returncode == 0
-        evidence = (
-            json.loads(out) if well else {"error": err.decode(errors="replace")[-_LAST_WORDS:]}
-        )
         self._system.ended(task.name, well=well)
         if not well:
-            log.error("the %s failed: %s", task.name, evidence["error"])
-        await asyncio.to_thread(
-            self._app.audit.note, at=system_clock(), action=task.action, subject=task.subject,
-            by=By(CONTROLLER, "its time has come" if well else "it failed"),
-            evidence={"passed": well, **evidence},
-        )  # fmt: skip
+            error = errors.decode(errors="replace")[-_LAST_WORDS:]
+            log.error("the %s failed: %s", task.name, error)
+            by = By(CONTROLLER, "it failed")
+            await asyncio.to_thread(task.failed, self._app, error, by)
         return True
 
     def _last(self, task: Task) -> tuple[datetime | None, bool]:
@@ -137,8 +141,7 @@ class Upkeep:
 
 
 def main() -> None:
-    """Do what is named by the settings on standard input, and print what was done."""
-    (task,) = (each for each in TASKS if each.name == sys.argv[1])
+    """Do what is named by the settings on standard input."""
+    (task,) = (task for task in TASKS if task.name == sys.argv[1])
     with App(Settings.model_validate_json(sys.stdin.read())) as app:
-        report = task.run(app)
-    sys.stdout.write(strict_json(report))
+        task.run(app, By(CONTROLLER, "its time has come"))

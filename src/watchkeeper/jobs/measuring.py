@@ -12,8 +12,6 @@ from watchkeeper.interpreter import behind_requests
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.measurements import drift_of_window, latest_accuracy, quality_of_window
 from watchkeeper.monitoring.prediction_drift import LearnedAnswers, answers_to_training
-from watchkeeper.operations import incidents
-from watchkeeper.records import Finding
 from watchkeeper.serving.live_version import LiveVersion
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
@@ -109,7 +107,7 @@ class Measuring:
         except NotFoundError:  # nothing was predicted
             return
         if found.labelled or found.estimate is not None:
-            self._tell(keep_quality(self._app.findings, found, at=now), "modelaccuracydrop")
+            self._app.incidents.follow_finding(keep_quality(self._app.findings, found, at=now))
 
     def _drift(self, live: LiveVersion) -> None:
         model = live.runtime.model_name
@@ -128,7 +126,7 @@ class Measuring:
             )
         except NotFoundError:  # nothing was predicted, or there is nothing to compare it with
             return
-        self._tell(keep_drift(self._app.findings, found, at=now), "modeldriftdetected")
+        self._app.incidents.follow_finding(keep_drift(self._app.findings, found, at=now))
         self._app.drift_history.checks(model)  # read here, so that no page waits for a year of them
         self._metrics.show_drift(
             model,
@@ -144,12 +142,6 @@ class Measuring:
                 else (found.answers.effect_size, found.answers.drift_detected)
             ),
         )
-
-    def _tell(self, finding: Finding, runbook: str) -> None:
-        """Open an incident by what was found, or end it."""
-        app = self._app
-        page = f"{app.settings.url}/runbook#{runbook}"
-        incidents.of_finding(app.incidents, finding, at=finding.at, runbook=page)
 
     def _answers(self, live: LiveVersion) -> LearnedAnswers | None:
         """Return what the version answers to its training data, asked once a version.

@@ -4,8 +4,7 @@ import asyncio
 import logging
 
 from watchkeeper.app import App
-from watchkeeper.clock import system_clock
-from watchkeeper.operations import receivers as notifications
+from watchkeeper.operations.receivers import Delivery
 from watchkeeper.telemetry import SystemMetrics
 
 __all__ = ["Notifier"]
@@ -28,34 +27,23 @@ class Notifier:
     async def begin(self) -> None:
         """Give new receivers their places: they are told of all that comes from now on."""
         try:
-            receivers = self._app.settings.receivers()
-            await asyncio.to_thread(notifications.begin, self._app, receivers)
+            await asyncio.to_thread(self._app.receivers.begin)
         except Exception:
             self._system.ended("notifications", well=False)
             log.exception("receivers cannot be read; requests are answered all the same")
 
-    async def look(self) -> list[notifications.Told]:
+    async def look(self) -> list[Delivery]:
         """Send what is due; return what was tried."""
-        receivers = self._app.settings.receivers()
-        if not receivers:
+        if not self._app.settings.receivers():
             return []
         try:
-            found = await asyncio.to_thread(self._tell)
+            deliveries = await asyncio.to_thread(self._app.receivers.deliver)
         except Exception:
             self._system.ended("notifications", well=False)
             log.exception("nobody could be told of what is pending")
             return []
-        for each in found:
-            if each.error:
-                log.error("%s could not be told: %s", each.receiver, each.error)
-            self._system.ended("notifications", well=not each.error)
-        return found
-
-    def _tell(self) -> list[notifications.Told]:
-        from watchkeeper.notifications.sending import send
-
-        settings = self._app.settings
-        return notifications.tell(
-            self._app, settings.receivers(), send, at=system_clock(), url=settings.url,
-            group_wait=settings.notifications.group_wait,
-        )  # fmt: skip
+        for delivery in deliveries:
+            if delivery.error:
+                log.error("%s could not be told: %s", delivery.receiver, delivery.error)
+            self._system.ended("notifications", well=not delivery.error)
+        return deliveries

@@ -19,7 +19,6 @@ from typing import Any
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.errors import WatchkeeperError
-from watchkeeper.operations import incidents
 from watchkeeper.operations import online_learning as online
 from watchkeeper.process_limits import LOOK, limit_memory, memory_of
 from watchkeeper.results import strict_json
@@ -146,19 +145,15 @@ class Learner:
             log.exception("no incident could be opened")
 
     def _open(self, model: str, title: str) -> None:
-        app = self._app
-        incidents.open_incident(
-            app.incidents, model=model, title=" ".join(title.split())[:300], severity="warning",
-            source=_SOURCE, evidence={}, at=app.clock(),
-            runbook=f"{app.settings.url}/runbook#watchkeeperjobfailing",
+        incidents = self._app.incidents
+        incidents.open(
+            model, " ".join(title.split())[:300], severity="warning", source=_SOURCE, evidence={},
+            runbook=incidents.runbook("watchkeeperjobfailing"),
         )  # fmt: skip
 
     def _over(self, model: str) -> None:
-        incidents.over(
-            self._app.incidents, model=model, source=_SOURCE,
-            told="what it learned since was kept, and it is not worse than the champion",
-            at=self._app.clock(),
-        )  # fmt: skip
+        text = "what it learned since was kept, and it is not worse than the champion"
+        self._app.incidents.recover(model, _SOURCE, text)
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Awaitable, Callable
 
 from watchkeeper.app import App
-from watchkeeper.operations import incidents, retraining
+from watchkeeper.identity import RecordId
+from watchkeeper.operations import retraining
 from watchkeeper.retraining import Run, RunState
 from watchkeeper.retraining.training import Progress
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
@@ -103,15 +104,15 @@ class Retrainer:
 
     def _tell(self, run: Run) -> None:
         """Open an incident by a training that failed; end it by one that did not."""
-        app, source = self._app, "retraining"
+        incidents, cause = self._app.incidents, RecordId("retraining", run.name)
         if run.state is not RunState.FAILED:
-            told = f"the retraining {run.name} did not fail"
-            incidents.over(app.incidents, model=run.model, source=source, told=told, at=app.clock())
+            text = f"the retraining {run.name} did not fail"
+            incidents.recover(run.model, "retraining", text, cause=cause)
             return
-        incidents.open_incident(
-            app.incidents, model=run.model, title=f"the retraining {run.name} failed: {run.reason}",
-            severity="warning", source=source, evidence={"run": run.name}, at=app.clock(),
-            runbook=f"{app.settings.url}/runbook#retrainingfailed",
+        incidents.open(
+            run.model, f"the retraining {run.name} failed: {run.reason}", severity="warning",
+            source="retraining", evidence={"run": run.name}, cause=cause,
+            runbook=incidents.runbook("retrainingfailed"),
         )  # fmt: skip
 
     def _watch(self, _: Progress) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from watchkeeper.app import App
 from watchkeeper.errors import ConflictError
-from watchkeeper.operations import incidents, rollouts
+from watchkeeper.identity import RecordId
+from watchkeeper.operations import rollouts
 from watchkeeper.rollouts import Rollout, State
 from watchkeeper.serving.routing import Router
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
@@ -140,24 +141,22 @@ class Rolling:
         reason = "" if found.decision is None else found.decision.reason
         try:
             await asyncio.to_thread(
-                incidents.open_incident,
-                app.incidents,
-                model=rollout.model,
-                title=f"the rollout {rollout.name} of {rollout.version} was taken back: {reason}",
+                app.incidents.open,
+                rollout.model,
+                f"the rollout {rollout.name} of {rollout.version} was taken back: {reason}",
                 severity="warning",
                 source=f"rollout:{rollout.name}",
                 evidence={"rollout": rollout.name, "step": rollout.step + 1},
-                at=app.clock(),
-                runbook=f"{app.settings.url}/runbook#rolloutrolledback",
+                cause=RecordId("rollout", rollout.name),
+                runbook=app.incidents.runbook("rolloutrolledback"),
             )
         except Exception:  # what takes the version back must not wait for this
             log.exception("no incident could be opened of rollout %s", rollout.name)
 
     def _tell_of_holds(self) -> None:
         """Open an incident for each rollout that waits for a person, and end those of the rest."""
-        app, now = self._app, self._app.clock()
-        page = f"{app.settings.url}/rollouts"
-        incidents.of_holds(app.incidents, app.rollouts.latest(now), at=now, runbook=page)
+        app = self._app
+        app.incidents.follow_holds(app.rollouts.latest(app.clock()))
 
     def _decide(self, rollout: Rollout) -> rollouts.Looked:
         policy = self._app.settings.policy(rollout.model)

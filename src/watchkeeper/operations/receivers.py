@@ -1,77 +1,44 @@
-"""Receivers are told of what is pending, once it is time."""
+"""Receivers are sent what is pending, once it is time; routes to people are tried out."""
 
+import json
 import logging
+import secrets
+import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Protocol, get_args
+from typing import get_args
 
+from watchkeeper.clock import Clock
+from watchkeeper.errors import NotFoundError, UnavailableError
 from watchkeeper.identity import By
-from watchkeeper.incidents import Incident
+from watchkeeper.incidents import AlertRepository
 from watchkeeper.incidents.incident import Severity
-from watchkeeper.monitoring.repositories import Kept
-from watchkeeper.notifications import Message, Note, Place, Receiver, due, grouped
-from watchkeeper.readiness.evidence import NOTIFICATION_TEST, NOTIFICATIONS
-from watchkeeper.records import Entry
+from watchkeeper.monitoring.notifications import NotificationQueue, Waiting
+from watchkeeper.notifications import Message, Receiver, due, grouped
+from watchkeeper.notifications.repository import PlaceRepository
+from watchkeeper.operations.service import Service
+from watchkeeper.readiness.evidence import ALERT_TEST, ALERTS, NOTIFICATION_TEST, NOTIFICATIONS
+from watchkeeper.records import AuditTrail
 from watchkeeper.results import Result
 
-__all__ = [
-    "Parts",
-    "Told",
-    "Waiting",
-    "begin",
-    "pending",
-    "tell",
-    "try_out",
-    "waiting",
-]
+__all__ = ["Delivery", "Receivers"]
 
 log = logging.getLogger(__name__)
 
-_WORDS = {
-    "create": "opened", "tell": "told", "acknowledge": "acknowledged", "assign": "assigned",
-    "resolve": "resolved",
-}  # fmt: skip
-
 _MOST = 1_000  # changes of one message
+_LABEL = "test"
+_POLL = 0.5  # seconds between two checks whether a synthetic alert has arrived
 
 Send = Callable[[str, Message], str]
 """Sends a message to an address; returns why it did not arrive, or nothing."""
 
 
-class KeptPlaces(Protocol):
-    """Where it is kept how far receivers were told."""
-
-    def get(self, receiver: str, severity: str, *, beginning: int) -> Place: ...
-    def find(self) -> list[Place]: ...
-    def save(self, before: Place, after: Place) -> bool: ...
-
-
-class Numbered(Protocol):
-    """The audit trail, by the numbers of its entries."""
-
-    def after(self, number: int, about: str, *, limit: int = 1000) -> list[Entry]: ...
-    def last(self) -> int: ...
-    def note(
-        self, *, at: datetime, by: By, action: str, subject: str, evidence: Any = None
-    ) -> Any: ...  # fmt: skip
-
-
-class Parts(Protocol):
-    """What notifications need; an `watchkeeper.app.App` is one."""
-
-    @property
-    def audit(self) -> Numbered: ...
-    @property
-    def incidents(self) -> Kept[Incident]: ...
-    @property
-    def places(self) -> KeptPlaces: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Told(Result):
-    """What became of one look at one receiver.
+class Delivery(Result):
+    """What became of one message to one receiver.
 
     Attributes
     ----------
@@ -88,52 +55,177 @@ class Told(Result):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting(Result):
-    """How far a receiver has been told of incidents of one severity, and what waits for it.
+class Receivers(Service[PlaceRepository]):
+    """The receivers of the settings: what was delivered, and whether messages arrive.
 
-    Attributes
+    Parameters
     ----------
-    receiver, severity : str
-    told : int
-        Number of the last entry of the audit trail that it need not be told of.
-    tries : int
-        How often what comes next was tried in vain.
-    next_try : datetime or None
-    error : str
-        Why the last try failed.
-    waiting : int
-        Changes of incidents that it has not been told of.
+    repository : PlaceRepository
+        How far receivers were told.
+    queue : NotificationQueue
+    alerts : AlertRepository
+    audit : AuditTrail
+    clock : Clock
+        Of the system: receivers are told in real time.
+    configured : callable
+        Returns the receivers of the settings.
+    send : callable
+    url : str
+        Address of the server, for links.
+    group_wait : float
+        Seconds that the first change waits for others.
     """
 
-    receiver: str
-    severity: str
-    told: int
-    tries: int
-    next_try: datetime | None
-    error: str
-    waiting: int
+    def __init__(
+        self,
+        repository: PlaceRepository,
+        *,
+        queue: NotificationQueue,
+        alerts: AlertRepository,
+        audit: AuditTrail,
+        clock: Clock,
+        configured: Callable[[], Sequence[Receiver]],
+        send: Send,
+        url: str,
+        group_wait: float,
+    ) -> None:
+        super().__init__(repository)
+        self._queue, self._alerts, self._audit = queue, alerts, audit
+        self._clock, self._configured, self._send = clock, configured, send
+        self._url, self._group_wait = url, group_wait
 
+    def configured(self) -> list[Receiver]:
+        """Return the receivers of the settings."""
+        return list(self._configured())
 
-def waiting(parts: Parts, receivers: Sequence[Receiver]) -> list[Waiting]:
-    """Return what waits for whom; of a receiver that was taken out of the settings, nothing."""
-    known = {each.name: each for each in receivers}
-    return [
-        Waiting(
-            **place,
-            waiting=len(list(pending(parts, known[place.receiver], place)))
-            if place.receiver in known
-            else 0,
+    def waiting(self) -> list[Waiting]:
+        """Return what waits for whom."""
+        return self._queue.waiting(self._configured())
+
+    def begin(self) -> None:
+        """Give new receivers their places in the audit trail: they are told of all that follows."""
+        last = self._audit.last()
+        for receiver, severity in _places(self._configured()):
+            self.repository.get(receiver.name, severity, beginning=last)
+
+    def deliver(self, at: datetime | None = None) -> list[Delivery]:
+        """Send each receiver what is pending and due; return what was tried.
+
+        A message that arrived just before this process died is sent again; none is lost.
+
+        Parameters
+        ----------
+        at : datetime, optional
+            By default now.
+        """
+        now, deliveries = self._clock() if at is None else at, []
+        for receiver, severity in _places(self._configured()):
+            last = self._audit.last()
+            place = self.repository.get(receiver.name, severity, beginning=last)
+            notes = list(islice(self._queue.pending(receiver, place), _MOST))
+            if not notes:
+                if last > place.told:
+                    # It is not read again and again.
+                    self.repository.save(place, place.delivered(last))
+                continue
+            if due(place, notes[0].at, now, quiet=receiver.quiet, group_wait=self._group_wait):
+                continue
+            error = self._sent(receiver, grouped(notes, self._url))
+            after = place.failed(now, error) if error else place.delivered(notes[-1].number)
+            self.repository.save(place, after)
+            deliveries.append(Delivery(receiver.name, severity, len(notes), error))
+        return deliveries
+
+    def try_out(self, name: str | None = None, *, by: By) -> dict[str, str]:
+        """Send a message now to one receiver, or to all, and keep whether it arrived.
+
+        Returns
+        -------
+        dict of str to str
+            Why it did not arrive, by receiver; empty where it did.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no receiver of this name.
+        """
+        chosen = [
+            receiver for receiver in self._configured() if name is None or receiver.name == name
+        ]
+        if name is not None and not chosen:
+            raise NotFoundError("receiver", name, "See watchkeeper notifications list.")
+        message = Message(
+            "Watchkeeper: a test",
+            f"This is a test of the notifications of {self._url}, asked for by "
+            f"{by.actor or 'somebody'}. Nothing has happened.",
         )
-        for place in parts.places.find()
-    ]
+        errors = {receiver.name: self._sent(receiver, message) for receiver in chosen}
+        for receiver in chosen:
+            error = errors[receiver.name]
+            self._audit.note(
+                at=self._clock(),
+                by=by.with_reason(error or f"a test message reached {receiver.name}"),
+                action=NOTIFICATION_TEST, subject=NOTIFICATIONS,
+                evidence={
+                    "passed": not error, "receiver": receiver.name, "severity": receiver.severity,
+                },
+            )  # fmt: skip
+        return errors
 
+    def try_alertmanager(
+        self,
+        address: str,
+        *,
+        timeout: float,
+        by: By,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> float:
+        """Give Alertmanager a synthetic alert, and return the seconds until it has come back here.
 
-def begin(parts: Parts, receivers: Sequence[Receiver]) -> None:
-    """Give new receivers their places in the audit trail: they are told of all that comes now."""
-    last = parts.audit.last()
-    for receiver, severity in _places(receivers):
-        parts.places.get(receiver.name, severity, beginning=last)
+        It has no severity, so that it opens no incident. That it arrived, or did not, is kept.
+
+        Parameters
+        ----------
+        address : str
+            Of Alertmanager.
+        timeout : float
+            Seconds to wait for the alert.
+        by : By
+        wait : callable
+
+        Raises
+        ------
+        UnavailableError
+            If Alertmanager does not take the alert, or it does not arrive.
+        """
+        mark, begin = secrets.token_hex(4), self._clock()
+        error, seconds = _post(address, mark, begin, timeout), 0.0
+        while not error:
+            seconds = (self._clock() - begin).total_seconds()
+            if any(
+                alert.labels.get(_LABEL) == mark
+                for alert in self._alerts.find(name="WatchkeeperTest")
+            ):
+                break
+            if seconds > timeout:
+                error = f"the alert that {address} took has not come back in {timeout:g} s"
+            wait(_POLL)
+        returned = f"a synthetic alert came back through {address} in {seconds:.1f} s"
+        self._audit.note(
+            at=self._clock(), by=by.with_reason(error or returned), action=ALERT_TEST,
+            subject=ALERTS, evidence={"passed": not error, "seconds": seconds},
+        )  # fmt: skip
+        if error:
+            raise UnavailableError(error, "See its log, and its route to /v1/alerts/alertmanager.")
+        return seconds
+
+    def _sent(self, receiver: Receiver, message: Message) -> str:
+        """Return why a message did not arrive, or nothing: one receiver never holds up another."""
+        try:
+            return self._send(receiver.url, message)
+        except Exception as error:
+            log.exception("%s cannot be told", receiver.name)
+            return f"{type(error).__name__}: {error}"
 
 
 def _places(receivers: Sequence[Receiver]) -> Iterator[tuple[Receiver, Severity]]:
@@ -143,88 +235,22 @@ def _places(receivers: Sequence[Receiver]) -> Iterator[tuple[Receiver, Severity]
                 yield receiver, severity
 
 
-def tell(
-    parts: Parts,
-    receivers: Sequence[Receiver],
-    send: Send,
-    *,
-    at: datetime,
-    url: str,
-    group_wait: float,
-) -> list[Told]:
-    """Tell each receiver what is pending and due; return what was tried.
-
-    A message that arrived just before this process died is sent again; none is lost.
-    """
-    attempts = []
-    for receiver, severity in _places(receivers):
-        last = parts.audit.last()
-        place = parts.places.get(receiver.name, severity, beginning=last)
-        notes = list(islice(pending(parts, receiver, place), _MOST))
-        if not notes:
-            if last > place.told:
-                parts.places.save(place, place.delivered(last))  # it is not read again and again
-            continue
-        if due(place, notes[0].at, at, quiet=receiver.quiet, group_wait=group_wait):
-            continue
-        error = _sent(send, receiver, grouped(notes, url))
-        after = place.failed(at, error) if error else place.delivered(notes[-1].number)
-        parts.places.save(place, after)
-        attempts.append(Told(receiver.name, severity, len(notes), error))
-    return attempts
-
-
-def _sent(send: Send, receiver: Receiver, message: Message) -> str:
-    """Return why a message did not arrive, or nothing: one receiver never holds up another."""
-    try:
-        return send(receiver.url, message)
-    except Exception as error:
-        log.exception("%s cannot be told", receiver.name)
-        return f"{type(error).__name__}: {error}"
-
-
-def pending(parts: Parts, receiver: Receiver, place: Place) -> Iterator[Note]:
-    """Yield what a receiver has not been told of incidents of a severity, the oldest first."""
-    known: dict[str, Incident] = {}
-    for entry in _entries(parts, place.told):
-        name = entry.subject.partition("incidents/")[2]
-        what = _WORDS.get(entry.action.removeprefix("incident "))
-        if what is None:
-            continue
-        if name not in known:
-            known[name] = parts.incidents.get(name)
-        incident = known[name]
-        wanted = receiver.wants(incident.severity, incident.model)
-        if wanted and incident.severity == place.severity:
-            yield Note(
-                number=entry.number or 0, at=entry.at, incident=name, model=incident.model,
-                severity=incident.severity, title=incident.title, what=what, text=entry.reason,
-                actor=entry.actor, runbook=incident.runbook,
-            )  # fmt: skip
-
-
-def _entries(parts: Parts, number: int) -> Iterator[Entry]:
-    """Yield all entries about incidents after one of a number, in order."""
-    while page := parts.audit.after(number, "incidents/"):
-        yield from page
-        number = page[-1].number or 0
-
-
-def try_out(
-    parts: Parts, receivers: Sequence[Receiver], send: Send, *, at: datetime, actor: str, url: str
-) -> dict[str, str]:
-    """Send each receiver a message now, and keep whether it arrived; return errors by name."""
-    message = Message(
-        "Watchkeeper: a test",
-        f"This is a test of the notifications of {url}, asked for by {actor or 'somebody'}. "
-        "Nothing has happened.",
+def _post(alertmanager: str, mark: str, begin: datetime, timeout: float) -> str:
+    """Give Alertmanager a synthetic alert; return why it was not taken, or nothing."""
+    alert = {
+        "labels": {"alertname": "WatchkeeperTest", "severity": "none", _LABEL: mark},
+        "annotations": {"summary": "a synthetic alert: nothing has happened"},
+        "startsAt": begin.astimezone(UTC).isoformat(),
+        "endsAt": (begin + timedelta(seconds=timeout)).astimezone(UTC).isoformat(),
+    }
+    request = urllib.request.Request(  # noqa: S310 - an address of the settings
+        f"{alertmanager.rstrip('/')}/api/v2/alerts",
+        json.dumps([alert]).encode(),
+        {"Content-Type": "application/json"},
     )
-    errors = {each.name: _sent(send, each, message) for each in receivers}
-    for each in receivers:
-        error = errors[each.name]
-        parts.audit.note(
-            at=at, by=By(actor, error or f"a test message reached {each.name}"),
-            action=NOTIFICATION_TEST, subject=NOTIFICATIONS,
-            evidence={"passed": not error, "receiver": each.name, "severity": each.severity},
-        )  # fmt: skip
-    return errors
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            answer.read()
+    except OSError as refused:
+        return f"Alertmanager at {alertmanager} did not take the alert: {refused}"
+    return ""

@@ -46,3 +46,14 @@ class Entry(Result):
     def model(self) -> str:
         """The model that it is of; ``system`` for what is of no model."""
         return self.subject.partition(":")[0]
+
+    @property
+    def kind(self) -> str:
+        """The kind of the document that it is of, such as ``incident``; empty for a version."""
+        folder, slash, _ = self.subject.partition(":")[2].partition("/")
+        return folder.removesuffix("s") if slash else ""
+
+    @property
+    def name(self) -> str:
+        """The name of the document that it is of; empty for a version."""
+        return self.subject.partition(":")[2].partition("/")[2]

@@ -10,8 +10,8 @@ from watchkeeper.app import App
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.incidents import Incident, IncidentState, Moment
-from watchkeeper.operations import incidents
+from watchkeeper.incidents import Incident, IncidentState, Moment, Step
+from watchkeeper.monitoring.incidents import draft_asked, pace
 from watchkeeper.results import plain, strict_json
 
 __all__ = ["one", "page"]
@@ -22,6 +22,13 @@ _LONGEST = 1_000  # characters of a piece of evidence
 _SEVERITIES = ("critical", "warning")
 _NAMED = {"rollout": "/rollouts/", "run": "/retraining/", "experiment": "/experiments/"}
 """Evidence that is the name of something with a page."""
+
+_TONES: Mapping[Step, str] = {
+    Step.RESOLVED: "good",
+    Step.RECOVERED: "good",
+    Step.ACKNOWLEDGED: "busy",
+    Step.ASSIGNED: "busy",
+}
 
 
 def page(app: App, ask: Ask) -> Page:
@@ -59,7 +66,7 @@ def page(app: App, ask: Ask) -> Page:
             "states": list(IncidentState),
             "severities": _SEVERITIES,
             "asked": {"model": model, "state": state, "severity": severity},
-            "pace": incidents.pace(app.audit, since=month),
+            "pace": pace(app.audit, since=month),
             "month": month,
         },
     )
@@ -71,7 +78,7 @@ def one(app: App, ask: Ask) -> Page:
     draft = None
     if not incident.post_mortem:
         draft = app.reports.latest(
-            incidents.draft_asked(app.incidents, app.events, app.audit, incident, ask.now)
+            draft_asked(app.incidents.repository, app.events, app.audit, incident, ask.now)
         )
     return Page(
         template="incident.html",
@@ -132,10 +139,7 @@ class _Line:
     @property
     def tone(self) -> str:
         """The colour of its point in the timeline."""
-        for start, tone in (("resolved", "good"), ("acknowledged", "busy"), ("assigned", "busy")):
-            if self.moment.what.startswith(start):
-                return tone
-        return "bad" if self.moment.evidence else ""
+        return _TONES.get(self.moment.step, "bad" if self.moment.evidence else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,7 @@ def _impact(app: App, incident: Incident, now: datetime) -> _Impact | None:
 
 def _source(incident: Incident) -> _Proof:
     """Return what it came of, and where that is told."""
-    kind, _, name = incident.source.partition(":")
+    kind, name = incident.origin
     model = quote(incident.model)
     where = {
         "alert": f"/runbook#{quote(name.lower())}",

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from watchkeeper.app import BACKUP, BACKUP_CHECK, RESTORE_TEST, App
+from watchkeeper.app import App
 from watchkeeper.clock import system_clock
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
 from watchkeeper.monitoring.doctor import Check
+from watchkeeper.monitoring.notifications import Waiting
 from watchkeeper.monitoring.report_cache import Asked
-from watchkeeper.operations import receivers as notifications
+from watchkeeper.readiness.evidence import BACKUP, BACKUP_CHECK, BACKUPS, RESTORE_TEST
 from watchkeeper.records import Entry
 from watchkeeper.results import plain, strict_json
 
@@ -21,7 +22,6 @@ __all__ = ["page"]
 
 _PER_PAGE = 50
 _LONGEST = 2_000  # characters of the evidence of an entry
-_BACKUP = "system:backup"
 _EXAMINED_FOR = 600.0  # seconds for which what the doctor found is shown
 
 
@@ -106,7 +106,7 @@ class _Backups:
 
 def _backups(app: App) -> _Backups:
     def last(action: str) -> Entry | None:
-        found = app.audit.entries(subject=_BACKUP, action=action, limit=1)
+        found = app.audit.entries(subject=BACKUPS, action=action, limit=1)
         return found[0] if found else None
 
     own, taken = app.settings.backup, last(BACKUP)
@@ -120,7 +120,7 @@ def _backups(app: App) -> _Backups:
 class _Told:
     """Who is told of incidents, and what waits for them."""
 
-    places: Sequence[notifications.Waiting]
+    places: Sequence[Waiting]
     new: Sequence[str]
     error: str
 
@@ -130,7 +130,7 @@ def _told(app: App) -> _Told:
         receivers = app.settings.receivers()
     except WatchkeeperError as error:  # a file with an address cannot be read
         return _Told((), (), f"{error.message}. {error.hint}")
-    places = notifications.waiting(app, receivers)
+    places = app.receivers.waiting()
     begun = {each.receiver for each in places}
     return _Told(places, [each.name for each in receivers if each.name not in begun], "")
 

@@ -1,11 +1,13 @@
-"""Audit entries and findings name the record that led to them; gate checks name their kind.
+"""Records name the record that led to them; gate checks and moments of incidents name their kind.
 
 Until now the cause of a promotion was written into its reason by the controller, and that of a
-finding into the name of its reference. This is the last time that a sentence is parsed: only
+finding into the name of its reference; what opened an incident was to be read out of its evidence. This is the last time that a sentence is parsed: only
 entries of the controller count, since a person may have used the same words.
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +17,7 @@ down_revision = "0010"
 
 _CONTROLLER = "watchkeeper"
 _REFERENCE = "the training data of "
+_EVIDENCE = {"finding": "finding", "rollout": "rollout", "retraining": "run", "hold": "rollout"}
 _UNNAMED = "its reference data"  # findings of before 0007 do not say which
 _KINDS = {"gain", "segment"}  # of checks whose title goes on with a name
 
@@ -29,6 +32,7 @@ def upgrade() -> None:
     _name_causes_of_what_retrainings_started(connection)
     _name_reference_versions(connection)
     _name_kinds_of_gate_checks(connection)
+    _name_causes_and_steps_of_incidents(connection)
 
 
 def _name_causes_of_promotions(connection: sa.Connection) -> None:
@@ -98,3 +102,48 @@ def _name_cause(connection: sa.Connection, number: int, cause: str) -> None:
     connection.execute(
         sa.text("UPDATE audit SET cause = :cause WHERE id = :id"), {"cause": cause, "id": number}
     )
+
+
+def _name_causes_and_steps_of_incidents(connection: sa.Connection) -> None:
+    """Name the record that opened an incident, and the kind of each of its moments."""
+    rows = connection.execute(sa.text("SELECT id, name, model, document FROM incidents")).all()
+    for number, name, model, stored in rows:
+        incident = json.loads(stored) if isinstance(stored, str) else stored
+        for place, moment in enumerate(incident["timeline"]):
+            moment["step"] = "reported" if place == 0 else _step_of(moment)
+        incident["cause"] = cause = _cause_of(incident)
+        connection.execute(
+            sa.text("UPDATE incidents SET document = :document WHERE id = :id"),
+            {"document": json.dumps(incident, sort_keys=True), "id": number},
+        )
+        connection.execute(
+            sa.text(
+                "UPDATE audit SET cause = :cause"
+                " WHERE subject = :subject AND action = 'incident create' AND cause IS NULL"
+            ),
+            {"cause": cause, "subject": f"{model}:incidents/{name}"},
+        )
+
+
+def _step_of(moment: Mapping[str, Any]) -> str:
+    text = str(moment["what"])
+    if text == "acknowledged" or text.startswith("acknowledged: "):
+        return "acknowledged"
+    if text.startswith("assigned to "):
+        return "assigned"
+    if text.startswith("resolved: "):
+        return "resolved"
+    if text == "post-mortem finished":
+        return "finished"
+    if moment["actor"] != _CONTROLLER:
+        return "noted"
+    return "reported" if moment["evidence"] else "recovered"
+
+
+def _cause_of(incident: Mapping[str, Any]) -> str | None:
+    kind = str(incident["source"]).partition(":")[0]
+    evidence = incident["timeline"][0]["evidence"] if incident["timeline"] else {}
+    if kind == "alert" and evidence.get("fingerprint"):
+        return f"alert:{evidence['fingerprint']}"
+    record = evidence.get(_EVIDENCE.get(kind, ""))
+    return None if record is None else f"{'rollout' if kind == 'hold' else kind}:{record}"

@@ -1,0 +1,169 @@
+"""What is read of incidents: how long they took, and drafts of post-mortems."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.errors import NotFoundError
+from watchkeeper.events import UNIT_HASH, EventLog, Window
+from watchkeeper.incidents import Incident, IncidentRepository
+from watchkeeper.monitoring.report_cache import Asked
+from watchkeeper.records import AuditTrail
+from watchkeeper.results import Result
+
+__all__ = ["Pace", "draft", "draft_asked", "pace"]
+
+_BEFORE = timedelta(hours=24)  # in which a change may be the cause
+
+
+@dataclass(frozen=True, slots=True)
+class Pace(Result):
+    """How long incidents took, of those that were opened in a stretch of time.
+
+    Attributes
+    ----------
+    opened, acknowledged, resolved : int
+        How many were opened, and what became of them so far.
+    to_acknowledge, to_resolve : timedelta or None
+        On average, from the opening on; None where there is none.
+    """
+
+    opened: int
+    acknowledged: int
+    resolved: int
+    to_acknowledge: timedelta | None
+    to_resolve: timedelta | None
+
+
+def pace(audit: AuditTrail, *, since: datetime) -> Pace:
+    """Return how long the incidents that were opened since a time took, by the audit trail."""
+
+    def first(action: str) -> dict[str, datetime]:
+        found = audit.entries(action=f"incident {action}", since=since, limit=10_000)
+        return {each.subject: each.at for each in found}  # the newest come first
+
+    opened = first("create")
+
+    def taken(action: str) -> list[timedelta]:
+        return [at - opened[each] for each, at in first(action).items() if each in opened]
+
+    acknowledged, resolved = taken("acknowledge"), taken("resolve")
+    return Pace(
+        opened=len(opened),
+        acknowledged=len(acknowledged),
+        resolved=len(resolved),
+        to_acknowledge=_mean(acknowledged),
+        to_resolve=_mean(resolved),
+    )
+
+
+def _mean(lengths: Sequence[timedelta]) -> timedelta | None:
+    return sum(lengths, timedelta()) / len(lengths) if lengths else None
+
+
+def draft_asked(
+    incidents: IncidentRepository,
+    events: EventLog,
+    audit: AuditTrail,
+    incident: Incident,
+    at: datetime,
+) -> Asked[str]:
+    """Ask for the draft of a post-mortem; one of an incident that is over stays as it is."""
+    return Asked(
+        "draft",
+        incident.name,
+        of=incident,
+        at=at,
+        make=lambda: draft(incidents, events, audit, incident.name, at),
+        lasting=not incident.active,
+    )
+
+
+def draft(
+    incidents: IncidentRepository, events: EventLog, audit: AuditTrail, name: str, at: datetime
+) -> str:
+    """Return a post-mortem in Markdown, with all that is known; causes are for people to find."""
+    incident = incidents.get(name)
+    end = max(incident.ended_at or at, incident.opened_at + timedelta(microseconds=1))
+    lasted = timedelta(seconds=round((end - incident.opened_at).total_seconds()))
+    lines = [
+        f"# Post-mortem: {incident.title}",
+        "",
+        f"Incident `{incident.name}` of `{incident.model}`, {incident.severity}, "
+        f"{incident.state.value}; owner: {incident.owner or 'nobody'}. It lasted {lasted}, from "
+        f"{incident.opened_at:%Y-%m-%d %H:%M:%S} to "
+        + (f"{end:%Y-%m-%d %H:%M:%S} UTC." if incident.ended_at else "now."),
+        "",
+        "## Impact",
+        "",
+        *_impact(events, incident.model, Window(incident.opened_at, end)),
+        "",
+        "## Timeline",
+        "",
+        "| when (UTC) | who | what |",
+        "| --- | --- | --- |",
+        *(
+            f"| {each.at:%Y-%m-%d %H:%M:%S} | {each.actor} | {_cell(each.what)} |"
+            for each in incident.timeline
+        ),
+        "",
+        "## Changes in the day before",
+        "",
+        *_changes(audit, incident),
+        "",
+        "## Evidence",
+        "",
+        *(f"- `{key}`: {_cell(str(value))}" for key, value in _evidence(incident)),
+        "",
+        "## Cause",
+        "",
+        "## What went well, and what did not",
+        "",
+        "## Actions, each with an owner and a date",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _impact(events: EventLog, model: str, window: Window) -> Iterator[str]:
+    made = failed = 0
+    units: list[pa.Array] = []
+    try:
+        for read in events.days(model, window, columns=[UNIT_HASH, "status"]):
+            made += read.rows.num_rows
+            failed += pc.sum(pc.equal(read.rows["status"].cast(pa.string()), "error")).as_py() or 0
+            units.append(read.rows[UNIT_HASH].unique())
+    except NotFoundError:
+        yield "Nothing is recorded of this model."
+        return
+    apart = len(pa.chunked_array(units).unique()) if units else 0
+    yield (
+        f"{made:,} predictions for {apart:,} units were made meanwhile; {failed:,} of them failed."
+    )
+
+
+def _changes(audit: AuditTrail, incident: Incident) -> Iterator[str]:
+    since = incident.opened_at - _BEFORE
+    found = audit.entries(incident.model, since=since, until=incident.opened_at, limit=100)
+    kept = [each for each in reversed(found) if each.kind != "incident"]
+    if not kept:
+        yield "None is recorded."
+    for each in kept:
+        why = f": {_cell(each.reason)}" if each.reason else ""
+        yield (
+            f"- {each.at:%Y-%m-%d %H:%M:%S} {each.action} of `{each.subject}` by "
+            f"{each.actor or 'somebody'}{why}"
+        )
+
+
+def _evidence(incident: Incident) -> Iterator[tuple[str, object]]:
+    yield "source", incident.source
+    for moment in incident.timeline:
+        yield from moment.evidence.items()
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())[:500]
