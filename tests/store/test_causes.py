@@ -76,7 +76,7 @@ def test_given_what_an_earlier_version_stored_when_opened_then_causes_and_kinds_
     assert kinds == ["later rows", "rows", "gain", "segment", "latency", "size"]
 
 
-MOMENT = "2026-03-01T00:00:00+00:00"
+THEN = "2026-03-01T00:00:00+00:00"
 TEXTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("watchkeeper", "resolved: everything fails", {}),  # what opens it may read like anything
     ("watchkeeper", "it fails more", {"rate": 0.3}),
@@ -96,14 +96,14 @@ STEPS = [
 def stored(source: str, evidence: dict[str, Any]) -> str:
     """Return an incident as it was stored."""
     timeline = [
-        {"at": MOMENT, "actor": actor, "what": text, "evidence": shown}
+        {"at": THEN, "actor": actor, "what": text, "evidence": shown}
         for actor, text, shown in TEXTS
     ]
     timeline[0]["evidence"] = evidence
     return json.dumps(
         {
             "name": "old", "model": "late", "title": "it fails", "severity": "critical",
-            "source": source, "state": "resolved", "opened_at": MOMENT, "ended_at": MOMENT, "owner": "",
+            "source": source, "state": "resolved", "opened_at": THEN, "ended_at": THEN, "owner": "",
             "runbook": "", "timeline": timeline, "post_mortem": "",
         }
     )  # fmt: skip

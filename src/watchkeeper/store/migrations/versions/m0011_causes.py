@@ -1,8 +1,9 @@
 """Records name the record that led to them; gate checks and moments of incidents name their kind.
 
-Until now the cause of a promotion was written into its reason by the controller, and that of a
-finding into the name of its reference; what opened an incident was to be read out of its evidence. This is the last time that a sentence is parsed: only
-entries of the controller count, since a person may have used the same words.
+Until now the cause of a promotion was written into its reason by the controller, that of a finding
+into the name of its reference, and that of an incident into its evidence. This is the last time
+that a sentence is parsed: only entries of the controller count, since a person may have used the
+same words.
 """
 
 import json
