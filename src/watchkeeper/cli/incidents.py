@@ -118,6 +118,8 @@ def post_mortem(
             ) from None
         _changed(cli, cli.app.incidents.finish(name, text, by=By(actor())))
         return
+    from watchkeeper.monitoring.incidents import draft
+
     found = app.incidents.get(name).post_mortem or draft(
         app.incidents.repository, app.events, app.audit, name, app.clock()
     )
