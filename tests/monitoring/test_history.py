@@ -31,7 +31,7 @@ from watchkeeper.identity import CONTROLLER, By, RecordId
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.history import Record
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
-from watchkeeper.operations import retraining, rollouts
+from watchkeeper.operations import retraining
 from watchkeeper.operations.retraining import Setup
 from watchkeeper.records import Finding
 from watchkeeper.rollouts import Event, Plan, Rollout
@@ -186,10 +186,10 @@ def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
     ).run
     assert run is not None
     later = NOW + timedelta(minutes=20)
-    looked = rollouts.look(app.rollouts, app.events, app.registry, run.follows, at=later)
-    assert looked.rollout.hold == "no_data"
-    rollouts.act(app.rollouts, run.follows, Event.ABORT, at=later)
-    rollouts.settle(app.rollouts, app.registry, run.follows, at=later)
+    clock: Any = app.clock
+    clock.set(later)
+    assert app.rollouts.advance(run.follows).rollout.hold == "no_data"
+    app.rollouts.abort(run.follows, by=By("ada"))
 
     found = app.history.records("late")
     steps = [each for each in found if each.kind == "rollout"]

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import UNIT_HASH, EventLog, Window, check_name
-from watchkeeper.identity import By
+from watchkeeper.identity import By, RecordId
 from watchkeeper.incidents import Alert, Incident, IncidentState
 from watchkeeper.incidents.incident import Severity
 from watchkeeper.monitoring.report_cache import Asked
@@ -37,7 +37,9 @@ _ACTOR = "watchkeeper"
 _BEFORE = timedelta(hours=24)  # in which a change may be the cause
 _NO_MODEL = "system"
 _HOLD = "hold:"
-_FOR_A_PERSON = {Hold.SRM, Hold.SIGNAL, Hold.ANALYSIS_ERROR, Hold.APPROVAL}
+_FOR_A_PERSON = {
+    Hold.SRM, Hold.SIGNAL, Hold.ANALYSIS_ERROR, Hold.APPROVAL, Hold.READINESS,
+}  # fmt: skip
 _SEVERITIES: Mapping[str, Severity] = {"critical": "critical", "warning": "warning"}
 
 
@@ -51,6 +53,7 @@ def open_incident(
     evidence: Mapping[str, Any],
     at: datetime,
     actor: str = _ACTOR,
+    cause: RecordId | None = None,
     runbook: str = "",
 ) -> Incident:
     """Open an incident, or add to the one of the same source that is not over.
@@ -78,7 +81,7 @@ def open_incident(
             runbook=runbook,
         ).told(at, actor, title, evidence)
         with suppress(ConflictError):  # another process was faster
-            incidents.add(made, at=at, by=By(actor, title))
+            incidents.add(made, at=at, by=By(actor, title, cause))
             return made
 
 

@@ -20,8 +20,16 @@ window and the table versions that it was computed from, so that it can be repro
 """
 
 from watchkeeper.records.audit_entry import Entry
-from watchkeeper.records.audit_trail import AuditTrail
+from watchkeeper.records.audit_trail import AuditTrail, DocumentEntry
 from watchkeeper.records.finding import Finding, Kind, Unread
 from watchkeeper.records.finding_repository import FindingRepository
 
-__all__ = ["AuditTrail", "Entry", "Finding", "FindingRepository", "Kind", "Unread"]
+__all__ = [
+    "AuditTrail",
+    "DocumentEntry",
+    "Entry",
+    "Finding",
+    "FindingRepository",
+    "Kind",
+    "Unread",
+]

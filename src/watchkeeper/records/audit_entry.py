@@ -46,3 +46,9 @@ class Entry(Result):
     def model(self) -> str:
         """The model that it is of; ``system`` for what is of no model."""
         return self.subject.partition(":")[0]
+
+    @property
+    def verb(self) -> str:
+        """The action without the kind of its subject: ``abort`` of ``rollout abort``."""
+        kind = self.subject.partition(":")[2].partition("/")[0].removesuffix("s")
+        return self.action.removeprefix(f"{kind} ")
