@@ -296,7 +296,7 @@ class App:
             audit=self.audit,
             findings=self.findings,
             retraining=self.retraining,
-            rollouts=self.rollouts,
+            rollouts=self.rollouts.repository,
             registry=self.registry,
         )
 
@@ -314,7 +314,7 @@ class App:
             audit=self.audit,
             findings=self.findings,
             retraining=self.retraining,
-            rollouts=self.rollouts,
+            rollouts=self.rollouts.repository,
             terms=terms,
         )
 

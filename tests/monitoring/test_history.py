@@ -240,7 +240,7 @@ def test_given_a_rollout_that_goes_on_when_it_promotes_then_its_last_record_befo
     model_id = app.registry.register_model(
         app.registry.load_model("late:1.0.0"), "late", "2.0.0", {"accuracy": 0.9}
     )
-    app.rollouts.add(
+    app.rollouts.repository.add(
         Rollout(name="june", model="late", version="2.0.0", plan=Plan(), stable="1.0.0"),
         at=NOW,
         by=By("maria", "better"),
@@ -251,7 +251,7 @@ def test_given_a_rollout_that_goes_on_when_it_promotes_then_its_last_record_befo
     )
     later = NOW + timedelta(hours=1)
     june = app.rollouts.get("june")
-    app.rollouts.save(
+    app.rollouts.repository.save(
         june, june.moved(Event.SCHEDULE, later), action="schedule", at=later, by=By("joe", "worse"),
         evidence={},
     )  # fmt: skip
