@@ -21,8 +21,10 @@ import pyarrow as pa
 
 from watchkeeper.app import App
 from watchkeeper.config import ModelPolicy, Settings
+from watchkeeper.experiments.drafting import draft
+from watchkeeper.labelling import Labelling
+from watchkeeper.monitoring.experiments import report_of
 from watchkeeper.monitoring.health import health_of
-from watchkeeper.operations import experiments
 from watchkeeper.store import EventStore, Journal, JournalRecorder, Landing
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -90,7 +92,7 @@ def main(exposures: int) -> None:
         began = time.perf_counter()
         EventStore(data).compact()
         print(f"compacted in {time.perf_counter() - began:.0f} s")
-        experiment = experiments.draft(
+        experiment = draft(
             "august",
             "flights",
             {"january": "1.0.0", "summer": "1.1.0"},
@@ -105,7 +107,7 @@ def main(exposures: int) -> None:
                 health(data)
                 rmtree(data / "events" / "flights" / "joined")
             began, worked = time.perf_counter(), time.process_time()
-            found = experiments.report(events, experiment, at=at)
+            found = report_of(events, experiment, Labelling(), at=at)
             took, work = time.perf_counter() - began, time.process_time() - worked
             units = sum(found.units.values())
             verdict = found.decision.verdict

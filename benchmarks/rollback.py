@@ -26,6 +26,7 @@ from sklearn.dummy import DummyClassifier
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
+from watchkeeper.identity import By
 
 CONNECTIONS = 32
 BEGIN = {"name": "r", "model": "m", "version": "2", "plan": {"steps": [50, 100]}}
@@ -96,14 +97,8 @@ async def measure(server: Server, way: str, rate: int, seconds: float) -> None:
             stored = aborting  # it is stored before it is answered: at the earliest now
     else:
         with App(Settings(data_dir=server.data_dir)) as app:
-            from watchkeeper.operations import rollouts
-            from watchkeeper.rollouts import Event
-
             stored = time.perf_counter()
-            await asyncio.to_thread(rollouts.act, app.rollouts, "r", Event.ABORT, at=app.clock())
-            await asyncio.to_thread(
-                rollouts.settle, app.rollouts, app.registry, "r", at=app.clock()
-            )
+            await asyncio.to_thread(app.rollouts.abort, "r", by=By("benchmark"))
     await asyncio.gather(*clients)
     statuses = Counter(status for _, _, status, _ in told)
     last = max(asked for asked, _, _, version in told if version == "2")

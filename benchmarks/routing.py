@@ -22,7 +22,7 @@ from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.experiments import Allocation, Arm, Equals, Holdout, Namespace, Targeting
-from watchkeeper.operations import rollouts
+from watchkeeper.identity import By
 from watchkeeper.rollouts import Event, Plan
 from watchkeeper.serving.gateway import Gateway
 from watchkeeper.serving.live_version import Call
@@ -68,12 +68,14 @@ async def measure(app: App, requests: int, figures: Figures) -> None:
         await gateway.router.refresh()
         figures.add(name, least(gateway, requests), "µs a request")
     experiments.run("m")
-    rollouts.start(
-        app.rollouts, app.registry, app.experiments, "june", "m", "2", Plan(), at=app.clock()
-    )
-    for name, act in (("a rollout, production answers", None), ("the canary", Event.PROMOTE)):
-        if act is not None:
-            rollouts.act(app.rollouts, "june", act, at=app.clock())
+    by = By("benchmark")
+    begun = app.rollouts.start("june", model="m", version="2", plan=Plan(), by=by)
+    for name, event in (("a rollout, production answers", None), ("the canary", Event.PROMOTE)):
+        if event is not None:
+            at, after = app.clock(), begun.moved(event, app.clock())
+            app.rollouts.repository.save(
+                begun, after, action=event.value, at=at, by=by, evidence=after
+            )
         await gateway.router.refresh()
         figures.add(name, least(gateway, requests), "µs a request")
     gateway.router.close()

@@ -23,29 +23,34 @@ from watchkeeper.events import FEATURE
 
 if TYPE_CHECKING:
     from watchkeeper.access import Access
-    from watchkeeper.experiments.repository import ExperimentRepository
     from watchkeeper.incidents import AlertRepository
+    from watchkeeper.labelling import Labelling
     from watchkeeper.monitoring.doctor import Check
     from watchkeeper.monitoring.drift_history import DriftHistory
+    from watchkeeper.monitoring.experiments import ExperimentReports
     from watchkeeper.monitoring.feature_drift import DriftLooks
     from watchkeeper.monitoring.health import ModelHealth
     from watchkeeper.monitoring.history import History
     from watchkeeper.monitoring.readiness import Readiness
     from watchkeeper.monitoring.replay import Replays
     from watchkeeper.monitoring.report_cache import Reports
+    from watchkeeper.monitoring.rollouts import RolloutMonitor
+    from watchkeeper.monitoring.shadows import ShadowReports
     from watchkeeper.monitoring.timelines import Timelines
     from watchkeeper.notifications.repository import PlaceRepository
     from watchkeeper.operations.backups import Backups
     from watchkeeper.operations.changes import Changes
     from watchkeeper.operations.checklists import Checklists
     from watchkeeper.operations.compactions import Compactions
+    from watchkeeper.operations.experiments import Experiments
     from watchkeeper.operations.incidents import Incidents
     from watchkeeper.operations.models import Models
     from watchkeeper.operations.receivers import Receivers
+    from watchkeeper.operations.rollouts import Rollouts
+    from watchkeeper.operations.shadows import Shadows
     from watchkeeper.records import AuditTrail, FindingRepository
     from watchkeeper.registry import ModelRegistry
     from watchkeeper.retraining.repository import RetrainingRepository
-    from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
 
 __all__ = ["App", "DataDirError"]
@@ -109,7 +114,9 @@ class App:
     drift_history : DriftHistory
     drift_looks : DriftLooks
         Kept drift checks by column, and features in the windows of them.
-    experiments : ExperimentRepository
+    experiment_reports : ExperimentReports
+        What the recorded events say of experiments.
+    experiments : Experiments
     findings : FindingRepository
     history : History
         Records of models, each with those that led to it.
@@ -127,8 +134,12 @@ class App:
     reports : Reports
         Of experiments, rollouts and shadows, as they last were.
     retraining : RetrainingRepository
-    rollouts : RolloutRepository
-    shadows : ShadowRepository
+    rollout_monitor : RolloutMonitor
+        What the controller sees of rollouts.
+    rollouts : Rollouts
+    shadow_reports : ShadowReports
+        How shadows compare with production.
+    shadows : Shadows
     timelines : Timelines
         Of all models; how old they are is told by the system's clock.
     """
@@ -260,10 +271,29 @@ class App:
         return AuditTrail(self.control_database)
 
     @cached_property
-    def experiments(self) -> "ExperimentRepository":
+    def experiment_reports(self) -> "ExperimentReports":
         from watchkeeper.experiments.repository import ExperimentRepository
+        from watchkeeper.monitoring.experiments import ExperimentReports
 
-        return ExperimentRepository(self.control_database)
+        return ExperimentReports(
+            ExperimentRepository(self.control_database),
+            self.events,
+            clock=self.clock,
+            labelling=self.labelling,
+        )
+
+    @cached_property
+    def experiments(self) -> "Experiments":
+        from watchkeeper.operations.experiments import Experiments
+
+        return Experiments(
+            self.experiment_reports.repository,
+            reports=self.experiment_reports,
+            registry=self.registry,
+            rollouts=self.rollouts,
+            changes=self.changes,
+            clock=self.clock,
+        )
 
     @cached_property
     def findings(self) -> "FindingRepository":
@@ -291,7 +321,7 @@ class App:
             audit=self.audit,
             findings=self.findings,
             retraining=self.retraining,
-            rollouts=self.rollouts,
+            rollouts=self.rollouts.repository,
             registry=self.registry,
         )
 
@@ -309,7 +339,7 @@ class App:
             audit=self.audit,
             findings=self.findings,
             retraining=self.retraining,
-            rollouts=self.rollouts,
+            rollouts=self.rollouts.repository,
             terms=terms,
         )
 
@@ -364,16 +394,57 @@ class App:
         return Reports()
 
     @cached_property
-    def rollouts(self) -> "RolloutRepository":
+    def rollout_monitor(self) -> "RolloutMonitor":
+        from watchkeeper.monitoring.rollouts import RolloutMonitor
         from watchkeeper.rollouts.repository import RolloutRepository
 
-        return RolloutRepository(self.control_database)
+        return RolloutMonitor(
+            RolloutRepository(self.control_database),
+            self.events,
+            clock=self.clock,
+            labelling=self.labelling,
+            unready=self.checklists.unready,
+        )
 
     @cached_property
-    def shadows(self) -> "ShadowRepository":
+    def rollouts(self) -> "Rollouts":
+        from watchkeeper.operations.rollouts import Rollouts
+
+        return Rollouts(
+            self.rollout_monitor.repository,
+            monitor=self.rollout_monitor,
+            registry=self.registry,
+            experiments=self.experiment_reports.repository,
+            incidents=self.incidents,
+            changes=self.changes,
+            clock=self.clock,
+            plan=lambda model: self.settings.policy(model).rollout_plan(),
+            checklists=self.checklists,
+        )
+
+    @cached_property
+    def shadow_reports(self) -> "ShadowReports":
+        from watchkeeper.monitoring.shadows import ShadowReports
         from watchkeeper.rollouts.repository import ShadowRepository
 
-        return ShadowRepository(self.control_database)
+        return ShadowReports(
+            ShadowRepository(self.control_database),
+            self.events,
+            clock=self.clock,
+            labelling=self.labelling,
+        )
+
+    @cached_property
+    def shadows(self) -> "Shadows":
+        from watchkeeper.operations.shadows import Shadows
+
+        return Shadows(
+            self.shadow_reports.repository,
+            reports=self.shadow_reports,
+            registry=self.registry,
+            changes=self.changes,
+            clock=self.clock,
+        )
 
     @cached_property
     def events(self) -> "EventStore":
@@ -441,6 +512,10 @@ class App:
         data_dir, least = self.settings.data_dir, self.settings.store.min_free_bytes
         waits = partial(waiting, data_dir / "journal")
         return examine(self, data_dir, waiting=waits, min_free_bytes=least)
+
+    def labelling(self, model: str) -> "Labelling":
+        """Return what the labels of a model mean, by its settings."""
+        return self.settings.policy(model).labelling
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""

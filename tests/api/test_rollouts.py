@@ -21,7 +21,7 @@ from tests.servers import LABELS, ROWS, server_process, tensor
 from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
-from watchkeeper.operations import rollouts
+from watchkeeper.identity import By
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.rollouts import Event
 
@@ -216,7 +216,8 @@ def test_given_units_that_come_again_when_the_share_grows_then_who_had_the_canar
     sides = []
     for _ in range(3):
         sides.append({unit for unit in units if served.ask(unit) == "canary"})
-        served.post("/v1/rollouts/june/step" if len(sides) < 3 else "/v1/rollouts/june/promote")
+        change = "step" if len(sides) < 3 else "promote"
+        served.post(f"/v1/rollouts/june/{change}", {"reason": "the test"})
     assert sides[0] < sides[1] < sides[2] == set(units)
 
 
@@ -327,7 +328,7 @@ def test_given_files_that_were_tampered_with_when_promoted_then_it_is_taken_back
     (file,) = (served.data_dir / "registry").glob("**/lr/2/model.*")
     file.write_bytes(file.read_bytes() + b"x")
 
-    served.post("/v1/rollouts/june/promote")
+    served.post("/v1/rollouts/june/promote", {"reason": "the test"})
 
     assert served.rollout()["state"] == "rolled_back"
     assert served.production == "lr:1"
@@ -384,7 +385,7 @@ def test_given_a_control_database_that_is_gone_when_asked_then_the_shares_hold(
         raise sa.exc.OperationalError("select", {}, Exception("locked"))
 
     for name in ("splits", "latest"):
-        monkeypatch.setattr(served.server.app.rollouts, name, gone)
+        monkeypatch.setattr(served.server.app.rollouts.repository, name, gone)
     served.client.portal.call(served.server.controller.rollouts.look)  # type: ignore[union-attr]
     served.client.portal.call(served.server.controller.follow)  # type: ignore[union-attr]
 
@@ -569,11 +570,13 @@ def _written(app: App, name: str, acts: tuple[str, ...]) -> None:
         if event == "later":
             continue
         if event == "hold":
-            rollouts.blind(app.rollouts, name, "the disk is gone", at=now)
+            app.rollouts.hold_unreadable(name, "the disk is gone")
         elif event == "settle":
-            rollouts.settle(app.rollouts, app.registry, name, at=now)
+            app.rollouts.settle(name)
         else:
-            rollouts.act(app.rollouts, name, Event(event), at=now)
+            before = app.rollouts.get(name)
+            after, by = before.moved(Event(event), now), By("ada", "the test")
+            app.rollouts.repository.save(before, after, action=event, at=now, by=by, evidence=after)
 
 
 def _versions(client: httpx.Client, model: str) -> set[str]:

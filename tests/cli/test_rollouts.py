@@ -10,8 +10,8 @@ from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
 from watchkeeper.errors import ConflictError, InvalidValueError
-from watchkeeper.operations import rollouts
-from watchkeeper.operations.rollouts import requests_an_hour
+from watchkeeper.identity import By
+from watchkeeper.monitoring.rollouts import requests_an_hour
 from watchkeeper.rollouts import Event, State
 from watchkeeper.testing import InMemoryEvents, a_prediction
 
@@ -57,7 +57,7 @@ def test_given_a_model_that_nobody_asks_any_more_when_planned_then_its_traffic_h
 ) -> None:
     record(3)
     assert planned(data_dir, "--model", "flights") == 2
-    assert "asked nothing in the last 24 hours" in capsys.readouterr().err
+    assert "had no requests in the last 24 hours" in capsys.readouterr().err
 
 
 def test_given_recorded_predictions_when_reckoned_then_those_of_the_last_hours_count() -> None:
@@ -103,18 +103,17 @@ def test_given_each_state_when_aborted_by_command_then_production_is_what_it_was
     acts, told, code = STATES[state]
     now = app.clock()
     later = now + timedelta(hours=1) if "later" in acts else None
-    plan = app.settings.policy("late").rollout_plan()
-    rollouts.start(
-        app.rollouts, app.registry, app.experiments, "june", "late", "2", plan,
-        at=now, begins_at=later,
-    )  # fmt: skip
+    by = By("ada", "the test")
+    app.rollouts.start("june", model="late", version="2", begins_at=later, by=by)
     for act in acts:
         if act == "blind":
-            rollouts.blind(app.rollouts, "june", "the disk is gone", at=now)
+            app.rollouts.hold_unreadable("june", "the disk is gone")
         elif act == "settle":
-            rollouts.settle(app.rollouts, app.registry, "june", at=now)
+            app.rollouts.settle("june")
         elif act != "later":
-            rollouts.act(app.rollouts, "june", Event(act), at=now)
+            before, event = app.rollouts.get("june"), Event(act)
+            after = before.moved(event, now)
+            app.rollouts.repository.save(before, after, action=act, at=now, by=by, evidence=after)
     assert app.rollouts.get("june").state is state
 
     abort = ["rollouts", "abort", "june", "--reason", "no", "--data-dir", str(data_dir)]
@@ -123,7 +122,7 @@ def test_given_each_state_when_aborted_by_command_then_production_is_what_it_was
     said = capsys.readouterr()
     assert told in (said.out if code == 0 else said.err)
     assert app.rollouts.get("june").weight == 0.0
-    rollouts.settle(app.rollouts, app.registry, "june", at=now)
+    app.rollouts.settle("june")
     assert app.registry.get_production_model("late") == "late:1"
 
 
@@ -138,3 +137,18 @@ def test_given_a_success_rate_when_planned_then_it_is_the_same_limit_as_errors()
     assert limit(min_success_rate=0.97, max_error_rate=0.02) == 0.02  # the stricter of the two
     with pytest.raises(InvalidValueError, match="min_success_rate"):
         policy.rollout_plan(min_success_rate=95)
+
+
+def test_given_a_required_checklist_when_a_person_ends_a_rollout_then_it_is_not_promoted(
+    app: App, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.rollouts.start("june", model="late", version="2", by=By("ada", "free"))
+    strict = tmp_path / "strict.toml"
+    strict.write_text("[models.late]\npromotion_requires_checklist = true\n")
+    options = ["--config", str(strict), "--data-dir", str(data_dir)]
+
+    assert main(["rollouts", "promote", "june", "--reason", "now", *options]) == 2
+
+    assert "late is not ready" in capsys.readouterr().err
+    assert app.rollouts.get("june").state is State.RUNNING
+    assert app.registry.get_production_model("late") == "late:1"

@@ -13,8 +13,9 @@ from tests.dashboard.reader import HOSTILE, evidence, said, send
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.events import Outcome, Prediction
+from watchkeeper.experiments.drafting import draft
+from watchkeeper.identity import By
 from watchkeeper.monitoring.report_cache import Reports
-from watchkeeper.operations import experiments
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock
 
@@ -52,10 +53,8 @@ def create(app: App, name: str, **changes: Any) -> None:
         "planned_units": 400, "maturity": 60.0, "hypothesis": f"2 is right more often {HOSTILE}",
         "guardrails": {"error-rate": 0.2}, "secondary": ["latency"], **changes,
     }  # fmt: skip
-    made = experiments.draft(name, "late", {"old": "1", "new": "2"}, **given)
-    experiments.create(
-        app.experiments, app.registry, made, at=START, actor="joe", reason=f"for a test {HOSTILE}"
-    )
+    experiment = draft(name, "late", {"old": "1", "new": "2"}, **given)
+    app.experiments.create(experiment, by=By("joe", f"for a test {HOSTILE}"))
 
 
 def expose(app: App, name: str, units: int = 400) -> datetime:

@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from tests.dashboard.conftest import Site
 from tests.dashboard.reader import HOSTILE, evidence, said
 
-from watchkeeper.operations import rollouts
+from watchkeeper.identity import By
 from watchkeeper.records import Finding
 from watchkeeper.rollouts import Plan
 from watchkeeper.testing import FixedClock
@@ -29,13 +29,14 @@ def site(start: Callable[..., Site]) -> Site:
         model_id = app.registry.register_model(made, "late", version, {})
         if version == "1":
             app.registry.promote_to_production(model_id, reason=f"first {HOSTILE}", actor="ada")
-    rollouts.start(
-        app.rollouts, app.registry, app.experiments, "june", "late", "2",
-        Plan(steps=(50.0, 100.0), window=600.0, min_samples=20), at=NOW, actor="joe",
-        reason="better in June",
-    )  # fmt: skip
+    plan = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
+    by = By("joe", "better in June")
+    app.rollouts.start("june", model="late", version="2", plan=plan, by=by)
     later = NOW + timedelta(minutes=20)
-    rollouts.look(app.rollouts, app.events, app.registry, "june", at=later)
+    clock: Any = app.clock
+    clock.set(later)
+    app.rollouts.advance("june")
+    clock.set(NOW)
     for number, bad in enumerate((True, False)):
         app.findings.add(drift(bad, later + timedelta(hours=1 + number)))
     return site

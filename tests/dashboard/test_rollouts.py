@@ -13,10 +13,9 @@ from tests.dashboard.reader import HOSTILE, evidence, said, send
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.events import Prediction
+from watchkeeper.identity import By
 from watchkeeper.monitoring.report_cache import Reports
-from watchkeeper.operations import rollouts, shadows
 from watchkeeper.rollouts import Plan
-from watchkeeper.rollouts.shadow import Shadow
 from watchkeeper.server import create_asgi
 from watchkeeper.testing import FixedClock
 
@@ -57,10 +56,8 @@ def clock(app: App) -> Any:
 
 
 def begin(app: App, name: str, model: str, plan: Plan = PLAN) -> None:
-    rollouts.start(
-        app.rollouts, app.registry, app.experiments, name, model, "2", plan, at=START,
-        actor="joe", reason=f"better in June {HOSTILE}",
-    )  # fmt: skip
+    by = By("joe", f"better in June {HOSTILE}")
+    app.rollouts.start(name, model=model, version="2", plan=plan, by=by)
 
 
 def answered(app: App, name: str, model: str, *, failing: int = 0, step: int = 1) -> None:
@@ -82,7 +79,11 @@ def answered(app: App, name: str, model: str, *, failing: int = 0, step: int = 1
 
 
 def look(app: App, name: str, at: datetime) -> None:
-    rollouts.look(app.rollouts, app.events, app.registry, name, at=at)
+    clock: Any = app.clock
+    before = clock()
+    clock.set(at)
+    app.rollouts.advance(name)
+    clock.set(before)
 
 
 def test_given_nothing_when_looked_at_then_the_page_says_how_to_begin(tmp_path: Path) -> None:
@@ -192,10 +193,7 @@ def test_given_a_planned_rollout_when_read_then_it_says_when_it_begins(
 ) -> None:
     add_model(app, "later")
     at = clock() + timedelta(hours=3)
-    rollouts.start(
-        app.rollouts, app.registry, app.experiments, "later-1", "later", "2", PLAN, at=START,
-        begins_at=at,
-    )  # fmt: skip
+    app.rollouts.start("later-1", model="later", version="2", plan=PLAN, begins_at=at, by=By("joe"))
 
     told = said(client, "/rollouts/later-1")
 
@@ -207,8 +205,7 @@ def test_given_a_shadow_when_read_and_stopped_by_its_page_then_its_comparison_is
     app: App, client: TestClient, clock: Any
 ) -> None:
     add_model(app, "copied")
-    made = Shadow(name="copied-1", model="copied", version="2", share=20.0, started_at=START)
-    shadows.start(app.shadows, app.registry, made, actor="joe", reason="to see")
+    app.shadows.start("copied-1", model="copied", version="2", share=20.0, by=By("joe", "to see"))
     assert "Both have answered nothing yet" in said(client, "/shadows/copied-1")
     events = []
     for number in range(40):

@@ -31,7 +31,7 @@ from watchkeeper.identity import CONTROLLER, By, RecordId
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.history import Record
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
-from watchkeeper.operations import retraining, rollouts
+from watchkeeper.operations import retraining
 from watchkeeper.operations.retraining import Setup
 from watchkeeper.records import Finding
 from watchkeeper.rollouts import Event, Plan, Rollout
@@ -186,10 +186,10 @@ def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
     ).run
     assert run is not None
     later = NOW + timedelta(minutes=20)
-    looked = rollouts.look(app.rollouts, app.events, app.registry, run.follows, at=later)
-    assert looked.rollout.hold == "no_data"
-    rollouts.act(app.rollouts, run.follows, Event.ABORT, at=later)
-    rollouts.settle(app.rollouts, app.registry, run.follows, at=later)
+    clock: Any = app.clock
+    clock.set(later)
+    assert app.rollouts.advance(run.follows).rollout.hold == "no_data"
+    app.rollouts.abort(run.follows, by=By("ada"))
 
     found = app.history.records("late")
     steps = [each for each in found if each.kind == "rollout"]
@@ -240,7 +240,7 @@ def test_given_a_rollout_that_goes_on_when_it_promotes_then_its_last_record_befo
     model_id = app.registry.register_model(
         app.registry.load_model("late:1.0.0"), "late", "2.0.0", {"accuracy": 0.9}
     )
-    app.rollouts.add(
+    app.rollouts.repository.add(
         Rollout(name="june", model="late", version="2.0.0", plan=Plan(), stable="1.0.0"),
         at=NOW,
         by=By("maria", "better"),
@@ -251,7 +251,7 @@ def test_given_a_rollout_that_goes_on_when_it_promotes_then_its_last_record_befo
     )
     later = NOW + timedelta(hours=1)
     june = app.rollouts.get("june")
-    app.rollouts.save(
+    app.rollouts.repository.save(
         june, june.moved(Event.SCHEDULE, later), action="schedule", at=later, by=By("joe", "worse"),
         evidence={},
     )  # fmt: skip

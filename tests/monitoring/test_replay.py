@@ -17,7 +17,7 @@ from watchkeeper.identity import By
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.history import Record
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
-from watchkeeper.operations import retraining, rollouts
+from watchkeeper.operations import retraining
 from watchkeeper.operations.retraining import Setup
 from watchkeeper.retraining import Policy, RunState
 from watchkeeper.rollouts import Plan
@@ -30,7 +30,8 @@ SETUP = Setup(policy=Policy(enabled=True, then="canary"), plan=lambda: PLAN)
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     """Return a model that went through the whole loop, up to the promotion of another version."""
-    with App(Settings(data_dir=tmp_path), clock=FixedClock(NOW)) as app:
+    clock = FixedClock(NOW)
+    with App(Settings(data_dir=tmp_path), clock=clock) as app:
         rng = np.random.default_rng(1)
         learned = rng.normal(3.0, 1.0, (400, 2))  # far from what comes
         poor = LogisticRegression().fit(FEATURES[:100], 1 - LATE[:100])
@@ -55,8 +56,10 @@ def app(tmp_path: Path) -> Iterator[App]:
         for step in (1, 2):
             answered(app, run.name, step)
             at = NOW + timedelta(minutes=13 * step)
-            rollouts.look(app.rollouts, app.events, app.registry, run.follows, at=at)
-        rollouts.settle(app.rollouts, app.registry, run.follows, at=at)
+            clock.set(at)
+            app.rollouts.advance(run.follows)
+        app.rollouts.settle(run.follows)
+        clock.set(NOW)
         later = NOW + timedelta(hours=1)
         assert retraining.look(app, "late", later, SETUP, launch=here).changed
         yield app

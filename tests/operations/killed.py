@@ -1,6 +1,7 @@
 """A process that dies before or after one of its writes, as far as a test can see it."""
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -21,7 +22,10 @@ def kill_at(
     number: int,
     when: str,
 ) -> None:
-    """Die before or after the write of a number, of those that parts of the app do."""
+    """Die before or after the write of a number, of those that parts of the app do.
+
+    A part is an attribute of the app, such as ``registry`` or ``rollouts.repository``.
+    """
     left = number
 
     def killing(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,5 +42,5 @@ def kill_at(
         return write
 
     for part, name in writes:
-        owner = getattr(app, part)
+        owner = attrgetter(part)(app)
         monkeypatch.setattr(owner, name, killing(getattr(owner, name)))

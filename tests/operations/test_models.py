@@ -11,9 +11,9 @@ from watchkeeper.app import App
 from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.experiments import Mode
+from watchkeeper.experiments.drafting import draft
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.identity import By, ModelId, RecordId
-from watchkeeper.operations import experiments
 from watchkeeper.operations.changes import Change
 from watchkeeper.rollouts import Event, Plan, Rollout
 from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
@@ -40,8 +40,8 @@ def filled(app: App) -> None:
 
 
 def as_arm(app: App) -> None:
-    draft = experiments.draft("june", "late", {"control": "2", "new": "3"}, mode=Mode.ANYTIME)
-    ExperimentRepository(app.control_database).add(draft, at=NOW, by=By())
+    experiment = draft("june", "late", {"control": "2", "new": "3"}, mode=Mode.ANYTIME)
+    ExperimentRepository(app.control_database).add(experiment, at=NOW, by=By())
 
 
 def as_shadow(app: App) -> None:

@@ -22,7 +22,6 @@ from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.identity import By
 from watchkeeper.online.consumed import Taught
 from watchkeeper.operations import online_learning as online
-from watchkeeper.operations import rollouts
 from watchkeeper.operations.online_learning import Looked
 from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import Status
@@ -681,10 +680,7 @@ def test_given_a_rollout_under_way_when_a_snapshot_is_better_then_it_is_not_prom
     app: App,
 ) -> None:
     app.registry.register_model(estimator(LATE), "late", "2.0.0", {}, training_data=ROWS[:60])
-    rollouts.start(
-        app.rollouts, app.registry, app.experiments, "r", "late", "2.0.0", Plan(), at=START,
-        actor="", reason="",
-    )  # fmt: skip
+    app.rollouts.start("r", model="late", version="2.0.0", plan=Plan(), by=By("ada"))
     app.recorder.record(made(0, 200))
 
     (step,) = look(app).steps

@@ -18,14 +18,14 @@ from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import Event, Outcome, Prediction
-from watchkeeper.operations import retraining, rollouts
+from watchkeeper.identity import By
+from watchkeeper.operations import retraining
 from watchkeeper.operations.retraining import Looked, Setup
 from watchkeeper.records import Finding
 from watchkeeper.retraining import Policy, Run, RunState
 from watchkeeper.retraining.job import LOG
 from watchkeeper.retraining.training import Progress
 from watchkeeper.retraining.worker import work
-from watchkeeper.rollouts import Event as RolloutEvent
 from watchkeeper.rollouts import Plan
 from watchkeeper.rollouts import State as RolloutState
 from watchkeeper.testing import FixedClock
@@ -226,8 +226,8 @@ WRITES = [
     ("retraining", "save"),
     ("registry", "register_model"),
     ("registry", "promote_to_production"),
-    ("rollouts", "add"),
-    ("shadows", "add"),
+    ("rollouts.repository", "add"),
+    ("shadows.repository", "add"),
 ]
 
 
@@ -368,8 +368,7 @@ def test_given_a_canary_when_its_rollout_ends_then_the_run_says_so(app: App) -> 
     assert (rollout.version, rollout.state) == ("1.0.1", RolloutState.RUNNING)
     assert not look(app, NOW + timedelta(days=3), policy).changed
 
-    rollouts.act(app.rollouts, run.follows, RolloutEvent.PROMOTE, at=NOW)
-    rollouts.settle(app.rollouts, app.registry, run.follows, at=NOW)
+    app.rollouts.promote(run.follows, by=By("ada", "it is better"))
     found = look(app, NOW + timedelta(days=3, hours=1), policy)
 
     assert found.changed
@@ -383,8 +382,7 @@ def test_given_a_rollout_that_is_taken_back_when_looked_then_the_candidate_is_ke
     policy = replace(POLICY, then="canary")
     run = look(app, policy=policy).run
     assert run is not None
-    rollouts.act(app.rollouts, run.follows, RolloutEvent.ABORT, at=NOW)
-    rollouts.settle(app.rollouts, app.registry, run.follows, at=NOW)
+    app.rollouts.abort(run.follows, by=By("ada", "it is worse"))
 
     look(app, NOW + timedelta(hours=1), policy)
 

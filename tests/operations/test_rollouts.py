@@ -15,11 +15,13 @@ from sklearn.dummy import DummyClassifier
 from tests.operations.killed import Killed, kill_at
 
 from watchkeeper.app import App
-from watchkeeper.config import Settings
+from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.events import Outcome, Prediction
-from watchkeeper.operations import rollouts
-from watchkeeper.rollouts import Event, Limit, Plan, State
+from watchkeeper.identity import By
+from watchkeeper.monitoring.rollouts import RolloutStatus
+from watchkeeper.rollouts import Event, Hold, Limit, Plan, Rollout, State
+from watchkeeper.testing import FixedClock
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
@@ -27,7 +29,7 @@ PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    with App(Settings(data_dir=tmp_path)) as app:
+    with App(Settings(data_dir=tmp_path), clock=FixedClock(START)) as app:
         for version in ("1", "2"):
             model = DummyClassifier(strategy="constant", constant=1).fit([[0.0]], [1])
             model_id = app.registry.register_model(model, "late", version, {})
@@ -36,10 +38,16 @@ def app(tmp_path: Path) -> Iterator[App]:
         yield app
 
 
-def begin(app: App, name: str = "june") -> Any:
-    return rollouts.start(
-        app.rollouts, app.registry, app.experiments, name, "late", "2", PLAN, at=START
-    )
+BY = By("ada", "better in June")
+
+
+def at_time(app: App, at: datetime) -> None:
+    clock: Any = app.clock
+    clock.set(at)
+
+
+def begin(app: App, name: str = "june", version: str = "2", plan: Plan = PLAN) -> Rollout:
+    return app.rollouts.start(name, model="late", version=version, plan=plan, by=BY)
 
 
 def answered(app: App, step: int, since: datetime, *, failing: bool = False) -> None:
@@ -60,13 +68,14 @@ def answered(app: App, step: int, since: datetime, *, failing: bool = False) -> 
     app.recorder.record(events)
 
 
-def look(app: App, at: datetime) -> rollouts.Looked:
-    return rollouts.look(app.rollouts, app.events, app.registry, "june", at=at)
+def look(app: App, at: datetime) -> RolloutStatus:
+    at_time(app, at)
+    return app.rollouts.advance("june")
 
 
 WRITES = [
-    ("rollouts", "save"),
-    ("rollouts", "renew"),
+    ("rollouts.repository", "save"),
+    ("rollouts.repository", "renew"),
     ("registry", "promote_to_production"),
     ("registry", "rollback"),
 ]
@@ -107,16 +116,19 @@ def test_given_a_kill_between_two_writes_when_looked_again_then_the_state_is_the
 def test_given_a_kill_while_one_begins_when_looked_at_then_it_runs_or_was_never_there(
     app: App, monkeypatch: pytest.MonkeyPatch, number: int, when: str
 ) -> None:
-    kill_at(monkeypatch, app, [("rollouts", "add"), ("rollouts", "renew")], number, when)
+    writes = [("rollouts.repository", "add"), ("rollouts.repository", "renew")]
+    kill_at(monkeypatch, app, writes, number, when)
     with pytest.raises(Killed):
         begin(app)
 
     if (number, when) == (0, "before"):
         assert app.rollouts.find() == []
-        assert app.rollouts.splits(START) == {}
+        assert app.rollouts.repository.splits(START) == {}
         begin(app)
     lease = timedelta(seconds=2 * PLAN.window)
-    assert app.rollouts.splits(START)["late"].until == START + lease  # nobody need ever look
+    assert (
+        app.rollouts.repository.splits(START)["late"].until == START + lease
+    )  # nobody need ever look
     answered(app, 1, START)
     assert look(app, START + timedelta(minutes=12)).rollout.step == 1
 
@@ -129,12 +141,13 @@ def test_given_a_kill_while_one_for_later_begins_when_tried_again_then_it_runs(
     later(app, "june")
     kill_at(monkeypatch, app, WRITES, number, when)
     with pytest.raises(Killed):
-        due(app, "june")
+        due(app)
     begun = app.rollouts.get("june")
     assert begun.state is (State.SCHEDULED if (number, when) == (0, "before") else State.RUNNING)
 
-    assert due(app, "june").state is State.RUNNING
-    assert app.rollouts.splits(START)["late"].until is not None
+    due(app)
+    assert app.rollouts.get("june").state is State.RUNNING
+    assert app.rollouts.repository.splits(START)["late"].until is not None
     assert len(app.rollouts.history("june")) == 2  # nothing is done twice
 
 
@@ -146,12 +159,9 @@ def test_given_a_kill_while_one_is_replaced_when_looked_again_then_one_at_most_i
     model = DummyClassifier(strategy="constant", constant=0).fit([[0.0]], [0])
     app.registry.register_model(model, "late", "3", {})
     begin(app)
-    kill_at(monkeypatch, app, [*WRITES, ("rollouts", "add")], number, when)
+    kill_at(monkeypatch, app, [*WRITES, ("rollouts.repository", "add")], number, when)
     with suppress(Killed):
-        rollouts.start(
-            app.rollouts, app.registry, app.experiments, "july", "late", "3", PLAN,
-            at=START, replace=True,
-        )  # fmt: skip
+        app.rollouts.start("july", model="late", version="3", plan=PLAN, replace=True, by=BY)
 
     look(app, START)
     former = app.rollouts.get("june").state
@@ -236,16 +246,16 @@ def test_given_a_rollout_that_is_taken_back_when_watched_then_a_newer_one_is_not
     app: App,
 ) -> None:
     begin(app)
-    rollouts.act(app.rollouts, "june", Event.PROMOTE, at=START)
-    assert rollouts.settle(app.rollouts, app.registry, "june", at=START).state is State.COMPLETED
+    assert app.rollouts.promote("june", by=BY).state is State.COMPLETED
     model = DummyClassifier(strategy="constant", constant=0).fit([[0.0]], [0])
     app.registry.register_model(model, "late", "3", {})
-    rollouts.start(app.rollouts, app.registry, app.experiments, "july", "late", "3", PLAN, at=START)
+    begin(app, "july", "3")
 
+    at_time(app, START + timedelta(hours=1))
     with pytest.raises(ConflictError, match="july of late is under way"):
-        rollouts.act(app.rollouts, "june", Event.ABORT, at=START + timedelta(hours=1))
-    assert [each.name for each in app.rollouts.latest(START)] == ["july"]
-    assert app.rollouts.splits(START)["late"].stable == "2"
+        app.rollouts.abort("june", by=BY)
+    assert [each.name for each in app.rollouts.repository.latest(START)] == ["july"]
+    assert app.rollouts.repository.splits(START)["late"].stable == "2"
 
 
 def test_given_a_database_that_another_process_locks_when_looked_at_then_nothing_is_half_done(
@@ -261,7 +271,7 @@ def test_given_a_database_that_another_process_locks_when_looked_at_then_nothing
     with pytest.raises(UnavailableError, match="locked"):
         look(app, START + timedelta(minutes=12))
     assert app.rollouts.get("june") == before  # it can be read all the while
-    assert app.rollouts.splits(START)["late"].percent == 50.0
+    assert app.rollouts.repository.splits(START)["late"].percent == 50.0
     holder.rollback()
     holder.close()
 
@@ -274,7 +284,7 @@ def test_given_a_regression_when_the_canary_is_further_off_then_it_is_taken_back
 ) -> None:
     wrong = Limit(name="wrong", share=None, wrong=True, off_by=off_by, margin=0.05)
     plan = replace(PLAN, limits=(*PLAN.limits, wrong))
-    rollouts.start(app.rollouts, app.registry, app.experiments, "june", "late", "2", plan, at=START)
+    begin(app, plan=plan)
     events: list[Prediction | Outcome] = []
     for number in range(400):
         side = "production" if number % 2 else "canary"
@@ -292,23 +302,20 @@ def test_given_a_regression_when_the_canary_is_further_off_then_it_is_taken_back
                     arrived_at=at),
         ]  # fmt: skip
     app.recorder.record(events)
-    found = rollouts.look(
-        app.rollouts, app.events, app.registry, "june", at=START + timedelta(minutes=7),
-        task="regression",
-    )  # fmt: skip
-    assert found.rollout.state is then
+    app.settings.models["late"] = ModelPolicy(task="regression")
+    assert look(app, START + timedelta(minutes=7)).rollout.state is then
 
 
-def later(app: App, name: str, version: str = "2", hours: int = 2, **changes: Any) -> Any:
-    return rollouts.start(
-        app.rollouts, app.registry, app.experiments, name, "late", version, PLAN,
-        at=START, begins_at=START + timedelta(hours=hours), **changes,
-    )  # fmt: skip
+def later(app: App, name: str, version: str = "2", hours: int = 2, **changes: Any) -> Rollout:
+    begins_at = START + timedelta(hours=hours)
+    return app.rollouts.start(
+        name, model="late", version=version, plan=PLAN, begins_at=begins_at, by=BY, **changes
+    )
 
 
-def due(app: App, name: str, hours: int = 2) -> Any:
-    at = START + timedelta(hours=hours)
-    return rollouts.begin(app.rollouts, app.registry, app.experiments, name, at=at)
+def due(app: App, hours: int = 2) -> list[Rollout]:
+    at_time(app, START + timedelta(hours=hours))
+    return app.rollouts.begin_due()
 
 
 def test_given_a_rollout_for_later_when_its_time_comes_then_it_begins_and_not_before(
@@ -316,17 +323,19 @@ def test_given_a_rollout_for_later_when_its_time_comes_then_it_begins_and_not_be
 ) -> None:
     planned = later(app, "june")
     assert (planned.state, planned.stable) == (State.SCHEDULED, "1")
-    assert app.rollouts.due(START + timedelta(minutes=119)) == []
-    assert due(app, "june", hours=1) == planned
-    assert app.rollouts.splits(START) == {}
+    assert app.rollouts.repository.due(START + timedelta(minutes=119)) == []
+    assert due(app, hours=1) == []
+    assert app.rollouts.repository.splits(START) == {}
 
-    assert [each.name for each in app.rollouts.due(START + timedelta(hours=2))] == ["june"]
-    begun = due(app, "june")
+    assert [each.name for each in app.rollouts.repository.due(START + timedelta(hours=2))] == [
+        "june"
+    ]
+    (begun,) = due(app)
     assert (begun.state, begun.started_at) == (State.RUNNING, START + timedelta(hours=2))
-    assert app.rollouts.splits(START)["late"].percent == 50.0
-    assert due(app, "june") == begun
+    assert app.rollouts.repository.splits(START)["late"].percent == 50.0
+    assert due(app) == []
     with pytest.raises(InvalidValueError, match="planned for later"):
-        later(app, "july", replace=True)
+        later(app, "july", hours=3, replace=True)
 
 
 def test_given_a_rollout_for_later_when_it_cannot_begin_then_it_is_cancelled_with_the_reason(
@@ -334,10 +343,10 @@ def test_given_a_rollout_for_later_when_it_cannot_begin_then_it_is_cancelled_wit
 ) -> None:
     later(app, "june")
     later(app, "july", hours=3)
-    due(app, "june")
-    assert due(app, "july", hours=3).state is State.CANCELLED
+    due(app)
+    assert [rollout.state for rollout in due(app, hours=3)] == [State.CANCELLED]
     assert "june of late is under way" in app.rollouts.history("july")[-1]["reason"]
-    assert rollouts.settle(app.rollouts, app.registry, "june", at=START).state is State.RUNNING
+    assert app.rollouts.settle("june").state is State.RUNNING
 
 
 def test_given_a_rollout_under_way_when_replaced_then_it_is_taken_back_before_the_new_one_begins(
@@ -348,10 +357,9 @@ def test_given_a_rollout_under_way_when_replaced_then_it_is_taken_back_before_th
     begin(app)
 
     def replaced(name: str, version: str) -> Any:
-        return rollouts.start(
-            app.rollouts, app.registry, app.experiments, name, "late", version, PLAN,
-            at=START, replace=True,
-        )  # fmt: skip
+        return app.rollouts.start(
+            name, model="late", version=version, plan=PLAN, replace=True, by=BY
+        )
 
     with pytest.raises(ConflictError, match="june"):
         replaced("june", "3")  # no name is used twice
@@ -364,7 +372,121 @@ def test_given_a_rollout_under_way_when_replaced_then_it_is_taken_back_before_th
     begun = replaced("july", "3")
     assert (begun.state, begun.stable) == (State.RUNNING, "1")
     assert app.rollouts.get("june").state is State.ROLLED_BACK
-    assert [each["action"] for each in app.rollouts.history("june")][-2:] == [
-        "rollout abort", "rollout rolled_back",
+    aborted, rolled_back = app.rollouts.history("june")[-2:]
+    assert (aborted.verb, aborted.cause) == ("abort", "rollout:july")
+    assert rolled_back.verb == "rolled_back"
+    assert app.rollouts.repository.splits(START)["late"].canary == "3"
+
+
+def required(app: App) -> None:
+    """Require the checklist, of which the model passes hardly anything."""
+    app.settings.models["late"] = ModelPolicy(promotion_requires_checklist=True)
+
+
+def test_given_a_required_checklist_when_started_then_refused_now_and_for_later(app: App) -> None:
+    required(app)
+
+    with pytest.raises(ConflictError, match="late is not ready"):
+        begin(app)
+    with pytest.raises(ConflictError, match="late is not ready"):
+        later(app, "june")
+    assert app.rollouts.find() == []
+
+
+def test_given_a_required_checklist_when_the_time_of_one_comes_then_it_is_cancelled(
+    app: App,
+) -> None:
+    later(app, "june")
+    required(app)
+
+    (cancelled,) = due(app)
+
+    assert cancelled.state is State.CANCELLED
+    assert "cannot begin: late is not ready" in app.rollouts.history("june")[-1].reason
+
+
+def test_given_a_required_checklist_when_a_person_promotes_then_nothing_changes(app: App) -> None:
+    begun = begin(app)
+    required(app)
+
+    with pytest.raises(ConflictError, match="late is not ready"):
+        app.rollouts.promote("june", by=BY)
+
+    assert app.rollouts.get("june") == begun
+    assert app.registry.get_production_model("late") == "late:1"
+    assert app.rollouts.abort("june", by=BY).state is State.ROLLED_BACK  # that is no promotion
+
+
+def test_given_a_required_checklist_when_the_last_step_passes_then_held_until_it_passes(
+    app: App,
+) -> None:
+    begin(app)
+    answered(app, 1, START)
+    answered(app, 2, START + timedelta(minutes=13))
+    look(app, START + timedelta(minutes=13))
+    required(app)
+    at = START + timedelta(minutes=26)
+
+    held = look(app, at)
+
+    assert (held.rollout.state, held.rollout.hold) == (State.HOLDING, Hold.READINESS)
+    assert "late is not ready" in app.rollouts.history("june")[-1].reason
+    assert app.registry.get_production_model("late") == "late:1"
+    assert not look(app, at).changed
+    viewed = app.rollout_monitor.status("june").decision
+    assert viewed is not None
+    assert (viewed.event, viewed.hold) == (None, Hold.READINESS)
+    del app.settings.models["late"]
+    assert look(app, at).rollout.state is State.PROMOTING
+    assert look(app, at).rollout.state is State.COMPLETED
+
+
+@pytest.mark.parametrize("change", ["step", "promote"])
+def test_given_no_reason_when_a_step_or_the_promotion_is_asked_for_then_refused(
+    app: App, change: str
+) -> None:
+    begun = begin(app)
+
+    with pytest.raises(InvalidValueError, match="reason"):
+        getattr(app.rollouts, change)("june", by=By("ada", " "))
+
+    assert app.rollouts.get("june") == begun
+
+
+def test_given_a_rollout_when_it_promotes_and_rolls_back_then_it_is_the_cause_of_both(
+    app: App,
+) -> None:
+    begin(app)
+    app.rollouts.promote("june", by=BY)
+    app.rollouts.abort("june", by=BY)
+
+    promoted = app.audit.entries(subject="late:2", action="promote")
+    rolled_back = app.audit.entries("late", action="rollback")
+    assert [str(entry.cause) for entry in (*promoted, *rolled_back)] == ["rollout:june"] * 2
+    assert app.registry.get_production_model("late") == "late:1"
+
+
+def test_given_a_canary_that_fails_when_rolled_back_then_its_incident_names_the_rollout(
+    app: App,
+) -> None:
+    begin(app)
+    answered(app, 1, START, failing=True)
+
+    assert look(app, START + timedelta(minutes=13)).rollout.state is State.ROLLING_BACK
+
+    (incident,) = app.incidents.find("late")
+    assert app.incidents.history(incident.name)[0].cause == "rollout:june"
+
+
+def test_given_each_change_when_committed_then_it_is_published(app: App) -> None:
+    published: list[State] = []
+    app.changes.subscribe(lambda _: published.append(app.rollouts.get("june").state))
+
+    begin(app)
+    app.rollouts.pause("june", by=BY)
+    app.rollouts.resume("june", by=BY)
+    app.rollouts.promote("june", by=BY)
+
+    assert published == [
+        State.RUNNING, State.PAUSED, State.RUNNING, State.PROMOTING, State.COMPLETED,
     ]  # fmt: skip
-    assert app.rollouts.splits(START)["late"].canary == "3"

@@ -16,7 +16,9 @@ from tests.store.conftest import Kept, day
 from watchkeeper.errors import IntegrityError
 from watchkeeper.events import Event, Window, new_prediction_id
 from watchkeeper.experiments import Override
-from watchkeeper.operations.experiments import draft, report
+from watchkeeper.experiments.drafting import draft
+from watchkeeper.labelling import Labelling
+from watchkeeper.monitoring.experiments import report_of
 from watchkeeper.store import joined_days
 from watchkeeper.store.tables import EventTable
 from watchkeeper.testing import InMemoryEvents, a_prediction, an_outcome
@@ -102,16 +104,22 @@ def test_given_any_history_when_reported_then_it_is_as_if_nothing_had_been_kept_
             if then == "compact":
                 kept.events.compact()
             joined = Path(folder) / "events" / "flights" / "joined"
-            found = columns_of(kept.events), report(kept.events, experiment, at=AT).to_dict()
+            found = (
+                columns_of(kept.events),
+                report_of(kept.events, experiment, Labelling(), at=AT).to_dict(),
+            )
             part = Window(day(1, hour=3), day(2, hour=7))
             found_part = columns_of(kept.events, part)
             if joined.exists():
                 joined.rename(joined.with_name("aside"))
-            slow = columns_of(kept.events), report(kept.events, experiment, at=AT).to_dict()
+            slow = (
+                columns_of(kept.events),
+                report_of(kept.events, experiment, Labelling(), at=AT).to_dict(),
+            )
             slow_part = columns_of(kept.events, part)
             if joined.with_name("aside").exists():
                 joined.with_name("aside").rename(joined)
-            of_memory = report(memory, experiment, at=AT).to_dict()
+            of_memory = report_of(memory, experiment, Labelling(), at=AT).to_dict()
             assert found == slow
             assert found_part == slow_part
             assert {**found[1], "table_versions": {}} == {**of_memory, "table_versions": {}}

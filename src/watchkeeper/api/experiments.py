@@ -4,12 +4,13 @@ from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
 from watchkeeper.experiments import Mode, State, basis_points
-from watchkeeper.operations import experiments
+from watchkeeper.experiments.drafting import draft
+from watchkeeper.identity import By
 from watchkeeper.results import plain
 
 __all__ = ["ACTOR", "Body", "Why", "add_experiments"]
@@ -82,21 +83,13 @@ def add_experiments(api: FastAPI, console: Console) -> None:
         return {"experiments": [each.to_dict() for each in app.experiments.find(model, state)]}
 
     @api.post("/v1/experiments", tags=["experiments"], status_code=201)
-    def create_experiment(body: NewExperiment) -> dict[str, Any]:
+    def create_experiment(body: NewExperiment, actor: Actor) -> dict[str, Any]:
         """Create an experiment; it takes no traffic before it is started."""
         given = body.model_dump(exclude={"reason", "namespace"})
         part = body.namespace
         if part is not None:
             given["namespace"] = (part.name, part.start, part.end)
-        made = experiments.create(
-            app.experiments,
-            app.registry,
-            experiments.draft(**given),
-            at=app.clock(),
-            actor=ACTOR,
-            reason=body.reason,
-        )
-        return made.to_dict()
+        return app.experiments.create(draft(**given), by=By(actor, body.reason)).to_dict()
 
     @api.get("/v1/experiments/{name}", tags=["experiments"])
     def one_experiment(name: str) -> dict[str, Any]:
@@ -106,12 +99,8 @@ def add_experiments(api: FastAPI, console: Console) -> None:
     @api.get("/v1/experiments/{name}/report", tags=["experiments"])
     def report_experiment(name: str) -> Response:
         """Tell what the recorded events say so far, and the verdict."""
-        own = app.experiments.get(name)
-        policy = app.settings.policy(own.model)
-        found = experiments.report(
-            app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
-        )
-        return Response(found.to_json(), media_type="application/json")
+        report = app.experiment_reports.of(name)
+        return Response(report.to_json(), media_type="application/json")
 
     @api.get("/v1/experiments/{name}/history", tags=["experiments"])
     def history(name: str) -> dict[str, Any]:
@@ -119,29 +108,23 @@ def add_experiments(api: FastAPI, console: Console) -> None:
         return {"history": plain(app.experiments.history(name))}
 
     @api.post("/v1/experiments/{name}/start", tags=["experiments"])
-    async def start_experiment(name: str, body: Why) -> dict[str, Any]:
+    def start_experiment(name: str, body: Why, actor: Actor) -> dict[str, Any]:
         """Let an experiment take traffic; this server follows before it answers."""
-        found = await console.acting.start_experiment(name, actor=ACTOR, reason=body.reason)
-        return found.to_dict()
+        return app.experiments.start(name, by=By(actor, body.reason)).to_dict()
 
     @api.post("/v1/experiments/{name}/weights", tags=["experiments"])
-    async def weigh_experiment(name: str, body: NewWeights) -> dict[str, Any]:
+    def weigh_experiment(name: str, body: NewWeights, actor: Actor) -> dict[str, Any]:
         """Begin another phase, with other weights; this server follows before it answers."""
-        found = await run_in_threadpool(
-            experiments.change_weights,
-            app.experiments,
+        experiment = app.experiments.change_weights(
             name,
-            weights={arm: basis_points(each) for arm, each in body.weights.items()},
+            weights={arm: basis_points(percent) for arm, percent in body.weights.items()},
             included_bp=None if body.share is None else basis_points(body.share),
-            at=app.clock(),
-            actor=ACTOR,
-            reason=body.reason,
+            by=By(actor, body.reason),
         )
-        await console.controller.follow()
-        return found.to_dict()
+        return experiment.to_dict()
 
     @api.post("/v1/experiments/{name}/stop", tags=["experiments"])
-    async def stop_experiment(name: str, body: Why) -> Response:
+    def stop_experiment(name: str, body: Why, actor: Actor) -> Response:
         """End an experiment and keep its verdict with its evidence."""
-        found = await console.acting.stop_experiment(name, actor=ACTOR, reason=body.reason)
-        return Response(found.to_json(), media_type="application/json")
+        report = app.experiments.stop(name, by=By(actor, body.reason))
+        return Response(report.to_json(), media_type="application/json")

@@ -7,11 +7,12 @@ from fastapi import FastAPI
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
-from watchkeeper.api.experiments import ACTOR, Body, Why
-from watchkeeper.operations import rollouts
+from watchkeeper.api.experiments import Body, Why
+from watchkeeper.identity import By
 from watchkeeper.results import plain
-from watchkeeper.rollouts import Event, State
+from watchkeeper.rollouts import State
 
 __all__ = ["add_rollouts"]
 
@@ -37,53 +38,63 @@ def add_rollouts(api: FastAPI, console: Console) -> None:
         return {"rollouts": [each.to_dict() for each in app.rollouts.find(model, state)]}
 
     @api.post("/v1/rollouts", tags=["rollouts"], status_code=201)
-    async def start_rollout(body: NewRollout) -> dict[str, Any]:
+    def start_rollout(body: NewRollout, actor: Actor) -> dict[str, Any]:
         """Give a version the first step of its traffic, now or at `begins_at`.
 
         This server follows before it answers. With `replace`, a rollout of the model that is under
         way is taken back first.
         """
-        made = await console.acting.start_rollout(**body.model_dump(), actor=ACTOR)
-        return made.to_dict()
-
-    def viewed(name: str) -> dict[str, Any]:
-        policy = app.settings.policy(app.rollouts.get(name).model)
-        return rollouts.view(
-            app.rollouts,
-            app.events,
-            name,
-            at=app.clock(),
-            task=policy.task,
-            positive=policy.positive,
-        ).to_dict()
+        rollout = app.rollouts.start(
+            body.name,
+            model=body.model,
+            version=body.version,
+            plan=app.settings.policy(body.model).rollout_plan(**body.plan),
+            begins_at=body.begins_at,
+            replace=body.replace,
+            by=By(actor, body.reason),
+        )
+        return rollout.to_dict()
 
     @api.get("/v1/rollouts/{name}", tags=["rollouts"])
     def one_rollout(name: str) -> dict[str, Any]:
         """Tell what a rollout is, what was counted, and what the next look would decide."""
-        return viewed(name)
+        return app.rollout_monitor.status(name).to_dict()
 
     @api.post("/v1/rollouts/{name}/look", tags=["rollouts"])
     async def look(name: str) -> dict[str, Any]:
         """Look at all rollouts now, not at the next time; tell what became of this one."""
         await run_in_threadpool(app.rollouts.get, name)
-        found = (await console.controller.rollouts.look()).get(name)
-        return await run_in_threadpool(viewed, name) if found is None else found.to_dict()
+        status = (await console.controller.rollouts.look()).get(name)
+        if status is None:
+            status = await run_in_threadpool(app.rollout_monitor.status, name)
+        return status.to_dict()
 
     @api.get("/v1/rollouts/{name}/history", tags=["rollouts"])
     def history(name: str) -> dict[str, Any]:
         """List what happened to a rollout, with who did it, why, and the evidence."""
         return {"history": plain(app.rollouts.history(name))}
 
-    def add(path: str, event: Event, told: str) -> None:
-        async def act(name: str, body: Why) -> dict[str, Any]:
-            found = await console.acting.rollout(name, event, actor=ACTOR, reason=body.reason)
-            return found.to_dict()
+    @api.post("/v1/rollouts/{name}/pause", tags=["rollouts"])
+    def pause_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+        """Keep the share as it is until somebody resumes it."""
+        return app.rollouts.pause(name, by=By(actor, body.reason)).to_dict()
 
-        act.__doc__, act.__name__ = told, f"{path}_rollout"
-        api.post(f"/v1/rollouts/{{name}}/{path}", tags=["rollouts"])(act)
+    @api.post("/v1/rollouts/{name}/resume", tags=["rollouts"])
+    def resume_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+        """Go on; the present step begins its window and its wait again."""
+        return app.rollouts.resume(name, by=By(actor, body.reason)).to_dict()
 
-    add("pause", Event.PAUSE, "Keep the share as it is until somebody resumes it.")
-    add("resume", Event.RESUME, "Go on; the present step begins its window and its wait again.")
-    add("step", Event.STEP, "Go to the next step now, whatever was counted.")
-    add("promote", Event.PROMOTE, "Put the version in production now, whatever was counted.")
-    add("abort", Event.ABORT, "Take the version back: production answers everything again.")
+    @api.post("/v1/rollouts/{name}/step", tags=["rollouts"])
+    def step_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+        """Go to the next step now, whatever was counted; the reason is required."""
+        return app.rollouts.step(name, by=By(actor, body.reason)).to_dict()
+
+    @api.post("/v1/rollouts/{name}/promote", tags=["rollouts"])
+    def promote_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+        """Put the version in production now, whatever was counted; the reason is required."""
+        return app.rollouts.promote(name, by=By(actor, body.reason)).to_dict()
+
+    @api.post("/v1/rollouts/{name}/abort", tags=["rollouts"])
+    def abort_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+        """Take the version back: production answers everything again."""
+        return app.rollouts.abort(name, by=By(actor, body.reason)).to_dict()

@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 
+from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
-from watchkeeper.api.experiments import ACTOR, Body, Why
-from watchkeeper.operations import shadows
+from watchkeeper.api.experiments import Body, Why
+from watchkeeper.identity import By
 from watchkeeper.results import plain
-from watchkeeper.rollouts.shadow import Shadow, ShadowState
+from watchkeeper.rollouts.shadow import ShadowState
 
 __all__ = ["add_shadows"]
 
@@ -33,26 +33,21 @@ def add_shadows(api: FastAPI, console: Console) -> None:
         return {"shadows": [each.to_dict() for each in app.shadows.find(model, state)]}
 
     @api.post("/v1/shadows", tags=["rollouts"], status_code=201)
-    async def start_shadow(body: NewShadow) -> dict[str, Any]:
+    def start_shadow(body: NewShadow, actor: Actor) -> dict[str, Any]:
         """Let a version answer a copy of the traffic; nobody is told what it says."""
-
-        def started() -> dict[str, Any]:
-            made = Shadow(**body.model_dump(exclude={"reason"}), started_at=app.clock())
-            kept = shadows.start(app.shadows, app.registry, made, actor=ACTOR, reason=body.reason)
-            return kept.to_dict()
-
-        found = await run_in_threadpool(started)
-        await console.controller.follow()
-        return found
+        shadow = app.shadows.start(
+            body.name,
+            model=body.model,
+            version=body.version,
+            share=body.share,
+            by=By(actor, body.reason),
+        )
+        return shadow.to_dict()
 
     @api.get("/v1/shadows/{name}", tags=["rollouts"])
     def report_shadow(name: str) -> dict[str, Any]:
         """Compare what it answered with what production answered to the same requests."""
-        own = app.shadows.get(name)
-        policy = app.settings.policy(own.model)
-        return shadows.report(
-            app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
-        ).to_dict()
+        return app.shadow_reports.of(name).to_dict()
 
     @api.get("/v1/shadows/{name}/history", tags=["rollouts"])
     def history(name: str) -> dict[str, Any]:
@@ -60,7 +55,6 @@ def add_shadows(api: FastAPI, console: Console) -> None:
         return {"history": plain(app.shadows.history(name))}
 
     @api.post("/v1/shadows/{name}/stop", tags=["rollouts"])
-    async def stop_shadow(name: str, body: Why) -> dict[str, Any]:
+    def stop_shadow(name: str, body: Why, actor: Actor) -> dict[str, Any]:
         """Ask it no more, and keep what it was compared by."""
-        found = await console.acting.stop_shadow(name, actor=ACTOR, reason=body.reason)
-        return found.to_dict()
+        return app.shadows.stop(name, by=By(actor, body.reason)).to_dict()

@@ -9,6 +9,7 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments import Mode, State
+from watchkeeper.identity import By
 
 if TYPE_CHECKING:
     from watchkeeper.experiments.report import ExperimentReport
@@ -72,9 +73,9 @@ def create(
     reason: Reason = "",
 ) -> None:
     """Create an experiment on a model; it takes no traffic before it is started."""
-    from watchkeeper.operations import experiments
+    from watchkeeper.experiments.drafting import draft
 
-    made = experiments.draft(
+    made = draft(
         name,
         model,
         dict(_pair(each, "--arm", "NAME=VERSION") for each in arm),
@@ -96,10 +97,7 @@ def create(
         hashing=hashing,
         salt=salt,
     )
-    app = cli.app
-    experiments.create(
-        app.experiments, app.registry, made, at=app.clock(), actor=actor(), reason=reason
-    )
+    cli.app.experiments.create(made, by=By(actor(), reason))
     cli.show(
         made.to_dict(), f"{name} is a draft; start it with: watchkeeper experiments start {name}"
     )
@@ -148,12 +146,7 @@ def plan(
 @command(commands)
 def start(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Let an experiment take traffic."""
-    from watchkeeper.operations import experiments
-
-    app = cli.app
-    found = experiments.start(
-        app.experiments, app.rollouts, name, at=app.clock(), actor=actor(), reason=reason
-    )
+    found = cli.app.experiments.start(name, by=By(actor(), reason))
     shares = ", ".join(
         f"{arm} {points / 100:g} %" for arm, points in found.allocation.weights.items()
     )
@@ -171,16 +164,12 @@ def weights(
 ) -> None:
     """Begin another phase with other weights; no comparison crosses two phases."""
     from watchkeeper.experiments import basis_points
-    from watchkeeper.operations import experiments
 
-    found = experiments.change_weights(
-        cli.app.experiments,
+    found = cli.app.experiments.change_weights(
         name,
         weights={each: basis_points(own) for each, own in _numbers(weight, "--weight").items()},
         included_bp=None if share is None else basis_points(share),
-        at=cli.app.clock(),
-        actor=actor(),
-        reason=reason,
+        by=By(actor(), reason),
     )
     cli.show(found.to_dict(), f"{name} is in phase {found.allocation.phase}")
 
@@ -188,20 +177,7 @@ def weights(
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """End an experiment: production answers again, and the verdict is kept with its evidence."""
-    from watchkeeper.operations import experiments
-
-    app = cli.app
-    policy = app.settings.policy(app.experiments.get(name).model)
-    _, found = experiments.stop(
-        app.experiments,
-        app.events,
-        name,
-        at=app.clock(),
-        task=policy.task,
-        positive=policy.positive,
-        actor=actor(),
-        reason=reason,
-    )
+    found = cli.app.experiments.stop(name, by=By(actor(), reason))
     cli.show(found, *_shown(found))
 
 
@@ -242,14 +218,8 @@ def report(
 ) -> int:
     """Show what an experiment says so far; exit code 1 when it must not be shipped or trusted."""
     from watchkeeper.experiments.decision import Verdict
-    from watchkeeper.operations import experiments
 
-    app = cli.app
-    own = app.experiments.get(name)
-    policy = app.settings.policy(own.model)
-    found = experiments.report(
-        app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
-    )
+    found = cli.app.experiment_reports.of(name)
     if html is not None:
         html.write_text(found.to_html(), encoding="utf-8")
     cli.show(found, *_shown(found))

@@ -8,12 +8,12 @@ import typer
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
+from watchkeeper.identity import By
 from watchkeeper.rollouts import State
 
 if TYPE_CHECKING:
-    from watchkeeper.operations import rollouts
-    from watchkeeper.operations.rollouts import Looked
-    from watchkeeper.rollouts import Event, Plan, Rollout
+    from watchkeeper.monitoring.rollouts import Duration, RolloutStatus
+    from watchkeeper.rollouts import Plan, Rollout
 
 __all__ = ["commands"]
 
@@ -52,8 +52,6 @@ def plan(
     min_samples: MinSamples = None,
 ) -> None:
     """Tell how long a rollout takes at the traffic of a model, all going well."""
-    from watchkeeper.operations import rollouts
-
     if (model is None) == (requests_per_hour is None):
         raise InvalidValueError(
             "the traffic", None, "either --model or --requests-per-hour, and not both"
@@ -71,11 +69,13 @@ def plan(
         )
     )
     requests = requests_per_hour
+    from watchkeeper.monitoring.rollouts import expected_duration, requests_an_hour
+
     if requests is None and model is not None:
         app, over = cli.app, timedelta(hours=over_hours)
-        requests = rollouts.requests_an_hour(app.events, model, app.clock(), over)
-    found = rollouts.expected(made, requests or 0.0)
-    cli.show(found, _takes(found))
+        requests = requests_an_hour(app.events, model, app.clock(), over)
+    duration = expected_duration(made, requests or 0.0)
+    cli.show(duration, _takes(duration))
 
 
 @command(commands)
@@ -118,10 +118,7 @@ def start(
     reason: Reason = "",
 ) -> None:
     """Give a version the first step of its traffic; a running server does the rest."""
-    from watchkeeper.operations import rollouts
-
     app = cli.app
-    app.checklists.require_ready(model)
     made = app.settings.policy(model).rollout_plan(
         **_given(
             steps=_percentages(steps),
@@ -138,19 +135,14 @@ def start(
             require_proof=require_proof or None,
         )
     )
-    begun = rollouts.start(
-        app.rollouts,
-        app.registry,
-        app.experiments,
+    begun = app.rollouts.start(
         name,
-        model,
-        version,
-        made,
-        at=app.clock(),
+        model=model,
+        version=version,
+        plan=made,
         begins_at=None if begin_at is None else parse_timestamp(begin_at, "--begin-at"),
         replace=replace,
-        actor=actor(),
-        reason=reason,
+        by=By(actor(), reason),
     )
     cli.show(begun, f"{name}: {_state(begun)}", *_duration(cli, model, made))
 
@@ -158,18 +150,7 @@ def start(
 @command(commands)
 def status(cli: Invocation, name: Name) -> int:
     """Show where a rollout is, what was counted, and why it does not go on; 1 if taken back."""
-    from watchkeeper.operations import rollouts
-
-    app = cli.app
-    policy = app.settings.policy(app.rollouts.get(name).model)
-    found = rollouts.view(
-        app.rollouts,
-        app.events,
-        name,
-        at=app.clock(),
-        task=policy.task,
-        positive=policy.positive,
-    )
+    found = cli.app.rollout_monitor.status(name)
     rollout = found.rollout
     facts: list[tuple[str, object]] = [
         ("model", rollout.model),
@@ -190,17 +171,13 @@ def status(cli: Invocation, name: Name) -> int:
 @command(commands)
 def pause(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Keep the share as it is until somebody resumes it; evidence of harm still takes it back."""
-    from watchkeeper.rollouts import Event
-
-    _act(cli, name, Event.PAUSE, reason)
+    _show(cli, cli.app.rollouts.pause(name, by=By(actor(), reason)))
 
 
 @command(commands)
 def resume(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Go on after a pause or a hold; the present step begins its window and its wait again."""
-    from watchkeeper.rollouts import Event
-
-    _act(cli, name, Event.RESUME, reason)
+    _show(cli, cli.app.rollouts.resume(name, by=By(actor(), reason)))
 
 
 @command(commands)
@@ -214,28 +191,22 @@ def promote(
     ] = False,
 ) -> None:
     """Put the version in production now, or go to the next step, whatever was counted."""
-    from watchkeeper.rollouts import Event
-
-    _act(cli, name, Event.STEP if step else Event.PROMOTE, reason)
+    rollouts, by = cli.app.rollouts, By(actor(), reason)
+    _show(cli, rollouts.step(name, by=by) if step else rollouts.promote(name, by=by))
 
 
 @command(commands)
 def abort(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Take the version back: production answers everything again, within a second."""
-    from watchkeeper.rollouts import Event
-
-    _act(cli, name, Event.ABORT, reason)
+    _show(cli, cli.app.rollouts.abort(name, by=By(actor(), reason)))
 
 
 @command(commands)
 def history(cli: Invocation, name: Name) -> None:
     """List what happened to a rollout, who did it, and why."""
-    found = cli.app.rollouts.history(name)
-    rows = [
-        (each["at"], each["action"].removeprefix("rollout "), each["actor"], each["reason"])
-        for each in found
-    ]
-    cli.show({"history": found}, table(["at", "what", "by", "why"], rows))
+    entries = cli.app.rollouts.history(name)
+    rows = [(entry.at, entry.verb, entry.actor, entry.reason) for entry in entries]
+    cli.show({"history": entries}, table(["at", "what", "by", "why"], rows))
 
 
 @command(commands, "list")
@@ -255,13 +226,8 @@ def list_(
     cli.show({"rollouts": [each.to_dict() for each in found]}, drawn if rows else "no rollouts yet")
 
 
-def _act(cli: Invocation, name: str, event: "Event", reason: str) -> None:
-    from watchkeeper.operations import rollouts
-
-    app = cli.app
-    rollouts.act(app.rollouts, name, event, at=app.clock(), actor=actor(), reason=reason)
-    found = rollouts.settle(app.rollouts, app.registry, name, at=app.clock())
-    cli.show(found, f"{name}: {_state(found)}")
+def _show(cli: Invocation, rollout: "Rollout") -> None:
+    cli.show(rollout, f"{rollout.name}: {_state(rollout)}")
 
 
 def _state(rollout: "Rollout") -> str:
@@ -275,7 +241,7 @@ def _state(rollout: "Rollout") -> str:
     return told
 
 
-def _counted(found: "Looked") -> list[Any]:
+def _counted(found: "RolloutStatus") -> list[Any]:
     seen = found.seen
     if seen is None:
         return []
@@ -301,17 +267,17 @@ def _counted(found: "Looked") -> list[Any]:
 
 def _duration(cli: Invocation, model: str, plan: "Plan") -> list[str]:
     """Return how long it takes at the traffic of the last day, where there was any."""
-    from watchkeeper.operations import rollouts
+    from watchkeeper.monitoring.rollouts import expected_duration, requests_an_hour
 
     app = cli.app
     try:
-        requests = rollouts.requests_an_hour(app.events, model, app.clock(), timedelta(days=1))
+        requests = requests_an_hour(app.events, model, app.clock(), timedelta(days=1))
     except (NotFoundError, ConflictError):
         return ["how long it takes depends on the traffic, of which none was recorded lately"]
-    return [_takes(rollouts.expected(plan, requests))]
+    return [_takes(expected_duration(plan, requests))]
 
 
-def _takes(found: "rollouts.Expected") -> str:
+def _takes(found: "Duration") -> str:
     return (
         f"{timedelta(seconds=found.seconds)} at {found.requests_an_hour:,.0f} requests an hour: "
         f"{len(found.plan.steps)} steps in {found.windows:,} windows of "

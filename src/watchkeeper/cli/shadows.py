@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watchkeeper.cli.command import Invocation, actor, command, table
+from watchkeeper.identity import By
 from watchkeeper.rollouts.shadow import ShadowState
 
 if TYPE_CHECKING:
@@ -29,46 +30,23 @@ def start(
     reason: Reason = "",
 ) -> None:
     """Let a version answer a copy of the traffic; a running server follows."""
-    from watchkeeper.operations import shadows
-    from watchkeeper.rollouts.shadow import Shadow
-
-    app = cli.app
-    made = Shadow(name=name, model=model, version=version, share=share, started_at=app.clock())
-    shadows.start(app.shadows, app.registry, made, actor=actor(), reason=reason)
-    cli.show(made, f"{name}: {model}:{version} is asked {share:g} % of the requests as well")
+    shadow = cli.app.shadows.start(
+        name, model=model, version=version, share=share, by=By(actor(), reason)
+    )
+    cli.show(shadow, f"{name}: {model}:{version} is asked {share:g} % of the requests as well")
 
 
 @command(commands)
 def report(cli: Invocation, name: Name) -> None:
     """Compare what a shadow answered with what production answered to the same requests."""
-    from watchkeeper.operations import shadows
-
-    app = cli.app
-    own = app.shadows.get(name)
-    policy = app.settings.policy(own.model)
-    found = shadows.report(
-        app.events, own, at=app.clock(), task=policy.task, positive=policy.positive
-    )
+    found = cli.app.shadow_reports.of(name)
     cli.show(found, table(["", name], _facts(found)))
 
 
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Ask a shadow no more, and keep what it was compared by."""
-    from watchkeeper.operations import shadows
-
-    app = cli.app
-    policy = app.settings.policy(app.shadows.get(name).model)
-    found = shadows.stop(
-        app.shadows,
-        app.events,
-        name,
-        at=app.clock(),
-        task=policy.task,
-        positive=policy.positive,
-        actor=actor(),
-        reason=reason,
-    )
+    found = cli.app.shadows.stop(name, by=By(actor(), reason))
     cli.show(found, table(["", name], _facts(found)))
 
 

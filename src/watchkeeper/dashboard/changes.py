@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from watchkeeper.records import DocumentEntry
+
 __all__ = ["Change", "Changes", "changes_of"]
 
 _MOST = 100
@@ -51,23 +53,22 @@ class Changes:
     left: int
 
 
-def changes_of(history: Sequence[Mapping[str, Any]]) -> Changes:
+def changes_of(history: Sequence[DocumentEntry]) -> Changes:
     """Return the entries of a history, which has the oldest one first."""
     shown = tuple(_change(each) for each in reversed(history[-_MOST:]))
     return Changes(shown, max(0, len(history) - _MOST))
 
 
-def _change(entry: Mapping[str, Any]) -> Change:
-    what = str(entry["action"]).partition(" ")[2] or str(entry["action"])
-    evidence = dict(entry["evidence"] or {})
+def _change(entry: DocumentEntry) -> Change:
+    evidence = dict(entry.evidence or {})
     decision = evidence.get("decision")
     judgements = decision.get("judgements", ()) if isinstance(decision, dict) else ()
     return Change(
-        at=entry["at"],
-        what=what.replace("_", " "),
-        actor=entry["actor"],
-        reason=entry["reason"],
-        kind=_KINDS.get(what, ""),
+        at=entry.at,
+        what=entry.verb.replace("_", " "),
+        actor=entry.actor,
+        reason=entry.reason,
+        kind=_KINDS.get(entry.verb, ""),
         judged=tuple(each["reason"] for each in judgements if "reason" in each),
         figures=json.dumps(_cut(evidence), indent=1, ensure_ascii=False) if evidence else "",
     )

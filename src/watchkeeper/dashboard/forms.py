@@ -1,5 +1,6 @@
 """What the forms of the pages do; each change has its reason, and the name of who sent it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.identity import By
 from watchkeeper.incidents import Incident
-from watchkeeper.rollouts import Event
+from watchkeeper.operations.rollouts import Rollouts
 
 __all__ = ["FORMS", "Actions", "Sent"]
 
@@ -22,13 +23,6 @@ class Actions(Protocol):
 
     @property
     def app(self) -> App: ...
-    async def start_rollout(
-        self, name: str, model: str, version: str, *, actor: str, reason: str
-    ) -> Any: ...
-    async def rollout(self, name: str, event: Event, *, actor: str, reason: str) -> Any: ...
-    async def start_experiment(self, name: str, *, actor: str, reason: str) -> Any: ...
-    async def stop_experiment(self, name: str, *, actor: str, reason: str) -> Any: ...
-    async def stop_shadow(self, name: str, *, actor: str, reason: str) -> Any: ...
     async def retrain(self, model: str, *, actor: str, reason: str) -> Any: ...
     async def cancel(self, name: str, *, actor: str, reason: str) -> Any: ...
 
@@ -90,11 +84,11 @@ Form = Callable[[Actions, Sent], Awaitable[str]]
 """Does what was sent, and tells what was done."""
 
 _ROLLOUT = {
-    "pause": (Event.PAUSE, "is paused"),
-    "resume": (Event.RESUME, "goes on"),
-    "step": (Event.STEP, "is at its next step"),
-    "promote": (Event.PROMOTE, "is promoted"),
-    "abort": (Event.ABORT, "is taken back: production answers everything again"),
+    "pause": (Rollouts.pause, "is paused"),
+    "resume": (Rollouts.resume, "goes on"),
+    "step": (Rollouts.step, "is at its next step"),
+    "promote": (Rollouts.promote, "is promoted"),
+    "abort": (Rollouts.abort, "is taken back: production answers everything again"),
 }
 _INCIDENT = {
     "acknowledge": "is yours",
@@ -125,7 +119,9 @@ async def of_version(actions: Actions, sent: Sent) -> str:
         return f"{model}:{version} is in production."
     if sent.do == "roll-out":
         name = sent.fields.get("name") or f"{model}-{version}-{sent.now:%Y%m%d-%H%M%S}"
-        await actions.start_rollout(name, model, version, **sent.why)
+        await asyncio.to_thread(
+            actions.app.rollouts.start, name, model=model, version=version, by=sent.by
+        )
         return f"The rollout {name} has begun."
     raise sent.unknown()
 
@@ -134,8 +130,8 @@ async def of_rollout(actions: Actions, sent: Sent) -> str:
     """Act on a rollout."""
     if sent.do not in _ROLLOUT:
         raise sent.unknown()
-    event, told = _ROLLOUT[sent.do]
-    await actions.rollout(sent.names["name"], event, **sent.why)
+    change, told = _ROLLOUT[sent.do]
+    await asyncio.to_thread(change, actions.app.rollouts, sent.names["name"], by=sent.by)
     return f"{sent.names['name']} {told}."
 
 
@@ -143,7 +139,7 @@ async def of_shadow(actions: Actions, sent: Sent) -> str:
     """End a shadow."""
     if sent.do != "stop":
         raise sent.unknown()
-    await actions.stop_shadow(sent.names["name"], **sent.why)
+    await asyncio.to_thread(actions.app.shadows.stop, sent.names["name"], by=sent.by)
     return f"{sent.names['name']} is asked no more; what it was compared by is kept."
 
 
@@ -151,10 +147,10 @@ async def of_experiment(actions: Actions, sent: Sent) -> str:
     """Begin or end an experiment."""
     name = sent.names["name"]
     if sent.do == "start":
-        await actions.start_experiment(name, **sent.why)
+        await asyncio.to_thread(actions.app.experiments.start, name, by=sent.by)
         return f"{name} takes traffic."
     if sent.do == "stop":
-        await actions.stop_experiment(name, **sent.why)
+        await asyncio.to_thread(actions.app.experiments.stop, name, by=sent.by)
         return f"{name} has ended, and its verdict is kept."
     raise sent.unknown()
 

@@ -270,8 +270,7 @@ def _post_mortem(app: App, at: datetime) -> str:
 def _released(app: App) -> Released | None:
     for each in app.rollouts.find(MODEL):
         history = tuple(
-            (entry["at"], entry["action"].removeprefix("rollout "), entry["reason"])
-            for entry in app.rollouts.history(each.name)
+            (entry.at, entry.verb, entry.reason) for entry in app.rollouts.history(each.name)
         )
         return Released(each.name, each.version, each.state.value, history)
     return None

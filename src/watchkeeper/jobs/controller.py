@@ -57,7 +57,7 @@ class Controller:
         system, metrics = gateway.system, gateway.metrics
         self.committing = Committing(app, system)
         self.measuring = Measuring(app, metrics, system)
-        self.rollouts = Rolling(app, gateway.router, system, metrics, self.follow)
+        self.rollouts = Rolling(app, gateway.router, system, metrics)
         self.retraining = Retrainer(app, system, metrics, self.follow)
         self.online_learning = Learner(app, system, self.follow)
         self.maintenance = Upkeep(app, system)

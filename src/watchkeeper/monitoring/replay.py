@@ -29,6 +29,7 @@ from watchkeeper.retraining.repository import RetrainingRepository
 from watchkeeper.retraining.training import Trained
 from watchkeeper.rollouts import Event, Hold, Rollout, Seen, decided
 from watchkeeper.rollouts.repository import RolloutRepository
+from watchkeeper.rollouts.rollout import when_ready
 
 __all__ = ["Replayed", "Replays", "Terms"]
 
@@ -263,8 +264,11 @@ class Replays:
         seen = entry.evidence.get("seen")
         if not seen:
             raise InvalidValueError(record, entry.action, "a step that was decided by counts")
-        decision = decided(_rollout_after(entries[: int(number) - 1]), _seen(seen), entry.at)
-        stored = {figure: entry.evidence["decision"][figure] for figure in _OF_STEP}
+        before = _rollout_after(entries[: int(number) - 1])
+        decision, kept = decided(before, _seen(seen), entry.at), entry.evidence["decision"]
+        if decision.promotes and kept["hold"] == Hold.READINESS:  # which the counts do not say
+            decision = when_ready(before, decision, kept["reason"])
+        stored = {figure: kept[figure] for figure in _OF_STEP}
         now = {figure: plain(decision[figure]) for figure in _OF_STEP}
         return _compared(record, stored, now)
 
@@ -306,7 +310,7 @@ def _rollout_after(entries: list[Entry]) -> Rollout:
         if "plan" in entry.evidence:
             rollout = Rollout.from_dict(entry.evidence)
             continue
-        event = Event(entry.action.removeprefix("rollout "))
+        event = Event(entry.verb)
         hold = (entry.evidence.get("decision") or {}).get("hold")
         blind = Hold.ANALYSIS_ERROR if event is Event.HOLD and hold is None else None
         rollout = rollout.moved(event, entry.at, Hold(hold) if hold else blind)

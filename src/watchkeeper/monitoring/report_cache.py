@@ -20,18 +20,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from watchkeeper.events import EventLog
-from watchkeeper.experiments import Experiment, State
-from watchkeeper.experiments.report import ExperimentReport
-from watchkeeper.monitoring.repositories import Kept
-from watchkeeper.operations import experiments, rollouts, shadows
-from watchkeeper.operations.rollouts import Looked, Rollouts
-from watchkeeper.rollouts import Rollout
-from watchkeeper.rollouts.shadow import Shadow, ShadowReport, ShadowState
-
-__all__ = ["Asked", "Known", "Reports", "of_experiment", "of_rollout", "of_shadow"]
+__all__ = ["Asked", "Known", "Reports"]
 
 log = logging.getLogger(__name__)
 
@@ -196,73 +187,3 @@ class Reports:
         self._made.move_to_end(key)
         at = None if last.report is None else last.at
         return Known(last.report, at, last.of == asked.of, making, last.error)
-
-
-class Remembered(Kept[T], Protocol[T]):
-    """Where things are kept that tell their history."""
-
-    def history(self, name: str) -> list[dict[str, Any]]:
-        """Return its audit trail, the oldest entry first."""
-        ...
-
-
-class Parts(Protocol):
-    """What reports are made of; an `watchkeeper.app.App` is one."""
-
-    @property
-    def events(self) -> EventLog: ...
-    @property
-    def experiments(self) -> Remembered[Experiment]: ...
-    @property
-    def rollouts(self) -> Rollouts: ...
-    @property
-    def shadows(self) -> Remembered[Shadow]: ...
-
-
-def of_experiment(
-    parts: Parts, experiment: Experiment, *, at: datetime, task: str, positive: object
-) -> Asked[ExperimentReport]:
-    """Ask for the report of an experiment that was started.
-
-    Of one that was stopped it is the report that was kept with its verdict: what it was decided by
-    is never reckoned again.
-    """
-    stopped = experiment.state is State.STOPPED
-    until = at if experiment.ended_at is None else experiment.ended_at
-
-    def made() -> ExperimentReport:
-        history = parts.experiments.history(experiment.name) if stopped else []
-        return experiments.kept_report(history) or experiments.report(
-            parts.events, experiment, at=until, task=task, positive=positive
-        )
-
-    return Asked("experiment", experiment.name, experiment, until, made, lasting=stopped)
-
-
-def of_rollout(
-    parts: Parts, rollout: Rollout, *, at: datetime, task: str, positive: object
-) -> Asked[Looked]:
-    """Ask for what the next look at a rollout would decide, and by what."""
-
-    def made() -> Looked:
-        return rollouts.view(
-            parts.rollouts, parts.events, rollout.name, at=at, task=task, positive=positive
-        )
-
-    return Asked("rollout", rollout.name, rollout, at, made)
-
-
-def of_shadow(
-    parts: Parts, shadow: Shadow, *, at: datetime, task: str, positive: object
-) -> Asked[ShadowReport]:
-    """Ask for what a shadow is compared by; of one that was stopped, for what was kept of it."""
-    stopped = shadow.state is ShadowState.STOPPED
-    until = at if shadow.ended_at is None else shadow.ended_at
-
-    def made() -> ShadowReport:
-        history = parts.shadows.history(shadow.name) if stopped else []
-        return shadows.kept_report(history) or shadows.report(
-            parts.events, shadow, at=until, task=task, positive=positive
-        )
-
-    return Asked("shadow", shadow.name, shadow, until, made, lasting=stopped)

@@ -64,21 +64,20 @@ class Checklists:
             If the settings of the model ask for the checklist, and a required point neither passes
             nor is waived.
         """
-        if not self._required(model):
-            return
-        checklist = self.of(model)
-        if checklist.ready:
-            return
-        missing = [
-            point.item.key
-            for point in checklist.points
-            if point.item.priority is Priority.REQUIRED
-            and point.state not in {State.PASS, State.WAIVED}
-        ]
-        raise ConflictError(
-            f"{model} is not ready: {', '.join(missing)}",
-            f"`watchkeeper checklist {model}` says what to do, and how to waive a point.",
-        )
+        missing = self._missing(model)
+        if missing:
+            raise ConflictError(
+                f"{model} is not ready: {', '.join(missing)}",
+                f"`watchkeeper checklist {model}` says what to do, and how to waive a point.",
+            )
+
+    def unready(self, model: str) -> str:
+        """Return why no version of a model may be promoted now; empty if one may."""
+        try:
+            self.require_ready(model)
+        except ConflictError as error:
+            return str(error)
+        return ""
 
     def waive(self, model: str, item: str, *, until: datetime, by: By) -> Waiver:
         """Excuse a point of the checklist until a time; a time that has passed ends the waiver.
@@ -109,3 +108,14 @@ class Checklists:
             evidence={"until": end.isoformat()},
         )  # fmt: skip
         return Waiver(item, by.actor, by.reason, end)
+
+    def _missing(self, model: str) -> list[str]:
+        """Return the required points that neither pass nor are waived, where they count."""
+        if not self._required(model):
+            return []
+        return [
+            point.item.key
+            for point in self.of(model).points
+            if point.item.priority is Priority.REQUIRED
+            and point.state not in {State.PASS, State.WAIVED}
+        ]

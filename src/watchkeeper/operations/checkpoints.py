@@ -29,7 +29,7 @@ from watchkeeper.online.learning import (
 )
 from watchkeeper.operations.models import Models
 from watchkeeper.operations.retraining import Retrainings
-from watchkeeper.operations.rollouts import Rollouts, require_none_under_way
+from watchkeeper.operations.rollouts import Rollouts
 from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Status
 from watchkeeper.results import Result
@@ -243,7 +243,7 @@ class Learning:
         if now not in {before, target}:
             return "", "", f"; {now} is in production by now"
         try:
-            require_none_under_way(self.parts.rollouts, self.model, "It has the traffic.")
+            self.parts.rollouts.require_none_under_way(self.model, "It has the traffic.")
         except ConflictError as error:
             return "", "", f"; {target} is not promoted: {error.message}"
         if now != target:

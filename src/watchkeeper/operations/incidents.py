@@ -28,7 +28,9 @@ __all__ = ["Incidents", "Received"]
 
 _NO_MODEL = "system"
 _HOLD = "hold"
-_FOR_A_PERSON = {Hold.SRM, Hold.SIGNAL, Hold.ANALYSIS_ERROR, Hold.APPROVAL}
+_FOR_A_PERSON = {
+    Hold.SRM, Hold.SIGNAL, Hold.ANALYSIS_ERROR, Hold.APPROVAL, Hold.READINESS,
+}  # fmt: skip
 _SEVERITIES: Mapping[str, Severity] = {"critical": "critical", "warning": "warning"}
 
 

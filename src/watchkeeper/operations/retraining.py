@@ -26,12 +26,13 @@ from watchkeeper.errors import (
     WatchkeeperError,
 )
 from watchkeeper.events import EventLog, Window
-from watchkeeper.experiments import Experiment
 from watchkeeper.identity import By, RecordId
 from watchkeeper.monitoring.repositories import Kept, KeptFindings
 from watchkeeper.monitoring.retraining import new_labelled
-from watchkeeper.operations import rollouts, shadows
+from watchkeeper.operations.experiments import Experiments
 from watchkeeper.operations.models import Models
+from watchkeeper.operations.rollouts import Rollouts
+from watchkeeper.operations.shadows import Shadows
 from watchkeeper.policies.schedules import last_fire
 from watchkeeper.registry import Lineage, ModelRegistry
 from watchkeeper.results import Result
@@ -57,7 +58,7 @@ from watchkeeper.retraining.training import (
     read_trained,
 )
 from watchkeeper.rollouts import Plan, Rollout, State
-from watchkeeper.rollouts.shadow import Shadow, ShadowState
+from watchkeeper.rollouts.shadow import ShadowState
 
 __all__ = [
     "Looked",
@@ -124,11 +125,11 @@ class Parts(Protocol):
     @property
     def retraining(self) -> Retrainings: ...
     @property
-    def rollouts(self) -> rollouts.Rollouts: ...
+    def rollouts(self) -> Rollouts: ...
     @property
-    def experiments(self) -> Kept[Experiment]: ...
+    def experiments(self) -> Experiments: ...
     @property
-    def shadows(self) -> Kept[Shadow]: ...
+    def shadows(self) -> Shadows: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -533,7 +534,7 @@ def _acted(parts: Parts, run: Run, setup: Setup, at: datetime) -> Run:
         told = f"{model_id} stays registered: {production} is in production by now"
         return _save(parts, run, run.moved(RunState.KEPT, at, told), at)
     try:
-        state, told, follows = _brought_in(parts, run, setup, production, at)
+        state, told, follows = _brought_in(parts, run, setup, production)
     except (ConflictError, NotFoundError, IntegrityError, InvalidValueError) as error:
         told = f"{model_id} stays registered: {error}"
         return _save(parts, run, run.moved(RunState.KEPT, at, told), at)
@@ -541,26 +542,22 @@ def _acted(parts: Parts, run: Run, setup: Setup, at: datetime) -> Run:
 
 
 def _brought_in(
-    parts: Parts, run: Run, setup: Setup, production: str | None, at: datetime
+    parts: Parts, run: Run, setup: Setup, production: str | None
 ) -> tuple[RunState, str, str]:
     """Promote the candidate, or begin its rollout or shadow, unless that was done already."""
     model_id, version, why = str(run.model_id), str(run.version), f"retraining {run.name}"
+    by = By(_ACTOR, why, RecordId("retraining", run.name))
     if run.policy.then == "direct" or run.champion is None:
         if production != model_id:
-            rollouts.require_none_under_way(parts.rollouts, run.model, "It has the traffic.")
-            cause = RecordId("retraining", run.name)
-            parts.models.promote(model_id, by=By(_ACTOR, why, cause))
+            parts.rollouts.require_none_under_way(run.model, "It has the traffic.")
+            parts.models.promote(model_id, by=by)
         return RunState.PROMOTED, f"{model_id} is in production", ""
     if run.policy.then == "shadow":
         if not any(each.name == run.name for each in parts.shadows.find(run.model)):
-            shadow = Shadow(name=run.name, model=run.model, version=version, started_at=at)
-            shadows.start(parts.shadows, parts.registry, shadow, actor=_ACTOR, reason=why)
+            parts.shadows.start(run.name, model=run.model, version=version, by=by)
         return RunState.SHADOWING, f"{model_id} answers a copy of the traffic", run.name
     if not any(each.name == run.name for each in parts.rollouts.find(run.model)):
-        rollouts.start(
-            parts.rollouts, parts.registry, parts.experiments, run.name, run.model, version,
-            setup.plan(), at=at, actor=_ACTOR, reason=why,
-        )  # fmt: skip
+        parts.rollouts.start(run.name, model=run.model, version=version, plan=setup.plan(), by=by)
     return RunState.ROLLING_OUT, f"the rollout {run.name} of {model_id} has begun", run.name
 
 

@@ -1,513 +1,433 @@
-"""Rollouts: started, looked at, acted on by people, ended; each change with its reason."""
+"""Every change of a rollout, with its rules.
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+The traffic follows a change before the registry does: each change is published, and what was
+decided is carried out in the registry afterwards. What was cut off anywhere is carried on by the
+controller, since what it decides is a function of what is stored.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import replace as changed
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
-from watchkeeper.clock import as_utc
-from watchkeeper.errors import (
-    ConflictError,
-    IntegrityError,
-    InvalidValueError,
-    NotFoundError,
-)
-from watchkeeper.events import FEATURE, EventLog, Window
-from watchkeeper.experiments import Experiment
+from watchkeeper.clock import Clock, as_utc
+from watchkeeper.errors import ConflictError, IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.experiments import State as ExperimentState
-from watchkeeper.identity import CONTROLLER, By, RecordId
-from watchkeeper.monitoring.event_columns import scores_of, segment_of, wrong_of
-from watchkeeper.monitoring.repositories import Kept
+from watchkeeper.experiments.repository import ExperimentRepository
+from watchkeeper.identity import CONTROLLER, By, ModelId, RecordId
+from watchkeeper.monitoring.rollouts import RolloutMonitor, RolloutStatus
+from watchkeeper.operations.changes import Change, Changes
+from watchkeeper.operations.checklists import Checklists
+from watchkeeper.operations.incidents import Incidents
+from watchkeeper.operations.service import Service, require_reason
+from watchkeeper.records import DocumentEntry
 from watchkeeper.registry import ModelRegistry
-from watchkeeper.results import Result
-from watchkeeper.rollouts import Decision, Event, Hold, Plan, Rollout, Seen, State, decided
-from watchkeeper.rollouts.counting import ANSWER, COLUMNS, SEGMENT, WRONG, seen_of
+from watchkeeper.rollouts import Decision, Event, Hold, Plan, Rollout, Seen, State
+from watchkeeper.rollouts.repository import RolloutRepository
 
-__all__ = [
-    "Expected",
-    "Looked",
-    "Rollouts",
-    "act",
-    "begin",
-    "blind",
-    "expected",
-    "look",
-    "requests_an_hour",
-    "require_none_under_way",
-    "settle",
-    "start",
-    "view",
-]
+__all__ = ["Rollouts"]
 
-_ACTOR = "watchkeeper"
+log = logging.getLogger(__name__)
+
+_DECIDED = frozenset({State.PROMOTING, State.ROLLING_BACK})  # what the registry has to follow
 
 
-class Rollouts(Kept[Rollout], Protocol):
-    """Where rollouts are kept, and until when each has been looked at."""
-
-    def renew(self, name: str, until: datetime) -> None:
-        """Say until when one has been looked at."""
-        ...
-
-    def watched_until(self, name: str) -> datetime | None:
-        """Return until when one has been looked at."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Looked(Result):
-    """What a look at a rollout has found.
-
-    Attributes
-    ----------
-    rollout : Rollout
-        As it is now.
-    decision : Decision or None
-        None where a change that was decided before was carried out.
-    seen : Seen or None
-        What it was decided by.
-    changed : bool
-        Whether it is another than before.
-    """
-
-    rollout: Rollout
-    decision: Decision | None
-    seen: Seen | None
-    changed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Expected(Result):
-    """What a rollout takes, all going well.
-
-    Attributes
-    ----------
-    plan : Plan
-    requests_an_hour : float
-        Of the model, by which it was reckoned.
-    seconds : float
-    windows : int
-        Of which the plan needs at least one a step.
-    """
-
-    plan: Plan
-    requests_an_hour: float
-    seconds: float
-    windows: int
-
-
-def expected(plan: Plan, requests: float) -> Expected:
-    """Return how long a plan takes at `requests` an hour.
-
-    Raises
-    ------
-    InvalidValueError
-        If there is no traffic.
-    """
-    seconds = plan.expected_duration(requests).total_seconds()
-    return Expected(plan, requests, seconds, round(seconds / plan.window))
-
-
-def requests_an_hour(events: EventLog, model: str, at: datetime, over: timedelta) -> float:
-    """Return the predictions an hour that were recorded of a model until `at`.
-
-    Raises
-    ------
-    NotFoundError
-        If nothing was ever recorded of it.
-    ConflictError
-        If nothing was recorded in that time.
-    """
-    read = events.read(model, Window(at - over, at), columns=["timestamp"])
-    if not read.rows.num_rows:
-        raise ConflictError(
-            f"{model} was asked nothing in the last {over.total_seconds() / 3600:g} hours",
-            "Say what you expect with --requests-per-hour.",
-        )
-    return float(read.rows.num_rows / (over.total_seconds() / 3600))
-
-
-def start(
-    rollouts: Rollouts,
-    registry: ModelRegistry,
-    experiments: Kept[Experiment],
-    name: str,
-    model: str,
-    version: str,
-    plan: Plan,
-    *,
-    at: datetime,
-    begins_at: datetime | None = None,
-    replace: bool = False,
-    actor: str = "",
-    reason: str = "",
-) -> Rollout:
-    """Give a version the first step of its traffic, now or later.
+class Rollouts(Service[RolloutRepository]):
+    """Every change of a rollout, with its rules.
 
     Parameters
     ----------
-    begins_at : datetime, optional
-        When it is to begin; the control loop does that then, or cancels it with the reason why it
-        cannot. A time that has passed is now.
-    replace : bool
-        Whether a rollout of the model that is under way is taken back first. What was counted of it
-        says nothing of the new one.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such version, it is archived, or nothing of the model is in production.
-    IntegrityError
-        If its files are not what was registered.
-    ConflictError
-        If it is in production already, another rollout or an experiment has the traffic of the
-        model, or there is a rollout of this name.
+    repository : RolloutRepository
+    monitor : RolloutMonitor
+    registry : ModelRegistry
+    experiments : ExperimentRepository
+        Running experiments have the traffic of their models.
+    incidents : Incidents
+    changes : Changes
+    clock : Clock
+    plan : callable
+        The plan of a model's settings, by its name.
+    checklists : Checklists
     """
-    known = rollouts.find()
-    former = [each for each in known if each.model == model and each.version == version]
-    draft = Rollout(
-        name=name,
-        model=model,
-        version=version,
-        plan=plan,
-        stable=None if replace else _stable(registry, experiments, model, version),
-        retries=former[0].name if former else None,
-        begins_at=None if begins_at is None else as_utc(begins_at),
-    )
-    if begins_at is not None and as_utc(begins_at) > as_utc(at):
-        if replace:
-            raise InvalidValueError(
-                "replace", replace, "no other rollout under way when one is planned for later"
-            )
-        planned = draft.moved(Event.SCHEDULE, at)
-        rollouts.add(planned, at=at, by=By(actor, reason))
-        return planned
-    if replace and all(each.name != name for each in known):
-        _make_room(rollouts, registry, experiments, draft, at=at, actor=actor)
-        draft = changed(draft, stable=_stable(registry, experiments, model, version))
-    begun = draft.moved(Event.START, at)
-    rollouts.add(begun, at=at, by=By(actor, reason))
-    rollouts.renew(name, at + plan.lease)
-    return begun
 
+    def __init__(
+        self,
+        repository: RolloutRepository,
+        *,
+        monitor: RolloutMonitor,
+        registry: ModelRegistry,
+        experiments: ExperimentRepository,
+        incidents: Incidents,
+        changes: Changes,
+        clock: Clock,
+        plan: Callable[[str], Plan],
+        checklists: Checklists,
+    ) -> None:
+        super().__init__(repository)
+        self._monitor, self._registry, self._experiments = monitor, registry, experiments
+        self._incidents, self._changes, self._clock = incidents, changes, clock
+        self._plan, self._checklists = plan, checklists
 
-def begin(
-    rollouts: Rollouts,
-    registry: ModelRegistry,
-    experiments: Kept[Experiment],
-    name: str,
-    *,
-    at: datetime,
-) -> Rollout:
-    """Begin a rollout whose time has come, or cancel it with the reason why it cannot.
+    def get(self, name: str) -> Rollout:
+        """Return one; `NotFoundError` if there is none of this name."""
+        return self.repository.get(name)
 
-    Raises
-    ------
-    ConflictError
-        If somebody else changed it meanwhile: nothing was changed then.
-    """
-    before = rollouts.get(name)
-    if before.state is not State.SCHEDULED or before.begins_at is None or at < before.begins_at:
-        return before
-    event, reason = Event.START, "its time has come"
-    ready = before
-    try:
-        require_none_under_way(rollouts, before.model, "Only one at a time has the traffic.")
-        stable = _stable(registry, experiments, before.model, before.version)
-        ready = changed(before, stable=stable)
-    except (NotFoundError, ConflictError, IntegrityError) as error:
-        event, reason = Event.ABORT, f"it cannot begin: {error}"
-    after = ready.moved(event, at)
-    _save(rollouts, before, after, event, at, reason, {})
-    if after.active:
-        rollouts.renew(name, at + after.plan.lease)
-    return after
+    def find(self, model: str | None = None, state: str | None = None) -> list[Rollout]:
+        """Return those of a model, in a state, or all; the newest first."""
+        return self.repository.find(model, state)
 
+    def history(self, name: str) -> list[DocumentEntry]:
+        """Return the audit entries of one, the oldest first."""
+        return self.repository.history(name)
 
-def _stable(
-    registry: ModelRegistry, experiments: Kept[Experiment], model: str, version: str
-) -> str:
-    """Return the version in production that a version can be compared with; refuse what cannot."""
-    found = registry.usable(model, version)
-    production = registry.get_production_model(model)
-    if production is None:
-        raise NotFoundError(
-            "model in production", model, "A rollout needs one to compare with: promote it."
+    def start(
+        self,
+        name: str,
+        *,
+        model: str,
+        version: str,
+        plan: Plan | None = None,
+        begins_at: datetime | None = None,
+        replace: bool = False,
+        by: By,
+    ) -> Rollout:
+        """Give a version the first step of the traffic, now or later.
+
+        Parameters
+        ----------
+        name, model, version : str
+        plan : Plan, optional
+            By default that of the settings.
+        begins_at : datetime, optional
+            When it is to begin; the controller begins it then, or cancels it with the reason why it
+            cannot. A time that has passed is now.
+        replace : bool
+            Whether a rollout of the model that is under way is aborted first. What was counted of
+            it says nothing of the new one.
+        by : By
+
+        Returns
+        -------
+        Rollout
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version, it is archived, or nothing of the model is in production.
+        IntegrityError
+            If its files are not what was registered.
+        ConflictError
+            If the model has to be ready first and is not, the version is in production already,
+            another rollout or an experiment has the traffic of the model, or there is a rollout of
+            this name.
+        InvalidValueError
+            If one for later is to replace another.
+        """
+        self._checklists.require_ready(model)
+        at, rollouts = self._clock(), self.repository.find()
+        former = [one for one in rollouts if (one.model, one.version) == (model, version)]
+        draft = Rollout(
+            name=name,
+            model=model,
+            version=version,
+            plan=self._plan(model) if plan is None else plan,
+            stable=None if replace else self._stable(model, version),
+            retries=former[0].name if former else None,
+            begins_at=None if begins_at is None else as_utc(begins_at),
         )
-    if production == found.model_id:
-        raise ConflictError(f"{production} is in production already", "Choose another version.")
-    for each in experiments.find(model, ExperimentState.RUNNING):
-        raise ConflictError(
-            f"the experiment {each.name} takes the traffic of {model}",
-            "Stop it first: of two changes at once nobody could tell which one did it.",
-        )
-    registry.verify(found.model_id)
-    return registry.get(production).version
+        if draft.begins_at is not None and draft.begins_at > as_utc(at):
+            if replace:
+                raise InvalidValueError(
+                    "replace", replace, "no other rollout under way when one is planned for later"
+                )
+            return self._add(draft.moved(Event.SCHEDULE, at), at, by)
+        if replace and all(one.name != name for one in rollouts):
+            self._make_room(draft, by)
+            draft = changed(draft, stable=self._stable(model, version))
+        return self._add(draft.moved(Event.START, at), at, by)
 
+    def begin_due(self) -> list[Rollout]:
+        """Begin the rollouts whose time has come, or cancel them with the reason why they cannot.
 
-def _make_room(
-    rollouts: Rollouts,
-    registry: ModelRegistry,
-    experiments: Kept[Experiment],
-    draft: Rollout,
-    *,
-    at: datetime,
-    actor: str,
-) -> None:
-    """Take back what is under way, once it is known that the new one could begin in its place."""
-    under_way = [each for each in rollouts.find(draft.model) if each.active]
-    if any(each.version == draft.version for each in under_way):
-        told = f"the rollout {under_way[0].name} of {draft.model}:{draft.version} is under way"
-        raise ConflictError(told, "Abort it, and start another one of this version then.")
-    _stable(registry, experiments, draft.model, draft.version)
-    for each in under_way:
-        told = f"the rollout {draft.name} takes its place"
-        act(rollouts, each.name, Event.ABORT, at=at, actor=actor, reason=told)
-        settle(rollouts, registry, each.name, at=at)
-
-
-def act(
-    rollouts: Rollouts,
-    name: str,
-    event: Event,
-    *,
-    at: datetime,
-    actor: str = "",
-    reason: str = "",
-) -> Rollout:
-    """Let a person pause, resume, step on, promote or abort a rollout.
-
-    Raises
-    ------
-    ConflictError
-        If that cannot happen in its state.
-    """
-    before = rollouts.get(name)
-    after = before.moved(event, at)
-    rollouts.save(before, after, action=event.value, at=at, by=By(actor, reason), evidence=after)
-    return after
-
-
-def view(
-    rollouts: Rollouts,
-    events: EventLog,
-    name: str,
-    *,
-    at: datetime,
-    task: str = "binary",
-    positive: object = 1,
-) -> Looked:
-    """Return what the next look would decide, and change nothing."""
-    rollout = rollouts.get(name)
-    if rollout.started_at is None or not (rollout.active or rollout.watched(at)):
-        return Looked(rollout, None, None, changed=False)
-    seen = seen_of(rollout, _rows(events, rollout, task, positive), at)
-    return Looked(rollout, decided(rollout, seen, at), seen, changed=False)
-
-
-def look(
-    rollouts: Rollouts,
-    events: EventLog,
-    registry: ModelRegistry,
-    name: str,
-    *,
-    at: datetime,
-    task: str = "binary",
-    positive: object = 1,
-    fault: str = "",
-) -> Looked:
-    """Decide what a rollout does next, keep it with its evidence, or carry out what was decided.
-
-    One change a look, so that the router hears of each before the next. A look that was cut off
-    anywhere is made again by the next one: what it decides is a function of what is stored.
-
-    Parameters
-    ----------
-    at : datetime
-    task, positive : str, object
-        What the model predicts, and the label of the positive class, for limits on wrong answers.
-    fault : str
-        Why its version cannot answer, where it cannot.
-
-    Raises
-    ------
-    ConflictError
-        If somebody else changed it meanwhile: nothing was changed then.
-    """
-    before = rollouts.get(name)
-    if before.state in {State.PROMOTING, State.ROLLING_BACK}:
-        return Looked(_carried_out(rollouts, registry, before, at), None, None, changed=True)
-    if not (before.active or before.watched(at)):
-        return Looked(before, None, None, changed=False)
-    seen: Seen | None = None
-    astray = _displaced(registry, before) or fault
-    if astray:
-        found = Decision(Event.BREACH, None, astray)
-    else:
-        seen = seen_of(before, _rows(events, before, task, positive), at)
-        found = decided(before, seen, at)
-    _renew(rollouts, before, at)
-    if found.event is None:
-        return Looked(before, found, seen, changed=False)
-    after = before.moved(found.event, at, found.hold)
-    _save(rollouts, before, after, found.event, at, found.reason, {"decision": found, "seen": seen})
-    return Looked(after, found, seen, changed=True)
-
-
-def require_none_under_way(
-    rollouts: Rollouts, model: str, why: str, version: str | None = None
-) -> None:
-    """Refuse what must not happen beside a rollout of a model, or of one of its versions.
-
-    Raises
-    ------
-    ConflictError
-        If one is under way.
-    """
-    for each in rollouts.find(model):
-        if each.active and version in {None, each.version, each.stable}:
-            raise ConflictError(
-                f"the rollout {each.name} of {model} is under way",
-                f"{why} Abort it first, or wait for its end.",
-            )
-
-
-def settle(rollouts: Rollouts, registry: ModelRegistry, name: str, *, at: datetime) -> Rollout:
-    """Carry out what was decided, if anything is left of it: the registry follows the traffic.
-
-    Raises
-    ------
-    IntegrityError
-        If the files of the version that is to be in production again are not what was registered.
-    """
-    rollout = rollouts.get(name)
-    while rollout.state in {State.PROMOTING, State.ROLLING_BACK}:
-        try:
-            rollout = _carried_out(rollouts, registry, rollout, at)
-        except ConflictError:  # the control loop was faster
-            rollout = rollouts.get(name)
-    return rollout
-
-
-def blind(rollouts: Rollouts, name: str, error: str, *, at: datetime) -> Rollout:
-    """Hold a rollout of which nothing can be read; that is neither passed nor failed."""
-    before = rollouts.get(name)
-    if before.state not in {State.RUNNING, State.HOLDING} or before.hold is Hold.ANALYSIS_ERROR:
-        return before
-    after = before.moved(Event.HOLD, at, Hold.ANALYSIS_ERROR)
-    _save(rollouts, before, after, Event.HOLD, at, error, {"error": error})
-    return after
-
-
-def _rows(events: EventLog, rollout: Rollout, task: str, positive: object) -> Iterator[pa.Table]:
-    """Yield what was recorded of its model since it began, by what the predictions say."""
-    if rollout.started_at is None:
-        return
-    plan = rollout.plan
-    begin = rollout.started_at - timedelta(seconds=plan.window)  # callers' clocks differ
-    segments = sorted({limit.segment[0] for limit in plan.limits if limit.segment is not None})
-    judged = any(limit.wrong for limit in plan.limits)
-    off_by = next((limit.off_by for limit in plan.limits if limit.off_by is not None), None)
-    columns = [*COLUMNS, *(FEATURE + name for name in segments)]
-    if segments:
-        columns.append("tags")
-    if judged or plan.max_answer_shift is not None:
-        columns += ["prediction", "score"]
-    if judged:
-        columns.append("actual")
-    try:
-        for day in events.days(rollout.model, Window(begin, None), columns=columns):
-            rows = day.rows
-            if plan.max_answer_shift is not None:
-                rows = rows.append_column(ANSWER, pa.array(_answers(rows)))
-            if judged:
-                rows = rows.append_column(WRONG, pa.array(wrong_of(rows, task, positive, off_by)))
-            for name in segments:
-                with suppress(NotFoundError):  # nothing of this day has it
-                    found = segment_of(rows, name, rollout.model)
-                    rows = rows.append_column(SEGMENT + name, found.cast(pa.string()))
-            yield rows
-    except NotFoundError:  # nobody has asked the model anything yet
-        return
-
-
-def _answers(rows: pa.Table) -> npt.NDArray[np.float64]:
-    """Return scores, or answers where there are none, as numbers; NaN where neither is one."""
-    scores = scores_of(rows["score"])
-    answers = rows["prediction"]
-    plain = answers.type.value_type if pa.types.is_dictionary(answers.type) else answers.type
-    if pa.types.is_string(plain):
-        return scores
-    return np.where(np.isnan(scores), scores_of(answers), scores)
-
-
-def _renew(rollouts: Rollouts, rollout: Rollout, at: datetime) -> None:
-    """Let the share hold for two windows more; not at every look, since each is a write."""
-    until = rollouts.watched_until(rollout.name)
-    lease = rollout.plan.lease
-    if until is None or not at + lease * 0.75 < until <= at + lease:
-        rollouts.renew(rollout.name, at + lease)
-
-
-def _displaced(registry: ModelRegistry, rollout: Rollout) -> str:
-    """Return what is in production in place of the version that the rollout stands on."""
-    production = registry.get_production_model(rollout.model)
-    expected = rollout.version if rollout.state is State.COMPLETED else rollout.stable
-    if production == f"{rollout.model}:{expected}":
-        return ""
-    return f"{production or 'nothing'} is in production, which the rollout did not put there"
-
-
-def _carried_out(
-    rollouts: Rollouts, registry: ModelRegistry, before: Rollout, at: datetime
-) -> Rollout:
-    """Let the registry follow what was decided, as often as it takes."""
-    canary, stable = (f"{before.model}:{each}" for each in (before.version, before.stable))
-    production = registry.get_production_model(before.model)
-    event, reason = Event.ROLLED_BACK, f"{stable} answers everything"
-    why, cause = f"rollout {before.name}", RecordId("rollout", before.name)
-    if before.state is State.PROMOTING:
-        event, reason = Event.PROMOTED, f"{canary} is in production"
-        if production == stable:
+        Returns
+        -------
+        list of Rollout
+            Those that were begun or cancelled here.
+        """
+        at, moved = self._clock(), []
+        for rollout in self.repository.due(at):
             try:
-                registry.promote_to_production(canary, reason=why, actor=_ACTOR, cause=cause)
-            except (IntegrityError, NotFoundError, ConflictError) as error:
-                event, reason = Event.BREACH, str(error)
-        elif production != canary:
-            event = Event.BREACH
-            reason = f"{production or 'nothing'} is in production, which the rollout did not do"
-    elif production == canary:
-        if registry.check_rollback(before.model) == stable:
-            registry.rollback(before.model, reason=why, actor=_ACTOR, cause=cause)
+                moved.append(self._begin(rollout, at))
+            except ConflictError as error:  # another process or a person was faster
+                log.info("rollout %s: %s", rollout.name, error)
+        return moved
+
+    def pause(self, name: str, *, by: By) -> Rollout:
+        """Keep the weight as it is until a person resumes the rollout."""
+        return self._act(name, Event.PAUSE, by)
+
+    def resume(self, name: str, *, by: By) -> Rollout:
+        """Go on; the present step begins its window and its deadline again."""
+        return self._act(name, Event.RESUME, by)
+
+    def step(self, name: str, *, by: By) -> Rollout:
+        """Go to the next step now, whatever was counted.
+
+        Raises
+        ------
+        InvalidValueError
+            If there is no reason.
+        ConflictError
+            If it has no further step, or is in a state without steps.
+        """
+        require_reason(by, "why the next step is taken, whatever was counted")
+        return self._act(name, Event.STEP, by)
+
+    def promote(self, name: str, *, by: By) -> Rollout:
+        """Put the version into production now, whatever was counted.
+
+        Raises
+        ------
+        InvalidValueError
+            If there is no reason.
+        ConflictError
+            If the model has to be ready first and is not, or it cannot be promoted in its state.
+        """
+        require_reason(by, "why it is promoted, whatever was counted")
+        return self._act(name, Event.PROMOTE, by)
+
+    def abort(self, name: str, *, by: By) -> Rollout:
+        """Send all traffic back to the stable version; one that has not begun is cancelled."""
+        return self._act(name, Event.ABORT, by)
+
+    def advance(self, name: str, fault: str = "") -> RolloutStatus:
+        """Decide what a rollout does next, and do it; or carry out what was decided before.
+
+        There is one change a call, so that the traffic follows each of them before the next.
+
+        Parameters
+        ----------
+        name : str
+        fault : str
+            Why its version cannot answer, where it cannot.
+
+        Returns
+        -------
+        RolloutStatus
+
+        Raises
+        ------
+        ConflictError
+            If it was changed by another process or a person meanwhile: nothing was changed here.
+        """
+        before, at = self.repository.get(name), self._clock()
+        if before.state in _DECIDED:
+            return RolloutStatus(self._carry_out(before), None, None, changed=True)
+        if not (before.active or before.watched(at)):
+            return RolloutStatus(before, None, None, changed=False)
+        seen: Seen | None = None
+        breach = self._displaced(before) or fault
+        if breach:
+            decision = Decision(Event.BREACH, None, breach)
         else:
-            registry.promote_to_production(stable, reason=why, actor=_ACTOR, cause=cause)
-    elif production != stable:
-        reason = f"{production or 'nothing'} is in production and stays there"
-    after = before.moved(event, at)
-    _save(rollouts, before, after, event, at, reason, {"production": production})
-    return after
+            decision, seen = self._monitor.decide(before, at)
+        self._renew(before, at)
+        if decision.event is None:
+            return RolloutStatus(before, decision, seen, changed=False)
+        after = before.moved(decision.event, at, decision.hold)
+        evidence = {"decision": decision, "seen": seen}
+        self._save(before, after, decision.event, at, decision.reason, evidence)
+        self._publish(after)
+        self._report(after, decision.reason)
+        return RolloutStatus(after, decision, seen, changed=True)
 
+    def hold_unreadable(self, name: str, error: str) -> Rollout:
+        """Hold a rollout of which nothing can be read; that is neither passed nor failed."""
+        before, at = self.repository.get(name), self._clock()
+        if before.state not in {State.RUNNING, State.HOLDING} or before.hold is Hold.ANALYSIS_ERROR:
+            return before
+        after = before.moved(Event.HOLD, at, Hold.ANALYSIS_ERROR)
+        self._save(before, after, Event.HOLD, at, error, {"error": error})
+        self._publish(after)
+        return after
 
-def _save(
-    rollouts: Rollouts,
-    before: Rollout,
-    after: Rollout,
-    event: Event,
-    at: datetime,
-    reason: str,
-    evidence: Mapping[str, Any],
-) -> None:
-    rollouts.save(
-        before,
-        after,
-        action=event.value,
-        at=at,
-        by=By(CONTROLLER, reason),
-        evidence={"rollout": after, **evidence},
-    )
+    def settle(self, name: str) -> Rollout:
+        """Let the registry follow what was decided, if anything is left of it.
+
+        Raises
+        ------
+        IntegrityError
+            If the files of the version that is to be in production again are not what was
+            registered.
+        """
+        rollout = self.repository.get(name)
+        while rollout.state in _DECIDED:
+            try:
+                rollout = self._carry_out(rollout)
+            except ConflictError:  # the controller was faster
+                rollout = self.repository.get(name)
+        return rollout
+
+    def require_none_under_way(self, model: str, why: str, version: str | None = None) -> None:
+        """Refuse what must not happen beside a rollout of a model, or of one of its versions.
+
+        Raises
+        ------
+        ConflictError
+            If one is under way.
+        """
+        for rollout in self.repository.find(model):
+            if rollout.active and version in {None, rollout.version, rollout.stable}:
+                raise ConflictError(
+                    f"the rollout {rollout.name} of {model} is under way",
+                    f"{why} Abort it first, or wait for its end.",
+                )
+
+    def _add(self, rollout: Rollout, at: datetime, by: By) -> Rollout:
+        self.repository.add(rollout, at=at, by=by)
+        if rollout.active:
+            self.repository.renew(rollout.name, at + rollout.plan.lease)
+        self._publish(rollout)
+        return rollout
+
+    def _begin(self, before: Rollout, at: datetime) -> Rollout:
+        event, reason, ready = Event.START, "its time has come", before
+        try:
+            self._checklists.require_ready(before.model)
+            self.require_none_under_way(before.model, "Only one at a time has the traffic.")
+            ready = changed(before, stable=self._stable(before.model, before.version))
+        except (NotFoundError, ConflictError, IntegrityError) as error:
+            event, reason = Event.ABORT, f"it cannot begin: {error}"
+        after = ready.moved(event, at)
+        self._save(before, after, event, at, reason, {})
+        if after.active:
+            self.repository.renew(before.name, at + after.plan.lease)
+        self._publish(after)
+        return after
+
+    def _act(self, name: str, event: Event, by: By) -> Rollout:
+        """Do what a person asks for: the traffic first, the registry after it."""
+        before, at = self.repository.get(name), self._clock()
+        after = before.moved(event, at)
+        if event is Event.PROMOTE:
+            self._checklists.require_ready(before.model)
+        self.repository.save(before, after, action=event.value, at=at, by=by, evidence=after)
+        self._publish(after)
+        return self.settle(name)
+
+    def _stable(self, model: str, version: str) -> str:
+        """Return the version in production that a version can be compared with; refuse others."""
+        candidate = self._registry.usable(model, version)
+        production = self._registry.get_production_model(model)
+        if production is None:
+            raise NotFoundError(
+                "model in production", model, "A rollout needs one to compare with: promote it."
+            )
+        if production == candidate.model_id:
+            raise ConflictError(f"{production} is in production already", "Choose another version.")
+        for experiment in self._experiments.find(model, ExperimentState.RUNNING):
+            raise ConflictError(
+                f"the experiment {experiment.name} takes the traffic of {model}",
+                "Stop it first: the effects of two changes at once cannot be told apart.",
+            )
+        self._registry.verify(candidate.model_id)
+        return ModelId.parse(production).version
+
+    def _make_room(self, draft: Rollout, by: By) -> None:
+        """Abort what is under way, once it is certain that the new one could begin instead."""
+        under_way = [rollout for rollout in self.repository.find(draft.model) if rollout.active]
+        if any(rollout.version == draft.version for rollout in under_way):
+            raise ConflictError(
+                f"the rollout {under_way[0].name} of {draft.model}:{draft.version} is under way",
+                "Abort it, and start another one of this version then.",
+            )
+        self._stable(draft.model, draft.version)
+        reason = f"the rollout {draft.name} takes its place"
+        for rollout in under_way:
+            self.abort(rollout.name, by=By(by.actor, reason, RecordId("rollout", draft.name)))
+
+    def _displaced(self, rollout: Rollout) -> str:
+        """Return what is in production instead of the version that the rollout stands on."""
+        production = self._registry.get_production_model(rollout.model)
+        expected = rollout.version if rollout.state is State.COMPLETED else rollout.stable
+        if production == f"{rollout.model}:{expected}":
+            return ""
+        return f"{production or 'nothing'} is in production, which the rollout did not put there"
+
+    def _carry_out(self, before: Rollout) -> Rollout:
+        """Let the registry follow what was decided, as often as it takes."""
+        at, registry = self._clock(), self._registry
+        canary, stable = (f"{before.model}:{side}" for side in (before.version, before.stable))
+        production = registry.get_production_model(before.model)
+        event, reason = Event.ROLLED_BACK, f"{stable} answers everything"
+        why, cause = f"rollout {before.name}", RecordId("rollout", before.name)
+        if before.state is State.PROMOTING:
+            event, reason = Event.PROMOTED, f"{canary} is in production"
+            if production == stable:
+                try:
+                    registry.promote_to_production(
+                        canary, reason=why, actor=CONTROLLER, cause=cause
+                    )
+                except (IntegrityError, NotFoundError, ConflictError) as error:
+                    event, reason = Event.BREACH, str(error)
+            elif production != canary:
+                event = Event.BREACH
+                reason = f"{production or 'nothing'} is in production, which the rollout did not do"
+        elif production == canary:
+            if registry.check_rollback(before.model) == stable:
+                registry.rollback(before.model, reason=why, actor=CONTROLLER, cause=cause)
+            else:
+                registry.promote_to_production(stable, reason=why, actor=CONTROLLER, cause=cause)
+        elif production != stable:
+            reason = f"{production or 'nothing'} is in production and stays there"
+        after = before.moved(event, at)
+        self._save(before, after, event, at, reason, {"production": production})
+        self._publish(after)
+        self._report(after, reason)
+        return after
+
+    def _report(self, rollout: Rollout, reason: str) -> None:
+        """Open an incident of one that the controller rolls back; production answers: it warns."""
+        if rollout.state is not State.ROLLING_BACK:
+            return
+        try:
+            self._incidents.open(
+                rollout.model,
+                f"the rollout {rollout.name} of {rollout.version} was taken back: {reason}",
+                severity="warning",
+                source=f"rollout:{rollout.name}",
+                evidence={"rollout": rollout.name, "step": rollout.step + 1},
+                cause=RecordId("rollout", rollout.name),
+                runbook=self._incidents.runbook("rolloutrolledback"),
+            )
+        except Exception:  # the rollback must not wait for this
+            log.exception("no incident could be opened of rollout %s", rollout.name)
+
+    def _renew(self, rollout: Rollout, at: datetime) -> None:
+        """Let the weight hold for two windows more; not at every call, since each is a write."""
+        until, lease = self.repository.watched_until(rollout.name), rollout.plan.lease
+        if until is None or not at + lease * 0.75 < until <= at + lease:
+            self.repository.renew(rollout.name, at + lease)
+
+    def _save(
+        self,
+        before: Rollout,
+        after: Rollout,
+        event: Event,
+        at: datetime,
+        reason: str,
+        evidence: Mapping[str, Any],
+    ) -> None:
+        """Store a change that the controller makes."""
+        self.repository.save(
+            before,
+            after,
+            action=event.value,
+            at=at,
+            by=By(CONTROLLER, reason),
+            evidence={"rollout": after, **evidence},
+        )
+
+    def _publish(self, rollout: Rollout) -> None:
+        self._changes.publish(Change("rollout", rollout.model))

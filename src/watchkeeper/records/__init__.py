@@ -26,16 +26,17 @@ from watchkeeper.lazy import on_first_use
 
 if TYPE_CHECKING:
     from watchkeeper.records.audit_entry import Entry
-    from watchkeeper.records.audit_trail import AuditTrail
+    from watchkeeper.records.audit_trail import AuditTrail, DocumentEntry
     from watchkeeper.records.finding import Finding, Kind, Unread
     from watchkeeper.records.finding_repository import FindingRepository
 
-__all__ = ["AuditTrail", "Entry", "Finding", "FindingRepository", "Kind", "Unread"]
+__all__ = ["AuditTrail", "DocumentEntry", "Entry", "Finding", "FindingRepository", "Kind", "Unread"]
 
 __getattr__ = on_first_use(
     __name__,
     {
         "AuditTrail": ".audit_trail",
+        "DocumentEntry": ".audit_trail",
         "Entry": ".audit_entry",
         "Finding": ".finding",
         "FindingRepository": ".finding_repository",

@@ -57,3 +57,9 @@ class Entry(Result):
     def name(self) -> str:
         """The name of the document that it is of; empty for a version."""
         return self.subject.partition(":")[2].partition("/")[2]
+
+    @property
+    def verb(self) -> str:
+        """The action without the kind of its subject: ``abort`` of ``rollout abort``."""
+        kind = self.subject.partition(":")[2].partition("/")[0].removesuffix("s")
+        return self.action.removeprefix(f"{kind} ")

@@ -11,8 +11,9 @@ from watchkeeper.identity import By, RecordId
 from watchkeeper.records.audit_entry import Entry
 from watchkeeper.results import KeptJson, strict_json
 from watchkeeper.store.database import ControlDatabase, audit, note
+from watchkeeper.store.documents import DocumentEntry
 
-__all__ = ["AuditTrail"]
+__all__ = ["AuditTrail", "DocumentEntry"]
 
 _columns = audit.c
 _STORED = sa.select(

@@ -15,7 +15,7 @@ from watchkeeper.rollouts.states import TERMINAL, Event, Hold, State, after
 from watchkeeper.stats import sequential_sample_ratio
 from watchkeeper.stats.distance_band import distance_band
 
-__all__ = ["LABEL", "AnswerShift", "Decision", "Rollout", "Seen", "decided"]
+__all__ = ["LABEL", "AnswerShift", "Decision", "Rollout", "Seen", "decided", "when_ready"]
 
 LABEL = "rollout:"
 """What the labels of rollouts begin with; no experiment's name can."""
@@ -86,6 +86,11 @@ class Decision(Result):
     hold: Hold | None
     reason: str
     judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the version goes into production by it."""
+        return self.event is Event.PROMOTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +279,27 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
             return found(Event.EXPIRE, f"{told}, and the deadline has passed")
         return found(_anew(rollout, Hold.NO_DATA), told, Hold.NO_DATA)
     return _passed(rollout, judgements)
+
+
+def when_ready(rollout: Rollout, decision: Decision, unready: str) -> Decision:
+    """Return a decision to promote as a hold while the model is not ready.
+
+    Parameters
+    ----------
+    rollout : Rollout
+    decision : Decision
+    unready : str
+        Why the model may not be promoted now; empty if it may.
+
+    Returns
+    -------
+    Decision
+        The same one if the model may be promoted.
+    """
+    if not unready:
+        return decision
+    hold = Hold.READINESS
+    return replace(decision, event=_anew(rollout, hold), hold=hold, reason=unready)
 
 
 def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> Decision:

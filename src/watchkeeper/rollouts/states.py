@@ -40,6 +40,8 @@ class Hold(StrEnum):
     ANALYSIS_ERROR = "analysis_error"
     """What was recorded cannot be read."""
     APPROVAL = "approval"
+    READINESS = "readiness"
+    """The last step is passed, and required checks of the readiness checklist are not."""
 
 
 class Event(StrEnum):

@@ -89,9 +89,9 @@ class Gateway:
         self.router = Router(
             app.registry,
             self._make_live,
-            experiments or app.experiments,
-            app.rollouts,
-            app.shadows,
+            experiments or app.experiments.repository,
+            app.rollouts.repository,
+            app.shadows.repository,
             app.clock,
             app.settings.server.predict_timeout,
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -9,10 +10,10 @@ import sqlalchemy as sa
 
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.identity import By
-from watchkeeper.results import strict_json
+from watchkeeper.results import Result, strict_json
 from watchkeeper.store.database import ControlDatabase, audit, note
 
-__all__ = ["Document", "Documents"]
+__all__ = ["Document", "DocumentEntry", "Documents"]
 
 
 class Document(Protocol):
@@ -42,6 +43,35 @@ class Document(Protocol):
         """Return what `to_dict` described."""
         ...
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentEntry(Result):
+    """An audit entry of a document.
+
+    Attributes
+    ----------
+    at : datetime
+    actor, action, reason : str
+        The action is the kind of the document and a verb, such as ``rollout abort``.
+    cause : str or None
+        The record that led to it, as ``KIND:ID``.
+    evidence : mapping of str to Any
+    """
+
+    at: datetime
+    actor: str
+    action: str
+    reason: str
+    cause: str | None
+    evidence: Mapping[str, Any]
+
+    @property
+    def verb(self) -> str:
+        """The action without the kind of the document: ``abort`` of ``rollout abort``."""
+        return self.action.partition(" ")[2]
+
+
+_ENTRY = tuple(field.name for field in fields(DocumentEntry))
 
 T = TypeVar("T", bound=Document)
 
@@ -159,11 +189,8 @@ class Documents(Generic[T]):
         except sa.exc.IntegrityError:
             raise self._refused(after) from None
 
-    def history(self, name: str) -> list[dict[str, Any]]:
-        """Return its audit trail, the oldest entry first.
-
-        Each entry has ``at``, ``actor``, ``action``, ``reason``, ``cause`` and ``evidence``.
-        """
+    def history(self, name: str) -> list[DocumentEntry]:
+        """Return its audit trail, the oldest entry first."""
         query = (
             sa.select(audit)
             .where(audit.c.subject == self._subject(self.get(name)))
@@ -171,7 +198,7 @@ class Documents(Generic[T]):
         )
         with self._database.read() as connection:
             return [
-                {key: row[key] for key in ("at", "actor", "action", "reason", "cause", "evidence")}
+                DocumentEntry(**{name: row[name] for name in _ENTRY})
                 for row in connection.execute(query).mappings()
             ]
 

@@ -21,7 +21,6 @@ from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.experiments import Experiment, Metric, State
 from watchkeeper.experiments.analysis import Comparison, GuardrailResult, Moment
 from watchkeeper.experiments.report import ExperimentReport
-from watchkeeper.monitoring import report_cache as reports
 from watchkeeper.monitoring.report_cache import Asked, Known
 
 __all__ = ["one", "page"]
@@ -128,8 +127,7 @@ def _figures(own: Experiment, report: ExperimentReport) -> dict[str, Any]:
 
 
 def _asked(app: App, ask: Ask, own: Experiment) -> Asked[ExperimentReport]:
-    policy = app.settings.policy(own.model)
-    return reports.of_experiment(app, own, at=ask.now, task=policy.task, positive=policy.positive)
+    return app.experiment_reports.request(own, ask.now)
 
 
 def _listed(own: Experiment, known: Known[ExperimentReport] | None) -> _Listed:

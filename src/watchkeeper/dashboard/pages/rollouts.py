@@ -9,9 +9,9 @@ from watchkeeper.app import App
 from watchkeeper.charts import Interval, IntervalChart, Step, Stepper, StepState
 from watchkeeper.dashboard.changes import changes_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
-from watchkeeper.monitoring import report_cache as reports
 from watchkeeper.monitoring.report_cache import Known
-from watchkeeper.operations.rollouts import Looked
+from watchkeeper.monitoring.rollouts import RolloutStatus
+from watchkeeper.records import DocumentEntry
 from watchkeeper.rollouts import (
     Counts,
     Decision,
@@ -39,9 +39,10 @@ _HOLDS: Mapping[Hold, str] = {
     Hold.SIGNAL: "a limit is broken that a person is to judge, or the two answer differently",
     Hold.ANALYSIS_ERROR: "what was recorded cannot be read",
     Hold.APPROVAL: "it is well, and waits for somebody to say yes",
+    Hold.READINESS: "it is well, and the readiness checklist of the model does not pass",
 }
 _BY_PEOPLE = (Event.RESUME, Event.STEP, Event.PROMOTE, Event.PAUSE, Event.ABORT)
-_FOLLOWS = frozenset({"rollout rolled_back", "rollout promoted"})  # the registry, after a decision
+_FOLLOWS = frozenset({Event.ROLLED_BACK, Event.PROMOTED})  # the registry, after a decision
 _BEFORE = frozenset({State.DRAFT, State.SCHEDULED, State.CANCELLED})
 _SHARED = frozenset({State.RUNNING, State.HOLDING, State.PAUSED})
 _TAKEN_BACK = frozenset({State.ROLLING_BACK, State.ROLLED_BACK})
@@ -138,7 +139,7 @@ def one(app: App, ask: Ask) -> Page:
     if seen is None:  # it is over, or its figures are still being read
         seen, counted_at = _last_seen(history)
     judgements = () if seen is None else _judged(own, seen)
-    until = app.rollouts.watched_until(own.name)
+    until = app.rollouts.repository.watched_until(own.name)
     return Page(
         template="rollout.html",
         title=f"Rollout {own.name}",
@@ -149,7 +150,7 @@ def one(app: App, ask: Ask) -> Page:
             "own": own,
             "known": known,
             "ill": _is_ill(own, judgements),
-            "since": history[-1]["at"] if history else own.started_at,
+            "since": history[-1].at if history else own.started_at,
             "holds": None if own.hold is None else _HOLDS[own.hold],
             "reason": _reason(own, decision, history),
             "outlook": outlook(own, decision, ask.now),
@@ -171,8 +172,7 @@ def shadow(app: App, ask: Ask) -> Page:
     """Return how a shadow compares with production on the same requests."""
     own = app.shadows.get(ask.names["name"])
     policy = app.settings.policy(own.model)
-    asked = reports.of_shadow(app, own, at=ask.now, task=policy.task, positive=policy.positive)
-    known = app.reports.latest(asked)
+    known = app.reports.latest(app.shadow_reports.request(own, ask.now))
     report = known.report
     return Page(
         template="shadow.html",
@@ -199,26 +199,23 @@ def _urgency(own: Rollout, now: datetime) -> int:
 
 def _listed(app: App, own: Rollout, now: datetime) -> _Listed:
     last = app.audit.entries(subject=f"{own.model}:rollouts/{own.name}", limit=2)
-    said = [each.reason for each in last if each.action not in _FOLLOWS]
+    reasons = [entry.reason for entry in last if entry.verb not in _FOLLOWS]
     since = last[0].at if last else own.started_at
-    return _Listed(own, since, said[0] if said else "", own.watched(now))
+    return _Listed(own, since, reasons[0] if reasons else "", own.watched(now))
 
 
-def _known(app: App, own: Rollout, ask: Ask) -> Known[Looked] | None:
+def _known(app: App, own: Rollout, ask: Ask) -> Known[RolloutStatus] | None:
     if own.started_at is None or not (own.active or own.watched(ask.now)):
         return None
-    policy = app.settings.policy(own.model)
-    return app.reports.latest(
-        reports.of_rollout(app, own, at=ask.now, task=policy.task, positive=policy.positive)
-    )
+    return app.reports.latest(app.rollout_monitor.request(own, ask.now))
 
 
-def _last_seen(history: Sequence[Mapping[str, Any]]) -> tuple[Seen | None, datetime | None]:
+def _last_seen(history: Sequence[DocumentEntry]) -> tuple[Seen | None, datetime | None]:
     """Return the counts that the control loop decided by last, and when that was."""
     for entry in reversed(history):
-        stored = (entry["evidence"] or {}).get("seen")
+        stored = (entry.evidence or {}).get("seen")
         if stored is not None:
-            return Seen.from_dict(stored), entry["at"]
+            return Seen.from_dict(stored), entry.at
     return None, None
 
 
@@ -226,13 +223,13 @@ def _judged(own: Rollout, seen: Seen) -> tuple[Judgement, ...]:
     return tuple(judged(own.plan, limit, seen.steps, seen.production) for limit in own.plan.limits)
 
 
-def _reason(own: Rollout, decision: Decision | None, history: Sequence[Mapping[str, Any]]) -> str:
+def _reason(own: Rollout, decision: Decision | None, history: Sequence[DocumentEntry]) -> str:
     """Return why it is as it is: what is found now, or what was said when it became so."""
     if decision is not None and own.state in {State.RUNNING, State.HOLDING}:
         return decision.reason
     for entry in reversed(history):
-        if entry["action"] not in _FOLLOWS:
-            return str(entry["reason"])
+        if entry.verb not in _FOLLOWS:
+            return entry.reason
     return ""
 
 

@@ -15,7 +15,8 @@ from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
 from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.identity import RecordId
-from watchkeeper.operations import models, rollouts
+from watchkeeper.monitoring.rollouts import expected_duration
+from watchkeeper.operations import models
 from watchkeeper.registry import ModelRegistry, ModelVersion, Status
 from watchkeeper.registry.diff import Difference
 from watchkeeper.registry.signing import SIGNATURE
@@ -277,7 +278,7 @@ def _expected(app: App, model: str, plan: Plan, now: datetime) -> str:
     try:
         line = app.timelines.timeline(model, now - _DAY, now, points=1).timeline
         requests = float(line.predictions.sum()) / 24
-        return duration(rollouts.expected(plan, requests).seconds)
+        return duration(expected_duration(plan, requests).seconds)
     except (InvalidValueError, NotFoundError):  # nobody asked it anything
         return ""
 
