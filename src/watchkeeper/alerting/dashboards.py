@@ -5,6 +5,7 @@ shows and what to do when it looks bad.
 """
 
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Any, Literal
 
 __all__ = ["Dashboard", "Panel", "dashboards", "grafana_json"]
@@ -423,7 +424,7 @@ def grafana_json(dashboard: Dashboard, runbook_url: str) -> dict[str, Any]:
             },
         ],
         "annotations": {"list": []},
-        "templating": {"list": [_source(), *(_variable(*each) for each in dashboard.variables)]},
+        "templating": {"list": [_source(), *starmap(_variable, dashboard.variables)]},
         "panels": panels,
     }  # fmt: skip
 
@@ -457,7 +458,7 @@ def _variable(name: str, metric: str) -> dict[str, Any]:
     }
 
 
-def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
+def _panel(panel: Panel, number: int, position: dict[str, int]) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
     if panel.bad is not None:
         steps.append({"color": "red", "value": panel.bad})
@@ -479,7 +480,7 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
         "type": panel.kind,
         "title": panel.title,
         "description": panel.told,
-        "gridPos": place,
+        "gridPos": position,
         "datasource": _SOURCE,
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": _OPTIONS[panel.kind],

@@ -71,19 +71,19 @@ class FilesDifferError(ConflictError):
         self.folder, self.names = folder, names
 
 
-def exported(around: Surroundings) -> dict[str, str]:
+def exported(context: Surroundings) -> dict[str, str]:
     """Return the text of every file by its path within the folder."""
     files = {
-        "prometheus.yml": _yaml(_prometheus(around)),
-        "alerts.yml": _yaml(rule_groups(around.thresholds, around.runbook_url)),
-        "alertmanager.yml": _yaml(_alertmanager(around)),
-        "runbook.md": runbook.markdown(around.thresholds),
+        "prometheus.yml": _yaml(_prometheus(context)),
+        "alerts.yml": _yaml(rule_groups(context.thresholds, context.runbook_url)),
+        "alertmanager.yml": _yaml(_alertmanager(context)),
+        "runbook.md": runbook.markdown(context.thresholds),
         "grafana/provisioning/datasources/watchkeeper.yml": _yaml(_grafana_source()),
         "grafana/provisioning/dashboards/watchkeeper.yml": _yaml(_grafana_folder()),
     }
-    for each in dashboards():
-        text = json.dumps(grafana_json(each, around.runbook_url), indent=2)
-        files[f"grafana/dashboards/{each.uid}.json"] = text + "\n"
+    for dashboard in dashboards():
+        text = json.dumps(grafana_json(dashboard, context.runbook_url), indent=2)
+        files[f"grafana/dashboards/{dashboard.uid}.json"] = text + "\n"
     return files
 
 
@@ -116,13 +116,13 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _prometheus(around: Surroundings) -> dict[str, Any]:
-    labels = {"environment": around.environment, "service": around.service}
+def _prometheus(context: Surroundings) -> dict[str, Any]:
+    labels = {"environment": context.environment, "service": context.service}
     scrape: dict[str, Any] = {
         "job_name": "watchkeeper",
-        "static_configs": [{"targets": list(around.targets), "labels": labels}],
+        "static_configs": [{"targets": list(context.targets), "labels": labels}],
     }
-    if around.asks_for_key:
+    if context.asks_for_key:
         scrape["authorization"] = {"credentials_file": KEY_FILE}
     return {
         "global": {
@@ -132,21 +132,21 @@ def _prometheus(around: Surroundings) -> dict[str, Any]:
         },
         "rule_files": ["alerts.yml"],
         "alerting": {
-            "alertmanagers": [{"static_configs": [{"targets": list(around.alertmanagers)}]}]
+            "alertmanagers": [{"static_configs": [{"targets": list(context.alertmanagers)}]}]
         },
         "scrape_configs": [scrape],
     }
 
 
-def _alertmanager(around: Surroundings) -> dict[str, Any]:
-    page: dict[str, Any] = {"name": "page", **_to_watchkeeper(around)}
-    ticket: dict[str, Any] = {"name": "ticket", **_to_watchkeeper(around)}
-    if around.pagerduty_key_file is not None:
+def _alertmanager(context: Surroundings) -> dict[str, Any]:
+    page: dict[str, Any] = {"name": "page", **_to_watchkeeper(context)}
+    ticket: dict[str, Any] = {"name": "ticket", **_to_watchkeeper(context)}
+    if context.pagerduty_key_file is not None:
         page["pagerduty_configs"] = [
-            {"routing_key_file": around.pagerduty_key_file, "send_resolved": True}
+            {"routing_key_file": context.pagerduty_key_file, "send_resolved": True}
         ]
-    if around.slack_url_file is not None:
-        ticket["slack_configs"] = [{"api_url_file": around.slack_url_file, "send_resolved": True}]
+    if context.slack_url_file is not None:
+        ticket["slack_configs"] = [{"api_url_file": context.slack_url_file, "send_resolved": True}]
     return {
         "route": {
             "receiver": "ticket",
@@ -182,16 +182,16 @@ def _alertmanager(around: Surroundings) -> dict[str, Any]:
                 "equal": ["environment", "service"],
             },
         ],
-        "receivers": [page, ticket, {"name": "watchdog", **_to_watchkeeper(around)}],
+        "receivers": [page, ticket, {"name": "watchdog", **_to_watchkeeper(context)}],
     }
 
 
-def _to_watchkeeper(around: Surroundings) -> dict[str, Any]:
+def _to_watchkeeper(context: Surroundings) -> dict[str, Any]:
     webhook: dict[str, Any] = {
-        "url": f"{around.url}/v1/alerts/alertmanager",
+        "url": f"{context.url}/v1/alerts/alertmanager",
         "send_resolved": True,
     }
-    if around.asks_for_key:
+    if context.asks_for_key:
         webhook["http_config"] = {"authorization": {"credentials_file": KEY_FILE}}
     return {"webhook_configs": [webhook]}
 

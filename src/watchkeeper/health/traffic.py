@@ -78,7 +78,7 @@ class Traffic:
         return row
 
     def __add__(self, other: "Traffic") -> "Traffic":
-        return _together([each for each in (self, other) if each.newest is not None])
+        return _together([traffic for traffic in (self, other) if traffic.newest is not None])
 
     def between(self, start: datetime, end: datetime) -> Self:
         """Return the minutes from `start` on and before `end`; latencies are of all."""
@@ -113,35 +113,35 @@ def traffic_of(tables: Iterable[pa.Table], thresholds: Thresholds | None = None)
 def _together(parts: Sequence[Traffic]) -> Traffic:
     if not parts:
         return Traffic(0, np.zeros((6, 0), dtype=np.int64), np.zeros(0), None)
-    first = min(each.first for each in parts)
-    size = max(each.first + each.counts.shape[1] for each in parts) - first
+    first = min(part.first for part in parts)
+    size = max(part.first + part.counts.shape[1] for part in parts) - first
     counts = np.zeros((6, size), dtype=np.int64)
-    for each in parts:
-        begin = each.first - first
-        counts[:, begin : begin + each.counts.shape[1]] += each.counts
-    latencies = np.concatenate([each.latencies for each in parts])
-    return Traffic(first, counts, latencies, max(each.newest for each in parts if each.newest))
+    for part in parts:
+        begin = part.first - first
+        counts[:, begin : begin + part.counts.shape[1]] += part.counts
+    latencies = np.concatenate([part.latencies for part in parts])
+    return Traffic(first, counts, latencies, max(part.newest for part in parts if part.newest))
 
 
 def _counted(table: pa.Table, limits: Thresholds) -> Traffic:
     time = table["timestamp"].cast(_TIME).cast(pa.int64()).to_numpy()
     minute = time // 60_000_000
     first = int(minute.min())
-    place = minute - first
-    size = int(place.max()) + 1
+    offset = minute - first
+    size = int(offset.max()) + 1
     latency = _floats(table["latency_ms"])
-    kept = [
+    rows = [
         np.flatnonzero(_failed(table["status"])),
         np.flatnonzero(latency > limits.latency_p95_ms),
         np.flatnonzero(latency > limits.latency_p99_ms),
     ]
     if "right" in table.schema.names:
         right = _floats(table["right"])
-        kept += [np.flatnonzero(~np.isnan(right)), np.flatnonzero(right == 1.0)]
+        rows += [np.flatnonzero(~np.isnan(right)), np.flatnonzero(right == 1.0)]
     counts = np.zeros((6, size), dtype=np.int64)
-    counts[0] = np.bincount(place, minlength=size)
-    for row, each in enumerate(kept, start=1):
-        counts[row] = np.bincount(place[each], minlength=size)
+    counts[0] = np.bincount(offset, minlength=size)
+    for kind, matching in enumerate(rows, start=1):
+        counts[kind] = np.bincount(offset[matching], minlength=size)
     newest = _EPOCH + int(time.max()) * timedelta(microseconds=1)
     return Traffic(first, counts, latency[~np.isnan(latency)], newest)
 
@@ -149,8 +149,8 @@ def _counted(table: pa.Table, limits: Thresholds) -> Traffic:
 def _failed(status: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     words = status.cast(pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
     coded = words.combine_chunks()
-    found = pc.equal(coded.dictionary, "error").take(coded.indices)
-    return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
+    failed = pc.equal(coded.dictionary, "error").take(coded.indices)
+    return np.asarray(pc.fill_null(failed, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _floats(column: Any) -> npt.NDArray[np.float64]:

@@ -195,9 +195,9 @@ def _words(series: nw.Series[Any]) -> Categories:
     present = coded.indices.drop_null().to_numpy(zero_copy_only=False)
     counts = np.bincount(present, minlength=len(coded.dictionary))
     labels = coded.dictionary.to_pylist()
-    found = {
+    words = {
         label: int(count)
         for label, count in zip(labels, counts.tolist(), strict=True)
         if count and label is not None
     }
-    return Categories(found, len(coded) - sum(found.values()))
+    return Categories(words, len(coded) - sum(words.values()))

@@ -124,13 +124,20 @@ def _to_wire(name: str, column: ColumnProfile) -> _Empty | _Number | _Category:
         return _Empty(name, column.missing)
     if isinstance(column, CategoryProfile):
         labels, counts = _split(column.labels)
-        kept = column.sketch
+        labels_sketch = column.sketch
         return _Category(
             name,
             column.missing,
             labels,
             counts,
-            _Labels(kept.frequent, kept.distinct, kept.size, kept.lost) if kept else None,
+            _Labels(
+                labels_sketch.frequent,
+                labels_sketch.distinct,
+                labels_sketch.size,
+                labels_sketch.lost,
+            )
+            if labels_sketch
+            else None,
         )
     values, counts = _split(column.values)
     sketch, moments = column.sketch, column.moments

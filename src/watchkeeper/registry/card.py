@@ -30,8 +30,8 @@ def card_of(version: ModelVersion, words: str, history: Sequence[Mapping[str, An
         ]
     if version.signature is not None:
         rows = [
-            (each.name, each.type, "yes" if each.nullable else "no")
-            for each in version.signature.features
+            (feature.name, feature.type, "yes" if feature.nullable else "no")
+            for feature in version.signature.features
         ]
         parts += ["## Inputs", _table(("name", "type", "may be null"), rows)]
     lineage = [
@@ -43,7 +43,9 @@ def card_of(version: ModelVersion, words: str, history: Sequence[Mapping[str, An
         parts += ["## Where it comes from", _table(("", ""), lineage)]
     files = [(name, about["size"], about["sha256"]) for name, about in version.files.items()]
     parts += ["## Files", _table(("name", "bytes", "SHA-256"), files)]
-    done = [(plain(each["at"]), each["action"], each["actor"], each["reason"]) for each in history]
+    done = [
+        (plain(entry["at"]), entry["action"], entry["actor"], entry["reason"]) for entry in history
+    ]
     parts += ["## History", _table(("at", "action", "by", "reason"), done)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -69,7 +71,7 @@ def _shown(value: object) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(each) for each in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
 def _cell(value: object) -> str:

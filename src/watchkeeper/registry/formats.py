@@ -233,10 +233,10 @@ def files_of_directory(directory: Path) -> dict[str, bytes]:
         raise InvalidValueError(
             "model", str(directory), f"a directory with a file {_DIRECTORY}, as MLflow writes it"
         )
-    found = [path for path in sorted(directory.rglob("*")) if path.is_file()]
-    found.sort(key=lambda path: path != directory / _DIRECTORY)
-    place = Path(_FILES["mlflow"]).parent
-    return {(place / path.relative_to(directory)).as_posix(): path.read_bytes() for path in found}
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    files.sort(key=lambda path: path != directory / _DIRECTORY)
+    folder = Path(_FILES["mlflow"]).parent
+    return {(folder / path.relative_to(directory)).as_posix(): path.read_bytes() for path in files}
 
 
 def load_directory(directory: Path, *, unsafe: bool) -> Any:
@@ -260,14 +260,16 @@ def signature_of_directory(directory: Path) -> Signature | None:
     """Return the inputs that an MLflow model directory tells; None if it tells none by name."""
     import yaml
 
-    told = yaml.safe_load((directory / _DIRECTORY).read_text(encoding="utf-8"))
-    inputs = json.loads((told.get("signature") or {}).get("inputs") or "[]")
-    if not inputs or any("name" not in each for each in inputs):
+    description = yaml.safe_load((directory / _DIRECTORY).read_text(encoding="utf-8"))
+    inputs = json.loads((description.get("signature") or {}).get("inputs") or "[]")
+    if not inputs or any("name" not in column for column in inputs):
         return None
     return Signature(
         tuple(
-            Feature(each["name"], _MLFLOW.get(each["type"], "any"), not each.get("required", True))
-            for each in inputs
+            Feature(
+                column["name"], _MLFLOW.get(column["type"], "any"), not column.get("required", True)
+            )
+            for column in inputs
         )
     )
 
@@ -287,8 +289,8 @@ def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 
     if isinstance(model, Path):
         import yaml
 
-        told = yaml.safe_load((model / _DIRECTORY).read_text(encoding="utf-8"))
-        flavours = sorted(set(told.get("flavors", ())) - {"python_function"})
+        description = yaml.safe_load((model / _DIRECTORY).read_text(encoding="utf-8"))
+        flavours = sorted(set(description.get("flavors", ())) - {"python_function"})
         return {"framework": "mlflow", "algorithm": ", ".join(flavours) or "python_function"}
     package = type(model).__module__.partition(".")[0]
     return {
@@ -336,11 +338,13 @@ def known_types(trusted: Sequence[str]) -> list[str]:
 def _require_trusted(data: bytes, trusted: Sequence[str]) -> list[str]:
     import skops.io
 
-    known = known_types(trusted)
-    untrusted = [name for name in skops.io.get_untrusted_types(data=data) if name not in known]
+    known_names = known_types(trusted)
+    untrusted = [
+        name for name in skops.io.get_untrusted_types(data=data) if name not in known_names
+    ]
     if untrusted:
         raise UntrustedTypesError(untrusted)
-    return known
+    return known_names
 
 
 def _onnx_bytes(model: Any) -> bytes:

@@ -86,16 +86,16 @@ class ApartRuntime(Runtime):
                 self._pipe.send(batch)
                 if not self._pipe.poll(self._timeout):
                     self._process.kill()
-                found = self._pipe.recv()
+                answer = self._pipe.recv()
             except (EOFError, OSError) as error:
                 raise UnavailableError(
                     f"the process that {self.model_id} computes in has ended",
                     "Its last words are in the server's log; another one is begun.",
                     retry_after=_BACK_AFTER,
                 ) from error
-        if isinstance(found, Answers):
-            return found
-        raise ModelOutputError(str(found))
+        if isinstance(answer, Answers):
+            return answer
+        raise ModelOutputError(str(answer))
 
     def _begin(self) -> None:
         self._at = time.monotonic()
@@ -135,12 +135,12 @@ def _answer(pipe: _Pipe) -> None:
     pipe.send(None)  # it has loaded
     while True:
         batch = pipe.recv()
-        found: object
+        answer: object
         try:
-            found = runtime.predict(batch)
+            answer = runtime.predict(batch)
         except Exception as error:  # noqa: BLE001 - whatever a model raises
-            found = f"{type(error).__name__}: {error}"
-        pipe.send(found)
+            answer = f"{type(error).__name__}: {error}"
+        pipe.send(answer)
 
 
 def _end_with_the_other_side(number: int) -> None:

@@ -255,7 +255,7 @@ class ModelRegistry:
         """
         from watchkeeper.registry import reference
 
-        data = self._kept(model_id, _REFERENCE)
+        data = self._checked_file(model_id, _REFERENCE)
         return None if data is None else reference.read_sample(data)
 
     def profile(self, model_id: str) -> "Profile | None":
@@ -268,10 +268,10 @@ class ModelRegistry:
         """
         from watchkeeper.profiles import Profile
 
-        data = self._kept(model_id, _PROFILE)
+        data = self._checked_file(model_id, _PROFILE)
         return None if data is None else Profile.from_bytes(data)
 
-    def _kept(self, model_id: str, name: str) -> bytes | None:
+    def _checked_file(self, model_id: str, name: str) -> bytes | None:
         """Return a file of a version, checked; None if it has no such file."""
         version = self.get(model_id)
         if name not in version.files:
@@ -430,7 +430,7 @@ class ModelRegistry:
         IntegrityError
             If that is not what was registered.
         """
-        words = self._kept(model_id, _CARD)
+        words = self._checked_file(model_id, _CARD)
         return "" if words is None else words.decode()
 
     def get(self, model_id: str) -> ModelVersion:
@@ -439,8 +439,8 @@ class ModelRegistry:
 
     def find(self, model_name: str, version: str) -> ModelVersion | None:
         """Return a model's version, or None if it has none of that name."""
-        found = self._repository.find(None, model_name, version)
-        return found[0] if found else None
+        versions = self._repository.find(None, model_name, version)
+        return versions[0] if versions else None
 
     def usable(self, model_name: str, version: str) -> ModelVersion:
         """Return a version that may answer.
@@ -450,13 +450,15 @@ class ModelRegistry:
         NotFoundError
             If there is no such version, or it is archived.
         """
-        found = self.find(model_name, version)
-        if found is None or found.status is Status.ARCHIVED:
-            known = ", ".join(each.version for each in self.list_models(model_name=model_name))
-            raise NotFoundError(
-                "model version", f"{model_name}:{version}", f"It has {known or 'no versions'}."
+        candidate = self.find(model_name, version)
+        if candidate is None or candidate.status is Status.ARCHIVED:
+            versions = ", ".join(
+                candidate.version for candidate in self.list_models(model_name=model_name)
             )
-        return found
+            raise NotFoundError(
+                "model version", f"{model_name}:{version}", f"It has {versions or 'no versions'}."
+            )
+        return candidate
 
     def get_production_model(self, model_name: str | None = None) -> str | None:
         """Return the id of the version in production, or None.
@@ -488,13 +490,15 @@ class ModelRegistry:
         offset: int = 0,
     ) -> list[ModelVersion]:
         """Return versions, the newest first: all, or `limit` of them after the first `offset`."""
-        return self._repository.find(_known(status), model_name, limit=limit, offset=offset)
+        return self._repository.find(
+            _checked_status(status), model_name, limit=limit, offset=offset
+        )
 
     def count_models(
         self, status: Status | str | None = None, model_name: str | None = None
     ) -> int:
         """Return how many versions `list_models` would return without a limit."""
-        return self._repository.count(_known(status), model_name)
+        return self._repository.count(_checked_status(status), model_name)
 
     def taken_versions(self, model_name: str) -> set[str]:
         """Return the versions that a model has or had: no new one may be called like them."""
@@ -561,8 +565,8 @@ class ModelRegistry:
     def _check_signed(self, version: ModelVersion, folder: Path, public_key: Path) -> None:
         check_signature(folder, public_key, version.model_id)
         signed = json.loads((folder / _MANIFEST).read_bytes())
-        told = version.to_dict()
-        other = [name for name in _SIGNED if signed[name] != told[name]]
+        stored = version.to_dict()
+        other = [name for name in _SIGNED if signed[name] != stored[name]]
         if other:
             raise IntegrityError(
                 f"the control database says otherwise of {version.model_id} than what was signed: "
@@ -590,19 +594,19 @@ class ModelRegistry:
         return self._artifacts.folder(version.model_name, version.version)
 
 
-def _known(status: Status | str | None) -> Status | None:
+def _checked_status(status: Status | str | None) -> Status | None:
     if status is not None and status not in set(Status):
         raise InvalidValueError("status", status, f"one of {', '.join(Status)}")
     return None if status is None else Status(status)
 
 
-def _lineage_of(model: Any, given: Lineage) -> dict[str, Any]:
+def _lineage_of(model: Any, lineage: Lineage) -> dict[str, Any]:
     """Return the lineage that is kept: what was given, beside what the model says of itself."""
-    own = formats.lineage_of(model)
+    detected = formats.lineage_of(model)
     return {
-        **given.to_dict(),
-        "parameters": plain(given.parameters) or own["parameters"],
-        "packages": {**own["packages"], **given.packages},
+        **lineage.to_dict(),
+        "parameters": plain(lineage.parameters) or detected["parameters"],
+        "packages": {**detected["packages"], **lineage.packages},
     }
 
 

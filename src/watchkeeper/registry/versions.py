@@ -32,10 +32,10 @@ class _Deferred(Result):
     @classmethod
     def deferred(cls, read: Callable[[Any, str], Any], row: Any) -> Self:
         """Return one each of whose fields is what `read` gives for `row` and its name."""
-        made = object.__new__(cls)
-        object.__setattr__(made, "_read", read)
-        object.__setattr__(made, "_row", row)
-        return made
+        instance = object.__new__(cls)
+        object.__setattr__(instance, "_read", read)
+        object.__setattr__(instance, "_row", row)
+        return instance
 
     def __getattr__(self, name: str) -> Any:  # a slot that nothing was put in yet
         if name not in self:

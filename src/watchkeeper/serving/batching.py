@@ -123,7 +123,7 @@ class Batcher(Generic[Item, Computed, Answered]):
         if late:
             self._abandoned += 1
             self._start()
-            self._deliver(batch, self._timed_out([each.item for each in batch]))
+            self._deliver(batch, self._timed_out([entry.item for entry in batch]))
 
     def close(self) -> None:
         """Let the thread end after what waits now."""
@@ -152,13 +152,13 @@ class Batcher(Generic[Item, Computed, Answered]):
                 return
 
     def _answer(self, lane: _Lane[Item], batch: list[_Waiting[Item]]) -> None:
-        in_time = [each for each in batch if lane.since - each.since <= self._timeout]
-        late = [each for each in batch if lane.since - each.since > self._timeout]
+        in_time = [entry for entry in batch if lane.since - entry.since <= self._timeout]
+        late = [entry for entry in batch if lane.since - entry.since > self._timeout]
         if late:
             self._tell(self._expire, late)
         if not in_time:
             return
-        items = [each.item for each in in_time]
+        items = [entry.item for entry in in_time]
         results = self._compute(items)
         with lane.lock:
             if lane.cut_off:
@@ -197,7 +197,7 @@ class Batcher(Generic[Item, Computed, Answered]):
                 waiting.future.set_exception(error)
 
     def _expire(self, late: Sequence[_Waiting[Item]]) -> None:
-        self._deliver(late, self._timed_out([each.item for each in late]))
+        self._deliver(late, self._timed_out([entry.item for entry in late]))
 
     def _returned(self) -> None:
         self._abandoned -= 1

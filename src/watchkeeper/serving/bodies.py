@@ -85,9 +85,11 @@ def decode_json(body: bytes, decoder: "msgspec.json.Decoder[Any]" = _decoder) ->
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$")
+        message, _, path = str(error).partition(" - at `$")
         field = path.rstrip("`").lstrip(".") or "body"
-        raise InvalidValueError(field, _beginning(body), what[:1].lower() + what[1:]) from None
+        raise InvalidValueError(
+            field, _beginning(body), message[:1].lower() + message[1:]
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidValueError("body", _beginning(body), f"JSON ({error})") from None
     except RecursionError:

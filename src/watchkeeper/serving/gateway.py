@@ -127,8 +127,8 @@ class Gateway:
 
     def scrape(self) -> bytes:
         """Return the metrics of this server in Prometheus' text format."""
-        found = self.app.recorder.journal.waiting()
-        self.system.waits(found.size, found.sealed, found.oldest)
+        waiting = self.app.recorder.journal.waiting()
+        self.system.waits(waiting.size, waiting.sealed, waiting.oldest)
         self._publish()
         return exposition(
             self.metrics_registry,
@@ -209,11 +209,11 @@ class Gateway:
                 return self._refuse(error, span)
 
     def _refuse(self, error: Exception, span: RequestSpan, *, protocol: bool = False) -> Answer:
-        told = _explained(error)
-        span.answered(status_of(told), type(error).__name__)
-        if isinstance(told, UnavailableError):
+        refusal = _explained(error)
+        span.answered(status_of(refusal), type(error).__name__)
+        if isinstance(refusal, UnavailableError):
             self.system.refused.inc()
-        return error_answer(told, protocol=protocol)
+        return error_answer(refusal, protocol=protocol)
 
     async def _live(self, model: str, version: str | None) -> LiveVersion:
         if version is None:
@@ -233,8 +233,8 @@ class Gateway:
             return (live, call), None
 
         def taken(by: LiveVersion, variant: str) -> _Taken:
-            own = call if by.takes_what(live) else call_of(by)
-            return by, own.answered_by(variant, route.experiment)
+            version_call = call if by.takes_what(live) else call_of(by)
+            return by, version_call.answered_by(variant, route.experiment)
 
         instead = None if route.failover is None else taken(route.failover, FAILOVER)
         return taken(route.live, route.variant), instead
@@ -268,8 +268,10 @@ class Gateway:
 
         async def ask() -> None:
             with contextlib.suppress(WatchkeeperError):  # what it failed at is recorded
-                own = call if shadow.takes_what(live) else call_of(shadow)
-                await shadow.predict(own.copied(answered.prediction_ids, time.perf_counter()))
+                shadow_call = call if shadow.takes_what(live) else call_of(shadow)
+                await shadow.predict(
+                    shadow_call.copied(answered.prediction_ids, time.perf_counter())
+                )
 
         copy = asyncio.create_task(ask())
         self._copies.add(copy)

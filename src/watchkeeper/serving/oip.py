@@ -106,21 +106,21 @@ def call_of(
 
 def request_id_of(headers: Headers) -> str:
     """Return the id that a proxy gave a request, or a new one."""
-    given = headers.get(b"x-request-id")
-    return given.decode("latin-1") if given else uuid.uuid4().hex
+    header = headers.get(b"x-request-id")
+    return header.decode("latin-1") if header else uuid.uuid4().hex
 
 
 def unit_id_of(headers: Headers, request_id: str) -> str:
     """Return whom a request is for: its header says, or it stands for itself."""
-    given = headers.get(b"x-unit-id")
-    return given.decode("latin-1") if given else request_id
+    header = headers.get(b"x-unit-id")
+    return header.decode("latin-1") if header else request_id
 
 
 def forced_variant_of(parameter: object, headers: Headers) -> str | None:
     """Return the arm of an experiment that a request asks for."""
     if parameter is None:
-        given = headers.get(b"x-force-variant")
-        return given.decode("latin-1") if given else None
+        header = headers.get(b"x-force-variant")
+        return header.decode("latin-1") if header else None
     if not isinstance(parameter, str):
         raise InvalidValueError("force_variant", parameter, "the name of an arm")
     return parameter
@@ -235,8 +235,8 @@ def metadata(live: LiveVersion) -> dict[str, Any]:
     version = live.runtime.version
     features = version.signature.features if version.signature else ()
     inputs = [
-        {"name": each.name, "datatype": _DATATYPES.get(each.type, "BYTES"), "shape": [-1]}
-        for each in features
+        {"name": feature.name, "datatype": _DATATYPES.get(feature.type, "BYTES"), "shape": [-1]}
+        for feature in features
     ]
     classes = live.runtime.classes
     outputs: list[dict[str, Any]] = [

@@ -195,8 +195,11 @@ class Router:
     @property
     def experiment_faults(self) -> list[str]:
         """What keeps experiments from taking traffic, as sentences; production answers instead."""
-        running = [each for of in self._table.experiments.values() for each in of]
-        return [*self._experiment_faults.values(), *(each.fault for each in running if each.fault)]
+        running = [experiment for of in self._table.experiments.values() for experiment in of]
+        return [
+            *self._experiment_faults.values(),
+            *(experiment.fault for experiment in running if experiment.fault),
+        ]
 
     def rollout_fault(self, model: str) -> str:
         """Return what keeps the canary of a model from answering; empty when nothing does."""
@@ -208,21 +211,21 @@ class Router:
 
     def splits(self) -> dict[tuple[str, str, str], float]:
         """Return what percent of its model's units each version of a rollout answers."""
-        found = {}
+        percentages = {}
         for model, split in self._splits.items():
             share = split.percent if split.holds(self._clock()) else 0.0
             rollout = split.label.partition(":")[2].rpartition("/")[0]
-            found[model, rollout, CANARY] = share
-            found[model, rollout, PRODUCTION] = 100.0 - share
-        return found
+            percentages[model, rollout, CANARY] = share
+            percentages[model, rollout, PRODUCTION] = 100.0 - share
+        return percentages
 
     def shares(self) -> dict[tuple[str, str, str], float]:
         """Return what percent of its model's units each arm of an experiment is given."""
         return {
-            (model, each.allocation.experiment, arm): share
+            (model, experiment.allocation.experiment, arm): share
             for model, experiments in self._table.experiments.items()
-            for each in experiments
-            for arm, share in each.allocation.percentages().items()
+            for experiment in experiments
+            for arm, share in experiment.allocation.percentages().items()
         }
 
     def live(self) -> list[LiveVersion]:
@@ -245,8 +248,8 @@ class Router:
             return live
         if model in self._faults:
             raise UnavailableError(self._faults[model], retry_after=5.0)
-        known = ", ".join(sorted(self.production)) or "none"
-        raise NotFoundError("model in production", model, f"In production are: {known}.")
+        models = ", ".join(sorted(self.production)) or "none"
+        raise NotFoundError("model in production", model, f"In production are: {models}.")
 
     def only(self, default: str | None = None) -> LiveVersion:
         """Return the version in production of the `default` model, or of the only one there is.
@@ -278,12 +281,12 @@ class Router:
         experiments = self._table.experiments.get(live.runtime.model_name, ())
         if call.forced_variant is not None:
             return _forced(experiments, call)
-        known: Mapping[str, Any] | None = None
+        attributes: Mapping[str, Any] | None = None
         for experiment in experiments:
             allocation = experiment.allocation
-            if known is None and allocation.targeting.rules:
-                known = call.attributes()
-            arm = allocation.assign(call.unit_id, known).arm
+            if attributes is None and allocation.targeting.rules:
+                attributes = call.attributes()
+            arm = allocation.assign(call.unit_id, attributes).arm
             if arm is not None and not experiment.fault:
                 return Route(experiment.arms[arm], arm, allocation.label)
         split = self._splits.get(live.runtime.model_name)
@@ -302,10 +305,10 @@ class Router:
 
     def shadow(self, call: Call, model: str) -> LiveVersion | None:
         """Return who answers a copy of a call that nobody is told; None if nobody does."""
-        found = self._table.shadows.get(model)
-        if found is None or found[1].fault or not found[0].takes(call.request_id):
+        entry = self._table.shadows.get(model)
+        if entry is None or entry[1].fault or not entry[0].takes(call.request_id):
             return None
-        return found[1] if found[1].runtime.ready else None
+        return entry[1] if entry[1].runtime.ready else None
 
     async def version(self, model: str, version: str) -> LiveVersion:
         """Return one version of a model, loading it when nothing else needs it.
@@ -337,20 +340,20 @@ class Router:
         if self._rollouts is None:
             return False
         self._asked += 1
-        asked = self._asked
+        question = self._asked
         unreadable: dict[str, str] = {}
         try:
-            found = await asyncio.to_thread(self._rollouts.splits, self._clock())
+            current = await asyncio.to_thread(self._rollouts.splits, self._clock())
         except _MISREAD as error:  # production answers, and goes on being followed
-            found = {}
+            current = {}
             unreadable[""] = f"no rollout takes traffic, one of them cannot be read: {error!r}"
-        if asked < self._answered:
+        if question < self._answered:
             return False  # a later question was answered before this one
-        self._answered = asked
+        self._answered = question
         self._unreadable = unreadable
-        over = frozenset(self._splits.keys() - found.keys())
+        over = frozenset(self._splits.keys() - current.keys())
         self._over = over
-        splits = {**{model: self._splits[model] for model in over}, **found}
+        splits = {**{model: self._splits[model] for model in over}, **current}
         changed = splits != self._splits
         self._splits = MappingProxyType(splits)
         return changed
@@ -359,9 +362,9 @@ class Router:
         """Follow registry, experiments and rollouts; return whether anything changed."""
         await self.reweigh()
         generation = await asyncio.to_thread(self._generations)
-        told = (self._faults, self._experiment_faults, self._rollout_faults)
-        known_faults = {fault for faults in told for fault in faults.values()}
-        rolled = {each for split in self._splits.values() for each in _versions_of(split)}
+        fault_maps = (self._faults, self._experiment_faults, self._rollout_faults)
+        known_faults = {fault for faults in fault_maps for fault in faults.values()}
+        rolled = {model_id for split in self._splits.values() for model_id in _versions_of(split)}
         settled = not self._over and rolled == self._table.rolling.keys()
         if generation == self._generation and settled and not known_faults:
             return False
@@ -373,13 +376,13 @@ class Router:
             production, faults = await self._production(wanted, loaded)
             experiments, unplaced = await self._arms(running, production, loaded)
             over = self._over
-            going_on = {m: each for m, each in self._splits.items() if m not in over}
+            going_on = {m: split for m, split in self._splits.items() if m not in over}
             rolling, rollout_faults = await self._rolling(going_on, loaded)
             shadows, shadow_faults = await self._shadowing(before.shadows)
             rollout_faults |= self._unreadable
             experiment_faults = {**unreadable, **unplaced, **shadow_faults}
-            for own in (faults, experiment_faults, rollout_faults):
-                for fault in own.values():
+            for fault_map in (faults, experiment_faults, rollout_faults):
+                for fault in fault_map.values():
                     if fault not in known_faults:
                         log.error("%s", fault)
             self._table = _Table(
@@ -390,7 +393,7 @@ class Router:
             )
             over &= self._over  # another rollout may have begun meanwhile
             self._splits = MappingProxyType(
-                {m: each for m, each in self._splits.items() if m not in over}
+                {m: split for m, split in self._splits.items() if m not in over}
             )
             self._over -= over
             self._faults, self._experiment_faults = faults, experiment_faults
@@ -463,8 +466,8 @@ class Router:
                             loaded[model_id] = self._make_live(runtime)
                         arms[arm.key] = loaded[model_id]
                 except _UNLOADABLE as error:
-                    told = f"experiment {allocation.label} takes no traffic: {error}".rstrip(".")
-                    faults[allocation.label] = told
+                    message = f"experiment {allocation.label} takes no traffic: {error}".rstrip(".")
+                    faults[allocation.label] = message
                 else:
                     experiment = _Experiment(allocation, MappingProxyType(arms))
                     experiments[model] = (*experiments.get(model, ()), experiment)
@@ -494,7 +497,7 @@ class Router:
         """Return the shadows that can be asked, and what keeps others from it."""
         if self._shadows is None:
             return {}, {}
-        found: dict[str, tuple[Shadow, LiveVersion]] = {}
+        shadows: dict[str, tuple[Shadow, LiveVersion]] = {}
         faults: dict[str, str] = {}
         try:
             running = await asyncio.to_thread(self._shadows.running)
@@ -503,14 +506,14 @@ class Router:
         for model, shadow in running.items():
             try:
                 if model in before and before[model][0] == shadow:
-                    found[model] = before[model]
+                    shadows[model] = before[model]
                     continue
                 runtime = await asyncio.to_thread(self._apart, model, shadow.version)
-                found[model] = shadow, self._make_live(runtime, stream_of(model))
+                shadows[model] = shadow, self._make_live(runtime, stream_of(model))
             except _UNLOADABLE as error:
-                told = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
-                faults[f"shadow {shadow.name}"] = told
-        return found, faults
+                message = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
+                faults[f"shadow {shadow.name}"] = message
+        return shadows, faults
 
     def close(self) -> None:
         """Let every version end after what waits."""

@@ -52,7 +52,7 @@ def join(parts: Sequence[Rows]) -> npt.NDArray[np.float64] | dict[str, Sequence[
     columns = [part.columns or {} for part in parts]
     if len(columns) == 1:
         return columns[0]
-    return {name: [value for own in columns for value in own[name]] for name in columns[0]}
+    return {name: [value for part in columns for value in part[name]] for name in columns[0]}
 
 
 def rows_of_matrix(

@@ -44,7 +44,7 @@ class DifferenceTest(Result):
 
 
 def arm_values(
-    name: str, given: npt.ArrayLike, *, least: int = 1, finite: bool = True
+    name: str, observed: npt.ArrayLike, *, least: int = 1, finite: bool = True
 ) -> npt.NDArray[np.float64]:
     """Return the values of an arm's units.
 
@@ -52,7 +52,7 @@ def arm_values(
     ----------
     name : str
         What to call them in an error.
-    given : array_like of float, shape (n,)
+    observed : array_like of float, shape (n,)
     least : int
         Units that are needed.
     finite : bool
@@ -64,9 +64,9 @@ def arm_values(
         If they are not numbers in one dimension, too few, or not all known.
     """
     try:
-        values = np.asarray(given, dtype=np.float64)
+        values = np.asarray(observed, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InvalidValueError(name, given, "numbers, one a unit") from None
+        raise InvalidValueError(name, observed, "numbers, one a unit") from None
     if values.ndim != 1:
         raise InvalidValueError(name, f"of shape {values.shape}", "one number a unit")
     if len(values) < least:

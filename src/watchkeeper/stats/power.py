@@ -297,8 +297,8 @@ def minimum_detectable_effect(
     most = (1.0 - baseline_rate) / baseline_rate * (1 - 1e-9)
 
     def short(effect: float) -> float:
-        found = power_of_proportions(baseline_rate, effect, control_total, treatment_total, alpha)
-        return found - power
+        reached = power_of_proportions(baseline_rate, effect, control_total, treatment_total, alpha)
+        return reached - power
 
     if short(most) < 0:
         raise InvalidValueError(

@@ -86,32 +86,32 @@ class _Manifest:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        told = {name: getattr(self, name) for name in ("name", "point", "written_by", "files")}
-        told["digest"] = self._digest()
-        return json.dumps(told, indent=1).encode()
+        content = {name: getattr(self, name) for name in ("name", "point", "written_by", "files")}
+        content["digest"] = self._digest()
+        return json.dumps(content, indent=1).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> "_Manifest":
         try:
-            told = json.loads(data)
-            digest = told.pop("digest")
-            found = cls(**told)
-            if digest == found._digest():
-                return found
+            content = json.loads(data)
+            digest = content.pop("digest")
+            manifest = cls(**content)
+            if digest == manifest._digest():
+                return manifest
         except (ValueError, TypeError, KeyError):
             pass
         raise IntegrityError(f"the manifest {where} was changed, or is none", "Use another backup.")
 
     def _digest(self) -> str:
-        told = [self.name, self.point, self.written_by, self.files]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        content = [self.name, self.point, self.written_by, self.files]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def about(self) -> Backup:
         return Backup(
             name=self.name,
             point=datetime.fromisoformat(self.point),
             files=len(self.files),
-            size=sum(each["size"] for each in self.files.values()),
+            size=sum(entry["size"] for entry in self.files.values()),
             written_by=self.written_by,
         )
 
@@ -200,9 +200,9 @@ class Backups:
                 raise ConflictError(
                     f"another backup of {self._data_dir} is being taken", "Wait for its end."
                 )
-            for left in staging.iterdir():  # of a process that died
-                if left.is_dir():
-                    shutil.rmtree(left)
+            for leftover in staging.iterdir():  # of a process that died
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
             folder = staging / "files"
             try:
                 point, sizes = self._staged(folder, clock)
@@ -383,18 +383,18 @@ class Backups:
 
     def _copied(self, folder: Path, sizes: dict[Path, int], manifest: _Manifest) -> None:
         """Copy what was linked to the target, and the manifest last."""
-        place = self._at(manifest.name)
+        target = self._at(manifest.name)
         pace = _Pace(self._rate, self._monotonic, self._sleep)
-        made: set[str] = set()
+        created: set[str] = set()
         unsynced: list[Path] = []
         size = 0
         for path in _files(folder):
             inner = path.relative_to(folder)
-            where = f"{place}/{inner.as_posix()}"
+            where = f"{target}/{inner.as_posix()}"
             parent = where.rpartition("/")[0]
-            if parent not in made:
+            if parent not in created:
                 self._fs.create_dir(parent, recursive=True)
-                made.add(parent)
+                created.add(parent)
             with path.open("rb") as source:
                 about = self._write(where, source, sizes.get(inner), pace)
             manifest.files[inner.as_posix()] = about
@@ -404,9 +404,9 @@ class Backups:
                 self._sync(unsynced)
                 size = 0
         self._sync(unsynced)
-        self._write_manifest(f"{place}/{_MANIFEST}", manifest.to_bytes())
+        self._write_manifest(f"{target}/{_MANIFEST}", manifest.to_bytes())
         if self._local:
-            for parent in sorted({*made, place, self._root}):
+            for parent in sorted({*created, target, self._root}):
                 sync(Path(parent))
 
     def _sync(self, paths: list[Path]) -> None:
@@ -417,14 +417,14 @@ class Backups:
         paths.clear()
 
     def _write(self, where: str, source: Any, limit: int | None, pace: _Pace) -> dict[str, Any]:
-        digest, left = hashlib.sha256(), limit
+        digest, remaining = hashlib.sha256(), limit
         size = 0
         with self._fs.open_output_stream(where) as stream:
-            while data := source.read(_STEP if left is None else min(_STEP, left)):
+            while data := source.read(_STEP if remaining is None else min(_STEP, remaining)):
                 stream.write(data)
                 digest.update(data)
                 size += len(data)
-                left = None if left is None else left - len(data)
+                remaining = None if remaining is None else remaining - len(data)
                 pace.passed(len(data))
         return {"sha256": digest.hexdigest(), "size": size}
 
@@ -435,7 +435,7 @@ class Backups:
             sync(Path(where))
 
     def _read(
-        self, manifest: _Manifest, path: str, about: dict[str, Any], place: Path | None
+        self, manifest: _Manifest, path: str, about: dict[str, Any], target: Path | None
     ) -> None:
         """Check a file of a backup, and write it to `place` while it is read."""
         where = f"{self._at(manifest.name)}/{path}"
@@ -444,7 +444,7 @@ class Backups:
             source = self._fs.open_input_stream(where, compression=None)
         except OSError as error:
             raise IntegrityError(f"{where} cannot be read: {error}", _OTHER) from error
-        with source, _sink(place) as write:
+        with source, _sink(target) as write:
             while data := source.read(_AT_ONCE):
                 digest.update(data)
                 write(data)
@@ -480,8 +480,10 @@ class Backups:
 
     def _all(self) -> list[str]:
         chosen = fs.FileSelector(self._root, allow_not_found=True)
-        found = self._fs.get_file_info(chosen)
-        return sorted((i.base_name for i in found if i.type == fs.FileType.Directory), reverse=True)
+        entries = self._fs.get_file_info(chosen)
+        return sorted(
+            (i.base_name for i in entries if i.type == fs.FileType.Directory), reverse=True
+        )
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
@@ -579,12 +581,12 @@ def _copy_database(path: Path, to: Path) -> None:
 
 
 @contextmanager
-def _sink(place: Path | None) -> Iterator[Any]:
+def _sink(target: Path | None) -> Iterator[Any]:
     """Yield what writes bytes to a file, which is synced in the end; or to nowhere."""
-    if place is None:
+    if target is None:
         yield len
         return
-    with place.open("xb") as file:
+    with target.open("xb") as file:
         yield file.write
         file.flush()
         os.fsync(file.fileno())

@@ -212,7 +212,7 @@ def _finished(
 
 
 def _days_of_ids(ids: pa.Array) -> pa.Array:
-    days: list[date | None] = [event_day(own) for own in ids.to_pylist()]
+    days: list[date | None] = [event_day(prediction_id) for prediction_id in ids.to_pylist()]
     return pa.array(days, pa.date32())
 
 
@@ -266,7 +266,7 @@ def _majority(classes: Counter[type]) -> Kind | None:
         "number": classes[float] + classes[int],
         "truth": classes[bool],
     }
-    kind = max(counts, key=lambda each: counts[each])
+    kind = max(counts, key=lambda candidate: counts[candidate])
     return kind if counts[kind] else None
 
 
@@ -275,9 +275,9 @@ def _add_array(
 ) -> None:
     if pa.types.is_boolean(column.type) and name in _LABELS:
         column = column.cast(pa.float64())
-    own = _kind_of_type(column.type)
-    simple = own != "word" or _is_text(column.type)
-    if not simple or (kind is not None and kind != own) or pa.types.is_null(column.type):
+    own_kind = _kind_of_type(column.type)
+    simple = own_kind != "word" or _is_text(column.type)
+    if not simple or (kind is not None and kind != own_kind) or pa.types.is_null(column.type):
         absent = _UNSET if name == "prediction" else None  # one that failed has none to give
         values = [absent if v is None else _json_value(v) for v in column.to_pylist()]
         _add(columns, name, values, kind, texts)
@@ -294,7 +294,7 @@ def _add_array(
     if nulls.true_count and name != "prediction":
         for row in np.flatnonzero(nulls.to_numpy(zero_copy_only=False)).tolist():
             texts.setdefault(row, {})[name] = "null"
-    columns[name] = column.cast(_ARROW[own]) if own != "word" else _coded(column)
+    columns[name] = column.cast(_ARROW[own_kind]) if own_kind != "word" else _coded(column)
 
 
 def _coded(column: pa.Array) -> pa.Array:
@@ -344,13 +344,13 @@ def disk_name(name: str, taken: Iterable[str]) -> str:
     spaces and ``,;{}()=``. Such characters are percent-encoded, and capitals where they must be.
     """
     taken = list(taken)
-    known = {event_name(each): each for each in taken}
-    if name in known:
-        return known[name]
+    columns = {event_name(column): column for column in taken}
+    if name in columns:
+        return columns[name]
     encoded = "".join(quote(letter, safe="") if letter in _REFUSED else letter for letter in name)
-    if encoded.lower() in {each.lower() for each in taken}:
-        encoded = re.sub("[A-Z]", lambda found: f"%{ord(found[0]):02X}", encoded)
-    if encoded.lower() in {each.lower() for each in taken}:
+    if encoded.lower() in {column.lower() for column in taken}:
+        encoded = re.sub("[A-Z]", lambda match: f"%{ord(match[0]):02X}", encoded)
+    if encoded.lower() in {column.lower() for column in taken}:
         encoded = "".join(f"%{byte:02X}" for byte in name.encode())
     return encoded
 

@@ -123,7 +123,7 @@ class RowsOfTable:
         if isinstance(event, Prediction):
             self._versions[event.model_version] = None
 
-    def made(self, kinds: Mapping[str, Kind]) -> pa.Table | None:
+    def table(self, kinds: Mapping[str, Kind]) -> pa.Table | None:
         """Return all events as rows; None without any.
 
         Raises
@@ -131,10 +131,10 @@ class RowsOfTable:
         ColumnsChangedError
             If `kinds` are not those of the calls before.
         """
-        given = _with_declared(kinds, self._model, self._versions, self._types)
+        declared = _with_declared(kinds, self._model, self._versions, self._types)
         if not self._parts:
-            self._given = self._kinds = given
-        elif given != self._given:
+            self._given = self._kinds = declared
+        elif declared != self._given:
             raise ColumnsChangedError
         make: Callable[..., pa.Table] = (
             prediction_rows if self._event == "prediction" else outcome_rows
@@ -160,11 +160,11 @@ def rows_of_model(
 ) -> pa.Table | None:
     """Return what a segment has of one model's events as typed rows, or None if nothing."""
     if contents.table is None:
-        made = RowsOfTable((event, model), types)
-        for each in contents.events:
-            if table_of(each) == (event, model):
-                made.add(each)
-        return made.made(kinds)
+        rows = RowsOfTable((event, model), types)
+        for entry in contents.events:
+            if table_of(entry) == (event, model):
+                rows.add(entry)
+        return rows.table(kinds)
     kind, name, table = contents.table
     if (kind, name) != (event, model):
         return None
@@ -179,10 +179,10 @@ def _with_declared(
     kinds: Mapping[str, Kind], model: str, versions: Iterable[str], types: TypeSource
 ) -> dict[str, Kind]:
     """Add what the signatures of `versions` declare; what the table has already stays."""
-    known: dict[str, Kind] = {}
+    declared: dict[str, Kind] = {}
     for version in versions:
-        known = {**(types(model, version) or {}), **known}
-    return {**known, **kinds}
+        declared = {**(types(model, version) or {}), **declared}
+    return {**declared, **kinds}
 
 
 def table_of(event: Event) -> Table:

@@ -288,7 +288,7 @@ class ControlDatabase:
         UnavailableError
             If the database cannot be used now: it is gone, locked for long, or takes no writes.
         """
-        with self._told(), self._engine.connect() as connection, connection.begin():
+        with self._available(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -302,13 +302,13 @@ class ControlDatabase:
         UnavailableError
             As `read`; nothing was changed then.
         """
-        with self._told():
+        with self._available():
             writer = self._engine.connect().execution_options(writes=True)
             with writer as connection, connection.begin():
                 yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _available(self) -> Iterator[None]:
         """Say which database cannot be used, and what to look at."""
         try:
             yield
@@ -391,9 +391,9 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor.close()
 
 
-def _require_file(dialect: Any, record: Any, given: Any, named: Any) -> None:  # noqa: ARG001
+def _require_file(dialect: Any, record: Any, arguments: Any, named: Any) -> None:  # noqa: ARG001
     """Refuse to begin an empty database in place of one whose volume is gone for a while."""
-    path = given[0] if given else ""
+    path = arguments[0] if arguments else ""
     if path and not path.startswith((":memory:", "file:")) and not Path(path).exists():
         raise sqlite3.OperationalError(f"the database file {path} is gone")
 

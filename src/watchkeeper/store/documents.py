@@ -91,11 +91,11 @@ class Documents(Generic[T]):
         """
         query = sa.select(self._table.c.document).where(self._table.c.name == name)
         with self._database.read() as connection:
-            found = connection.execute(query).scalar()
-        if found is None:
-            known = ", ".join(each.name for each in self.find()[:20]) or "none yet"
-            raise NotFoundError(self._kind, name, f"There are: {known}.")
-        return self._read(found)
+            document = connection.execute(query).scalar()
+        if document is None:
+            names = ", ".join(document.name for document in self.find()[:20]) or "none yet"
+            raise NotFoundError(self._kind, name, f"There are: {names}.")
+        return self._read(document)
 
     def find(
         self,
@@ -110,7 +110,7 @@ class Documents(Generic[T]):
         query = sa.select(columns.document).order_by(columns.id.desc())
         query = query.where(*self._of(model, state)).limit(limit).offset(offset or None)
         with self._database.read() as connection:
-            return [self._read(each) for each in connection.execute(query).scalars()]
+            return [self._read(document) for document in connection.execute(query).scalars()]
 
     def count(self, model: str | None = None, state: str | None = None) -> int:
         """Return how many `find` would return without a limit."""
@@ -120,8 +120,8 @@ class Documents(Generic[T]):
 
     def _of(self, model: str | None, state: str | None) -> list[sa.ColumnElement[bool]]:
         columns = self._table.c
-        asked = [] if model is None else [columns.model == model]
-        return asked if state is None else [*asked, columns.state == str(state)]
+        conditions = [] if model is None else [columns.model == model]
+        return conditions if state is None else [*conditions, columns.state == str(state)]
 
     def generation(self) -> int:
         """Return a number that grows with every change."""
@@ -144,17 +144,19 @@ class Documents(Generic[T]):
         ConflictError
             If it is no longer as it was `before`, or another one is in its way.
         """
-        own = self._table.c.name == before.name
+        same_name = self._table.c.name == before.name
         try:
             with self._database.write() as connection:
-                query = sa.select(self._table.c.document).where(own).with_for_update()
-                found = connection.execute(query).scalar_one()
-                if self._read(found) != before:
+                query = sa.select(self._table.c.document).where(same_name).with_for_update()
+                stored = connection.execute(query).scalar_one()
+                if self._read(stored) != before:
                     raise ConflictError(
                         f"the {self._kind} {before.name} was changed by somebody else meanwhile",
                         "Look at it again.",
                     )
-                connection.execute(self._table.update().where(own).values(self._stored(after)))
+                connection.execute(
+                    self._table.update().where(same_name).values(self._stored(after))
+                )
                 self._note(connection, after, action, at, by, evidence)
         except sa.exc.IntegrityError:
             raise self._refused(after) from None
@@ -203,9 +205,9 @@ class Documents(Generic[T]):
         by: By,
         evidence: Mapping[str, Any],
     ) -> None:
-        kept = json.loads(strict_json(evidence))
+        evidence_json = json.loads(strict_json(evidence))
         subject = self._subject(document)
-        note(connection, at, by, f"{self._kind} {action}", subject, kept)
+        note(connection, at, by, f"{self._kind} {action}", subject, evidence_json)
 
 
 def _an(kind: str) -> str:

@@ -82,9 +82,9 @@ class EventStore:
 
     def as_of(self, at: datetime) -> "EventStore":
         """Return the events as they were known; see `watchkeeper.events.EventLog.as_of`."""
-        known = copy(self)
-        known._until, known._day_keys = as_utc(at), {}
-        return known
+        past = copy(self)
+        past._until, past._day_keys = as_utc(at), {}
+        return past
 
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
@@ -118,12 +118,12 @@ class EventStore:
     def day_keys(self, model: str) -> DayKeys:
         """Return by what changed days are told; see `watchkeeper.events.EventLog.day_keys`."""
         stamp = self._stamp(model)  # first: what is written meanwhile changes it
-        known = self._day_keys.get(model)
-        if known is None or known[0] != stamp:
+        cached = self._day_keys.get(model)
+        if cached is None or cached[0] != stamp:
             view = self._open(model)
-            known = stamp, DayKeys(view.day_keys(), view.versions)
-            self._day_keys[model] = known
-        return known[1]
+            cached = stamp, DayKeys(view.day_keys(), view.versions)
+            self._day_keys[model] = cached
+        return cached[1]
 
     def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
         """Return how many outcomes came after a moment, by the UTC day of their prediction.
@@ -189,9 +189,9 @@ class EventStore:
                 break
             except ColumnsChangedError:
                 continue
-        if not view.known:
-            known = ", ".join(self.models()) or "none yet"
-            raise NotFoundError("model with events", model, f"There are events of: {known}.")
+        if not view.exists:
+            models = ", ".join(self.models()) or "none yet"
+            raise NotFoundError("model with events", model, f"There are events of: {models}.")
         return view
 
 
@@ -210,11 +210,11 @@ class _Side:
         kinds: dict[str, Kind] = dict(self.table.kinds)
         parts = []
         self._numbers: list[tuple[str, int]] = []  # of the segments that the parts are of
-        for each in waiting:
-            segment = each.segment
+        for unlanded in waiting:
+            segment = unlanded.segment
             if segment.number <= self.table.landed(segment.journal_id):
                 continue
-            rows = each.rows(event, kinds)
+            rows = unlanded.rows(event, kinds)
             if rows is not None:
                 parts.append(self.arrived(rows))
                 self._numbers.append((segment.journal_id, segment.number))
@@ -228,7 +228,7 @@ class _Side:
         self.event = event
 
     @property
-    def known(self) -> bool:
+    def exists(self) -> bool:
         return self.table.version >= 0 or self.waiting.num_rows > 0
 
     def all_days(self) -> set[date | None]:
@@ -244,8 +244,8 @@ class _Side:
         """
         for file in self.table.files:
             whole = self._until is None or file.has_all_by(self._until)
-            known = () if whole else (self._until,)
-            yield file.day, (self.event, file.path.rpartition("/")[2], *known)
+            cut = () if whole else (self._until,)
+            yield file.day, (self.event, file.path.rpartition("/")[2], *cut)
         for number, rows in zip(self._numbers, self._parts, strict=True):
             for counted in pc.value_counts(rows["day"]).to_pylist():
                 yield counted["values"], (self.event, *number, counted["counts"])
@@ -289,9 +289,9 @@ class _View:
         self._predictions, self._outcomes = predictions, outcomes
 
     @property
-    def known(self) -> bool:
+    def exists(self) -> bool:
         """Whether there ever was an event of it; they may all have been dropped since."""
-        return self._predictions.known or self._outcomes.known
+        return self._predictions.exists or self._outcomes.exists
 
     @property
     def versions(self) -> dict[str, int]:
@@ -309,26 +309,26 @@ class _View:
         for day in sorted(day for day in self._predictions.all_days() if day is not None):
             if (first is not None and day < first) or (last is not None and day > last):
                 continue
-            rows = self._kept_of(day, window, columns)
+            rows = self._joined_of(day, window, columns)
             if rows is None:
-                made = self._made_on(day, window, columns)
-                rows = joined(made, self._known_of(day, made, columns), columns)
+                predictions = self._predictions_on(day, window, columns)
+                rows = joined(predictions, self._outcomes_of(day, predictions, columns), columns)
             if rows.num_rows:
                 yield rows
 
     def day_keys(self) -> dict[date, str]:
         """Return what the days of predictions are made of, as one word each."""
         sides = (self._predictions, self._outcomes)
-        made: dict[date | None, list[tuple[object, ...]]] = defaultdict(list)
+        marks: dict[date | None, list[tuple[object, ...]]] = defaultdict(list)
         for side in sides:
             for day, mark in side.marks():
-                made[day].append(mark)
+                marks[day].append(mark)
         kinds = (self._predictions.kinds.get("prediction"), self._outcomes.kinds.get("actual"))
-        loose = bool(made.pop(None, ()))
+        loose = bool(marks.pop(None, ()))
         days = [day for day in self._predictions.all_days() if day is not None]
         return {
             day: sha256(
-                repr((kinds, sorted(made[day], key=repr), self._loose_of(day) if loose else b""))
+                repr((kinds, sorted(marks[day], key=repr), self._loose_of(day) if loose else b""))
                 .encode()
             ).hexdigest()[:32]
             for day in sorted(days)
@@ -336,10 +336,12 @@ class _View:
 
     def _loose_of(self, day: date) -> bytes:
         """Return what outcomes that are filed under no day tell of the predictions of one."""
-        made, known = self._predictions, self._outcomes
-        ids = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds)).ids()
-        if ids is None or day in self._days_that_wait or not made.has_all_of({day}):
-            ids = fingerprints(made.of_days({day}, ["prediction_id"])["prediction_id"])
+        predictions, outcomes = self._predictions, self._outcomes
+        ids = JoinedDay(
+            day, predictions.table, outcomes.table, (predictions.kinds, outcomes.kinds)
+        ).ids()
+        if ids is None or day in self._days_that_wait or not predictions.has_all_of({day}):
+            ids = fingerprints(predictions.of_days({day}, ["prediction_id"])["prediction_id"])
         return self._loose.digest_of(ids)
 
     def counts(self) -> EventCounts:
@@ -349,16 +351,18 @@ class _View:
         wanted = [*_NEEDED, "as_text"]
         days = self._predictions.all_days() | self._outcomes.all_days()
         for day in sorted(day for day in days if day is not None):
-            made = self._made_on(day, _ALL, wanted)
-            outcomes_of_day = self._known_of(day, made, ["as_text"])
-            known = truths(outcomes_of_day)
-            values += outcomes_of_day.num_rows - known.num_rows
-            predictions += made.num_rows
-            outcomes += known.num_rows
-            labelled += pc.sum(pc.is_in(made["prediction_id"], known["prediction_id"])).as_py() or 0
-            as_text += count_texts(made["as_text"]) + count_texts(known["as_text"])
-            if made.num_rows:
-                times = pc.min_max(made["timestamp"]).as_py()
+            predicted = self._predictions_on(day, _ALL, wanted)
+            outcomes_of_day = self._outcomes_of(day, predicted, ["as_text"])
+            labels = truths(outcomes_of_day)
+            values += outcomes_of_day.num_rows - labels.num_rows
+            predictions += predicted.num_rows
+            outcomes += labels.num_rows
+            labelled += (
+                pc.sum(pc.is_in(predicted["prediction_id"], labels["prediction_id"])).as_py() or 0
+            )
+            as_text += count_texts(predicted["as_text"]) + count_texts(labels["as_text"])
+            if predicted.num_rows:
+                times = pc.min_max(predicted["timestamp"]).as_py()
                 oldest = times["min"] if oldest is None else min(oldest, times["min"])
                 newest = times["max"] if newest is None else max(newest, times["max"])
         left_over = self._loose.left_over()
@@ -379,33 +383,37 @@ class _View:
         rows = [side.table.read(side.table.files_since(since), columns).select(columns)]
         if side.waiting.num_rows:
             rows.append(side.waiting.select(columns))
-        known = truths(pa.concat_tables(rows, promote_options="default").unify_dictionaries())
-        known = known.filter(pc.greater(known["arrived_at"], _moment(since)))
-        days = side.arrived(known)["day"]
-        return {each["values"]: each["counts"] for each in pc.value_counts(days).to_pylist()}
+        labels = truths(pa.concat_tables(rows, promote_options="default").unify_dictionaries())
+        labels = labels.filter(pc.greater(labels["arrived_at"], _moment(since)))
+        days = side.arrived(labels)["day"]
+        return {count["values"]: count["counts"] for count in pc.value_counts(days).to_pylist()}
 
-    def _kept_of(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table | None:
+    def _joined_of(
+        self, day: date, window: Window, columns: Sequence[str] | None
+    ) -> pa.Table | None:
         """Return a day as compaction joined it; None where that is not what it is now."""
         if columns is None or not has_columns(columns) or day in self._days_that_wait:
             return None
-        made, known = self._predictions, self._outcomes
-        if not (made.has_all_of({day}) and known.has_all_of({day})):
+        predictions, outcomes = self._predictions, self._outcomes
+        if not (predictions.has_all_of({day}) and outcomes.has_all_of({day})):
             return None
-        own = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds))
+        joined_day = JoinedDay(
+            day, predictions.table, outcomes.table, (predictions.kinds, outcomes.kinds)
+        )
         of_outcomes = any(_of_outcomes(name) for name in columns)
         unplaced = self._loose.hashes if of_outcomes else pa.array([], pa.uint64())
-        kept = own.read([*columns, "timestamp"], unplaced)
-        if kept is None:
+        rows = joined_day.read([*columns, "timestamp"], unplaced)
+        if rows is None:
             return None
-        kept = _inside(kept, day, window)
-        return kept if "timestamp" in columns else kept.drop_columns("timestamp")
+        rows = _inside(rows, day, window)
+        return rows if "timestamp" in columns else rows.drop_columns("timestamp")
 
     @cached_property
     def _days_that_wait(self) -> set[date | None]:
         sides = (self._predictions, self._outcomes)
         return {day for side in sides for day in side.waiting["day"].unique().to_pylist()}
 
-    def _made_on(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table:
+    def _predictions_on(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table:
         """Return the predictions of a day within the window, one row an id."""
         wanted = None if columns is None else [*_NEEDED, *columns]
         if wanted is not None and UNIT_HASH in wanted:
@@ -413,12 +421,14 @@ class _View:
         rows = first_arrived(self._predictions.of_days({day}, wanted))
         return in_order(_inside(rows, day, window))
 
-    def _known_of(self, day: date, made: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+    def _outcomes_of(
+        self, day: date, predictions: pa.Table, columns: Sequence[str] | None
+    ) -> pa.Table:
         """Return the outcomes filed under a day, or belonging to `made`, one row an id."""
         if columns is not None and not any(_of_outcomes(name) for name in columns):
             return empty_table("outcome", self._outcomes.kinds)
         filed = self._outcomes.of_days({day}, _OUTCOME_NEEDED)
-        loose = self._loose.of(made["prediction_id"])
+        loose = self._loose.of(predictions["prediction_id"])
         return latest(pa.concat_tables([filed, loose], promote_options="default"))
 
     @cached_property
@@ -432,9 +442,9 @@ class _Loose:
     def __init__(self, rows: pa.Table) -> None:
         self._rows = latest(rows).combine_chunks()
         self._rows_of: dict[str, list[int]] = defaultdict(list)  # one a metric
-        for row, own in enumerate(self._rows["prediction_id"].to_pylist()):
-            self._rows_of[own].append(row)
-        self._found: set[int] = set()
+        for row, prediction_id in enumerate(self._rows["prediction_id"].to_pylist()):
+            self._rows_of[prediction_id].append(row)
+        self._used: set[int] = set()
 
     @cached_property
     def hashes(self) -> pa.Array:
@@ -444,34 +454,36 @@ class _Loose:
     @cached_property
     def _in_order(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
         """The fingerprints in order, and the row of each."""
-        found = self.hashes.to_numpy()
-        order = np.argsort(found, kind="stable")
-        return found[order], order
+        hashes = self.hashes.to_numpy()
+        order = np.argsort(hashes, kind="stable")
+        return hashes[order], order
 
     def digest_of(self, ids: pa.Array) -> bytes:
         """Return what those of the predictions with these fingerprints tell; empty if nothing."""
-        known, row = self._in_order
+        hashes, row = self._in_order
         wanted = np.unique(ids.to_numpy())
-        begin, end = (np.searchsorted(known, wanted, side) for side in ("left", "right"))
-        found = np.flatnonzero(begin < end)
-        if not found.size:
+        begin, end = (np.searchsorted(hashes, wanted, side) for side in ("left", "right"))
+        matching = np.flatnonzero(begin < end)
+        if not matching.size:
             return b""
-        rows = np.concatenate([row[begin[at] : end[at]] for at in found])
-        told = self._rows.take(pa.array(rows)).to_pylist()
-        return sha256(repr(told).encode()).digest()
+        rows = np.concatenate([row[begin[at] : end[at]] for at in matching])
+        outcomes = self._rows.take(pa.array(rows)).to_pylist()
+        return sha256(repr(outcomes).encode()).digest()
 
     def of(self, ids: pa.ChunkedArray) -> pa.Table:
         """Return those of the predictions `ids`."""
         if not self._rows_of:
             return self._rows
-        found = [row for own in ids.to_pylist() for row in self._rows_of.get(own, ())]
-        self._found.update(found)
-        return self._rows.take(pa.array(found, pa.int64()))
+        rows = [
+            row for prediction_id in ids.to_pylist() for row in self._rows_of.get(prediction_id, ())
+        ]
+        self._used.update(rows)
+        return self._rows.take(pa.array(rows, pa.int64()))
 
     def left_over(self) -> pa.Table:
         """Return those of predictions that were not asked for so far."""
-        left = [row for row in range(self._rows.num_rows) if row not in self._found]
-        return self._rows.take(pa.array(left, pa.int64()))
+        unused = [row for row in range(self._rows.num_rows) if row not in self._used]
+        return self._rows.take(pa.array(unused, pa.int64()))
 
 
 def _of_outcomes(column: str) -> bool:

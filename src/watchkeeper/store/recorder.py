@@ -97,7 +97,7 @@ class JournalRecorder:
 
 def events_of_table(event: EventKind, model: str, rows: "pa.Table") -> list[Event]:
     """Return the rows of a bulk ingest as events."""
-    made: list[Event] = []
+    events: list[Event] = []
     for row in rows.to_pylist(maps_as_pydicts="lossy"):
         fields: dict[str, Any] = {"model": model}
         features: dict[str, Any] = {}
@@ -106,9 +106,9 @@ def events_of_table(event: EventKind, model: str, rows: "pa.Table") -> list[Even
                 features[name.removeprefix(FEATURE)] = value
             elif value is not None:
                 fields[name] = as_utc(value) if isinstance(value, datetime) else value
-        made.append(
+        events.append(
             Outcome(**{"actual": None, **fields})
             if event == "outcome"
             else Prediction(features=features, **fields)
         )
-    return made
+    return events

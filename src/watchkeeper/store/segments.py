@@ -88,15 +88,15 @@ def segment_path(folder: Path, number: int, suffix: str) -> Path:
 
 def list_segments(root: Path) -> list[Segment]:
     """Return the segments of all journals under `root`, by journal and number."""
-    found: dict[tuple[str, int], Segment] = {}
+    segments: dict[tuple[str, int], Segment] = {}
     # Open ones first: one that is sealed meanwhile is then found under its new name as well, which
     # wins; the other way round it could be missed under both.
     for suffix in _SUFFIXES:
         for path in root.glob(f"*/*{suffix}"):
             if path.stem.isdigit():
                 key = path.parent.name, int(path.stem)
-                found[key] = Segment(*key, path)
-    return sorted(found.values())
+                segments[key] = Segment(*key, path)
+    return sorted(segments.values())
 
 
 def segment_status(segment: Segment) -> os.stat_result | None:
@@ -261,12 +261,12 @@ def seal_file(path: Path, lines: int, crc32: int) -> Path:
 
 def adopt_abandoned(root: Path) -> list[str]:
     """Seal what dead writers left open; return sentences about what they left half-written."""
-    found: list[str] = []
+    messages: list[str] = []
     for folder in sorted(path.parent for path in root.glob("*/lock")):
         with locked(folder / "lock") as ours:
             if ours:
-                found += recover(folder)[1]
-    return found
+                messages += recover(folder)[1]
+    return messages
 
 
 def recover(folder: Path) -> tuple[int, list[str]]:

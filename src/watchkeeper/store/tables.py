@@ -109,9 +109,9 @@ class EventTable:
         except ValueError as error:
             raise self._damaged(f"{_LAST_VERSION} holds no number") from error
 
-    def _damaged(self, what: str) -> IntegrityError:
+    def _damaged(self, fault: str) -> IntegrityError:
         return IntegrityError(
-            f"the table {self.path.parent.name}/{self.path.name} is damaged: {what}",
+            f"the table {self.path.parent.name}/{self.path.name} is damaged: {fault}",
             f"Restore {self.path} from a backup; segments wait in the journal until then.",
         )
 
@@ -158,7 +158,7 @@ class EventTable:
 
     def files_since(self, moment: datetime) -> list[DataFile]:
         """Return the files that may have rows that arrived after a moment."""
-        return [each for each in self.files if not each.has_all_by(moment)]
+        return [file for file in self.files if not file.has_all_by(moment)]
 
     def read(self, files: Iterable[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of `files` under the names events have; words stay dictionary-coded."""
@@ -197,7 +197,9 @@ class EventTable:
             rows,
             mode="append",
             commit_properties=CommitProperties(
-                app_transactions=[Transaction(own, number) for own, number in landed.items()]
+                app_transactions=[
+                    Transaction(journal_id, number) for journal_id, number in landed.items()
+                ]
             ),
         )
 
@@ -280,16 +282,16 @@ def event_tables(root: Path) -> list[str]:
     return sorted(
         folder.name
         for folder in root.glob("*")
-        if folder.is_dir() and any((folder / each).is_dir() for each in _FOLDERS.values())
+        if folder.is_dir() and any((folder / name).is_dir() for name in _FOLDERS.values())
     )
 
 
 def log_stamps(folder: Path) -> list[int]:
     """Return when the logs of a model's tables last got an entry, in nanoseconds; 0 for never."""
-    found = []
+    stamps = []
     for name in _FOLDERS.values():
         try:
-            found.append((folder / name / "_delta_log").stat().st_mtime_ns)
+            stamps.append((folder / name / "_delta_log").stat().st_mtime_ns)
         except FileNotFoundError:
-            found.append(0)
-    return found
+            stamps.append(0)
+    return stamps

@@ -85,31 +85,33 @@ class FeatureValues:
         """Add the rows of a matrix whose columns have `names`."""
         total: Floats = matrix.sum(axis=0)
         if np.isfinite(total).all():
-            for name, each in zip(names, total.tolist(), strict=True):
+            for name, value in zip(names, total.tolist(), strict=True):
                 child = self._children.get(name) or self._child(name, len(matrix))
                 if child is not None:
-                    child.observe_many(len(matrix), each)
+                    child.observe_many(len(matrix), value)
         else:
             self.observe_columns(dict(zip(names, matrix.T, strict=True)))
 
     def _add(self, name: str, numbers: Floats) -> None:
-        kept = numbers[np.isfinite(numbers)]
-        child = self._children.get(name) or self._child(name, len(kept))
-        if child is not None and len(kept):
-            child.observe_many(len(kept), float(kept.sum()))
+        finite = numbers[np.isfinite(numbers)]
+        child = self._children.get(name) or self._child(name, len(finite))
+        if child is not None and len(finite):
+            child.observe_many(len(finite), float(finite.sum()))
 
     def _child(self, name: object, count: int = 1) -> BatchSummary | None:
         """Return the series of a feature; None, and counted, if it gets none."""
-        known = str(name)
-        if known not in self._children:
+        feature = str(name)
+        if feature not in self._children:
             allowed = (
-                len(self._children) < MOST_FEATURES if self._names is None else known in self._names
+                len(self._children) < MOST_FEATURES
+                if self._names is None
+                else feature in self._names
             )
             if not allowed:
                 self._ignored.inc(count)
                 return None
-            self._children[known] = self._family.labels(self._model, known)
-        return self._children[known]
+            self._children[feature] = self._family.labels(self._model, feature)
+        return self._children[feature]
 
 
 class ScoreValues:
@@ -132,9 +134,9 @@ class ScoreValues:
         """Add the finite ones of many scores."""
         numbers = _numbers(scores)
         if numbers is not None:
-            kept = numbers[np.isfinite(numbers)]
-            if len(kept):
-                self._child.observe_many(len(kept), float(kept.sum()))
+            finite = numbers[np.isfinite(numbers)]
+            if len(finite):
+                self._child.observe_many(len(finite), float(finite.sum()))
 
 
 class PendingRows:
@@ -170,20 +172,20 @@ class PendingRows:
     def publish(self) -> None:
         """Add what waits to the summaries."""
         with self._lock:
-            rows, given, names = self._rows, self._given, self._names
+            rows, scores, names = self._rows, self._given, self._names
             self._rows, self._given, self._count = [], [], 0
-        if given:
-            self._scores.observe_many(np.concatenate(given))
-        matrices = [each for each in rows if isinstance(each, np.ndarray)]
-        widths = {each.shape[1] for each in matrices}
+        if scores:
+            self._scores.observe_many(np.concatenate(scores))
+        matrices = [batch for batch in rows if isinstance(batch, np.ndarray)]
+        widths = {matrix.shape[1] for matrix in matrices}
         for width in widths:
-            same = np.concatenate([each for each in matrices if each.shape[1] == width])
+            same = np.concatenate([matrix for matrix in matrices if matrix.shape[1] == width])
             self._features.observe_matrix(
                 names if len(names) == width else [f"x{i}" for i in range(width)], same
             )
-        for each in rows:
-            if not isinstance(each, np.ndarray):
-                self._features.observe_columns(each)
+        for batch in rows:
+            if not isinstance(batch, np.ndarray):
+                self._features.observe_columns(batch)
 
 
 def _numbers(values: Any) -> Floats | None:

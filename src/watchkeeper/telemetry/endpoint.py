@@ -48,13 +48,13 @@ def exposition(registry: CollectorRegistry, *, local: Iterable[Collector] = ()) 
         Collectors of `registry` that worker processes do not share: they are asked here.
     """
     with giving_way():
-        found = families(registry)
+        metrics = families(registry)
         if os.environ.get(_SHARED):
-            found = [*found]
-            for each in local:
-                found += each.collect()
-            found = sorted(found, key=lambda family: family.name)
-        return _text(found)
+            metrics = [*metrics]
+            for collector in local:
+                metrics += collector.collect()
+            metrics = sorted(metrics, key=lambda family: family.name)
+        return _text(metrics)
 
 
 def families(registry: CollectorRegistry) -> Iterable[Metric]:
@@ -63,8 +63,8 @@ def families(registry: CollectorRegistry) -> Iterable[Metric]:
     if not folder:
         return registry.collect()
     shared = multiprocess.MultiProcessCollector(None, path=folder)  # type: ignore[no-untyped-call]
-    found: Iterable[Metric] = shared.collect()  # type: ignore[no-untyped-call]
-    return found
+    metrics: Iterable[Metric] = shared.collect()  # type: ignore[no-untyped-call]
+    return metrics
 
 
 def _text(families: Iterable[Metric]) -> bytes:
@@ -72,8 +72,8 @@ def _text(families: Iterable[Metric]) -> bytes:
     for family in families:
         kind = family.type
         name = family.name + _SUFFIXES.get(kind, "")
-        told = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
-        lines.append(f"# HELP {name} {told}\n# TYPE {name} {_TYPES.get(kind, kind)}\n")
+        description = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
+        lines.append(f"# HELP {name} {description}\n# TYPE {name} {_TYPES.get(kind, kind)}\n")
         gauge = kind == "gauge"
         for sample in family.samples:
             if gauge and math.isnan(sample.value):
@@ -167,9 +167,9 @@ def start_metrics_server(
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = self.path.partition("?")[0] in {"/metrics", "/"}
-            body = exposition(registry) if found else b"See /metrics.\n"
-            self.send_response(200 if found else 404)
+            served = self.path.partition("?")[0] in {"/metrics", "/"}
+            body = exposition(registry) if served else b"See /metrics.\n"
+            self.send_response(200 if served else 404)
             self.send_header("Content-Type", CONTENT_TYPE)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -69,8 +69,8 @@ class JSONFormatter(logging.Formatter):
         try:
             line = _encode(self.fields(record)).decode()
         except Exception:  # noqa: BLE001 - the record is kept, whatever it holds
-            kept = {"level": record.levelname, "logger": record.name, "message": record.msg}
-            line = _encode({name: as_text(value) for name, value in kept.items()}).decode()
+            plain = {"level": record.levelname, "logger": record.name, "message": record.msg}
+            line = _encode({name: as_text(value) for name, value in plain.items()}).decode()
         return line if line.isascii() else line.translate(_LINE_ENDS)
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
@@ -119,9 +119,9 @@ class ConsoleFormatter(logging.Formatter):
             for name, value in fields.items()
             if name not in _RESERVED or name == "trace_id"
         )
-        told = f"{at} {fields['level']} {fields['logger']}: {fields['message']}{extras}"
+        line = f"{at} {fields['level']} {fields['logger']}: {fields['message']}{extras}"
         below = (fields.get(name) for name in ("exception", "stack"))
-        return "\n".join([told, *(text for text in below if text)])
+        return "\n".join([line, *(text for text in below if text)])
 
 
 class _Logger(logging.Logger):
@@ -129,14 +129,14 @@ class _Logger(logging.Logger):
 
     def makeRecord(  # noqa: N802 - the name is the base's
         self,
-        *given: Any,
+        *arguments: Any,
         extra: Mapping[str, object] | None = None,
         **named: Any,
     ) -> logging.LogRecord:
-        if len(given) > 8:  # extra, by position
-            extra, given = given[8], (*given[:8], None, *given[9:])
+        if len(arguments) > 8:  # extra, by position
+            extra, arguments = arguments[8], (*arguments[:8], None, *arguments[9:])
         free = {k: v for k, v in (extra or {}).items() if k not in _OF_EVERY_RECORD}
-        record = super().makeRecord(*given, **named)
+        record = super().makeRecord(*arguments, **named)
         record.__dict__.update(free)
         if extra is not None and len(free) < len(extra):
             clashing = {k: v for k, v in extra.items() if k not in free}
@@ -268,10 +268,10 @@ def _replace_handlers(logger: logging.Logger, handlers: list[logging.Handler]) -
 
 
 def _level(level: int | str) -> int:
-    known = logging.getLevelNamesMapping()
-    number = known.get(level.upper()) if isinstance(level, str) else level
+    levels = logging.getLevelNamesMapping()
+    number = levels.get(level.upper()) if isinstance(level, str) else level
     if not isinstance(number, int) or isinstance(number, bool):
-        raise InvalidValueError("level", level, f"one of {', '.join(known)}, or a number")
+        raise InvalidValueError("level", level, f"one of {', '.join(levels)}, or a number")
     return number
 
 

@@ -67,11 +67,13 @@ class ModelMetrics:
         if not self.buckets or sorted(set(self.buckets)) != list(self.buckets):
             raise InvalidValueError("buckets", buckets, "upper bounds in seconds, ascending")
 
-        def counter(name: str, told: str, labels: Sequence[str]) -> Counter:
-            return Counter(name, told, labels, registry=registry)
+        def counter(name: str, description: str, labels: Sequence[str]) -> Counter:
+            return Counter(name, description, labels, registry=registry)
 
-        def newest(name: str, told: str, labels: Sequence[str]) -> Gauge:
-            return Gauge(name, told, labels, registry=registry, multiprocess_mode="mostrecent")
+        def newest(name: str, description: str, labels: Sequence[str]) -> Gauge:
+            return Gauge(
+                name, description, labels, registry=registry, multiprocess_mode="mostrecent"
+            )
 
         try:
             self.predictions = counter(
@@ -191,15 +193,15 @@ class ModelMetrics:
             If they were made with other `buckets`.
         """
         with _MAKING:
-            known = _MADE.get(registry)
-            if known is None:
-                known = _MADE[registry] = cls(registry, buckets=buckets or LATENCY_BUCKETS)
-        if buckets is not None and known.buckets != tuple(map(float, buckets)):
+            metrics = _MADE.get(registry)
+            if metrics is None:
+                metrics = _MADE[registry] = cls(registry, buckets=buckets or LATENCY_BUCKETS)
+        if buckets is not None and metrics.buckets != tuple(map(float, buckets)):
             raise ConflictError(
-                f"these metrics have the buckets {known.buckets}",
+                f"these metrics have the buckets {metrics.buckets}",
                 "Use the same buckets for all monitors of a registry.",
             )
-        return known
+        return metrics
 
     def of_version(
         self, model: str, version: str, features: Collection[str] | None = None
@@ -343,8 +345,8 @@ class Metadata(Collector):
 class TrafficShares(Collector):
     """What share of a model's units each variant gets: ``model_KIND_traffic_percentage``."""
 
-    def __init__(self, registry: CollectorRegistry, kind: str, told: str) -> None:
-        self._kind, self._told = kind, told
+    def __init__(self, registry: CollectorRegistry, kind: str, description: str) -> None:
+        self._kind, self._description = kind, description
         self._shares: Mapping[tuple[str, str, str], float] = {}
         registry.register(self)
 
@@ -356,7 +358,7 @@ class TrafficShares(Collector):
         """Yield the family."""
         family = GaugeMetricFamily(
             f"model_{self._kind}_traffic_percentage",
-            self._told,
+            self._description,
             labels=("model", self._kind, "variant"),
         )
         for labels, share in sorted(self._shares.items()):

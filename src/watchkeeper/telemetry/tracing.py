@@ -112,14 +112,14 @@ class OpenTelemetry:
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        told = {
+        context_headers = {
             name: headers[name.encode()].decode("latin-1")
             for name in ("traceparent", "tracestate")
             if name.encode() in headers
         }
         with self._tracer.start_as_current_span(
             "predict",
-            context=TraceContextTextMapPropagator().extract(told),
+            context=TraceContextTextMapPropagator().extract(context_headers),
             kind=SpanKind.SERVER,
             attributes={"http.request.method": "POST", "url.path": path},
         ) as span:
