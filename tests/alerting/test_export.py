@@ -248,7 +248,7 @@ def test_given_the_runbook_when_read_then_it_has_each_alert_and_each_panel() -> 
         assert alert.expr in text
     for board in dashboards():
         for panel in board.panels:
-            assert f"| {panel.title} | {panel.told} |" in text
+            assert f"| {panel.title} | {panel.description} |" in text
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The runbook: what each alert means and what to do, as Markdown and as a page.
 
-The text lies with the rules and panels themselves, so that it cannot speak of others.
+The text lies with the rules and panels themselves, in ``alerts.toml`` and ``dashboards.toml``, so
+that it cannot speak of others.
 """
 
 import html
@@ -40,9 +41,9 @@ def markdown(thresholds: Thresholds) -> str:
             *(f"{number}. {step}" for number, step in enumerate(alert.steps, start=1)),
         ]
     for dashboard in dashboards():
-        lines += ["", f"## Dashboard “{dashboard.title}”", "", dashboard.told, ""]
+        lines += ["", f"## Dashboard “{dashboard.title}”", "", dashboard.description, ""]
         lines += ["| panel | what it shows, and what to do |", "| --- | --- |"]
-        lines += [f"| {panel.title} | {panel.told} |" for panel in dashboard.panels]
+        lines += [f"| {panel.title} | {panel.description} |" for panel in dashboard.panels]
     return "\n".join(lines) + "\n"
 
 
