@@ -305,7 +305,7 @@ def _written_alerts(thresholds: Thresholds, group: str) -> list[AlertRule]:
     values = {name: f"{getattr(thresholds, name):g}" for name in names}
     values |= {f"{name}_rounded": f"{getattr(thresholds, name):.3g}" for name in names}
 
-    def text(template: str) -> str:
+    def text(template: str) -> Any:
         return _Text(template).substitute(values)
 
     return [

@@ -86,7 +86,7 @@ class Artifacts:
         if actual != about["sha256"]:
             raise IntegrityError(
                 f"{path} has SHA-256 {actual}; it was registered with {about['sha256']}",
-                "Somebody changed the file. Restore it from a backup, or roll back.",
+                "The file was changed. Restore it from a backup, or roll back.",
             )
         return data
 

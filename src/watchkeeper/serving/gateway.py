@@ -33,7 +33,8 @@ from watchkeeper.serving.responses import (
     error_answer,
     status_of,
 )
-from watchkeeper.serving.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
+from watchkeeper.serving.routing import FAILOVER, PINNED, PRODUCTION, Router
+from watchkeeper.serving.routing_table import RunningExperiments
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.endpoint import shared_between_workers
 from watchkeeper.telemetry.tracing import RequestSpan, tracing_to

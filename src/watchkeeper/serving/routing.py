@@ -13,10 +13,8 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import (
@@ -31,17 +29,16 @@ from watchkeeper.registry import ModelRegistry, Runtime
 from watchkeeper.rollouts.shadow import Shadow, stream_of
 from watchkeeper.rollouts.traffic_split import CANARY, Split
 from watchkeeper.serving.live_version import Call, LiveVersion
+from watchkeeper.serving.routing_table import (
+    LoadedExperiment,
+    Route,
+    RoutingTable,
+    RunningExperiments,
+    RunningShadows,
+    Splits,
+)
 
-__all__ = [
-    "FAILOVER",
-    "PINNED",
-    "PRODUCTION",
-    "Route",
-    "Router",
-    "RunningExperiments",
-    "RunningShadows",
-    "Splits",
-]
+__all__ = ["FAILOVER", "PINNED", "PRODUCTION", "Router"]
 
 log = logging.getLogger(__name__)
 
@@ -49,94 +46,6 @@ PRODUCTION, PINNED, FAILOVER = "production", "pinned", "failover"
 _UNLOADABLE = (WatchkeeperError, OSError, ImportError)
 _MISREAD = (KeyError, TypeError, ValueError)  # what is stored is not what it has to be
 _MOST_PINNED = 8  # versions outside production that stay loaded
-
-
-class RunningExperiments(Protocol):
-    """Which experiments run; the router asks again when the generation has changed."""
-
-    def generation(self) -> int:
-        """Return a number that grows with every change."""
-        ...
-
-    def running(self) -> Mapping[str, Sequence[Allocation]]:
-        """Return the allocations of running experiments by model, in the order in which they ask.
-
-        The first that has an arm for a unit answers it; namespaces keep experiments apart.
-        """
-        ...
-
-
-class Splits(Protocol):
-    """How rollouts share the traffic; the router asks again and again."""
-
-    def splits(self, at: datetime) -> Mapping[str, Split]:
-        """Return the split of each model that has one."""
-        ...
-
-
-class RunningShadows(Protocol):
-    """Which versions answer a copy of the traffic; a change of that changes the generation."""
-
-    def running(self) -> Mapping[str, Shadow]:
-        """Return the shadow of each model that has one."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Experiment:
-    """A running experiment and the loaded version of each arm."""
-
-    allocation: Allocation
-    arms: Mapping[str, LiveVersion]
-
-    @property
-    def fault(self) -> str:
-        """Why it takes no traffic; empty when it does."""
-        for live in self.arms.values():
-            if live.fault:
-                return f"experiment {self.allocation.label} takes no traffic: {live.fault}"
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """What answers, at one time."""
-
-    production: Mapping[str, LiveVersion]
-    experiments: Mapping[str, tuple[_Experiment, ...]]
-    rolling: Mapping[str, LiveVersion]  # by model id, both versions of each rollout
-    shadows: Mapping[str, tuple[Shadow, LiveVersion]]  # by model; loaded for itself alone
-
-    def live(self) -> list[LiveVersion]:
-        """Return each loaded version once."""
-        arms = [
-            live
-            for experiments in self.experiments.values()
-            for experiment in experiments
-            for live in experiment.arms.values()
-        ]
-        several = [*self.production.values(), *arms, *self.rolling.values()]
-        return list({id(live): live for live in several}.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Who answers a call.
-
-    Attributes
-    ----------
-    live : LiveVersion
-    variant : str
-    experiment : str or None
-        What the call is recorded with; None where no experiment or rollout has its unit.
-    failover : LiveVersion or None
-        Who answers if `live` cannot.
-    """
-
-    live: LiveVersion
-    variant: str
-    experiment: str | None
-    failover: LiveVersion | None = None
 
 
 class Router:
@@ -169,7 +78,7 @@ class Router:
         self._timeout = timeout
         self._experiments, self._rollouts, self._clock = experiments, rollouts, clock
         self._shadows = shadows
-        self._table = _Table(*(MappingProxyType({}) for _ in range(4)))
+        self._table = RoutingTable(*(MappingProxyType({}) for _ in range(4)))
         self._splits: Mapping[str, Split] = MappingProxyType({})
         self._over: frozenset[str] = frozenset()  # models whose split ends at the next refresh
         self._asked = self._answered = 0  # how often the rollouts were asked, and the last answer
@@ -385,7 +294,7 @@ class Router:
                 for fault in fault_map.values():
                     if fault not in known_faults:
                         log.error("%s", fault)
-            self._table = _Table(
+            self._table = RoutingTable(
                 MappingProxyType(production),
                 MappingProxyType(experiments),
                 MappingProxyType(rolling),
@@ -447,9 +356,9 @@ class Router:
         running: Mapping[str, Sequence[Allocation]],
         production: Mapping[str, LiveVersion],
         loaded: dict[str, LiveVersion],
-    ) -> tuple[dict[str, tuple[_Experiment, ...]], dict[str, str]]:
+    ) -> tuple[dict[str, tuple[LoadedExperiment, ...]], dict[str, str]]:
         """Return the experiments that can take traffic, and what keeps others from it."""
-        experiments: dict[str, tuple[_Experiment, ...]] = {}
+        experiments: dict[str, tuple[LoadedExperiment, ...]] = {}
         faults: dict[str, str] = {}
         for model, allocations in running.items():
             for allocation in allocations:
@@ -469,7 +378,7 @@ class Router:
                     message = f"experiment {allocation.label} takes no traffic: {error}".rstrip(".")
                     faults[allocation.label] = message
                 else:
-                    experiment = _Experiment(allocation, MappingProxyType(arms))
+                    experiment = LoadedExperiment(allocation, MappingProxyType(arms))
                     experiments[model] = (*experiments.get(model, ()), experiment)
         return experiments, faults
 
@@ -540,7 +449,7 @@ def _of_control(model: str, production: Mapping[str, LiveVersion]) -> LiveVersio
     return production[model]
 
 
-def _forced(experiments: Sequence[_Experiment], call: Call) -> Route:
+def _forced(experiments: Sequence[LoadedExperiment], call: Call) -> Route:
     """Return the arm that a call asks for; only units that an experiment lists may ask."""
     for experiment in experiments:
         live = experiment.arms.get(str(call.forced_variant))
