@@ -100,6 +100,10 @@ def grafana_json(dashboard: Dashboard, runbook_url: str) -> dict[str, Any]:
     dashboard : Dashboard
     runbook_url : str
         Linked from its head.
+
+    Returns
+    -------
+    dict of str to object
     """
     panels: list[dict[str, Any]] = []
     x = y = 0

@@ -72,7 +72,16 @@ class FilesDifferError(ConflictError):
 
 
 def exported(context: Surroundings) -> dict[str, str]:
-    """Return the text of every file by its path within the folder."""
+    """Return the text of every file by its path within the folder.
+
+    Parameters
+    ----------
+    context : Surroundings
+
+    Returns
+    -------
+    dict of str to str
+    """
     files = {
         "prometheus.yml": _yaml(_prometheus(context)),
         "alerts.yml": _yaml(rule_groups(context.thresholds, context.runbook_url)),
@@ -89,6 +98,18 @@ def exported(context: Surroundings) -> dict[str, str]:
 
 def write(files: Mapping[str, str], folder: Path, *, force: bool = False) -> list[Path]:
     """Write `files` below `folder`, each whole or not at all; return those that changed.
+
+    Parameters
+    ----------
+    files : mapping of str to str
+    folder : Path
+        Made when it is not there.
+    force : bool
+        Replace files that differ.
+
+    Returns
+    -------
+    list of Path
 
     Raises
     ------

@@ -135,7 +135,16 @@ class AlertRule:
 
 
 def recordings(thresholds: Thresholds) -> list[Recording]:
-    """Return the recording rules, in the order in which they need each other."""
+    """Return the recording rules, in the order in which they need each other.
+
+    Parameters
+    ----------
+    thresholds : Thresholds
+
+    Returns
+    -------
+    list of Recording
+    """
     quantiles = [
         Recording(
             record=f"model:model_prediction_latency_seconds:p{q * 100:.0f}_rate5m",
@@ -243,7 +252,16 @@ def _newest(gauge: str, measured: str, labels: str) -> str:
 
 
 def alerts(thresholds: Thresholds) -> list[AlertRule]:
-    """Return the alerts, the most urgent of each group first."""
+    """Return the alerts, the most urgent of each group first.
+
+    Parameters
+    ----------
+    thresholds : Thresholds
+
+    Returns
+    -------
+    list of AlertRule
+    """
     return [
         *_written_alerts(thresholds, MODEL_GROUP),
         *_budget_alerts(thresholds),
@@ -326,6 +344,10 @@ def rule_groups(thresholds: Thresholds, runbook_url: str) -> dict[str, Any]:
     thresholds : Thresholds
     runbook_url : str
         Page whose anchors are the alerts' names in lower case.
+
+    Returns
+    -------
+    dict of str to object
     """
     rules = alerts(thresholds)
     groups: list[dict[str, Any]] = [

@@ -16,7 +16,16 @@ _SEVERITIES = {"critical": "critical: a page", "warning": "warning: a ticket", "
 
 
 def markdown(thresholds: Thresholds) -> str:
-    """Return the runbook in Markdown: a section an alert, then the panels of the dashboards."""
+    """Return the runbook in Markdown: a section an alert, then the panels of the dashboards.
+
+    Parameters
+    ----------
+    thresholds : Thresholds
+
+    Returns
+    -------
+    str
+    """
     lines = [
         "# Runbook",
         "",
@@ -48,7 +57,16 @@ def markdown(thresholds: Thresholds) -> str:
 
 
 def page(thresholds: Thresholds) -> str:
-    """Return the runbook as one page of HTML, without scripts, with an anchor an alert."""
+    """Return the runbook as one page of HTML, without scripts, with an anchor an alert.
+
+    Parameters
+    ----------
+    thresholds : Thresholds
+
+    Returns
+    -------
+    str
+    """
     parts: list[str] = []
     for alert in alerts(thresholds):
         steps = "".join(f"<li>{_inline(step)}</li>" for step in alert.steps)

@@ -111,6 +111,10 @@ def budget_of(slo: Slo, traffic: Traffic, at: datetime) -> Budget:
         Of the objective's window, at least.
     at : datetime
 
+    Returns
+    -------
+    Budget
+
     Examples
     --------
     >>> from datetime import UTC

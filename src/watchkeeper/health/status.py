@@ -79,7 +79,17 @@ class HealthStatus(Result):
         return Condition.UNKNOWN if Condition.UNKNOWN in conditions else Condition.HEALTHY
 
     def to_text(self, title: str = "Health") -> str:
-        """Return a report that a terminal or a mail shows."""
+        """Return a report that a terminal or a mail shows.
+
+        Parameters
+        ----------
+        title : str
+            Its first line.
+
+        Returns
+        -------
+        str
+        """
         lines = [f"{title}: {self.condition.value}, {self.timestamp:%Y-%m-%d %H:%M} UTC", ""]
         for component in self.components.values():
             since = (
@@ -95,7 +105,17 @@ class HealthStatus(Result):
         return "\n".join(lines) + "\n"
 
     def to_html(self, title: str = "Health") -> str:
-        """Return a self-contained page."""
+        """Return a self-contained page.
+
+        Parameters
+        ----------
+        title : str
+            Its first line.
+
+        Returns
+        -------
+        str
+        """
         rows = "".join(
             f"<tr{_mark(component)}><td>{component.name.replace('_', ' ')}</td>"
             f"<td class=note>{component.condition.value}</td>"
@@ -113,7 +133,12 @@ class HealthStatus(Result):
         return pages.page(title, body, [])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values, with the overall condition."""
+        """Return the fields as plain values, with the overall condition.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {**Result.to_dict(self), "condition": self.condition.value}
 
 

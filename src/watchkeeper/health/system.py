@@ -88,7 +88,12 @@ class ComprehensiveMonitoringSystem:
         self._drift_valid = timedelta(seconds=drift_valid)
 
     def check_system_health(self) -> HealthStatus:
-        """Return how every component is now."""
+        """Return how every component is now.
+
+        Returns
+        -------
+        HealthStatus
+        """
         now = as_utc(self._clock())
         measured, at = self._measure(now), self._thresholds
         components = {
@@ -124,6 +129,14 @@ class ComprehensiveMonitoringSystem:
         format: Literal["text", "json", "html"] = "text",  # noqa: A002 - the word users know
     ) -> str:
         """Return the health as a report.
+
+        Parameters
+        ----------
+        format : {"text", "json", "html"}
+
+        Returns
+        -------
+        str
 
         Raises
         ------

@@ -81,14 +81,28 @@ class Traffic:
         return _together([traffic for traffic in (self, other) if traffic.newest is not None])
 
     def between(self, start: datetime, end: datetime) -> Self:
-        """Return the minutes from `start` on and before `end`; latencies are of all."""
+        """Return the minutes from `start` on and before `end`; latencies are of all.
+
+        Parameters
+        ----------
+        start, end : datetime
+
+        Returns
+        -------
+        Traffic
+        """
         begin = max(0, (as_utc(start) - _EPOCH) // _MINUTE - self.first)
         until = max(begin, -((_EPOCH - as_utc(end)) // _MINUTE) - self.first)
         counts = self.counts[:, begin:until]
         return type(self)(self.first + begin, counts, self.latencies, self.newest)
 
     def by_hour(self) -> list["tuple[datetime, Traffic]"]:
-        """Return each hour with requests, in order; latencies are of all."""
+        """Return each hour with requests, in order; latencies are of all.
+
+        Returns
+        -------
+        list of tuple of (datetime, Traffic)
+        """
         places = np.flatnonzero(self.requests)
         hours = np.unique((places + self.first) // 60)
         starts = [_EPOCH + int(hour) * timedelta(hours=1) for hour in hours]
@@ -105,6 +119,10 @@ def traffic_of(tables: Iterable[pa.Table], thresholds: Thresholds | None = None)
         and ``right``, where outcomes are known: 1 or 0, NaN or null where they are not.
     thresholds : Thresholds, optional
         Which predictions are slow.
+
+    Returns
+    -------
+    Traffic
     """
     limits = thresholds or Thresholds()
     return _together([_counted(table, limits) for table in tables if table.num_rows])

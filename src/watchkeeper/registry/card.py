@@ -19,6 +19,10 @@ def card_of(version: ModelVersion, words: str, history: Sequence[Mapping[str, An
         Markdown of whoever registered it.
     history : sequence of mappings
         Entries of the audit trail.
+
+    Returns
+    -------
+    str
     """
     parts = [f"# {version.model_id}", version.description, words.strip()]
     parts.append(_table(("", ""), _facts(version)))

@@ -36,6 +36,14 @@ def differences(first: ModelVersion, second: ModelVersion) -> tuple[Difference, 
     Compared are metrics, the names, types and order of the inputs, lineage with parameters and
     packages, what is known of the training data, format, trust, size, tags and description; when
     they were registered and where their files lie is not.
+
+    Parameters
+    ----------
+    first, second : ModelVersion
+
+    Returns
+    -------
+    tuple of Difference
     """
     before, after = _facts(first), _facts(second)
     return tuple(

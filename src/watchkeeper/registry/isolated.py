@@ -74,6 +74,14 @@ class ApartRuntime(Runtime):
     def predict(self, batch: Batch) -> Answers:
         """Return the answers to the rows of `batch`.
 
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Answers
+
         Raises
         ------
         ModelOutputError

@@ -53,6 +53,10 @@ def import_model(
         Consent to load a pickle, once, or to keep a directory that runs code whenever it is loaded.
     actor : str
 
+    Returns
+    -------
+    str
+
     Raises
     ------
     NotFoundError
@@ -105,6 +109,10 @@ def export_model(
     tracking_uri : str, optional
         Of the MLflow server or database; otherwise what MLflow is set to.
     actor : str
+
+    Returns
+    -------
+    str
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import InvalidValueError
@@ -11,29 +11,17 @@ from watchkeeper.events import check_name
 from watchkeeper.identity import By, RecordId
 from watchkeeper.registry import formats
 from watchkeeper.registry.artifacts import Artifacts, about_bytes
-from watchkeeper.registry.card import card_of
 from watchkeeper.registry.catalogue import Versions
-from watchkeeper.registry.diff import Difference, differences
 from watchkeeper.registry.formats import Format
 from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.registration import (
-    CARD,
-    PROFILE,
-    REFERENCE,
     checked_metrics,
     described_version,
 )
 from watchkeeper.registry.repository import CHAMPION, Repository
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.signing import SIGNATURE, sign
-from watchkeeper.registry.verification import check_noted, check_signed
-from watchkeeper.registry.versions import ModelVersion, Status
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from watchkeeper.profiles import Profile
-    from watchkeeper.registry.runtime import Runtime
+from watchkeeper.registry.versions import Status
 
 __all__ = ["ModelRegistry"]
 
@@ -77,10 +65,10 @@ class ModelRegistry(Versions):
     ) -> None:
         self.path = Path(registry_path)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._artifacts = Artifacts(self.path)
+        artifacts = Artifacts(self.path)
         self.control_url = database_url or f"sqlite:///{self.path / _DATABASE}"
-        self._signing_key, self.public_key = signing_key, public_key
-        super().__init__(Repository(self.control_url, self._artifacts.folder))
+        self._signing_key = signing_key
+        super().__init__(Repository(self.control_url, artifacts.folder), artifacts, public_key)
         self._clock = clock
 
     def register_model(
@@ -199,76 +187,21 @@ class ModelRegistry(Versions):
         finally:
             self._artifacts.discard(folder)
 
-    def load_model(self, model_id: str) -> Any:
-        """Return the model of a version, after its digest has been checked.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such version.
-        IntegrityError
-            If its file is not what was registered; nothing was deserialised then.
-        """
-        version = self.get(model_id)
-        folder = self._folder(version)
-        if self.public_key is not None or version.format == "mlflow":
-            self._verify(version)
-        if version.format == "mlflow":
-            return formats.load_directory(Path(version.file_path).parent, unsafe=version.unsafe)
-        name = Path(version.file_path).relative_to(folder).as_posix()
-        data = self._artifacts.read(folder, name, version.files[name])
-        return formats.load(
-            data,
-            version.format,  # type: ignore[arg-type]
-            trusted=version.trusted,
-            unsafe=version.unsafe,
-        )
-
-    def open_runtime(self, model_id: str) -> "Runtime":
-        """Return a version ready to predict; raises as `load_model`."""
-        from watchkeeper.registry.runtime import Runtime
-
-        return Runtime(self.get(model_id), self.load_model(model_id))
-
-    def reference(self, model_id: str) -> "pa.Table | None":
-        """Return the kept sample of the training data; None if none was given.
-
-        Raises
-        ------
-        IntegrityError
-            If the file is not what was registered.
-        """
-        from watchkeeper.registry import reference
-
-        data = self._checked_file(model_id, REFERENCE)
-        return None if data is None else reference.read_sample(data)
-
-    def profile(self, model_id: str) -> "Profile | None":
-        """Return the profile of all of the training data; None if none was given.
-
-        Raises
-        ------
-        IntegrityError
-            If the file is not what was registered.
-        """
-        from watchkeeper.profiles import Profile
-
-        data = self._checked_file(model_id, PROFILE)
-        return None if data is None else Profile.from_bytes(data)
-
-    def _checked_file(self, model_id: str, name: str) -> bytes | None:
-        """Return a file of a version, checked; None if it has no such file."""
-        version = self.get(model_id)
-        if name not in version.files:
-            return None
-        return self._artifacts.read(self._folder(version), name, version.files[name])
-
     def promote_to_production(
         self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
     ) -> None:
         """Put a version in production; that model's former one goes to staging.
 
         A version whose files are not what was registered is refused with `IntegrityError`.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
         """
         self.verify(model_id)
         self._repository.promote(model_id, at=self._clock(), by=By(actor, reason, cause))
@@ -279,6 +212,18 @@ class ModelRegistry(Versions):
         """Put back what was in production before, at once; return its model id.
 
         Promotions form a stack: rolling back twice goes back two.
+
+        Parameters
+        ----------
+        model_name : str
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
@@ -291,22 +236,19 @@ class ModelRegistry(Versions):
             model_name, self._verify, at=self._clock(), by=By(actor, reason, cause)
         ).model_id
 
-    def check_rollback(self, model_name: str) -> str:
-        """Return the model id that `rollback` would put back, and change nothing.
-
-        Raises
-        ------
-        NotFoundError, IntegrityError
-            Where `rollback` would.
-        """
-        earlier = self.earlier(model_name)
-        self._verify(earlier)
-        return earlier.model_id
-
     def archive(
         self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
     ) -> None:
         """Put a version aside.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
 
         Raises
         ------
@@ -322,6 +264,15 @@ class ModelRegistry(Versions):
 
         Its name is never given to another one. What a rollback would return to is refused like
         what is in production; later rollbacks pass over it.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
 
         Raises
         ------
@@ -345,6 +296,17 @@ class ModelRegistry(Versions):
         A version is then also found as ``NAME@ALIAS``. ``champion`` points to what is in
         production by itself.
 
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        alias : str
+            1 to 100 of ``A-Z a-z 0-9 . _ -``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
+
         Raises
         ------
         InvalidValueError
@@ -365,6 +327,16 @@ class ModelRegistry(Versions):
         """Let a name of a model point to no version any more; raises `NotFoundError` if it did not.
 
         ``champion`` cannot be removed.
+
+        Parameters
+        ----------
+        model_name : str
+        alias : str
+            1 to 100 of ``A-Z a-z 0-9 . _ -``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
         """
         self.get(f"{model_name}@{alias}")
         self._point(model_name, alias, None, By(actor, reason, cause))
@@ -374,57 +346,20 @@ class ModelRegistry(Versions):
             raise InvalidValueError("alias", alias, "another: it follows what is in production")
         self._repository.point(model_name, alias, model_id, at=self._clock(), by=by)
 
-    def diff(self, model_id: str, other: str) -> tuple[Difference, ...]:
-        """Return in what two versions differ: metrics, inputs, lineage, parameters, format, size.
-
-        See Also
-        --------
-        watchkeeper.registry.diff.differences : on what is compared
-        """
-        return differences(self.get(model_id), self.get(other))
-
-    def card(self, model_id: str) -> str:
-        """Return the model card of a version, in Markdown.
-
-        It begins with what was written for people at its registration.
-
-        Raises
-        ------
-        IntegrityError
-            If that is not what was registered.
-        """
-        version = self.get(model_id)
-        done = self.history(version.model_name, version.version)
-        return card_of(version, self.words(version.model_id), done)
-
-    def words(self, model_id: str) -> str:
-        """Return what people wrote for the card of a version, in Markdown; empty if nothing.
-
-        Raises
-        ------
-        IntegrityError
-            If that is not what was registered.
-        """
-        words = self._checked_file(model_id, CARD)
-        return "" if words is None else words.decode()
-
     def note(self, model_id: str, action: str, reason: str, *, actor: str = "") -> None:
-        """Add what was done with a version to its audit trail."""
+        """Add what was done with a version to its audit trail.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        action : str
+            What was done.
+        reason, actor : str
+            For the audit trail.
+        """
         version = self.get(model_id)
         self._repository.note(version.model_id, action, at=self._clock(), by=By(actor, reason))
-
-    def verify(self, model_id: str) -> None:
-        """Check that a version's files are those that were registered, and no others.
-
-        They are compared with the version's digests, and these with what the audit trail has of its
-        registration. Whoever rewrites all three is noticed by a signature only.
-
-        Raises
-        ------
-        IntegrityError
-            If anything was changed, removed or added.
-        """
-        self._verify(self.get(model_id))
 
     def close(self) -> None:
         """Close the control database."""
@@ -440,13 +375,3 @@ class ModelRegistry(Versions):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _verify(self, version: ModelVersion) -> None:
-        folder = self._folder(version)
-        self._artifacts.verify(folder, version.files)
-        if self.public_key is not None:
-            check_signed(version, folder, self.public_key)
-        check_noted(version, self._repository.registered_with(version.model_id))
-
-    def _folder(self, version: ModelVersion) -> Path:
-        return self._artifacts.folder(version.model_name, version.version)

@@ -76,6 +76,15 @@ class Remote(Result):
     def from_json(cls, data: bytes) -> Self:
         """Return what `to_json` wrote.
 
+        Parameters
+        ----------
+        data : bytes
+            As `dump` or `sample` returned it.
+
+        Returns
+        -------
+        Remote
+
         Raises
         ------
         InvalidValueError
@@ -113,6 +122,10 @@ class RemoteModel:
         batch : numpy.ndarray of shape (n, k), or mapping of n values a column
         names : sequence of str
             Of the columns of a matrix.
+
+        Returns
+        -------
+        tuple of (numpy.ndarray, numpy.ndarray of float or None)
 
         Raises
         ------

@@ -99,6 +99,14 @@ class Runtime:
     def predict(self, batch: Batch) -> Answers:
         """Return the answers to the rows of `batch`.
 
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Answers
+
         Raises
         ------
         ModelOutputError
@@ -222,7 +230,17 @@ class Runtime:
 def by_row(
     columns: Mapping[str, Sequence[Any]], signature: Signature | None
 ) -> list[dict[str, Any]]:
-    """Return rows as River takes them: mappings of what is known, whole numbers as such."""
+    """Return rows as River takes them: mappings of what is known, whole numbers as such.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence of object
+    signature : Signature or None
+
+    Returns
+    -------
+    list of dict of str to object
+    """
     features = () if signature is None else signature.features
     whole = {feature.name for feature in features if feature.type == "integer"}
     columns_of_values = [
@@ -339,7 +357,17 @@ _ONNX_TYPES: dict[str, Any] = {
 
 
 def onnx_signature(session: Any) -> Signature:
-    """Return what an ONNX model's inputs say it takes."""
+    """Return what an ONNX model's inputs say it takes.
+
+    Parameters
+    ----------
+    session : object
+        An ONNX Runtime session.
+
+    Returns
+    -------
+    Signature
+    """
     from watchkeeper.registry.signature import Feature
 
     inputs = session.get_inputs()

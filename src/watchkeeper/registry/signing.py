@@ -20,6 +20,10 @@ def sign(folder: Path, key: Path) -> bytes:
     key : Path
         An elliptic-curve private key in PEM, without a passphrase.
 
+    Returns
+    -------
+    bytes
+
     Raises
     ------
     InvalidValueError

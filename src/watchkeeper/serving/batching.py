@@ -97,6 +97,14 @@ class Batcher(Generic[Item, Computed, Answered]):
     def submit(self, item: Item) -> "asyncio.Future[Answered]":
         """Return a future of the answer to `item`.
 
+        Parameters
+        ----------
+        item : Item
+
+        Returns
+        -------
+        asyncio.Future[Answered]
+
         Raises
         ------
         UnavailableError

@@ -119,7 +119,12 @@ class Gateway:
         await asyncio.to_thread(self.tracing.close)
 
     def not_ready(self) -> list[str]:
-        """Return why this process cannot answer or record; nothing when it can."""
+        """Return why this process cannot answer or record; nothing when it can.
+
+        Returns
+        -------
+        list of str
+        """
         reasons = list(self.router.faults)
         fault = self.app.recorder.journal.fault
         if fault and self.app.settings.store.when_full == "refuse":
@@ -127,7 +132,12 @@ class Gateway:
         return reasons
 
     def scrape(self) -> bytes:
-        """Return the metrics of this server in Prometheus' text format."""
+        """Return the metrics of this server in Prometheus' text format.
+
+        Returns
+        -------
+        bytes
+        """
         waiting = self.app.recorder.journal.waiting()
         self.system.waits(waiting.size, waiting.sealed, waiting.oldest)
         self._publish()
@@ -141,14 +151,28 @@ class Gateway:
         )
 
     def saw(self, at: Any) -> None:
-        """Move the clock of a replay to the event time `at`."""
+        """Move the clock of a replay to the event time `at`.
+
+        Parameters
+        ----------
+        at : object
+        """
         if at is not None and isinstance(self.app.clock, ReplayClock):
             self.app.clock.advance_to(at)
 
     def answering(
         self, method: str, path: str
     ) -> Callable[[Scope, Receive], Awaitable[Answer]] | None:
-        """Return what answers a request of the data plane; None for any other request."""
+        """Return what answers a request of the data plane; None for any other request.
+
+        Parameters
+        ----------
+        method, path : str
+
+        Returns
+        -------
+        callable or None
+        """
         if method != "POST":
             return None
         if (infer := _INFER.fullmatch(path)) is not None:
@@ -330,6 +354,10 @@ class Gateway:
         """Load what has changed in the registry; return whether all of it can be served.
 
         What is loaded goes on answering, whatever goes wrong.
+
+        Returns
+        -------
+        bool
         """
         if await self.router.refresh():
             self._show_production()

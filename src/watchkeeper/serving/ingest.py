@@ -65,6 +65,10 @@ def ingest(
     arrivals : Arrivals
         Where arrival times come from. Records that carry no event time get that of its clock.
 
+    Returns
+    -------
+    Ingested
+
     Raises
     ------
     InvalidValueError

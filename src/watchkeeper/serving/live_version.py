@@ -57,11 +57,31 @@ class Call:
     copy_of: list[str] | None = None
 
     def copied(self, prediction_ids: list[str], arrived: float) -> "Call":
-        """Return the call as a shadow is asked it."""
+        """Return the call as a shadow is asked it.
+
+        Parameters
+        ----------
+        prediction_ids : list of str
+        arrived : float
+
+        Returns
+        -------
+        Call
+        """
         return replace(self, copy_of=prediction_ids, variant=SHADOW, arrived=arrived)
 
     def answered_by(self, variant: str, experiment: str | None) -> "Call":
-        """Return the call as an arm of an experiment, or a side of a rollout, answers it."""
+        """Return the call as an arm of an experiment, or a side of a rollout, answers it.
+
+        Parameters
+        ----------
+        variant : str
+        experiment : str or None
+
+        Returns
+        -------
+        Call
+        """
         return Call(
             self.rows,
             self.request_id,
@@ -75,7 +95,12 @@ class Call:
         )
 
     def attributes(self) -> dict[str, Any]:
-        """Return what experiments may target by: features on which all rows agree, and tags."""
+        """Return what experiments may target by: features on which all rows agree, and tags.
+
+        Returns
+        -------
+        dict of str to object
+        """
         first, *rest = self.rows.features
         shared = first
         for row in rest:
@@ -153,7 +178,16 @@ class LiveVersion:
         return f"the thread of {self.runtime.model_id} has died: {death}" if death else ""
 
     def takes_what(self, other: "LiveVersion") -> bool:
-        """Return whether calls that were read for `other` fit this version as they are."""
+        """Return whether calls that were read for `other` fit this version as they are.
+
+        Parameters
+        ----------
+        other : LiveVersion
+
+        Returns
+        -------
+        bool
+        """
         return (
             self.runtime.signature == other.runtime.signature
             and self.runtime.wants_matrix == other.runtime.wants_matrix
@@ -161,6 +195,14 @@ class LiveVersion:
 
     async def predict(self, call: Call) -> Answered:
         """Return the answer to a call.
+
+        Parameters
+        ----------
+        call : Call
+
+        Returns
+        -------
+        Answered
 
         Raises
         ------

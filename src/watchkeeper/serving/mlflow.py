@@ -32,6 +32,21 @@ def call_of(
     ``params`` may carry ``unit_id``, ``timestamp``, ``tags`` and ``force_variant``, as
     ``parameters`` of the Open Inference Protocol do.
 
+    Parameters
+    ----------
+    body : bytes
+    live : LiveVersion
+    headers : Headers
+        Of the request, names in lower case.
+    variant : str
+    arrived : float
+    max_rows : int
+        Rows of one request at most.
+
+    Returns
+    -------
+    Call
+
     Raises
     ------
     InvalidValueError
@@ -69,7 +84,17 @@ def call_of(
 
 
 def scoring_answer(call: Call, answered: Answered) -> Answer:
-    """Return the answer in MLflow's words; the ids come beside the predictions."""
+    """Return the answer in MLflow's words; the ids come beside the predictions.
+
+    Parameters
+    ----------
+    call : Call
+    answered : Answered
+
+    Returns
+    -------
+    Answer
+    """
     body: dict[str, Any] = {"predictions": answered.answers.predictions.tolist()}
     if answered.recorded:
         body["prediction_ids"] = answered.prediction_ids

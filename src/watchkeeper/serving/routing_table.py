@@ -27,13 +27,22 @@ class RunningExperiments(Protocol):
     """Which experiments run; the router reads them again when the generation has changed."""
 
     def generation(self) -> int:
-        """Return a number that grows with every change."""
+        """Return a number that grows with every change.
+
+        Returns
+        -------
+        int
+        """
         ...
 
     def running(self) -> Mapping[str, Sequence[Allocation]]:
         """Return the allocations of running experiments by model, in the order of their turn.
 
         The first that has an arm for a unit answers it; namespaces keep experiments apart.
+
+        Returns
+        -------
+        mapping of str to sequence of Allocation
         """
         ...
 
@@ -59,7 +68,12 @@ class RunningShadows(Protocol):
     """Which versions get mirrored traffic; a change of that changes the generation."""
 
     def running(self) -> Mapping[str, Shadow]:
-        """Return the shadow of each model that has one."""
+        """Return the shadow of each model that has one.
+
+        Returns
+        -------
+        mapping of str to Shadow
+        """
         ...
 
 
@@ -89,7 +103,12 @@ class RoutingTable:
     shadows: Mapping[str, tuple[Shadow, LiveVersion]]  # by model; loaded for itself alone
 
     def live(self) -> list[LiveVersion]:
-        """Return each loaded version once."""
+        """Return each loaded version once.
+
+        Returns
+        -------
+        list of LiveVersion
+        """
         arms = [
             live
             for experiments in self.experiments.values()

@@ -86,6 +86,16 @@ _LENGTH = struct.Struct("<I")
 def values_of(tensor: Tensor, field: str) -> list[Any]:
     """Return the values of a tensor, flat and row-major.
 
+    Parameters
+    ----------
+    tensor : Tensor
+    field : str
+        What errors call it.
+
+    Returns
+    -------
+    list of object
+
     Raises
     ------
     InvalidValueError
@@ -140,6 +150,11 @@ def _require_type(values: Sequence[Any], datatype: str, field: str) -> None:
 def take_binary(request: InferRequest, raw: bytes) -> None:
     """Give each tensor that announces binary data its values from `raw`, in order.
 
+    Parameters
+    ----------
+    request : InferRequest
+    raw : bytes
+
     Raises
     ------
     InvalidValueError
@@ -187,7 +202,16 @@ def _from_bytes(datatype: str, raw: bytes, field: str) -> list[Any]:
 
 
 def datatype_of(values: "np.ndarray[Any, Any]") -> str:
-    """Return the datatype that an array of answers has in the protocol."""
+    """Return the datatype that an array of answers has in the protocol.
+
+    Parameters
+    ----------
+    values : np.ndarray[Any, Any]
+
+    Returns
+    -------
+    str
+    """
     kinds = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}
     if values.dtype.kind not in kinds:
         return "BYTES"

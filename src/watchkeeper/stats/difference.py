@@ -58,6 +58,10 @@ def arm_values(
     finite : bool
         Whether infinities are refused too.
 
+    Returns
+    -------
+    numpy.ndarray of float
+
     Raises
     ------
     InvalidValueError
@@ -88,13 +92,26 @@ def arm_values(
 
 
 def mean_of(values: npt.NDArray[np.float64]) -> float:
-    """Return the mean, which is the value itself where all are equal, and not beside it."""
+    """Return the mean, which is the value itself where all are equal, and not beside it.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float
+
+    Returns
+    -------
+    float
+    """
     first = values[0]
     return float(first if (values == first).all() else values.mean())
 
 
 def check_alpha(alpha: float) -> None:
     """Refuse an error rate that is none.
+
+    Parameters
+    ----------
+    alpha : float
 
     Raises
     ------
@@ -106,5 +123,14 @@ def check_alpha(alpha: float) -> None:
 
 
 def relative_pct(control: float, difference: float) -> float | None:
-    """Return the difference in percent of the control's figure; None where that is 0."""
+    """Return the difference in percent of the control's figure; None where that is 0.
+
+    Parameters
+    ----------
+    control, difference : float
+
+    Returns
+    -------
+    float or None
+    """
     return 100.0 * difference / control if control else None

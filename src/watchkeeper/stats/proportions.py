@@ -79,6 +79,10 @@ def counted(*counts: int, called: str = "events") -> tuple[float, float, float, 
     called : str
         What the caller calls events.
 
+    Returns
+    -------
+    tuple of (float, float, float, float)
+
     Raises
     ------
     InvalidValueError

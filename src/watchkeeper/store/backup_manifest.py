@@ -45,7 +45,12 @@ class Manifest:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """Return it as JSON, with a digest of itself."""
+        """Return it as JSON, with a digest of itself.
+
+        Returns
+        -------
+        bytes
+        """
         content = {name: getattr(self, name) for name in ("name", "point", "written_by", "files")}
         content["digest"] = self._digest()
         return json.dumps(content, indent=1).encode()
@@ -53,6 +58,15 @@ class Manifest:
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> "Manifest":
         """Return the manifest that was read from `where`.
+
+        Parameters
+        ----------
+        data : bytes
+        where : str
+
+        Returns
+        -------
+        Manifest
 
         Raises
         ------
@@ -74,7 +88,12 @@ class Manifest:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def about(self) -> Backup:
-        """Return the backup that it describes."""
+        """Return the backup that it describes.
+
+        Returns
+        -------
+        Backup
+        """
         return Backup(
             name=self.name,
             point=datetime.fromisoformat(self.point),

@@ -87,7 +87,16 @@ _Texts = dict[int, dict[str, str]]  # of row number: of column name: JSON text
 
 
 def kinds_of(schema: pa.Schema) -> dict[str, Kind]:
-    """Return what the features and labels of a table hold, by column name."""
+    """Return what the features and labels of a table hold, by column name.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+
+    Returns
+    -------
+    dict of str to Kind
+    """
     return {
         field.name: _kind_of_type(field.type)
         for field in schema
@@ -96,7 +105,18 @@ def kinds_of(schema: pa.Schema) -> dict[str, Kind]:
 
 
 def empty_table(event: EventKind, kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return a table without rows, with the fixed columns and those of `kinds`."""
+    """Return a table without rows, with the fixed columns and those of `kinds`.
+
+    Parameters
+    ----------
+    event : EventKind
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     return _empty_table(event, tuple(kinds.items()))
 
 
@@ -115,6 +135,10 @@ def prediction_rows(events: Sequence[Prediction], kinds: Mapping[str, Kind]) -> 
     kinds : mapping of str to Kind
         Of the columns whose kind is fixed already, by column name (``feature.NAME``,
         ``prediction``). The kind of any other is that of most of its values here.
+
+    Returns
+    -------
+    pyarrow.Table
     """
     texts: _Texts = {}
     columns: dict[str, pa.Array] = {
@@ -139,7 +163,18 @@ def prediction_rows(events: Sequence[Prediction], kinds: Mapping[str, Kind]) -> 
 
 
 def outcome_rows(events: Sequence[Outcome], kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return outcomes as a table, one row each; `kinds` as for `prediction_rows`."""
+    """Return outcomes as a table, one row each; `kinds` as for `prediction_rows`.
+
+    Parameters
+    ----------
+    events : sequence of Outcome
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     texts: _Texts = {}
     columns: dict[str, pa.Array] = {
         name: pa.array([getattr(event, name) for event in events], _FIXED["outcome"][name])
@@ -154,12 +189,34 @@ def outcome_rows(events: Sequence[Outcome], kinds: Mapping[str, Kind]) -> pa.Tab
 
 
 def prediction_rows_of_table(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return a bulk ingest of predictions as `prediction_rows` would."""
+    """Return a bulk ingest of predictions as `prediction_rows` would.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     return _rows_of_table("prediction", rows, kinds)
 
 
 def outcome_rows_of_table(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return a bulk ingest of outcomes as `outcome_rows` would."""
+    """Return a bulk ingest of outcomes as `outcome_rows` would.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     return _rows_of_table("outcome", rows, kinds)
 
 
@@ -342,6 +399,15 @@ def disk_name(name: str, taken: Iterable[str]) -> str:
 
     Delta Lake takes two names that differ only in case for one, and some of its readers refuse
     spaces and ``,;{}()=``. Such characters are percent-encoded, and capitals where they must be.
+
+    Parameters
+    ----------
+    name : str
+    taken : iterable of str
+
+    Returns
+    -------
+    str
     """
     taken = list(taken)
     columns = {event_name(column): column for column in taken}
@@ -356,5 +422,14 @@ def disk_name(name: str, taken: Iterable[str]) -> str:
 
 
 def event_name(disk: str) -> str:
-    """Return the column name that `disk_name` encoded."""
+    """Return the column name that `disk_name` encoded.
+
+    Parameters
+    ----------
+    disk : str
+
+    Returns
+    -------
+    str
+    """
     return unquote(disk)

@@ -84,7 +84,12 @@ class LandingReport(Result):
 
 
 def no_types(model: str, version: str) -> None:
-    """Declare nothing, so that the first segment fixes the types."""
+    """Declare nothing, so that the first segment fixes the types.
+
+    Parameters
+    ----------
+    model, version : str
+    """
 
 
 class ColumnsChangedError(Exception):
@@ -117,7 +122,12 @@ class RowsOfTable:
         return self._count
 
     def add(self, event: Event) -> None:
-        """Take one more event of the table."""
+        """Take one more event of the table.
+
+        Parameters
+        ----------
+        event : Event
+        """
         self._new.append(event)
         self._count += 1
         if isinstance(event, Prediction):
@@ -125,6 +135,15 @@ class RowsOfTable:
 
     def table(self, kinds: Mapping[str, Kind]) -> pa.Table | None:
         """Return all events as rows; None without any.
+
+        Parameters
+        ----------
+        kinds : mapping of str to Kind
+            What columns of the table hold already.
+
+        Returns
+        -------
+        pyarrow.Table or None
 
         Raises
         ------
@@ -158,7 +177,22 @@ def rows_of_model(
     kinds: Mapping[str, Kind],
     types: TypeSource,
 ) -> pa.Table | None:
-    """Return what a segment has of one model's events as typed rows, or None if nothing."""
+    """Return what a segment has of one model's events as typed rows, or None if nothing.
+
+    Parameters
+    ----------
+    contents : SegmentContents
+    event : EventKind
+    model : str
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+    types : TypeSource
+        What the signatures of versions declare.
+
+    Returns
+    -------
+    pyarrow.Table or None
+    """
     if contents.table is None:
         rows = RowsOfTable((event, model), types)
         for entry in contents.events:
@@ -186,12 +220,30 @@ def _with_declared(
 
 
 def table_of(event: Event) -> Table:
-    """Return which table an event is for."""
+    """Return which table an event is for.
+
+    Parameters
+    ----------
+    event : Event
+
+    Returns
+    -------
+    Table
+    """
     return ("prediction" if isinstance(event, Prediction) else "outcome"), event.model
 
 
 def tables_of(contents: SegmentContents) -> set[Table]:
-    """Return which tables a segment has rows for."""
+    """Return which tables a segment has rows for.
+
+    Parameters
+    ----------
+    contents : SegmentContents
+
+    Returns
+    -------
+    set of Table
+    """
     return set(map(table_of, contents.events)) if contents.table is None else {contents.table[:2]}
 
 
@@ -210,7 +262,12 @@ class Landing:
         self._types = types
 
     def land(self) -> LandingReport:
-        """Land what is sealed; return at once if another process is at it."""
+        """Land what is sealed; return at once if another process is at it.
+
+        Returns
+        -------
+        LandingReport
+        """
         self._events.mkdir(parents=True, exist_ok=True)
         with locked(self._events / ".landing.lock") as ours:
             if not ours:

@@ -99,6 +99,10 @@ def compact(
     dropping : callable
         Called with what is dropped, before it is; what it raises keeps the days.
 
+    Returns
+    -------
+    CompactionReport
+
     Raises
     ------
     IntegrityError

@@ -244,7 +244,22 @@ def note(
     subject: str,
     evidence: Mapping[str, Any],
 ) -> int:
-    """Add an entry to the audit trail, in the transaction of the change; return its number."""
+    """Add an entry to the audit trail, in the transaction of the change; return its number.
+
+    Parameters
+    ----------
+    connection : Connection
+    at : datetime
+        When it is done.
+    by : By
+        Actor, reason and cause, for the audit trail.
+    action, subject : str
+    evidence : mapping of str to object
+
+    Returns
+    -------
+    int
+    """
     added = connection.execute(
         audit.insert().values(
             at=at, actor=by.actor, action=action, subject=subject, reason=by.reason,
@@ -283,6 +298,10 @@ class ControlDatabase:
     def read(self) -> Iterator[Connection]:
         """Yield a connection whose statements see one state.
 
+        Yields
+        ------
+        Connection
+
         Raises
         ------
         UnavailableError
@@ -296,6 +315,10 @@ class ControlDatabase:
         """Yield a connection that commits when the block ends well and rolls back when not.
 
         Of several writers one at a time has it; the others wait.
+
+        Yields
+        ------
+        Connection
 
         Raises
         ------
@@ -319,7 +342,12 @@ class ControlDatabase:
             ) from error
 
     def generation(self) -> int:
-        """Return a number that grows with every change that the audit trail has."""
+        """Return a number that grows with every change that the audit trail has.
+
+        Returns
+        -------
+        int
+        """
         with self.read() as connection:
             return connection.execute(sa.select(sa.func.max(audit.c.id))).scalar() or 0
 
@@ -328,7 +356,12 @@ class ControlDatabase:
         self._engine.dispose()
 
     def version(self) -> str | None:
-        """Return the migration that the database is at; None if it is new."""
+        """Return the migration that the database is at; None if it is new.
+
+        Returns
+        -------
+        str or None
+        """
         with self.read() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
                 return None

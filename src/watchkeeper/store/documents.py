@@ -34,12 +34,26 @@ class Document(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `from_dict` reads."""
+        """Return what `from_dict` reads.
+
+        Returns
+        -------
+        dict of str to object
+        """
         ...
 
     @classmethod
     def from_dict(cls, stored: Any, /) -> Self:
-        """Return what `to_dict` described."""
+        """Return what `to_dict` described.
+
+        Parameters
+        ----------
+        stored : object
+
+        Returns
+        -------
+        Document
+        """
         ...
 
 
@@ -69,6 +83,14 @@ class Documents(Generic[T]):
     def add(self, document: T, *, at: datetime, by: By) -> None:
         """Keep a new one.
 
+        Parameters
+        ----------
+        document : T
+        at : datetime
+            When it is done.
+        by : By
+            Actor, reason and cause, for the audit trail.
+
         Raises
         ------
         ConflictError
@@ -83,6 +105,14 @@ class Documents(Generic[T]):
 
     def get(self, name: str) -> T:
         """Return one.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        T
 
         Raises
         ------
@@ -105,7 +135,20 @@ class Documents(Generic[T]):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[T]:
-        """Return several, the newest first: all, or `limit` of them after the first `offset`."""
+        """Return several, the newest first: all, or `limit` of them after the first `offset`.
+
+        Parameters
+        ----------
+        model, state : str, optional
+        limit : int, optional
+            How many at most; all by default.
+        offset : int
+            How many to pass over first.
+
+        Returns
+        -------
+        list of T
+        """
         columns = self._table.c
         query = sa.select(columns.document).order_by(columns.id.desc())
         query = query.where(*self._of(model, state)).limit(limit).offset(offset or None)
@@ -113,7 +156,16 @@ class Documents(Generic[T]):
             return [self._read(document) for document in connection.execute(query).scalars()]
 
     def count(self, model: str | None = None, state: str | None = None) -> int:
-        """Return how many `find` would return without a limit."""
+        """Return how many `find` would return without a limit.
+
+        Parameters
+        ----------
+        model, state : str, optional
+
+        Returns
+        -------
+        int
+        """
         query = sa.select(sa.func.count()).where(*self._of(model, state))
         with self._database.read() as connection:
             return connection.execute(query.select_from(self._table)).scalar() or 0
@@ -124,7 +176,12 @@ class Documents(Generic[T]):
         return conditions if state is None else [*conditions, columns.state == str(state)]
 
     def generation(self) -> int:
-        """Return a number that grows with every change."""
+        """Return a number that grows with every change.
+
+        Returns
+        -------
+        int
+        """
         return self._database.generation()
 
     def save(
@@ -138,6 +195,19 @@ class Documents(Generic[T]):
         evidence: Mapping[str, Any],
     ) -> None:
         """Keep a change, with its reason and its evidence, or nothing.
+
+        Parameters
+        ----------
+        before : T
+            The state that is expected.
+        after : T
+            The new state.
+        action : str
+        at : datetime
+            When it is done.
+        by : By
+            Actor, reason and cause, for the audit trail.
+        evidence : mapping of str to object
 
         Raises
         ------
@@ -165,6 +235,14 @@ class Documents(Generic[T]):
         """Return its audit trail, the oldest entry first.
 
         Each entry has ``at``, ``actor``, ``action``, ``reason``, ``cause`` and ``evidence``.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        list of dict of str to object
         """
         query = (
             sa.select(audit)

@@ -64,7 +64,12 @@ class EventStore:
         return past
 
     def models(self) -> list[str]:
-        """Return the names of the models with events, sorted."""
+        """Return the names of the models with events, sorted.
+
+        Returns
+        -------
+        list of str
+        """
         return sorted(self._unlanded.models().union(event_tables(self._events)))
 
     def counts(self, model: str) -> EventCounts:
@@ -108,6 +113,15 @@ class EventStore:
         Cheap: only files are looked into that the log of the table says have such rows. Corrected
         and repeated outcomes count again. Under None are those whose day is not known yet.
 
+        Parameters
+        ----------
+        model : str
+        since : datetime
+
+        Returns
+        -------
+        dict of date or None to int
+
         Raises
         ------
         NotFoundError
@@ -127,6 +141,19 @@ class EventStore:
         """Merge small files, file late outcomes, and drop what is older or larger than allowed.
 
         See `watchkeeper.store.compaction.compact`. Only what has landed is compacted.
+
+        Parameters
+        ----------
+        model : str, optional
+        retention : timedelta, optional
+        max_bytes : int, optional
+            Bytes.
+        now : datetime, optional
+        dropping : callable
+
+        Returns
+        -------
+        CompactionReport
         """
         from watchkeeper.store.compaction import compact
 

@@ -43,7 +43,17 @@ _COLUMNS = (
 
 
 def has_columns(columns: Sequence[str] | None) -> bool:
-    """Return whether joined days have all that is wanted; None is every column of a window."""
+    """Return whether joined days have all that is wanted; None is every column of a window.
+
+    Parameters
+    ----------
+    columns : sequence of str or None
+        Those that are wanted; all by default.
+
+    Returns
+    -------
+    bool
+    """
     return columns is not None and all(
         name in _COLUMNS or name.startswith((METRIC, METRIC_TIMESTAMP)) for name in columns
     )
@@ -84,6 +94,10 @@ class JoinedDay:
         unplaced : pyarrow.Array of uint64
             Fingerprints of the ids of outcomes that are filed under no day yet: with one of its own
             among them, the day is not what it was.
+
+        Returns
+        -------
+        pyarrow.Table or None
         """
         if not self.path.exists() or not all(map(_intact, self._files)):
             return None
@@ -100,7 +114,12 @@ class JoinedDay:
         return rows
 
     def ids(self) -> pa.Array | None:
-        """Return the fingerprints of the ids of its predictions, or None as `read` does."""
+        """Return the fingerprints of the ids of its predictions, or None as `read` does.
+
+        Returns
+        -------
+        pyarrow.Array or None
+        """
         rows = self.read([_ID_HASH], pa.array([], pa.uint64()))
         return None if rows is None else rows[_ID_HASH].combine_chunks()
 
@@ -138,7 +157,13 @@ _READ = ("prediction_id", "arrived_at", "unit_id", *_COLUMNS)
 
 
 def keep_joined(days: Iterable[date], predictions: EventTable, outcomes: EventTable) -> None:
-    """Make the joined days that are not there, and remove those of files that were replaced."""
+    """Make the joined days that are not there, and remove those of files that were replaced.
+
+    Parameters
+    ----------
+    days : iterable of date
+    predictions, outcomes : EventTable
+    """
     folder = predictions.path.parent / "joined"
     current = set()
     for day in sorted(days):

@@ -117,6 +117,11 @@ class Journal:
     def append(self, lines: bytes, count: int) -> None:
         """Write `count` whole lines; when this returns, they are kept.
 
+        Parameters
+        ----------
+        lines : bytes
+        count : int
+
         Raises
         ------
         JournalFullError
@@ -148,6 +153,12 @@ class Journal:
 
     def append_table(self, event: EventKind, model: str, rows: pa.Table) -> None:
         """Write a bulk ingest as sealed segments of its own, all or none.
+
+        Parameters
+        ----------
+        event : EventKind
+        model : str
+        rows : pyarrow.Table
 
         Raises
         ------
@@ -235,7 +246,12 @@ class Journal:
             return self._why_full() if self._room <= 0 else ""
 
     def waiting(self) -> Waiting:
-        """Return what waits to land, of all journals of the data directory."""
+        """Return what waits to land, of all journals of the data directory.
+
+        Returns
+        -------
+        Waiting
+        """
         return waiting(self._root)
 
     def __enter__(self) -> Self:

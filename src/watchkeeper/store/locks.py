@@ -15,6 +15,15 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
 
     Without `wait`, a lock that somebody else holds is not ours. The kernel frees it when its owner
     dies.
+
+    Parameters
+    ----------
+    path : Path
+    wait : bool
+
+    Yields
+    ------
+    bool
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -101,6 +101,10 @@ class Side:
 
         A file is written once and its name is never used again; a segment only grows, so that how
         many rows of a day it has tells which they are.
+
+        Yields
+        ------
+        tuple of (date or None, tuple of object)
         """
         for file in self.table.files:
             whole = self._until is None or file.has_all_by(self._until)
@@ -111,20 +115,49 @@ class Side:
                 yield counted["values"], (self.event, *number, counted["counts"])
 
     def arrived(self, rows: pa.Table) -> pa.Table:
-        """Return the rows that count: those that had arrived."""
+        """Return the rows that count: those that had arrived.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         if self._until is None:
             return rows
         return rows.filter(pc.less_equal(rows["arrived_at"], _moment(self._until)))
 
     def has_all_of(self, days: set[date | None]) -> bool:
-        """Return whether all that has landed under `days` counts."""
+        """Return whether all that has landed under `days` counts.
+
+        Parameters
+        ----------
+        days : set of date or None
+
+        Returns
+        -------
+        bool
+        """
         until = self._until
         return until is None or all(
             file.has_all_by(until) for file in self.table.files if file.day in days
         )
 
     def of_days(self, days: set[date | None], columns: Sequence[str] | None) -> pa.Table:
-        """Return the rows filed under `days`, repeated ones included."""
+        """Return the rows filed under `days`, repeated ones included.
+
+        Parameters
+        ----------
+        days : set of date or None
+        columns : sequence of str or None
+            Those that are wanted; all by default.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         files = [file for file in self.table.files if file.day in days]
         if self.has_all_of(days):
             stored = self.table.read(files, columns)
@@ -168,7 +201,19 @@ class ModelView:
         return joined(rows, empty_table("outcome", self._outcomes.kinds), columns)
 
     def days(self, window: Window, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        """Yield the rows of each day that has any, sorted by time."""
+        """Yield the rows of each day that has any, sorted by time.
+
+        Parameters
+        ----------
+        window : Window
+            Event time; all by default.
+        columns : sequence of str or None
+            Those that are wanted; all by default.
+
+        Yields
+        ------
+        pyarrow.Table
+        """
         first = None if window.start is None else window.start.date()
         last = None if window.end is None else (window.end - timedelta(microseconds=1)).date()
         for day in sorted(day for day in self._predictions.all_days() if day is not None):
@@ -182,7 +227,12 @@ class ModelView:
                 yield rows
 
     def day_keys(self) -> dict[date, str]:
-        """Return what the days of predictions are made of, as one word each."""
+        """Return what the days of predictions are made of, as one word each.
+
+        Returns
+        -------
+        dict of date to str
+        """
         sides = (self._predictions, self._outcomes)
         marks: dict[date | None, list[tuple[object, ...]]] = defaultdict(list)
         for side in sides:

@@ -70,12 +70,26 @@ class Unlanded:
         self._read: dict[tuple[str, int], _Lines] = {}
 
     def models(self) -> set[str]:
-        """Return the names of the models with events here."""
+        """Return the names of the models with events here.
+
+        Returns
+        -------
+        set of str
+        """
         with self._lock:
             return {model for _, contents in self._look() for _, model in contents.tables}
 
     def of_model(self, model: str) -> list[UnlandedSegment]:
-        """Return what there is of a model now; nothing that comes later is among its rows."""
+        """Return what there is of a model now; nothing that comes later is among its rows.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        list of UnlandedSegment
+        """
         with self._lock:
             return [
                 UnlandedSegment(

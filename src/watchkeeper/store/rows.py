@@ -48,7 +48,16 @@ _FIRST = (
 
 
 def first_arrived(rows: pa.Table) -> pa.Table:
-    """Return one row a `prediction_id`, the first that arrived."""
+    """Return one row a `prediction_id`, the first that arrived.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     if _ascending(rows["prediction_id"]):
         return rows
     order = pc.sort_indices(rows, [("arrived_at", "ascending")]).to_numpy()
@@ -56,7 +65,16 @@ def first_arrived(rows: pa.Table) -> pa.Table:
 
 
 def latest(rows: pa.Table) -> pa.Table:
-    """Return one outcome a `prediction_id` and metric: the latest, of equals by arrival."""
+    """Return one outcome a `prediction_id` and metric: the latest, of equals by arrival.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     if _ascending(rows["prediction_id"]):
         return rows
     keys = [("timestamp", "ascending"), ("arrived_at", "ascending")]
@@ -64,13 +82,31 @@ def latest(rows: pa.Table) -> pa.Table:
 
 
 def truths(outcomes: pa.Table) -> pa.Table:
-    """Return the outcomes that are not of a metric."""
+    """Return the outcomes that are not of a metric.
+
+    Parameters
+    ----------
+    outcomes : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     metric = outcomes["metric"]
     return outcomes if metric.null_count == len(metric) else outcomes.filter(metric.is_null())
 
 
 def in_order(rows: pa.Table) -> pa.Table:
-    """Return `rows` by event time."""
+    """Return `rows` by event time.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     if _ascending(rows["timestamp"]):
         return rows
     keys = ("timestamp", "arrived_at", "prediction_id")
@@ -88,6 +124,10 @@ def joined(
         Predictions with one row a `prediction_id`, outcomes with one a `prediction_id` and metric.
     columns : sequence of str, optional
         What is wanted of it; all by default.
+
+    Returns
+    -------
+    pyarrow.Table
     """
     actual = _beside(predictions, truths(outcomes))
     # Where nothing was ever answered, or no truth ever told, nothing fixed the type.
@@ -115,7 +155,16 @@ def joined(
 
 
 def count_texts(column: pa.ChunkedArray) -> int:
-    """Count the values that did not fit their column; explicit nulls are not among them."""
+    """Count the values that did not fit their column; explicit nulls are not among them.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+
+    Returns
+    -------
+    int
+    """
     return sum(
         pc.sum(pc.not_equal(chunk.items, "null")).as_py() or 0
         for chunk in column.chunks

@@ -82,12 +82,32 @@ class SegmentContents:
 
 
 def segment_path(folder: Path, number: int, suffix: str) -> Path:
-    """Return where segment `number` of the journal in `folder` lies."""
+    """Return where segment `number` of the journal in `folder` lies.
+
+    Parameters
+    ----------
+    folder : Path
+    number : int
+    suffix : str
+
+    Returns
+    -------
+    Path
+    """
     return folder / f"{number:020d}{suffix}"
 
 
 def list_segments(root: Path) -> list[Segment]:
-    """Return the segments of all journals under `root`, by journal and number."""
+    """Return the segments of all journals under `root`, by journal and number.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    list of Segment
+    """
     segments: dict[tuple[str, int], Segment] = {}
     # Open ones first: one that is sealed meanwhile is then found under its new name as well, which
     # wins; the other way round it could be missed under both.
@@ -103,6 +123,14 @@ def segment_status(segment: Segment) -> os.stat_result | None:
     """Return the status of a segment's file; None once it has landed.
 
     One that was sealed after it was listed has another name in the same folder.
+
+    Parameters
+    ----------
+    segment : Segment
+
+    Returns
+    -------
+    os.stat_result or None
     """
     for path in (segment.path, *map(segment.path.with_suffix, _SUFFIXES)):
         try:
@@ -133,7 +161,16 @@ class Waiting:
 
 
 def waiting(root: Path) -> Waiting:
-    """Return what waits under `root`; a segment that lands meanwhile does not count."""
+    """Return what waits under `root`; a segment that lands meanwhile does not count.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    Waiting
+    """
     count = size = sealed = 0
     oldest: float | None = None
     for segment in list_segments(root):
@@ -152,6 +189,14 @@ def read_segment(segment: Segment) -> SegmentContents:
     """Return what is in `segment`, as far as it can be read.
 
     An open segment of a live writer is read up to its last whole line.
+
+    Parameters
+    ----------
+    segment : Segment
+
+    Returns
+    -------
+    SegmentContents
 
     Raises
     ------
@@ -179,7 +224,16 @@ def read_segment(segment: Segment) -> SegmentContents:
 
 
 def read_lines(lines: bytes | memoryview) -> tuple[list[Event], int]:
-    """Return the events of whole lines, and how many lines are none."""
+    """Return the events of whole lines, and how many lines are none.
+
+    Parameters
+    ----------
+    lines : bytes or memoryview
+
+    Returns
+    -------
+    tuple of (list of Event, int)
+    """
     events: list[Event] = []
     bad = 0
     for line in BytesIO(lines):  # one by one: to split all at once keeps the interpreter busy
@@ -221,7 +275,16 @@ def _read_table(path: Path) -> SegmentContents:
 
 
 def keep_damaged(segment: Segment) -> Path:
-    """Copy a damaged segment aside, once, and return where the copy lies."""
+    """Copy a damaged segment aside, once, and return where the copy lies.
+
+    Parameters
+    ----------
+    segment : Segment
+
+    Returns
+    -------
+    Path
+    """
     folder = segment.path.parents[1] / DAMAGED
     folder.mkdir(exist_ok=True)
     copy = folder / f"{segment.journal_id}-{segment.path.name}"
@@ -234,6 +297,15 @@ def keep_damaged(segment: Segment) -> Path:
 
 def seal_file(path: Path, lines: int, crc32: int) -> Path:
     """Append the seal to an open segment, sync it and give it its final name.
+
+    Parameters
+    ----------
+    path : Path
+    lines, crc32 : int
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -260,7 +332,16 @@ def seal_file(path: Path, lines: int, crc32: int) -> Path:
 
 
 def adopt_abandoned(root: Path) -> list[str]:
-    """Seal what dead writers left open; return sentences about what they left half-written."""
+    """Seal what dead writers left open; return sentences about what they left half-written.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    list of str
+    """
     messages: list[str] = []
     for folder in sorted(path.parent for path in root.glob("*/lock")):
         with locked(folder / "lock") as ours:
@@ -274,6 +355,10 @@ def recover(folder: Path) -> tuple[int, list[str]]:
 
     The caller holds the journal's lock. A torn last line was never acknowledged: it is cut off and
     kept under ``damaged``.
+
+    Parameters
+    ----------
+    folder : Path
 
     Returns
     -------

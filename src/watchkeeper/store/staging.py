@@ -168,7 +168,16 @@ def _visit(path: Path, visit: Callable[[Path], object], apart: Collection[str] =
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files under a path that belong in a backup; none if it is not there."""
+    """Return the files under a path that belong in a backup; none if it is not there.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of Path
+    """
     files: list[Path] = []
     with suppress(FileNotFoundError):
         _visit(path, files.append)

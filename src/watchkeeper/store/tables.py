@@ -53,7 +53,16 @@ class DataFile:
     newest: datetime | None = None
 
     def has_all_by(self, moment: datetime) -> bool:
-        """Return whether all of its rows are known to have arrived by a moment."""
+        """Return whether all of its rows are known to have arrived by a moment.
+
+        Parameters
+        ----------
+        moment : datetime
+
+        Returns
+        -------
+        bool
+        """
         return self.newest is not None and self.newest <= moment
 
 
@@ -121,7 +130,16 @@ class EventTable:
         return -1 if self._delta is None else int(self._delta.version())
 
     def landed(self, journal_id: str) -> int:
-        """Return the number of the last segment of a journal that the table has; -1 if none."""
+        """Return the number of the last segment of a journal that the table has; -1 if none.
+
+        Parameters
+        ----------
+        journal_id : str
+
+        Returns
+        -------
+        int
+        """
         number = None if self._delta is None else self._delta.transaction_version(journal_id)
         return -1 if number is None else int(number)
 
@@ -157,11 +175,31 @@ class EventTable:
         ]  # fmt: skip
 
     def files_since(self, moment: datetime) -> list[DataFile]:
-        """Return the files that may have rows that arrived after a moment."""
+        """Return the files that may have rows that arrived after a moment.
+
+        Parameters
+        ----------
+        moment : datetime
+
+        Returns
+        -------
+        list of DataFile
+        """
         return [file for file in self.files if not file.has_all_by(moment)]
 
     def read(self, files: Iterable[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows of `files` under the names events have; words stay dictionary-coded."""
+        """Return the rows of `files` under the names events have; words stay dictionary-coded.
+
+        Parameters
+        ----------
+        files : iterable of DataFile
+        columns : sequence of str, optional
+            Those that are wanted; all by default.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         blank = empty_table(self.event, self.kinds).schema
         wanted = [f for f in blank if columns is None or f.name in columns]
         names = {field.name: self._disk_names.get(field.name, field.name) for field in wanted}
@@ -192,7 +230,13 @@ class EventTable:
         return rows.rename_columns([field.name for field in wanted])
 
     def append(self, rows: pa.Table, landed: Mapping[str, int]) -> None:
-        """Append `rows` and, in the same commit, the numbers of the segments they came from."""
+        """Append `rows` and, in the same commit, the numbers of the segments they came from.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+        landed : mapping of str to int
+        """
         self._write(
             rows,
             mode="append",
@@ -204,11 +248,22 @@ class EventTable:
         )
 
     def replace(self, rows: pa.Table, where: str) -> None:
-        """Put `rows` in place of all rows that satisfy `where`, in one commit."""
+        """Put `rows` in place of all rows that satisfy `where`, in one commit.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+        where : str
+        """
         self._write(rows, mode="overwrite", predicate=where)
 
     def delete(self, where: str) -> None:
-        """Delete the rows that satisfy `where`, in one commit."""
+        """Delete the rows that satisfy `where`, in one commit.
+
+        Parameters
+        ----------
+        where : str
+        """
         if self._delta is not None:
             self._delta.delete(where)
             self._committed()
@@ -278,7 +333,16 @@ def _first_line(error: Exception) -> str:
 
 
 def event_tables(root: Path) -> list[str]:
-    """Return the names of the models that have a table under `root`, sorted."""
+    """Return the names of the models that have a table under `root`, sorted.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(
         folder.name
         for folder in root.glob("*")
@@ -287,7 +351,16 @@ def event_tables(root: Path) -> list[str]:
 
 
 def log_stamps(folder: Path) -> list[int]:
-    """Return when the logs of a model's tables last got an entry, in nanoseconds; 0 for never."""
+    """Return when the logs of a model's tables last got an entry, in nanoseconds; 0 for never.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    list of int
+    """
     stamps = []
     for name in _FOLDERS.values():
         try:

@@ -28,7 +28,13 @@ class BatchSummary(Summary):
     """A summary that also takes many observations at once."""
 
     def observe_many(self, count: int, total: float) -> None:
-        """Add `count` observations whose sum is `total`."""
+        """Add `count` observations whose sum is `total`.
+
+        Parameters
+        ----------
+        count : int
+        total : float
+        """
         self._raise_if_not_observable()  # type: ignore[no-untyped-call]
         self._count.inc(count)
         self._sum.inc(total)
@@ -61,7 +67,12 @@ class FeatureValues:
         self._children: dict[str, BatchSummary] = {}
 
     def observe(self, features: Mapping[str, Any]) -> None:
-        """Add the numbers of one row."""
+        """Add the numbers of one row.
+
+        Parameters
+        ----------
+        features : mapping of str to object
+        """
         children = self._children
         for name, value in features.items():
             kind = type(value)
@@ -75,14 +86,25 @@ class FeatureValues:
                     child.observe(value)
 
     def observe_columns(self, columns: Columns) -> None:
-        """Add the numbers of many rows, a column at a time."""
+        """Add the numbers of many rows, a column at a time.
+
+        Parameters
+        ----------
+        columns : Columns
+        """
         for name, values in columns.items():
             numbers = _numbers(values)
             if numbers is not None and len(numbers):
                 self._add(name, numbers)
 
     def observe_matrix(self, names: Sequence[str], matrix: Floats) -> None:
-        """Add the rows of a matrix whose columns have `names`."""
+        """Add the rows of a matrix whose columns have `names`.
+
+        Parameters
+        ----------
+        names : sequence of str
+        matrix : numpy.ndarray of float
+        """
         total: Floats = matrix.sum(axis=0)
         if np.isfinite(total).all():
             for name, value in zip(names, total.tolist(), strict=True):
@@ -126,12 +148,22 @@ class ScoreValues:
         self._child = child
 
     def observe(self, score: float) -> None:
-        """Add one score, unless it is not a finite number."""
+        """Add one score, unless it is not a finite number.
+
+        Parameters
+        ----------
+        score : float
+        """
         if math.isfinite(score):
             self._child.observe(score)
 
     def observe_many(self, scores: Any) -> None:
-        """Add the finite ones of many scores."""
+        """Add the finite ones of many scores.
+
+        Parameters
+        ----------
+        scores : object
+        """
         numbers = _numbers(scores)
         if numbers is not None:
             finite = numbers[np.isfinite(numbers)]
@@ -159,7 +191,16 @@ class PendingRows:
     def add(
         self, rows: Floats | Columns, count: int, names: Sequence[str], scores: Floats | None
     ) -> None:
-        """Keep `count` rows, as a matrix whose columns have `names` or as columns."""
+        """Keep `count` rows, as a matrix whose columns have `names` or as columns.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray of float or Columns
+            How many rows.
+        count : int
+        names : sequence of str
+        scores : numpy.ndarray of float or None
+        """
         with self._lock:
             self._rows.append(rows)
             self._names = names or self._names

@@ -46,6 +46,10 @@ def exposition(registry: CollectorRegistry, *, local: Iterable[Collector] = ()) 
     registry : CollectorRegistry
     local : iterable of Collector
         Collectors of `registry` that worker processes do not share: they are asked here.
+
+    Returns
+    -------
+    bytes
     """
     with giving_way():
         metrics = families(registry)
@@ -58,7 +62,16 @@ def exposition(registry: CollectorRegistry, *, local: Iterable[Collector] = ()) 
 
 
 def families(registry: CollectorRegistry) -> Iterable[Metric]:
-    """Return the metrics of `registry`, or what worker processes share of it, added up."""
+    """Return the metrics of `registry`, or what worker processes share of it, added up.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+
+    Returns
+    -------
+    iterable of Metric
+    """
     folder = os.environ.get(_SHARED)
     if not folder:
         return registry.collect()
@@ -94,7 +107,12 @@ def _escaped(value: str) -> str:
 
 
 def share_between_workers(folder: Path) -> None:
-    """Make worker processes that start from now on add up their metrics in `folder`."""
+    """Make worker processes that start from now on add up their metrics in `folder`.
+
+    Parameters
+    ----------
+    folder : Path
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob("*.db"):
         left_over.unlink()
@@ -102,12 +120,22 @@ def share_between_workers(folder: Path) -> None:
 
 
 def shared_between_workers() -> bool:
-    """Return whether this process adds up its metrics with others."""
+    """Return whether this process adds up its metrics with others.
+
+    Returns
+    -------
+    bool
+    """
     return bool(os.environ.get(_SHARED))
 
 
 def worker_ended(pid: int) -> None:
-    """Forget what a worker that is gone had in flight; its totals stay."""
+    """Forget what a worker that is gone had in flight; its totals stay.
+
+    Parameters
+    ----------
+    pid : int
+    """
     if os.environ.get(_SHARED):
         multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 

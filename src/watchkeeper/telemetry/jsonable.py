@@ -52,7 +52,16 @@ def to_jsonable(value: object, redact: Collection[str] = frozenset()) -> Any:
 
 
 def as_text(value: object) -> str:
-    """Return ``str(value)`` as text that UTF-8 can carry, cut to 65,536 characters."""
+    """Return ``str(value)`` as text that UTF-8 can carry, cut to 65,536 characters.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+    """
     try:
         return _text(str(value))
     except Exception:  # noqa: BLE001 - an object that cannot say what it is is named

@@ -65,7 +65,16 @@ class JSONFormatter(logging.Formatter):
         self._redact = frozenset(name.lower() for name in redact)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; it never raises."""
+        """Return the line; it never raises.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+
+        Returns
+        -------
+        str
+        """
         try:
             line = _encode(self.fields(record)).decode()
         except Exception:  # noqa: BLE001 - the record is kept, whatever it holds
@@ -74,7 +83,16 @@ class JSONFormatter(logging.Formatter):
         return line if line.isascii() else line.translate(_LINE_ENDS)
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return what the line holds."""
+        """Return what the line holds.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+
+        Returns
+        -------
+        dict of str to object
+        """
         fields: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": as_text(record.levelname),
@@ -111,7 +129,16 @@ class ConsoleFormatter(logging.Formatter):
         self._json = JSONFormatter(redact)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback below it."""
+        """Return the line, and the traceback below it.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+
+        Returns
+        -------
+        str
+        """
         fields = self._json.fields(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(sep=" ", timespec="milliseconds")
         extras = "".join(

@@ -45,7 +45,16 @@ class JobStatus(Result):
 
 
 def jobs_of(families: Iterable[Metric]) -> list[JobStatus]:
-    """Return the background jobs that metrics tell of, by name."""
+    """Return the background jobs that metrics tell of, by name.
+
+    Parameters
+    ----------
+    families : iterable of Metric
+
+    Returns
+    -------
+    list of JobStatus
+    """
     jobs: dict[str, dict[str, float]] = {}
     for family in families:
         if family.name.startswith(_JOB):
@@ -157,13 +166,24 @@ class SystemMetrics:
             self.alerts.labels(status)
 
     def knows(self, *jobs: str) -> None:
-        """Make the series of `jobs` exist before they first run."""
+        """Make the series of `jobs` exist before they first run.
+
+        Parameters
+        ----------
+        *jobs : str
+        """
         for job in jobs:
             self.runs.labels(job)
             self.failures.labels(job)
 
     def ended(self, job: str, *, well: bool) -> None:
-        """Note that a run of `job` has ended."""
+        """Note that a run of `job` has ended.
+
+        Parameters
+        ----------
+        job : str
+        well : bool
+        """
         self.runs.labels(job).inc()
         if well:
             self.succeeded_at.labels(job).set(self._now())
