@@ -12,7 +12,7 @@ from typing import Any
 
 from watchkeeper.alerting import runbook
 from watchkeeper.alerting.dashboards import dashboards, grafana_json
-from watchkeeper.alerting.rules import Thresholds, rule_groups
+from watchkeeper.alerting.rules import AlertThresholds, rule_groups
 from watchkeeper.durable import sync
 from watchkeeper.errors import ConflictError
 
@@ -40,7 +40,7 @@ class Surroundings:
         Whether Watchkeeper asks who calls.
     pagerduty_key_file, slack_url_file : str or None
         Files on Alertmanager's machine.
-    thresholds : Thresholds
+    thresholds : AlertThresholds
     """
 
     environment: str = "production"
@@ -51,7 +51,7 @@ class Surroundings:
     asks_for_key: bool = False
     pagerduty_key_file: str | None = None
     slack_url_file: str | None = None
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: AlertThresholds = field(default_factory=AlertThresholds)
 
     @property
     def runbook_url(self) -> str:

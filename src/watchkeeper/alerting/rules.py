@@ -7,7 +7,7 @@ version first, no traffic is no series, and what can fall silent has a partner t
 alerts and the texts of the runbook are in ``alerts.toml``; what is computed from the objectives is
 here.
 
->>> [alert.name for alert in alerts(Thresholds()) if alert.severity == "critical"][:2]
+>>> [alert.name for alert in alerts(AlertThresholds()) if alert.severity == "critical"][:2]
 ['HighErrorRate', 'ModelAccuracyDrop']
 """
 
@@ -25,9 +25,9 @@ from watchkeeper.policies.quantities import Positive, Share, check_fields
 
 __all__ = [
     "AlertRule",
+    "AlertThresholds",
     "Objective",
     "Recording",
-    "Thresholds",
     "alerts",
     "recordings",
     "rule_groups",
@@ -69,7 +69,7 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
+class AlertThresholds:
     """Where alerts begin.
 
     Attributes
@@ -134,12 +134,12 @@ class AlertRule:
     steps: tuple[str, ...]
 
 
-def recordings(thresholds: Thresholds) -> list[Recording]:
+def recordings(thresholds: AlertThresholds) -> list[Recording]:
     """Return the recording rules, in the order in which they need each other.
 
     Parameters
     ----------
-    thresholds : Thresholds
+    thresholds : AlertThresholds
 
     Returns
     -------
@@ -183,7 +183,7 @@ _BURNS = {
 _SPANS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
-def _burning(thresholds: Thresholds) -> Iterator[Recording]:
+def _burning(thresholds: AlertThresholds) -> Iterator[Recording]:
     """Yield the shares that spend the budgets, over each window."""
     for span in _SPANS:
         requests = f"sum by (model) (rate(model_predictions_total[{span}]))"
@@ -208,7 +208,7 @@ def _burning(thresholds: Thresholds) -> Iterator[Recording]:
             )
 
 
-def _whose(objective: Objective, thresholds: Thresholds) -> str:
+def _whose(objective: Objective, thresholds: AlertThresholds) -> str:
     """Return the matcher of the models that have an objective; of all, nothing."""
     if objective.model:
         return f'model="{objective.model}"'
@@ -222,7 +222,7 @@ def _bound(seconds: float) -> str:
     return str(float(seconds))
 
 
-def _burns(thresholds: Thresholds, fault: Literal["errors", "slow"], severity: str) -> str:
+def _burns(thresholds: AlertThresholds, fault: Literal["errors", "slow"], severity: str) -> str:
     """Return when a budget is spent too fast: in a long and in a short window."""
     parts = []
     for objective in thresholds.objectives:
@@ -251,12 +251,12 @@ def _newest(gauge: str, measured: str, labels: str) -> str:
     )
 
 
-def alerts(thresholds: Thresholds) -> list[AlertRule]:
+def alerts(thresholds: AlertThresholds) -> list[AlertRule]:
     """Return the alerts, the most urgent of each group first.
 
     Parameters
     ----------
-    thresholds : Thresholds
+    thresholds : AlertThresholds
 
     Returns
     -------
@@ -269,7 +269,7 @@ def alerts(thresholds: Thresholds) -> list[AlertRule]:
     ]
 
 
-def _budget_alerts(at: Thresholds) -> list[AlertRule]:
+def _budget_alerts(at: AlertThresholds) -> list[AlertRule]:
     budgets: tuple[tuple[str, Literal["errors", "slow"], str], ...] = (
         ("ErrorBudget", "errors", "fail"),
         ("LatencyBudget", "slow", "take longer than the objective allows"),
@@ -317,7 +317,7 @@ def _entries() -> list[dict[str, Any]]:
     return entries
 
 
-def _written_alerts(thresholds: Thresholds, group: str) -> list[AlertRule]:
+def _written_alerts(thresholds: AlertThresholds, group: str) -> list[AlertRule]:
     """Return the alerts of a group of ``alerts.toml``, with the thresholds put in."""
     names = ("latency_p95", "error_rate", "accuracy", "traffic")
     values = {name: f"{getattr(thresholds, name):g}" for name in names}
@@ -336,12 +336,12 @@ def _written_alerts(thresholds: Thresholds, group: str) -> list[AlertRule]:
     ]
 
 
-def rule_groups(thresholds: Thresholds, runbook_url: str) -> dict[str, Any]:
+def rule_groups(thresholds: AlertThresholds, runbook_url: str) -> dict[str, Any]:
     """Return a rule file: the recordings, then the alerts by group.
 
     Parameters
     ----------
-    thresholds : Thresholds
+    thresholds : AlertThresholds
     runbook_url : str
         Page whose anchors are the alerts' names in lower case.
 

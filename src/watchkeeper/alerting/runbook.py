@@ -8,19 +8,19 @@ import html
 import re
 
 from watchkeeper.alerting.dashboards import dashboards
-from watchkeeper.alerting.rules import Thresholds, alerts
+from watchkeeper.alerting.rules import AlertThresholds, alerts
 
 __all__ = ["markdown", "page"]
 
 _SEVERITIES = {"critical": "critical: a page", "warning": "warning: a ticket", "none": "none"}
 
 
-def markdown(thresholds: Thresholds) -> str:
+def markdown(thresholds: AlertThresholds) -> str:
     """Return the runbook in Markdown: a section an alert, then the panels of the dashboards.
 
     Parameters
     ----------
-    thresholds : Thresholds
+    thresholds : AlertThresholds
 
     Returns
     -------
@@ -56,12 +56,12 @@ def markdown(thresholds: Thresholds) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(thresholds: Thresholds) -> str:
+def page(thresholds: AlertThresholds) -> str:
     """Return the runbook as one page of HTML, without scripts, with an anchor an alert.
 
     Parameters
     ----------
-    thresholds : Thresholds
+    thresholds : AlertThresholds
 
     Returns
     -------

@@ -29,7 +29,7 @@ from watchkeeper.store.columns import (
 )
 from watchkeeper.store.locks import locked
 from watchkeeper.store.segments import (
-    Segment,
+    JournalSegment,
     SegmentContents,
     adopt_abandoned,
     keep_damaged,
@@ -299,13 +299,13 @@ class _Round:
             damage=tuple(self._damage),
         )
 
-    def _land(self, group: list[Segment]) -> None:
+    def _land(self, group: list[JournalSegment]) -> None:
         contents = {segment: self._read(segment) for segment in group}
-        offers: dict[Table, list[Segment]] = defaultdict(list)
+        offers: dict[Table, list[JournalSegment]] = defaultdict(list)
         for segment, content in contents.items():
             for table in tables_of(content):
                 offers[table].append(segment)
-        kept_back: set[Segment] = set()
+        kept_back: set[JournalSegment] = set()
         for table, segments in offers.items():
             free = [s for s in segments if (table, s.journal_id) not in self._waiting]
             kept_back.update(set(segments) - set(free))
@@ -320,7 +320,7 @@ class _Round:
                 segment.path.unlink()
                 self._segments += 1
 
-    def _read(self, segment: Segment) -> SegmentContents:
+    def _read(self, segment: JournalSegment) -> SegmentContents:
         content = read_segment(segment)
         if content.damage:
             copy = keep_damaged(segment)
@@ -328,7 +328,10 @@ class _Round:
         return content
 
     def _commit(
-        self, table: Table, segments: list[Segment], contents: dict[Segment, SegmentContents]
+        self,
+        table: Table,
+        segments: list[JournalSegment],
+        contents: dict[JournalSegment, SegmentContents],
     ) -> None:
         event, model = table
         target = self._tables.get(table) or EventTable(self._events / model, event)
@@ -357,7 +360,7 @@ class _Round:
         added[model] = added.get(model, 0) + rows.num_rows
 
 
-def _sealed_in_order(journal: Path) -> Iterator[Segment]:
+def _sealed_in_order(journal: Path) -> Iterator[JournalSegment]:
     """Yield sealed segments up to the first of each journal that is not sealed yet.
 
     A later one must not land before it: the table would take it for landed.
@@ -373,8 +376,8 @@ def _sealed_in_order(journal: Path) -> Iterator[Segment]:
             yield segment
 
 
-def _groups(segments: Iterator[Segment]) -> Iterator[list[Segment]]:
-    group: list[Segment] = []
+def _groups(segments: Iterator[JournalSegment]) -> Iterator[list[JournalSegment]]:
+    group: list[JournalSegment] = []
     size = 0
     for segment in segments:
         group.append(segment)

@@ -24,7 +24,7 @@ from watchkeeper.events import (
 )
 from watchkeeper.store.columns import TypeSource
 from watchkeeper.store.committer import ColumnsChangedError, no_types
-from watchkeeper.store.model_view import ModelView, Side
+from watchkeeper.store.model_view import EventSide, ModelView
 from watchkeeper.store.pending import Unlanded
 from watchkeeper.store.segments import list_segments, segment_status
 from watchkeeper.store.tables import event_tables, log_stamps
@@ -187,8 +187,8 @@ class EventStore:
             waiting = self._unlanded.of_model(model)
             try:
                 view = ModelView(
-                    Side("prediction", model, self._events, waiting, self._until),
-                    Side("outcome", model, self._events, waiting, self._until),
+                    EventSide("prediction", model, self._events, waiting, self._until),
+                    EventSide("outcome", model, self._events, waiting, self._until),
                 )
                 break
             except ColumnsChangedError:

@@ -26,7 +26,7 @@ from watchkeeper.durable import sync
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import EventKind
 from watchkeeper.store.segments import (
-    Waiting,
+    WaitingSegments,
     recover,
     seal_file,
     segment_path,
@@ -245,12 +245,12 @@ class Journal:
                 self._measure_room()
             return self._why_full() if self._room <= 0 else ""
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> WaitingSegments:
         """Return what waits to land, of all journals of the data directory.
 
         Returns
         -------
-        Waiting
+        WaitingSegments
         """
         return waiting(self._root)
 

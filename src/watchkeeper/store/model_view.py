@@ -35,7 +35,7 @@ from watchkeeper.store.rows import (
 )
 from watchkeeper.store.tables import EventTable
 
-__all__ = ["ModelView", "Side"]
+__all__ = ["EventSide", "ModelView"]
 
 _ALL = Window()
 _NEEDED = ("prediction_id", "timestamp", "arrived_at")
@@ -43,7 +43,7 @@ _OUTCOME_NEEDED = (*_NEEDED, "actual", "metric", "value", "as_text")
 _OF_OUTCOMES = frozenset({*OUTCOME_COLUMNS.values(), "as_text"})
 
 
-class Side:
+class EventSide:
     """The predictions, or the outcomes, of one model: table and journal as one.
 
     Parameters
@@ -180,10 +180,10 @@ class ModelView:
 
     Parameters
     ----------
-    predictions, outcomes : Side
+    predictions, outcomes : EventSide
     """
 
-    def __init__(self, predictions: Side, outcomes: Side) -> None:
+    def __init__(self, predictions: EventSide, outcomes: EventSide) -> None:
         self._predictions, self._outcomes = predictions, outcomes
 
     @property

@@ -25,7 +25,7 @@ from watchkeeper.store.committer import (
     tables_of,
 )
 from watchkeeper.store.segments import (
-    Segment,
+    JournalSegment,
     SegmentContents,
     list_segments,
     read_lines,
@@ -44,12 +44,12 @@ class UnlandedSegment:
 
     Attributes
     ----------
-    segment : Segment
+    segment : JournalSegment
     rows : callable
         Given the kind of events and what columns hold: the rows, or None without any.
     """
 
-    segment: Segment
+    segment: JournalSegment
     rows: Callable[[EventKind, Mapping[str, Kind]], pa.Table | None]
 
 
@@ -98,7 +98,7 @@ class Unlanded:
                 for segment, contents in self._look_for(model)
             ]
 
-    def _look_for(self, model: str) -> "list[tuple[Segment, _Lines | _Bulk]]":
+    def _look_for(self, model: str) -> "list[tuple[JournalSegment, _Lines | _Bulk]]":
         """Read what is new, and all again for a model that is asked for the first time."""
         if model in self._models:
             return self._look()
@@ -111,7 +111,7 @@ class Unlanded:
             self._models.discard(model)
         return contents
 
-    def _look(self) -> list[tuple[Segment, "_Lines | _Bulk"]]:
+    def _look(self) -> list[tuple[JournalSegment, "_Lines | _Bulk"]]:
         """Read what is new; a segment that landed meanwhile makes it look again."""
         while True:
             try:
@@ -128,7 +128,7 @@ class Unlanded:
                     self._read[segment.journal_id, segment.number] = read
             return contents
 
-    def _contents_of(self, segment: Segment) -> "_Lines | _Bulk":
+    def _contents_of(self, segment: JournalSegment) -> "_Lines | _Bulk":
         if segment.path.suffix == ".arrow":
             return _Bulk(read_segment(segment), self._types)
         data = segment.path.read_bytes()
@@ -156,7 +156,7 @@ class Unlanded:
                 raise
 
 
-def _any_of(model: str, contents: "list[tuple[Segment, _Lines | _Bulk]]") -> bool:
+def _any_of(model: str, contents: "list[tuple[JournalSegment, _Lines | _Bulk]]") -> bool:
     return any(name == model for _, read in contents for _, name in read.tables)
 
 

@@ -21,9 +21,9 @@ from watchkeeper.store.lines import decode
 from watchkeeper.store.locks import locked
 
 __all__ = [
-    "Segment",
+    "JournalSegment",
     "SegmentContents",
-    "Waiting",
+    "WaitingSegments",
     "adopt_abandoned",
     "keep_damaged",
     "list_segments",
@@ -51,7 +51,7 @@ _decode_seal = msgspec.json.Decoder(_Seal).decode
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Segment:
+class JournalSegment:
     """One file of one journal."""
 
     journal_id: str
@@ -97,7 +97,7 @@ def segment_path(folder: Path, number: int, suffix: str) -> Path:
     return folder / f"{number:020d}{suffix}"
 
 
-def list_segments(root: Path) -> list[Segment]:
+def list_segments(root: Path) -> list[JournalSegment]:
     """Return the segments of all journals under `root`, by journal and number.
 
     Parameters
@@ -106,27 +106,27 @@ def list_segments(root: Path) -> list[Segment]:
 
     Returns
     -------
-    list of Segment
+    list of JournalSegment
     """
-    segments: dict[tuple[str, int], Segment] = {}
+    segments: dict[tuple[str, int], JournalSegment] = {}
     # Open ones first: one that is sealed meanwhile is then found under its new name as well, which
     # wins; the other way round it could be missed under both.
     for suffix in _SUFFIXES:
         for path in root.glob(f"*/*{suffix}"):
             if path.stem.isdigit():
                 key = path.parent.name, int(path.stem)
-                segments[key] = Segment(*key, path)
+                segments[key] = JournalSegment(*key, path)
     return sorted(segments.values())
 
 
-def segment_status(segment: Segment) -> os.stat_result | None:
+def segment_status(segment: JournalSegment) -> os.stat_result | None:
     """Return the status of a segment's file; None once it has landed.
 
     One that was sealed after it was listed has another name in the same folder.
 
     Parameters
     ----------
-    segment : Segment
+    segment : JournalSegment
 
     Returns
     -------
@@ -141,7 +141,7 @@ def segment_status(segment: Segment) -> os.stat_result | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingSegments:
     """What has not landed.
 
     Attributes
@@ -160,7 +160,7 @@ class Waiting:
     oldest: float | None = None
 
 
-def waiting(root: Path) -> Waiting:
+def waiting(root: Path) -> WaitingSegments:
     """Return what waits under `root`; a segment that lands meanwhile does not count.
 
     Parameters
@@ -169,7 +169,7 @@ def waiting(root: Path) -> Waiting:
 
     Returns
     -------
-    Waiting
+    WaitingSegments
     """
     count = size = sealed = 0
     oldest: float | None = None
@@ -182,17 +182,17 @@ def waiting(root: Path) -> Waiting:
         if segment.sealed:
             sealed += 1
             oldest = status.st_mtime if oldest is None else min(oldest, status.st_mtime)
-    return Waiting(count, size, sealed, oldest)
+    return WaitingSegments(count, size, sealed, oldest)
 
 
-def read_segment(segment: Segment) -> SegmentContents:
+def read_segment(segment: JournalSegment) -> SegmentContents:
     """Return what is in `segment`, as far as it can be read.
 
     An open segment of a live writer is read up to its last whole line.
 
     Parameters
     ----------
-    segment : Segment
+    segment : JournalSegment
 
     Returns
     -------
@@ -274,12 +274,12 @@ def _read_table(path: Path) -> SegmentContents:
         return SegmentContents([], damage=f"{name}: it is not a whole Arrow file ({error})")
 
 
-def keep_damaged(segment: Segment) -> Path:
+def keep_damaged(segment: JournalSegment) -> Path:
     """Copy a damaged segment aside, once, and return where the copy lies.
 
     Parameters
     ----------
-    segment : Segment
+    segment : JournalSegment
 
     Returns
     -------
@@ -386,7 +386,7 @@ def recover(folder: Path) -> tuple[int, list[str]]:
         data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) != len(data):
-            copy = keep_damaged(Segment(folder.name, int(path.stem), path))
+            copy = keep_damaged(JournalSegment(folder.name, int(path.stem), path))
             torn.append(
                 f"{folder.name}/{path.name}: its last line was being written when its writer died; "
                 f"nobody was told that it is kept; a copy is {DAMAGED}/{copy.name}"
