@@ -33,7 +33,7 @@ class Surroundings:
     environment, service : str
         Labels of everything.
     url : str
-        Where people and Alertmanager reach Watchkeeper.
+        Where browsers and Alertmanager reach Watchkeeper.
     targets, alertmanagers : tuple of str
         ``host:port`` of every replica, and of every Alertmanager.
     asks_for_key : bool

@@ -101,7 +101,7 @@ class AlertThresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A figure that Prometheus computes once for all who ask."""
+    """A figure that Prometheus computes once for all queries."""
 
     record: str
     expr: str
@@ -109,7 +109,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule:
-    """What people are told of, and when.
+    """One alert: when it fires, and the texts of its runbook section.
 
     Attributes
     ----------

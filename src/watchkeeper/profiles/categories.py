@@ -49,7 +49,7 @@ class EmptyProfile:
         return np.full(np.shape(points), np.nan)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people.
+        """Return a readable summary.
 
         Returns
         -------
@@ -168,7 +168,7 @@ class CategoryProfile:
         return self._counted(missing, together)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people.
+        """Return a readable summary.
 
         Returns
         -------

@@ -225,7 +225,7 @@ class NumberProfile:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people: times in ISO 8601, and None where nothing is finite.
+        """Return a readable summary: times in ISO 8601, and None where nothing is finite.
 
         Returns
         -------

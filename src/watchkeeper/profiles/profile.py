@@ -156,7 +156,7 @@ class Profile:
         return cls(*stored.decode(data))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people: a dict of plain values for each column.
+        """Return a readable summary: a dict of plain values for each column.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The model card: what is known of a version, for people, in Markdown."""
+"""The model card: what is known of a version, in Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ __all__ = ["card_of"]
 
 
 def card_of(version: ModelVersion, words: str, history: Sequence[Mapping[str, Any]]) -> str:
-    """Return the card of a version: what people wrote, then what the registry knows.
+    """Return the card of a version: the registered text, then what the registry knows.
 
     Parameters
     ----------
     version : ModelVersion
     words : str
-        Markdown of whoever registered it.
+        The registered text, in Markdown.
     history : sequence of mappings
         Entries of the audit trail.
 

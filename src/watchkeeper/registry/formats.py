@@ -68,7 +68,7 @@ _OWN_PARTS = (
 
 
 class UntrustedTypesError(WatchkeeperError, ValueError):
-    """A skops file names types that nobody has said to trust."""
+    """A skops file names types that are not trusted."""
 
     def __init__(self, types: Sequence[str]) -> None:
         listed = ", ".join(types)
@@ -316,7 +316,7 @@ def load_directory(directory: Path, *, unsafe: bool) -> Any:
     Raises
     ------
     UnsafeFormatError
-        If nobody has consented to run what is in it.
+        If the registration did not consent to run its code.
     """
     if not unsafe:
         raise UnsafeFormatError("mlflow")

@@ -111,8 +111,7 @@ class ModelRegistry(Versions):
             Where it comes from. Parameters and packages are what the estimator says of itself
             where they are not given.
         card : str
-            What people should know of it, in Markdown: what it is for, and what not. `card` puts
-            it before what the registry knows.
+            Its purpose and its limits, in Markdown. `card` puts it before what the registry knows.
         format : {"skops", "onnx", "joblib", "cloudpickle", "mlflow", "remote"}, optional
         trusted : sequence of str
             Names of types beyond scikit-learn's own that loading this version may make.

@@ -104,7 +104,7 @@ class Remote(Result):
 
 
 class RemoteModel:
-    """What asks a remote model; connections that nobody uses are kept open for the next request."""
+    """A client of a remote model; idle connections stay open for the next request."""
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote

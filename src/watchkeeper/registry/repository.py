@@ -36,7 +36,7 @@ _TIMES = ("registered_at", "promoted_at", "demoted_at")
 
 
 def _as_text(column: sa.Column[Any]) -> bool:
-    """Return whether a column is read as text, which is decoded when somebody looks at it."""
+    """Return whether a column is read as text, which is decoded when it is read."""
     return isinstance(column.type, sa.JSON) or column.name in _TIMES
 
 

@@ -49,7 +49,7 @@ class _Deferred(Result):
 class ModelVersion(_Deferred):
     """One immutable version.
 
-    Versions that are listed by the thousand are decoded as far as somebody looks at them.
+    Versions that are listed by the thousand are decoded as far as they are read.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class ModelVersion(_Deferred):
     format : str
         ``skops``, ``onnx``, ``joblib``, ``cloudpickle``, ``mlflow`` or ``remote``.
     unsafe : bool
-        The format can run code when it is loaded, and whoever registered it allowed that.
+        The format can run code when it is loaded, and its registration allowed that.
     trusted : tuple of str
         Types beyond scikit-learn's own that loading may make.
     about : dict

@@ -175,7 +175,7 @@ class Batcher(Generic[Item, Computed, Answered]):
         self._tell(self._deliver, in_time, self._finish(items, results))
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Run a callback in the event loop, unless that has ended: then nobody waits any more."""
+        """Run a callback in the event loop, unless that has ended and no caller waits."""
         if not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # it may end between the two
                 self._loop.call_soon_threadsafe(callback, *arguments)

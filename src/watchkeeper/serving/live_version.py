@@ -118,7 +118,7 @@ class Answered:
 
 
 SHADOW = "shadow"
-"""The variant of predictions that nobody is told."""
+"""The variant of predictions of mirrored traffic."""
 
 _Computed = Answers | WatchkeeperError
 

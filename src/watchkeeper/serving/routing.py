@@ -213,7 +213,7 @@ class Router:
         return Route(canary, CANARY, split.label, stable if split.failover else None)
 
     def shadow(self, call: Call, model: str) -> LiveVersion | None:
-        """Return who answers a copy of a call that nobody is told; None if nobody does."""
+        """Return the version that gets a copy of a call; None without one."""
         entry = self._table.shadows.get(model)
         if entry is None or entry[1].fault or not entry[0].takes(call.request_id):
             return None

@@ -432,7 +432,7 @@ def _require_file(dialect: Any, record: Any, arguments: Any, named: Any) -> None
 
 
 def _write_ahead(cursor: Any) -> None:
-    """Turn a new database to write-ahead logging; for that SQLite waits for nobody by itself."""
+    """Turn a new database to write-ahead logging, for which SQLite itself does not wait."""
     deadline = time.monotonic() + _BUSY
     while True:
         try:

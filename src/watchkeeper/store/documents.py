@@ -66,11 +66,11 @@ class Documents(Generic[T]):
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller that opened it closes it.
     table : sqlalchemy.Table
         With ``id``, ``name``, ``model``, ``state`` and ``document``.
     kind : str
-        What people call one.
+        The noun for one, in errors.
     read : callable
         A stored document to one of these.
     """
@@ -221,7 +221,7 @@ class Documents(Generic[T]):
                 stored = connection.execute(query).scalar_one()
                 if self._read(stored) != before:
                     raise ConflictError(
-                        f"the {self._kind} {before.name} was changed by somebody else meanwhile",
+                        f"the {self._kind} {before.name} was changed meanwhile",
                         "Look at it again.",
                     )
                 connection.execute(

@@ -176,7 +176,7 @@ def keep_joined(days: Iterable[date], predictions: EventTable, outcomes: EventTa
 
 
 def _intact(files: Iterable[DataFile]) -> bool:
-    """Return whether data files are there, whole: if not, whoever reads them says so."""
+    """Return whether data files are there, whole: if not, their reader says so."""
     try:
         return all(Path(file.path).stat().st_size == file.size for file in files)
     except OSError:

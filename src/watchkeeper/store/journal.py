@@ -1,4 +1,4 @@
-"""The journal: where an event is written before anybody is told that it is kept.
+"""The journal: where an event is written before it is acknowledged.
 
 A process owns one folder of segments and appends to the open one with a single ``write``, so that
 what was acknowledged survives the death of the process. A background thread syncs to disk, seals
@@ -300,7 +300,7 @@ class Journal:
             self._unsynced = False
             fd = os.dup(self._fd)
         try:
-            os.fdatasync(fd)  # outside the lock: nobody waits for the disk
+            os.fdatasync(fd)  # outside the lock: no writer waits for the disk
         finally:
             os.close(fd)
 
@@ -345,7 +345,7 @@ class Journal:
 
 
 def _own_folder(root: Path) -> tuple[Path, int]:
-    """Lock the first journal nobody writes to, or a new one; return it and the lock's file."""
+    """Lock the first journal without a writer, or a new one; return it and the lock's file."""
     root.mkdir(parents=True, exist_ok=True)
     abandoned = sorted(path.parent for path in root.glob("*/lock"))
     for folder in [*abandoned, root / secrets.token_hex(8)]:

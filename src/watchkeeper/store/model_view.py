@@ -352,7 +352,7 @@ class ModelView:
 
 
 class _Loose:
-    """Outcomes whose prediction's day nobody knew when they came, by the id of the prediction."""
+    """Outcomes whose prediction's day was unknown at their arrival, by the prediction's id."""
 
     def __init__(self, rows: pa.Table) -> None:
         self._rows = latest(rows).combine_chunks()

@@ -103,7 +103,7 @@ class Unlanded:
         if model in self._models:
             return self._look()
         if self._read and not _any_of(model, contents := self._look()):
-            return contents  # anybody can ask for any name
+            return contents  # a client can ask for any name
         self._models.add(model)
         self._read.clear()
         contents = self._look()

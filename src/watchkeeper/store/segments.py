@@ -389,7 +389,7 @@ def recover(folder: Path) -> tuple[int, list[str]]:
             copy = keep_damaged(JournalSegment(folder.name, int(path.stem), path))
             torn.append(
                 f"{folder.name}/{path.name}: its last line was being written when its writer died; "
-                f"nobody was told that it is kept; a copy is {DAMAGED}/{copy.name}"
+                f"it was never acknowledged; a copy is {DAMAGED}/{copy.name}"
             )
             os.truncate(path, len(whole))
         lines = whole.splitlines(keepends=True)

@@ -298,7 +298,7 @@ class EventTable:
         self.make_durable()
 
     def make_durable(self) -> None:
-        """Sync to disk what has been committed, if whoever committed it died before."""
+        """Sync to disk what has been committed, if the process that committed it died before."""
         last = self._last_version()
         if self.version <= last:
             return

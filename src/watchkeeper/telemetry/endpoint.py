@@ -172,7 +172,7 @@ def start_metrics_server(
     port : int
         0 takes a free one; see `MetricsServer.url`.
     host : str
-        Loopback by default: whoever reaches the port reads the metrics, and nobody is asked who
+        Loopback by default: every client of the port reads the metrics, without a check of who
         they are. Give another address where Prometheus runs on another machine.
     registry : CollectorRegistry
 
@@ -204,7 +204,7 @@ def start_metrics_server(
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: a line a scrape helps nobody."""
+            """Log nothing: a line a scrape is of no use."""
 
     try:
         return MetricsServer(ThreadingHTTPServer((host, port), Handler))

@@ -1,6 +1,6 @@
 """Anything at all as JSON: what JSON cannot hold is converted, or named by its ``repr``.
 
-A log record must not be lost because of what somebody put into it, so nothing here raises.
+A log record must not be lost because of a value in it, so nothing here raises.
 
 >>> to_jsonable({"score": float("nan"), "raw": b"ok", 7: {1, }, "token": "s3cret"}, {"token"})
 {'score': 'NaN', 'raw': 'ok', '7': [1], 'token': '[redacted]'}

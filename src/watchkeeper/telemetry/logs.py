@@ -116,7 +116,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class ConsoleFormatter(logging.Formatter):
-    """A record as a line for people: time, level, logger, message, and extras as ``name=value``.
+    """A record as a readable line: time, level, logger, message, and extras as ``name=value``.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def setup_logger(
     max_bytes: int = 64 << 20,
     keep: int = 10,
 ) -> logging.Logger:
-    """Return a logger that writes JSON lines to a file and lines for people to the console.
+    """Return a logger that writes JSON lines to a file and readable lines to the console.
 
     Calling it again for the same name adds no second handler; another file or level takes the
     place of the former.
