@@ -392,8 +392,8 @@ class ControlDatabase:
             upgrade.migrate(connection)
 
     def _require_known(self, version: str) -> None:
-        known = upgrade.revisions()
-        if version in known:
+        revisions = upgrade.revisions()
+        if version in revisions:
             return
         hint = "Install the Watchkeeper that wrote it, or a newer one."
         copy = None if self._file is None else upgrade.copy_path(self._file, version)
@@ -401,7 +401,7 @@ class ControlDatabase:
             hint += f" The copy {copy} has it as it was before that migration."
         raise ConflictError(
             f"the control database {self._url.render_as_string()} is at migration {version}; "
-            f"this Watchkeeper knows the migrations {known[0]} to {known[-1]}",
+            f"this Watchkeeper knows the migrations {revisions[0]} to {revisions[-1]}",
             hint,
         )
 
