@@ -11,7 +11,7 @@ from tests.parts import ROOT, program
 
 from watchkeeper.alerting.dashboards import dashboards, grafana_json
 from watchkeeper.alerting.export import KEY_FILE, Surroundings, exported
-from watchkeeper.alerting.rules import Thresholds, alerts, recordings
+from watchkeeper.alerting.rules import AlertThresholds, alerts, recordings
 from watchkeeper.cli import main
 from watchkeeper.config import Settings, load_settings
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
@@ -219,14 +219,14 @@ def test_given_expressions_when_read_then_each_metric_is_one_that_we_export() ->
     ModelMetrics(registry)
     SystemMetrics(registry, version="1")
     ProcessCollector(registry=registry)
-    known = {"up", "ALERTS", *(each.record for each in recordings(Thresholds()))}
+    known = {"up", "ALERTS", *(each.record for each in recordings(AlertThresholds()))}
     for family in registry.collect():
         suffixes = {"counter": ["_total"], "info": ["_info"], "summary": ["_sum", "_count"]}
         suffixes["histogram"] = ["_bucket", "_count", "_sum"]
         known |= {family.name + suffix for suffix in suffixes.get(family.type, [""])}
     expressions = [
-        *(each.expr for each in recordings(Thresholds())),
-        *(each.expr for each in alerts(Thresholds())),
+        *(each.expr for each in recordings(AlertThresholds())),
+        *(each.expr for each in alerts(AlertThresholds())),
         *(expr for board in dashboards() for panel in board.panels for expr, _ in panel.queries),
     ]
     used = {
@@ -243,12 +243,12 @@ def test_given_expressions_when_read_then_each_metric_is_one_that_we_export() ->
 def test_given_the_runbook_when_read_then_it_has_each_alert_and_each_panel() -> None:
     text = exported(Surroundings())["runbook.md"]
 
-    for alert in alerts(Thresholds()):
+    for alert in alerts(AlertThresholds()):
         assert f"\n## {alert.name}\n" in text
         assert alert.expr in text
     for board in dashboards():
         for panel in board.panels:
-            assert f"| {panel.title} | {panel.told} |" in text
+            assert f"| {panel.title} | {panel.description} |" in text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import yaml
 from tests.parts import program
 
 from watchkeeper.alerting.export import Surroundings, exported
-from watchkeeper.alerting.rules import Thresholds, alerts, recordings
+from watchkeeper.alerting.rules import AlertThresholds, alerts, recordings
 from watchkeeper.config import ConfigError, Settings
 from watchkeeper.health import Slo, budget_of, traffic_of
 
@@ -427,7 +427,7 @@ def test_given_the_cases_when_counted_then_each_alert_fires_in_one_and_is_silent
         alert.name: {
             n > 0 for case in CASES if case.alert == alert.name for n in case.fires.values()
         }
-        for alert in alerts(Thresholds())
+        for alert in alerts(AlertThresholds())
     }
 
     assert counts.pop("Watchdog") == {True}
@@ -445,7 +445,7 @@ def test_given_no_traffic_when_recorded_then_nothing_is_nan(
             "eval_time": "10m",
             "exp_samples": [],
         }
-        for recording in recordings(Thresholds())
+        for recording in recordings(AlertThresholds())
     ]
 
     checked(
@@ -455,7 +455,7 @@ def test_given_no_traffic_when_recorded_then_nothing_is_nan(
 
 def test_given_other_thresholds_when_exported_then_the_rules_have_them(tmp_path: Path) -> None:
     path = tmp_path / "alerts.yml"
-    strict = Thresholds(error_rate=0.5, accuracy=0.2)
+    strict = AlertThresholds(error_rate=0.5, accuracy=0.2)
     path.write_text(exported(Surroundings(thresholds=strict))["alerts.yml"])
     others = "Watchdog|WatchkeeperDown|ErrorBudget.*"
     firing = f'count(ALERTS{{alertstate="firing",alertname!~"{others}"}})'
@@ -473,11 +473,12 @@ def test_given_the_rules_when_checked_then_prometheus_takes_them(rules: Path) ->
 
     assert found.returncode == 0, found.stderr
     assert (
-        f"{len(recordings(Thresholds())) + len(alerts(Thresholds()))} rules found" in found.stdout
+        f"{len(recordings(AlertThresholds())) + len(alerts(AlertThresholds()))} rules found"
+        in found.stdout
     )
 
 
-@pytest.mark.parametrize("alert", alerts(Thresholds()), ids=lambda alert: alert.name)
+@pytest.mark.parametrize("alert", alerts(AlertThresholds()), ids=lambda alert: alert.name)
 def test_given_an_alert_when_read_then_it_says_value_threshold_and_what_to_do(alert: Any) -> None:
     assert "$value" in alert.description
     assert alert.summary

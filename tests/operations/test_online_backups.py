@@ -24,7 +24,7 @@ from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.online.consumed import Taught
 from watchkeeper.operations import online_learning as online
 from watchkeeper.policies.online import OnlinePolicy
-from watchkeeper.store import backup
+from watchkeeper.store import staging
 from watchkeeper.store.backup import Backups
 from watchkeeper.testing import FixedClock
 
@@ -188,7 +188,7 @@ def test_given_a_backup_in_the_middle_of_a_batch_when_gone_back_to_then_each_out
     learner = Learner(data_dir, monkeypatch)
     places: list[int | None] = []
     did: list[int] = []
-    visit, link_file = backup._visit, backup._link
+    visit, link_file = staging._visit, staging._link
 
     def at(place: int | None) -> None:
         if place not in places:
@@ -206,8 +206,8 @@ def test_given_a_backup_in_the_middle_of_a_batch_when_gone_back_to_then_each_out
             at(len(places) - 1)
         link_file(path, to)
 
-    monkeypatch.setattr(backup, "_visit", visiting)
-    monkeypatch.setattr(backup, "_link", linking)
+    monkeypatch.setattr(staging, "_visit", visiting)
+    monkeypatch.setattr(staging, "_link", linking)
     stood = []
     while learner.before:
         places, did = [], []

@@ -28,7 +28,7 @@ from watchkeeper.errors import (
 from watchkeeper.events import Prediction
 from watchkeeper.identity import By
 from watchkeeper.readiness.evidence import BACKUP_CHECK
-from watchkeeper.store import backup
+from watchkeeper.store import backup, staging
 from watchkeeper.store.backup import Backups
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -168,7 +168,7 @@ def test_given_a_segment_when_sealed_between_two_steps_of_a_backup_then_it_is_in
 ) -> None:
     with opened(data_dir) as app:
         app.recorder.record([event("last")])
-        whole = getattr(backup, step)
+        whole = getattr(staging, step)
 
         def then_sealed(*arguments: Any) -> Any:
             result = whole(*arguments)
@@ -176,7 +176,7 @@ def test_given_a_segment_when_sealed_between_two_steps_of_a_backup_then_it_is_in
                 app.recorder.journal.seal()
             return result
 
-        monkeypatch.setattr(backup, step, then_sealed)
+        monkeypatch.setattr(staging, step, then_sealed)
         backups.create(system_clock)
     assert not [path for path in (data_dir / "journal").glob("*/*.open") if path.stat().st_size]
     backups.restore(tmp_path / "there")
@@ -199,7 +199,7 @@ def test_given_files_that_are_renamed_when_visited_then_each_is_visited_by_the_n
         path.stat()
         visited.append(path.relative_to(tmp_path).as_posix())
 
-    backup._visit(tmp_path, visit)
+    staging._visit(tmp_path, visit)
     assert sorted(visited) == ["a", "later/c", "later/d", "z"]
 
 
@@ -238,11 +238,11 @@ def test_given_any_rate_when_a_backup_is_taken_then_each_file_is_durable_before_
 DIES = """
 import os, signal, sys
 from pathlib import Path
-import watchkeeper.store.backup as backup
+from watchkeeper.store import backup, staging
 from watchkeeper.clock import system_clock
 
 data, target, name, number, into = sys.argv[1:]
-owner = backup if hasattr(backup, name) else backup.Backups
+owner = next(o for o in (staging, backup, staging.Staging, backup.Backups) if name in vars(o))
 whole, left = getattr(owner, name), int(number)
 
 def dying(*args, **named):

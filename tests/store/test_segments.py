@@ -6,7 +6,7 @@ import pytest
 from watchkeeper.events import Event
 from watchkeeper.store import Journal, JournalRecorder, segments
 from watchkeeper.store.segments import (
-    Segment,
+    JournalSegment,
     adopt_abandoned,
     keep_damaged,
     list_segments,
@@ -18,7 +18,7 @@ from watchkeeper.testing import a_prediction, an_outcome
 
 
 @pytest.fixture
-def sealed(tmp_path: Path) -> Segment:
+def sealed(tmp_path: Path) -> JournalSegment:
     with Journal(tmp_path) as journal:
         JournalRecorder(journal).record([a_prediction(str(n)) for n in range(3)])
     return next(segment for segment in list_segments(tmp_path) if segment.sealed)
@@ -28,7 +28,7 @@ def ids(events: list[Event]) -> list[str]:
     return [event.prediction_id for event in events]
 
 
-def test_given_a_sealed_segment_when_read_then_it_is_whole(sealed: Segment) -> None:
+def test_given_a_sealed_segment_when_read_then_it_is_whole(sealed: JournalSegment) -> None:
     contents = read_segment(sealed)
 
     assert ids(contents.events) == ["0", "1", "2"]
@@ -36,7 +36,7 @@ def test_given_a_sealed_segment_when_read_then_it_is_whole(sealed: Segment) -> N
 
 
 def test_given_a_truncated_segment_when_read_then_the_rest_is_read_and_the_loss_is_told(
-    sealed: Segment,
+    sealed: JournalSegment,
 ) -> None:
     data = sealed.path.read_bytes()
     sealed.path.write_bytes(data[: len(data) * 2 // 3])
@@ -48,7 +48,7 @@ def test_given_a_truncated_segment_when_read_then_the_rest_is_read_and_the_loss_
     assert "cut short" in contents.damage
 
 
-def test_given_a_missing_line_when_read_then_the_seal_tells(sealed: Segment) -> None:
+def test_given_a_missing_line_when_read_then_the_seal_tells(sealed: JournalSegment) -> None:
     lines = sealed.path.read_bytes().splitlines(keepends=True)
     sealed.path.write_bytes(b"".join([lines[0], *lines[2:]]))
 
@@ -59,7 +59,7 @@ def test_given_a_missing_line_when_read_then_the_seal_tells(sealed: Segment) -> 
 
 
 def test_given_a_bad_line_in_the_middle_when_read_then_its_neighbours_are_read(
-    sealed: Segment,
+    sealed: JournalSegment,
 ) -> None:
     lines = sealed.path.read_bytes().splitlines(keepends=True)
     lines[1] = b"\xff" + lines[1][1:]
@@ -74,7 +74,7 @@ def test_given_a_bad_line_in_the_middle_when_read_then_its_neighbours_are_read(
     assert copy.read_bytes() == sealed.path.read_bytes()
 
 
-def test_given_a_changed_digit_when_read_then_the_seal_tells(sealed: Segment) -> None:
+def test_given_a_changed_digit_when_read_then_the_seal_tells(sealed: JournalSegment) -> None:
     data = sealed.path.read_bytes()
     sealed.path.write_bytes(data.replace(b"733.0", b"734.0", 1))
 
@@ -137,7 +137,7 @@ def test_given_everything_has_landed_when_recovered_then_numbers_go_on(tmp_path:
 
 
 def test_given_a_death_between_sealing_and_renaming_when_recovered_then_it_is_sealed_once(
-    sealed: Segment,
+    sealed: JournalSegment,
 ) -> None:
     sealed.path.rename(sealed.path.with_suffix(".open"))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from watchkeeper.alerting import runbook
 from watchkeeper.alerting.dashboards import dashboards, grafana_json
-from watchkeeper.alerting.rules import Thresholds, rule_groups
+from watchkeeper.alerting.rules import AlertThresholds, rule_groups
 from watchkeeper.durable import sync
 from watchkeeper.errors import ConflictError
 
@@ -33,14 +33,14 @@ class Surroundings:
     environment, service : str
         Labels of everything.
     url : str
-        Where people and Alertmanager reach Watchkeeper.
+        Where browsers and Alertmanager reach Watchkeeper.
     targets, alertmanagers : tuple of str
         ``host:port`` of every replica, and of every Alertmanager.
     asks_for_key : bool
         Whether Watchkeeper asks who calls.
     pagerduty_key_file, slack_url_file : str or None
         Files on Alertmanager's machine.
-    thresholds : Thresholds
+    thresholds : AlertThresholds
     """
 
     environment: str = "production"
@@ -51,7 +51,7 @@ class Surroundings:
     asks_for_key: bool = False
     pagerduty_key_file: str | None = None
     slack_url_file: str | None = None
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: AlertThresholds = field(default_factory=AlertThresholds)
 
     @property
     def runbook_url(self) -> str:
@@ -71,24 +71,45 @@ class FilesDifferError(ConflictError):
         self.folder, self.names = folder, names
 
 
-def exported(around: Surroundings) -> dict[str, str]:
-    """Return the text of every file by its path within the folder."""
+def exported(context: Surroundings) -> dict[str, str]:
+    """Return the text of every file by its path within the folder.
+
+    Parameters
+    ----------
+    context : Surroundings
+
+    Returns
+    -------
+    dict of str to str
+    """
     files = {
-        "prometheus.yml": _yaml(_prometheus(around)),
-        "alerts.yml": _yaml(rule_groups(around.thresholds, around.runbook_url)),
-        "alertmanager.yml": _yaml(_alertmanager(around)),
-        "runbook.md": runbook.markdown(around.thresholds),
+        "prometheus.yml": _yaml(_prometheus(context)),
+        "alerts.yml": _yaml(rule_groups(context.thresholds, context.runbook_url)),
+        "alertmanager.yml": _yaml(_alertmanager(context)),
+        "runbook.md": runbook.markdown(context.thresholds),
         "grafana/provisioning/datasources/watchkeeper.yml": _yaml(_grafana_source()),
         "grafana/provisioning/dashboards/watchkeeper.yml": _yaml(_grafana_folder()),
     }
-    for each in dashboards():
-        text = json.dumps(grafana_json(each, around.runbook_url), indent=2)
-        files[f"grafana/dashboards/{each.uid}.json"] = text + "\n"
+    for dashboard in dashboards():
+        text = json.dumps(grafana_json(dashboard, context.runbook_url), indent=2)
+        files[f"grafana/dashboards/{dashboard.uid}.json"] = text + "\n"
     return files
 
 
 def write(files: Mapping[str, str], folder: Path, *, force: bool = False) -> list[Path]:
     """Write `files` below `folder`, each whole or not at all; return those that changed.
+
+    Parameters
+    ----------
+    files : mapping of str to str
+    folder : Path
+        Made when it is not there.
+    force : bool
+        Replace files that differ.
+
+    Returns
+    -------
+    list of Path
 
     Raises
     ------
@@ -116,13 +137,13 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _prometheus(around: Surroundings) -> dict[str, Any]:
-    labels = {"environment": around.environment, "service": around.service}
+def _prometheus(context: Surroundings) -> dict[str, Any]:
+    labels = {"environment": context.environment, "service": context.service}
     scrape: dict[str, Any] = {
         "job_name": "watchkeeper",
-        "static_configs": [{"targets": list(around.targets), "labels": labels}],
+        "static_configs": [{"targets": list(context.targets), "labels": labels}],
     }
-    if around.asks_for_key:
+    if context.asks_for_key:
         scrape["authorization"] = {"credentials_file": KEY_FILE}
     return {
         "global": {
@@ -132,21 +153,21 @@ def _prometheus(around: Surroundings) -> dict[str, Any]:
         },
         "rule_files": ["alerts.yml"],
         "alerting": {
-            "alertmanagers": [{"static_configs": [{"targets": list(around.alertmanagers)}]}]
+            "alertmanagers": [{"static_configs": [{"targets": list(context.alertmanagers)}]}]
         },
         "scrape_configs": [scrape],
     }
 
 
-def _alertmanager(around: Surroundings) -> dict[str, Any]:
-    page: dict[str, Any] = {"name": "page", **_to_watchkeeper(around)}
-    ticket: dict[str, Any] = {"name": "ticket", **_to_watchkeeper(around)}
-    if around.pagerduty_key_file is not None:
+def _alertmanager(context: Surroundings) -> dict[str, Any]:
+    page: dict[str, Any] = {"name": "page", **_to_watchkeeper(context)}
+    ticket: dict[str, Any] = {"name": "ticket", **_to_watchkeeper(context)}
+    if context.pagerduty_key_file is not None:
         page["pagerduty_configs"] = [
-            {"routing_key_file": around.pagerduty_key_file, "send_resolved": True}
+            {"routing_key_file": context.pagerduty_key_file, "send_resolved": True}
         ]
-    if around.slack_url_file is not None:
-        ticket["slack_configs"] = [{"api_url_file": around.slack_url_file, "send_resolved": True}]
+    if context.slack_url_file is not None:
+        ticket["slack_configs"] = [{"api_url_file": context.slack_url_file, "send_resolved": True}]
     return {
         "route": {
             "receiver": "ticket",
@@ -182,16 +203,16 @@ def _alertmanager(around: Surroundings) -> dict[str, Any]:
                 "equal": ["environment", "service"],
             },
         ],
-        "receivers": [page, ticket, {"name": "watchdog", **_to_watchkeeper(around)}],
+        "receivers": [page, ticket, {"name": "watchdog", **_to_watchkeeper(context)}],
     }
 
 
-def _to_watchkeeper(around: Surroundings) -> dict[str, Any]:
+def _to_watchkeeper(context: Surroundings) -> dict[str, Any]:
     webhook: dict[str, Any] = {
-        "url": f"{around.url}/v1/alerts/alertmanager",
+        "url": f"{context.url}/v1/alerts/alertmanager",
         "send_resolved": True,
     }
-    if around.asks_for_key:
+    if context.asks_for_key:
         webhook["http_config"] = {"authorization": {"credentials_file": KEY_FILE}}
     return {"webhook_configs": [webhook]}
 

@@ -3,15 +3,21 @@
 The textbook forms are wrong in ways that show only on a bad night: a ratio of an error series with
 itself is 1 after the first error, a quantile that is not summed over replicas alerts once for each,
 and a comparison with NaN or with nothing never alerts. Here every expression is summed by model and
-version first, no traffic is no series, and what can fall silent has a partner that says so.
+version first, no traffic is no series, and what can fall silent has a partner that says so. The
+alerts and the texts of the runbook are in ``alerts.toml``; what is computed from the objectives is
+here.
 
->>> [alert.name for alert in alerts(Thresholds()) if alert.severity == "critical"][:2]
+>>> [alert.name for alert in alerts(AlertThresholds()) if alert.severity == "critical"][:2]
 ['HighErrorRate', 'ModelAccuracyDrop']
 """
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from string import Template
 from typing import Any, Literal
 
 from watchkeeper.policies.health import HealthPolicy, SloPolicy
@@ -19,9 +25,9 @@ from watchkeeper.policies.quantities import Positive, Share, check_fields
 
 __all__ = [
     "AlertRule",
+    "AlertThresholds",
     "Objective",
     "Recording",
-    "Thresholds",
     "alerts",
     "recordings",
     "rule_groups",
@@ -36,11 +42,8 @@ _ON = "on (model, model_version)"
 _RATE = "model:model_predictions:rate5m"
 _ERRORS = "model:model_prediction_errors:rate5m"
 _RATIO = "model:model_prediction_errors:ratio_rate5m"
-_P95 = "model:model_prediction_latency_seconds:p95_rate5m"
 _ACCURACY = "model:model_accuracy:newest"
 _DRIFT = "model:model_dataset_drift_detected:newest"
-_BUSY = f"{_ON} {_RATE} > 0.1"
-_WHO = "{{ $labels.model }} {{ $labels.model_version }}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
+class AlertThresholds:
     """Where alerts begin.
 
     Attributes
@@ -98,7 +101,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A figure that Prometheus computes once for all who ask."""
+    """A figure that Prometheus computes once for all queries."""
 
     record: str
     expr: str
@@ -106,7 +109,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule:
-    """What people are told of, and when.
+    """One alert: when it fires, and the texts of its runbook section.
 
     Attributes
     ----------
@@ -131,8 +134,17 @@ class AlertRule:
     steps: tuple[str, ...]
 
 
-def recordings(thresholds: Thresholds) -> list[Recording]:
-    """Return the recording rules, in the order in which they need each other."""
+def recordings(thresholds: AlertThresholds) -> list[Recording]:
+    """Return the recording rules, in the order in which they need each other.
+
+    Parameters
+    ----------
+    thresholds : AlertThresholds
+
+    Returns
+    -------
+    list of Recording
+    """
     quantiles = [
         Recording(
             record=f"model:model_prediction_latency_seconds:p{q * 100:.0f}_rate5m",
@@ -171,14 +183,14 @@ _BURNS = {
 _SPANS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
-def _burning(thresholds: Thresholds) -> Iterator[Recording]:
+def _burning(thresholds: AlertThresholds) -> Iterator[Recording]:
     """Yield the shares that spend the budgets, over each window."""
     for span in _SPANS:
-        asked = f"sum by (model) (rate(model_predictions_total[{span}]))"
+        requests = f"sum by (model) (rate(model_predictions_total[{span}]))"
         failed = f'sum by (model) (rate(model_predictions_total{{status="error"}}[{span}]))'
         yield Recording(
             record=f"model:model_prediction_errors:slo_ratio_rate{span}",
-            expr=f"({failed}\nor 0 * {asked})\n/ ({asked} > 0)",
+            expr=f"({failed}\nor 0 * {requests})\n/ ({requests} > 0)",
         )
         for objective in thresholds.objectives:
             whose = _whose(objective, thresholds)
@@ -187,7 +199,7 @@ def _burning(thresholds: Thresholds) -> Iterator[Recording]:
             def within(
                 bound: str, whose: str = whose, bucket: str = bucket, span: str = span
             ) -> str:
-                labels = ",".join(each for each in (f'le="{bound}"', whose) if each)
+                labels = ",".join(matcher for matcher in (f'le="{bound}"', whose) if matcher)
                 return f"sum by (model) (rate({bucket}{{{labels}}}[{span}]))"
 
             yield Recording(
@@ -196,12 +208,13 @@ def _burning(thresholds: Thresholds) -> Iterator[Recording]:
             )
 
 
-def _whose(objective: Objective, thresholds: Thresholds) -> str:
+def _whose(objective: Objective, thresholds: AlertThresholds) -> str:
     """Return the matcher of the models that have an objective; of all, nothing."""
     if objective.model:
         return f'model="{objective.model}"'
-    others = "|".join(re.escape(each.model) for each in thresholds.objectives if each.model)
-    return f'model!~"{others}"'.replace("\\", "\\\\") if others else ""
+    named = [re.escape(objective.model) for objective in thresholds.objectives if objective.model]
+    excluded = "|".join(named)
+    return f'model!~"{excluded}"'.replace("\\", "\\\\") if excluded else ""
 
 
 def _bound(seconds: float) -> str:
@@ -209,16 +222,16 @@ def _bound(seconds: float) -> str:
     return str(float(seconds))
 
 
-def _burns(thresholds: Thresholds, what: Literal["errors", "slow"], severity: str) -> str:
+def _burns(thresholds: AlertThresholds, fault: Literal["errors", "slow"], severity: str) -> str:
     """Return when a budget is spent too fast: in a long and in a short window."""
     parts = []
     for objective in thresholds.objectives:
         whose = _whose(objective, thresholds)
         labels = f"{{{whose}}}" if whose else ""
-        allowed = 1 - (objective.errors if what == "errors" else objective.latency)
+        allowed = 1 - (objective.errors if fault == "errors" else objective.latency)
         for factor, *spans in _BURNS[severity]:
             both = (
-                f"model:model_prediction_{what}:slo_ratio_rate{span}{labels}"
+                f"model:model_prediction_{fault}:slo_ratio_rate{span}{labels}"
                 f" > {factor * allowed:.6g}"
                 for span in spans
             )
@@ -238,12 +251,25 @@ def _newest(gauge: str, measured: str, labels: str) -> str:
     )
 
 
-def alerts(thresholds: Thresholds) -> list[AlertRule]:
-    """Return the alerts, the most urgent of each group first."""
-    return [*_model_alerts(thresholds), *_budget_alerts(thresholds), *_system_alerts()]
+def alerts(thresholds: AlertThresholds) -> list[AlertRule]:
+    """Return the alerts, the most urgent of each group first.
+
+    Parameters
+    ----------
+    thresholds : AlertThresholds
+
+    Returns
+    -------
+    list of AlertRule
+    """
+    return [
+        *_written_alerts(thresholds, MODEL_GROUP),
+        *_budget_alerts(thresholds),
+        *_written_alerts(thresholds, SYSTEM_GROUP),
+    ]
 
 
-def _budget_alerts(at: Thresholds) -> list[AlertRule]:
+def _budget_alerts(at: AlertThresholds) -> list[AlertRule]:
     budgets: tuple[tuple[str, Literal["errors", "slow"], str], ...] = (
         ("ErrorBudget", "errors", "fail"),
         ("LatencyBudget", "slow", "take longer than the objective allows"),
@@ -255,13 +281,13 @@ def _budget_alerts(at: Thresholds) -> list[AlertRule]:
     return [
         AlertRule(
             name=f"{budget}Burns{pace}",
-            expr=_burns(at, what, severity),
+            expr=_burns(at, fault, severity),
             hold="0m",
             severity=severity,
             summary=f"{{{{ $labels.model }}}} spends its {budget[:-6].lower()} budget too fast",
             description=f"{{{{ $value | humanizePercentage }}}} of the predictions of "
-            f"{{{{ $labels.model }}}} {told}, over both windows of the alert: {spent}.",
-            means=f"At this pace more predictions {told} this month than its objective allows "
+            f"{{{{ $labels.model }}}} {failing}, over both windows of the alert: {spent}.",
+            means=f"At this pace more predictions {failing} this month than its objective allows "
             f"({spent}). `watchkeeper health --model MODEL` shows what is left.",
             steps=(
                 "`watchkeeper health --model MODEL` says since when, and which windows burn.",
@@ -272,333 +298,71 @@ def _budget_alerts(at: Thresholds) -> list[AlertRule]:
                 "Otherwise as for HighErrorRate and HighPredictionLatency.",
             ),
         )
-        for budget, what, told in budgets
+        for budget, fault, failing in budgets
         for pace, severity, spent in paces
     ]
 
 
-def _model_alerts(at: Thresholds) -> list[AlertRule]:
-    return [
-        AlertRule(
-            name="HighErrorRate",
-            expr=f"{_RATIO} > {at.error_rate:g} and {_BUSY}",
-            hold="5m",
-            severity="critical",
-            summary=f"{_WHO} fails",
-            description=f"{{{{ $value | humanizePercentage }}}} of the predictions of {_WHO} "
-            "failed "
-            f"over 5 minutes, above {at.error_rate:.3g} of them.",
-            means="Callers get errors instead of predictions: the model raises, hangs, refuses its "
-            "inputs or answers nonsense. Inputs that a caller got wrong before they reached the "
-            "model do not count.",
-            steps=(
-                ("Read the errors: `watchkeeper events export MODEL --out recent.parquet "
-                 "--start TIME`"
-                " has one row a prediction with its `status` and `error`; the server's log has the "
-                "same."),
-                ("Did it begin with a promotion (`watchkeeper models show`)? Then "
-                "`watchkeeper models rollback MODEL` puts the former version back at once."),
-                ("Did it begin with new inputs? `watchkeeper drift --model MODEL --start TIME` "
-                 "names "
-                "the features that changed; tell the team that sends them."),
-            ),
-        ),
-        AlertRule(
-            name="ModelAccuracyDrop",
-            expr=f"{_ACCURACY} < {at.accuracy:g}",
-            hold="10m",
-            severity="critical",
-            summary=f"{_WHO} is often wrong",
-            description=f"The accuracy of {_WHO} is {{{{ $value | humanizePercentage }}}}, below "
-            f"{at.accuracy:.3g}.",
-            means="Of the newest labelled predictions fewer are right than was promised. Nothing "
-            "fails: callers get wrong answers with status 200.",
-            steps=(
-                ("`watchkeeper quality --model MODEL --start TIME` shows accuracy and AUC with the "
-                "baseline, and how many of the predictions have their outcome yet."),
-                ("`watchkeeper drift --model MODEL --start TIME` shows whether the inputs "
-                 "moved; if "
-                "not, the world changed or the outcomes did: look at a few rows of "
-                "`watchkeeper events export`."),
-                ("`watchkeeper models rollback MODEL` if the former version was better; retrain on "
-                "recent outcomes otherwise."),
-                ("If the baseline of this model never was above the limit, set "
-                "`telemetry.alerts.accuracy` and export again."),
-            ),
-        ),
-        AlertRule(
-            name="HighPredictionLatency",
-            expr=f"{_P95} > {at.latency_p95:g} and {_BUSY}",
-            hold="5m",
-            severity="warning",
-            summary=f"{_WHO} is slow",
-            description=f"One in twenty requests to {_WHO} takes longer than "
-            f"{{{{ $value | humanizeDuration }}}}, above {at.latency_p95:g} s.",
-            means="Callers wait. It is the time from a request's arrival until its answer is "
-            "recorded: waiting for other rows, the model, and the journal.",
-            steps=(
-                ("On the model's dashboard, see whether traffic rose with it (then add "
-                "`server.workers` or replicas) or the model became slow by itself."),
-                ("Large requests: rows a request show in the rate of predictions against that of "
-                "requests. `server.max_rows` limits them."),
-                "A slow disk shows in `watchkeeper_journal_bytes` and in the log.",
-            ),
-        ),
-        AlertRule(
-            name="PredictionsStopped",
-            expr="sum by (model) (rate(model_predictions_total[5m])) == 0\n"
-            "and sum by (model) (rate(model_predictions_total[1h] offset 15m)) > 0.1",
-            hold="10m",
-            severity="warning",
-            summary="{{ $labels.model }} is not called any more",
-            description="{{ $labels.model }} had more than 0.1 predictions a second in the hour "
-            "before, and has {{ $value }} now, for 15 minutes.",
-            means="The server is up and nobody calls. Callers fail before they reach it, or were "
-            "told to go elsewhere.",
-            steps=(
-                ("Ask the callers, and look at what stands between: balancer, DNS, keys "
-                "(`server.api_keys`)."),
-                "`GET /v2/health/ready` of each replica says whether it takes traffic and why not.",
-            ),
-        ),
-        AlertRule(
-            name="TrafficSpike",
-            expr=f"{_RATE} > {at.traffic:g}",
-            hold="2m",
-            severity="warning",
-            summary=f"{_WHO} gets far more traffic than usual",
-            description=f"{_WHO} answers {{{{ $value | humanize }}}} predictions a second, above "
-            f"{at.traffic:g}.",
-            means="More is asked than was planned for: a launch, a backfill, a caller that retries "
-            "in a loop.",
-            steps=(
-                ("Group recent predictions by `unit_id` (`watchkeeper events export`): one "
-                 "caller or "
-                "all of them?"),
-                "See that latency and refused requests stay low; add replicas or `server.workers`.",
-                "If this is the new normal, raise `telemetry.alerts.traffic` and export again.",
-            ),
-        ),
-        AlertRule(
-            name="ModelAccuracyStale",
-            expr=f"time() - max {_BY} (model_accuracy_timestamp_seconds) > 86400\n"
-            f"and {_ON} {_RATE} > 0",
-            hold="10m",
-            severity="warning",
-            summary=f"Nobody knows how good {_WHO} is now",
-            description=f"The accuracy of {_WHO} was last measured "
-            "{{ $value | humanizeDuration }} ago, more than a day, and it goes on predicting.",
-            means="Outcomes stopped coming, or cannot be measured. The accuracy that dashboards "
-            "show is old.",
-            steps=(
-                ("`watchkeeper events stats` shows how many outcomes are recorded; ask whoever "
-                 "posts "
-                "them to `/v1/models/MODEL/outcomes`."),
-                ("If they come: `watchkeeper_job_failures_total` for the tasks `landing` and "
-                "`accuracy`, and the server's log."),
-            ),
-        ),
-        AlertRule(
-            name="ModelAccuracyUnknown",
-            expr=f"sum {_BY} (increase(model_predictions_total[1d])) > 0\nunless {_ON} {_ACCURACY}",
-            hold="1d",
-            severity="warning",
-            summary=f"Nobody knows how good {_WHO} is",
-            description=f"{_WHO} made {{{{ $value | humanize }}}} predictions in a day and its "
-            "accuracy was never known.",
-            means="No outcomes arrive for it, or fewer than `models.NAME.quality.min_samples`.",
-            steps=(
-                ("Post outcomes to `/v1/models/MODEL/outcomes` with the `prediction_id` that the "
-                "answer carried."),
-                "If the ids do not match, coverage in `watchkeeper quality --model MODEL` is 0.",
-                "A model whose truth is never known: silence this alert for it in Alertmanager.",
-            ),
-        ),
-        AlertRule(
-            name="ModelDriftDetected",
-            expr=f"{_DRIFT} == 1",
-            hold="1h",
-            severity="warning",
-            summary="The inputs of {{ $labels.model }} have changed",
-            description="The inputs of {{ $labels.model }} over the last window differ from "
-            "what it "
-            "learned on (verdict {{ $value }}, expected 0).",
-            means="At least one feature moved by more than chance and more than the smallest "
-            "effect "
-            "that matters. Quality may suffer, and outcomes will tell only later.",
-            steps=(
-                ("`watchkeeper drift --model MODEL --start TIME` lists the features, the strongest "
-                "first."),
-                "One feature alone is often a broken pipeline: a unit, a default, a missing join.",
-                "Many at once are the world: compare quality, and retrain when it falls.",
-            ),
-        ),
-        AlertRule(
-            name="RolloutRolledBack",
-            expr="sum by (model) (increase(model_rollout_rollbacks_total[30m])) > 0",
-            hold="0s",
-            severity="warning",
-            summary="A rollout of {{ $labels.model }} was taken back",
-            description="{{ $value | humanize }} rollouts of {{ $labels.model }} were taken back "
-            "in 30 minutes; expected 0.",
-            means="A new version broke a limit, was worse than production, or its deadline passed. "
-            "Production answers everything again.",
-            steps=(
-                ("`watchkeeper rollouts list --model MODEL` names it, `watchkeeper rollouts "
-                "history NAME` gives the reason and its figures."),
-                "Mend the version and roll it out under another name: evidence is not inherited.",
-            ),
-        ),
-        AlertRule(
-            name="RetrainingFailed",
-            expr='sum by (model) (increase(model_retraining_runs_total{outcome="failed"}[1h])) > 0',
-            hold="0s",
-            severity="warning",
-            summary="A retraining of {{ $labels.model }} failed",
-            description="{{ $value | humanize }} retrainings of {{ $labels.model }} failed in an "
-            "hour; expected 0.",
-            means="No candidate came of it. Production is as it was, and what asked for the "
-            "training, a drop of quality say, is as it was too.",
-            steps=(
-                ("`watchkeeper retrain runs --model MODEL` names it, `watchkeeper retrain show "
-                "RUN` gives the reason, `watchkeeper retrain log RUN` what the trainer printed."),
-                "Data: the reason names the column. Time, memory: raise the limit of its policy.",
-                "`watchkeeper retrain MODEL` trains it again.",
-            ),
-        ),
-    ]  # fmt: skip
+class _Text(Template):
+    """A text in which ``@{name}`` is a threshold; braces and ``$`` are Prometheus' own."""
+
+    delimiter = "@"
 
 
-def _system_alerts() -> list[AlertRule]:
+@cache
+def _entries() -> list[dict[str, Any]]:
+    """Return the alerts of ``alerts.toml`` as they are written there."""
+    text = resources.files("watchkeeper.alerting").joinpath("alerts.toml").read_text("utf-8")
+    entries: list[dict[str, Any]] = tomllib.loads(text)["alert"]
+    return entries
+
+
+def _written_alerts(thresholds: AlertThresholds, group: str) -> list[AlertRule]:
+    """Return the alerts of a group of ``alerts.toml``, with the thresholds put in."""
+    names = ("latency_p95", "error_rate", "accuracy", "traffic")
+    values = {name: f"{getattr(thresholds, name):g}" for name in names}
+    values |= {f"{name}_rounded": f"{getattr(thresholds, name):.3g}" for name in names}
+
+    def text(template: str) -> Any:
+        return _Text(template).substitute(values)
+
     return [
         AlertRule(
-            name="WatchkeeperDown",
-            group=SYSTEM_GROUP,
-            expr='up{job="watchkeeper"} == 0 or absent(up{job="watchkeeper"})',
-            hold="2m",
-            severity="critical",
-            summary="Watchkeeper {{ $labels.instance }} does not answer Prometheus",
-            description="{{ $labels.instance }} has not answered a scrape for 2 minutes "
-            "(up is {{ $value }}, expected 1).",
-            means="The process is gone, the network is cut, or its key is wrong. If it is "
-            "gone, its "
-            "callers get nothing.",
-            steps=(
-                "`GET /v2/health/live` from the machine itself, then from Prometheus' machine.",
-                (
-                    "The end of its log says why it ended; what it had acknowledged is in the "
-                    "journal "
-                    "and lands when a server starts on the same data directory."
-                ),
-                "`watchkeeper doctor` checks settings, disk, registry and tables.",
-            ),
-        ),
-        AlertRule(
-            name="PredictionsNotRecorded",
-            group=SYSTEM_GROUP,
-            expr="sum by (service) (increase(watchkeeper_events_dropped_total[5m])) > 0",
-            hold="0m",
-            severity="critical",
-            summary="Predictions are answered and not recorded",
-            description="{{ $value | humanize }} predictions of the last 5 minutes are on no disk; "
-            "expected 0.",
-            means="The disk or the journal's budget is used up and `store.when_full` is `answer`. "
-            "What is not recorded is lost to drift, quality and every later question.",
-            steps=(
-                "Free disk space, or raise `store.journal_max_bytes`; recording resumes by itself.",
-                "`watchkeeper events compact` drops what retention allows.",
-            ),
-        ),
-        AlertRule(
-            name="PredictionLogNotAdvancing",
-            group=SYSTEM_GROUP,
-            expr="max by (service) (watchkeeper_oldest_segment_age_seconds) > 900",
-            hold="5m",
-            severity="critical",
-            summary="The prediction log does not advance",
-            description="Events have waited {{ $value | humanizeDuration }} to land in tables, "
-            "more "
-            "than 15 minutes.",
-            means="Nothing is lost: events are in the journal, and are read from there. But it "
-            "grows, and when it is full predictions are refused.",
-            steps=(
-                (
-                    "The server's log says `cannot land events of …` with the reason; "
-                    "`watchkeeper doctor` repeats it."
-                ),
-                "A damaged table: restore it, or move it aside; its segments wait.",
-            ),
-        ),
-        AlertRule(
-            name="RequestsRefused",
-            group=SYSTEM_GROUP,
-            expr="sum by (service) (rate(watchkeeper_requests_refused_total[5m])) > 0.1",
-            hold="5m",
-            severity="warning",
-            summary="Requests are refused",
-            description="{{ $value | humanize }} requests a second are answered 503, above 0.1.",
-            means="Too many at once, a version that cannot be loaded, or no room to record.",
-            steps=(
-                "`GET /v2/health/ready` gives the reasons.",
-                (
-                    "Overload: `watchkeeper_requests_in_flight` is near "
-                    "`server.max_in_flight`; add "
-                    "workers or replicas."
-                ),
-            ),
-        ),
-        AlertRule(
-            name="WatchkeeperJobFailing",
-            group=SYSTEM_GROUP,
-            expr="sum by (service, task) (increase(watchkeeper_job_failures_total[15m])) > 0",
-            hold="15m",
-            severity="warning",
-            summary="The background job {{ $labels.task }} fails",
-            description="{{ $labels.task }} failed {{ $value | humanize }} times in 15 minutes; "
-            "expected 0.",
-            means="`registry`: promotions are not followed. `landing`: events wait in the journal. "
-            "`accuracy`, `drift`: these figures are old. `rollouts`: nothing is decided, and "
-            "shares expire. `retraining`: nothing is trained. `compaction`: "
-            "tables grow, and nothing too old is dropped.",
-            steps=("The server's log has the error of each run.", "`watchkeeper doctor`."),
-        ),
-        AlertRule(
-            name="Watchdog",
-            group=SYSTEM_GROUP,
-            expr="vector(1)",
-            hold="0m",
-            severity="none",
-            summary="Alerting works",
-            description="This alert always fires (value {{ $value }}).",
-            means="Nothing is wrong. When it stops arriving, Prometheus, Alertmanager or the way "
-            "between them is broken, and no other alert would reach anybody.",
-            steps=("Nothing to do. If it is missing: check Prometheus and Alertmanager.",),
-        ),
+            **{name: text(value) for name, value in entry.items() if name != "steps"},
+            steps=tuple(map(text, entry["steps"])),
+        )
+        for entry in _entries()
+        if entry["group"] == group
     ]
 
 
-def rule_groups(thresholds: Thresholds, runbook_url: str) -> dict[str, Any]:
+def rule_groups(thresholds: AlertThresholds, runbook_url: str) -> dict[str, Any]:
     """Return a rule file: the recordings, then the alerts by group.
 
     Parameters
     ----------
-    thresholds : Thresholds
+    thresholds : AlertThresholds
     runbook_url : str
         Page whose anchors are the alerts' names in lower case.
+
+    Returns
+    -------
+    dict of str to object
     """
-    found = alerts(thresholds)
+    rules = alerts(thresholds)
     groups: list[dict[str, Any]] = [
         {
             "name": "ml_model_rates",
             "interval": "30s",
             "rules": [
-                {"record": each.record, "expr": each.expr} for each in recordings(thresholds)
+                {"record": recording.record, "expr": recording.expr}
+                for recording in recordings(thresholds)
             ],
         }
     ]
-    for group in dict.fromkeys(each.group for each in found):
-        rules = [_rule(each, runbook_url) for each in found if each.group == group]
-        groups.append({"name": group, "interval": "30s", "rules": rules})
+    for group in dict.fromkeys(alert.group for alert in rules):
+        of_group = [_rule(alert, runbook_url) for alert in rules if alert.group == group]
+        groups.append({"name": group, "interval": "30s", "rules": of_group})
     return {"groups": groups}
 
 

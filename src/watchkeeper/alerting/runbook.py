@@ -1,21 +1,31 @@
 """The runbook: what each alert means and what to do, as Markdown and as a page.
 
-The text lies with the rules and panels themselves, so that it cannot speak of others.
+The text lies with the rules and panels themselves, in ``alerts.toml`` and ``dashboards.toml``, so
+that it cannot speak of others.
 """
 
 import html
 import re
 
 from watchkeeper.alerting.dashboards import dashboards
-from watchkeeper.alerting.rules import Thresholds, alerts
+from watchkeeper.alerting.rules import AlertThresholds, alerts
 
 __all__ = ["markdown", "page"]
 
 _SEVERITIES = {"critical": "critical: a page", "warning": "warning: a ticket", "none": "none"}
 
 
-def markdown(thresholds: Thresholds) -> str:
-    """Return the runbook in Markdown: a section an alert, then the panels of the dashboards."""
+def markdown(thresholds: AlertThresholds) -> str:
+    """Return the runbook in Markdown: a section an alert, then the panels of the dashboards.
+
+    Parameters
+    ----------
+    thresholds : AlertThresholds
+
+    Returns
+    -------
+    str
+    """
     lines = [
         "# Runbook",
         "",
@@ -40,14 +50,23 @@ def markdown(thresholds: Thresholds) -> str:
             *(f"{number}. {step}" for number, step in enumerate(alert.steps, start=1)),
         ]
     for dashboard in dashboards():
-        lines += ["", f"## Dashboard “{dashboard.title}”", "", dashboard.told, ""]
+        lines += ["", f"## Dashboard “{dashboard.title}”", "", dashboard.description, ""]
         lines += ["| panel | what it shows, and what to do |", "| --- | --- |"]
-        lines += [f"| {panel.title} | {panel.told} |" for panel in dashboard.panels]
+        lines += [f"| {panel.title} | {panel.description} |" for panel in dashboard.panels]
     return "\n".join(lines) + "\n"
 
 
-def page(thresholds: Thresholds) -> str:
-    """Return the runbook as one page of HTML, without scripts, with an anchor an alert."""
+def page(thresholds: AlertThresholds) -> str:
+    """Return the runbook as one page of HTML, without scripts, with an anchor an alert.
+
+    Parameters
+    ----------
+    thresholds : AlertThresholds
+
+    Returns
+    -------
+    str
+    """
     parts: list[str] = []
     for alert in alerts(thresholds):
         steps = "".join(f"<li>{_inline(step)}</li>" for step in alert.steps)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from watchkeeper.alerting.rules import Thresholds
+from watchkeeper.alerting.rules import AlertThresholds
 from watchkeeper.config.process import Label
 from watchkeeper.config.tables import Section, Table
 from watchkeeper.errors import InvalidValueError
@@ -45,4 +45,4 @@ class TelemetrySettings(Section):
     latency_buckets: Buckets = LATENCY_BUCKETS
     otlp_endpoint: Url | None = None
     grafana: Url | None = None
-    alerts: Annotated[Thresholds, Table(without=("objectives",))] = Thresholds()
+    alerts: Annotated[AlertThresholds, Table(without=("objectives",))] = AlertThresholds()

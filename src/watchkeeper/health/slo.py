@@ -111,6 +111,10 @@ def budget_of(slo: Slo, traffic: Traffic, at: datetime) -> Budget:
         Of the objective's window, at least.
     at : datetime
 
+    Returns
+    -------
+    Budget
+
     Examples
     --------
     >>> from datetime import UTC
@@ -126,17 +130,18 @@ def budget_of(slo: Slo, traffic: Traffic, at: datetime) -> Budget:
     requests, bad = _counted(slo, traffic, at, timedelta(days=slo.days))
     allowed = 1.0 - slo.objective
     rates: dict[str, float] = {}
-    for window in sorted({each for burn in BURNS for each in (burn.long, burn.short)}):
-        asked, spoiled = _counted(slo, traffic, at, window)
-        if asked:
-            rates[_told(window)] = spoiled / asked / allowed
+    for window in sorted({span for burn in BURNS for span in (burn.long, burn.short)}):
+        count, spoiled = _counted(slo, traffic, at, window)
+        if count:
+            rates[_prometheus_duration(window)] = spoiled / count / allowed
     burning = [
         burn.severity
         for burn in BURNS
-        if min(rates.get(_told(each), 0.0) for each in (burn.long, burn.short)) > burn.factor
+        if min(rates.get(_prometheus_duration(span), 0.0) for span in (burn.long, burn.short))
+        > burn.factor
     ]
-    left = 1.0 - bad / (allowed * requests) if requests else None
-    return Budget(slo, requests, bad, left, rates, burning[0] if burning else "")
+    remaining = 1.0 - bad / (allowed * requests) if requests else None
+    return Budget(slo, requests, bad, remaining, rates, burning[0] if burning else "")
 
 
 def _counted(slo: Slo, traffic: Traffic, at: datetime, window: timedelta) -> tuple[int, int]:
@@ -145,7 +150,7 @@ def _counted(slo: Slo, traffic: Traffic, at: datetime, window: timedelta) -> tup
     return int(seen.requests.sum()), int(bad.sum())
 
 
-def _told(window: timedelta) -> str:
+def _prometheus_duration(window: timedelta) -> str:
     """Return a window as Prometheus writes it."""
     minutes = window // timedelta(minutes=1)
     if minutes % 1440 == 0:

@@ -73,43 +73,72 @@ class HealthStatus(Result):
     @property
     def condition(self) -> Condition:
         """The worst of its components."""
-        found = {each.condition for each in self.components.values()}
-        if Condition.UNHEALTHY in found:
+        conditions = {component.condition for component in self.components.values()}
+        if Condition.UNHEALTHY in conditions:
             return Condition.UNHEALTHY
-        return Condition.UNKNOWN if Condition.UNKNOWN in found else Condition.HEALTHY
+        return Condition.UNKNOWN if Condition.UNKNOWN in conditions else Condition.HEALTHY
 
     def to_text(self, title: str = "Health") -> str:
-        """Return a report that a terminal or a mail shows."""
+        """Return a report that a terminal or a mail shows.
+
+        Parameters
+        ----------
+        title : str
+            Its first line.
+
+        Returns
+        -------
+        str
+        """
         lines = [f"{title}: {self.condition.value}, {self.timestamp:%Y-%m-%d %H:%M} UTC", ""]
-        for each in self.components.values():
-            since = f", since {each.since:%Y-%m-%d %H:%M}" if each.since is not None else ""
-            lines.append(f"  {each.condition.value:9}  {each.name}: {each.reason}{since}")
-            if each.condition is not Condition.HEALTHY:
-                lines.append(f"{'':13}{each.do}")
+        for component in self.components.values():
+            since = (
+                f", since {component.since:%Y-%m-%d %H:%M}" if component.since is not None else ""
+            )
+            lines.append(
+                f"  {component.condition.value:9}  {component.name}: {component.reason}{since}"
+            )
+            if component.condition is not Condition.HEALTHY:
+                lines.append(f"{'':13}{component.do}")
         if self.alerts:
-            lines += ["", *(f"! {told}" for told in self.alerts)]
+            lines += ["", *(f"! {alert}" for alert in self.alerts)]
         return "\n".join(lines) + "\n"
 
     def to_html(self, title: str = "Health") -> str:
-        """Return a self-contained page."""
+        """Return a self-contained page.
+
+        Parameters
+        ----------
+        title : str
+            Its first line.
+
+        Returns
+        -------
+        str
+        """
         rows = "".join(
-            f"<tr{_mark(each)}><td>{each.name.replace('_', ' ')}</td>"
-            f"<td class=note>{each.condition.value}</td>"
-            f"<td class=note>{html.escape(each.reason)}</td>"
-            f"<td>{'' if each.since is None else f'{each.since:%Y-%m-%d %H:%M}'}</td>"
-            f"<td class=note>{html.escape(_advice(each))}</td></tr>"
-            for each in self.components.values()
+            f"<tr{_mark(component)}><td>{component.name.replace('_', ' ')}</td>"
+            f"<td class=note>{component.condition.value}</td>"
+            f"<td class=note>{html.escape(component.reason)}</td>"
+            f"<td>{'' if component.since is None else f'{component.since:%Y-%m-%d %H:%M}'}</td>"
+            f"<td class=note>{html.escape(_advice(component))}</td></tr>"
+            for component in self.components.values()
         )
-        told = "".join(f"<li>{html.escape(each)}</li>" for each in self.alerts)
+        alerts = "".join(f"<li>{html.escape(alert)}</li>" for alert in self.alerts)
         body = (
             f'<p class="verdict"><strong>{self.condition.value.capitalize()}</strong></p>'
             f"<p>{self.timestamp:%Y-%m-%d %H:%M} UTC</p><table><thead><tr><th></th><th></th>"
-            f"<th></th><th>since</th><th></th></tr></thead><tbody>{rows}</tbody></table><ul>{told}</ul>"
+            f"<th></th><th>since</th><th></th></tr></thead><tbody>{rows}</tbody></table><ul>{alerts}</ul>"
         )
         return pages.page(title, body, [])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values, with the overall condition."""
+        """Return the fields as plain values, with the overall condition.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {**Result.to_dict(self), "condition": self.condition.value}
 
 

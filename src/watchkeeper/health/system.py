@@ -88,31 +88,38 @@ class ComprehensiveMonitoringSystem:
         self._drift_valid = timedelta(seconds=drift_valid)
 
     def check_system_health(self) -> HealthStatus:
-        """Return how every component is now."""
+        """Return how every component is now.
+
+        Returns
+        -------
+        HealthStatus
+        """
         now = as_utc(self._clock())
-        found, at = self._measure(now), self._thresholds
+        measured, at = self._measure(now), self._thresholds
         components = {
-            each.name: each
-            for each in (
-                _performance(found, at),
-                _latency(found.traffic, at),
-                _errors(found.traffic, at),
-                _availability(found.traffic, at),
-                self._drift(found.drift, now),
-                _log(found.traffic, at, now),
+            component.name: component
+            for component in (
+                _performance(measured, at),
+                _latency(measured.traffic, at),
+                _errors(measured.traffic, at),
+                _availability(measured.traffic, at),
+                self._drift(measured.drift, now),
+                _log(measured.traffic, at, now),
             )
         }
         wrong = [
-            f"{each.name} is {each.condition.value}: {each.reason}"
-            for each in components.values()
-            if each.condition is not Condition.HEALTHY
+            f"{component.name} is {component.condition.value}: {component.reason}"
+            for component in components.values()
+            if component.condition is not Condition.HEALTHY
         ]
         return HealthStatus(
             is_healthy=not wrong,
             components=components,
-            alerts=[*wrong, *found.alerts],
+            alerts=[*wrong, *measured.alerts],
             metrics={
-                name: value for each in components.values() for name, value in each.figures.items()
+                name: value
+                for component in components.values()
+                for name, value in component.figures.items()
             },
             timestamp=now,
         )
@@ -122,6 +129,14 @@ class ComprehensiveMonitoringSystem:
         format: Literal["text", "json", "html"] = "text",  # noqa: A002 - the word users know
     ) -> str:
         """Return the health as a report.
+
+        Parameters
+        ----------
+        format : {"text", "json", "html"}
+
+        Returns
+        -------
+        str
 
         Raises
         ------
@@ -138,37 +153,37 @@ class ComprehensiveMonitoringSystem:
     def _drift(self, drift: Verdict | None, now: datetime) -> Component:
         do = "`watchkeeper drift --model MODEL --start TIME` names the features that moved."
         if drift is None or now - drift.at > self._drift_valid:
-            told = (
+            reason = (
                 "no check yet"
                 if drift is None
                 else f"the last check was at {drift.at:%Y-%m-%d %H:%M}"
             )
-            return Component("data_drift", Condition.UNKNOWN, told, {}, {}, None, do)
+            return Component("data_drift", Condition.UNKNOWN, reason, {}, {}, None, do)
         condition = Condition.UNHEALTHY if drift.bad else Condition.HEALTHY
         since = (drift.since or drift.at) if drift.bad else None
         return Component("data_drift", condition, drift.summary, {}, {}, since, do)
 
 
-def _performance(found: Measured, at: Thresholds) -> Component:
+def _performance(measured: Measured, at: Thresholds) -> Component:
     do = "Compare with the former version, and retrain or `watchkeeper models rollback MODEL`."
-    name, traffic = "model_performance", found.traffic
+    name, traffic = "model_performance", measured.traffic
     labelled, right = int(traffic.labelled.sum()), int(traffic.right.sum())
-    if not labelled and found.quality is not None:
-        condition = Condition.UNHEALTHY if found.quality.bad else Condition.HEALTHY
-        since = (found.quality.since or found.quality.at) if found.quality.bad else None
-        return Component(name, condition, found.quality.summary, {}, {}, since, do)
+    if not labelled and measured.quality is not None:
+        condition = Condition.UNHEALTHY if measured.quality.bad else Condition.HEALTHY
+        since = (measured.quality.since or measured.quality.at) if measured.quality.bad else None
+        return Component(name, condition, measured.quality.summary, {}, {}, since, do)
     limit = at.accuracy
-    told = f"at least {limit:.2%}"
-    if found.baseline is not None and found.baseline * at.accuracy_of_baseline > limit:
-        limit = found.baseline * at.accuracy_of_baseline
-        told = f"at least {limit:.2%}, {at.accuracy_of_baseline:.0%} of the baseline"
+    requirement = f"at least {limit:.2%}"
+    if measured.baseline is not None and measured.baseline * at.accuracy_of_baseline > limit:
+        limit = measured.baseline * at.accuracy_of_baseline
+        requirement = f"at least {limit:.2%}, {at.accuracy_of_baseline:.0%} of the baseline"
     limits = {"accuracy": limit}
     if labelled < at.min_samples:
         reason = f"{labelled:,} outcomes are known, and {at.min_samples:,} are needed"
         do = "Post outcomes to `/v1/models/MODEL/outcomes`, with the ids of the answers."
         return Component(name, Condition.UNKNOWN, reason, {"accuracy": None}, limits, None, do)
     accuracy = right / labelled
-    reason = f"accuracy {accuracy:.2%} of {labelled:,} labelled; {told}"
+    reason = f"accuracy {accuracy:.2%} of {labelled:,} labelled; {requirement}"
     bad = accuracy < limit
     since = _since(traffic, lambda hour: _below(hour.right, hour.labelled, limit)) if bad else None
     return Component(name, _condition(bad), reason, {"accuracy": accuracy}, limits, since, do)
@@ -180,7 +195,7 @@ def _latency(traffic: Traffic, at: Thresholds) -> Component:
     count = len(traffic.latencies)
     if count < at.min_samples:
         return _too_few("latency", count, at, dict.fromkeys(limits), limits)
-    p95, p99 = (float(each) for each in np.quantile(traffic.latencies, (0.95, 0.99)))
+    p95, p99 = (float(latency) for latency in np.quantile(traffic.latencies, (0.95, 0.99)))
     reason = (
         f"95th percentile {p95:,.0f} ms, 99th {p99:,.0f} ms; at most {at.latency_p95_ms:,.0f} and "
         f"{at.latency_p99_ms:,.0f}"
@@ -219,13 +234,13 @@ def _availability(traffic: Traffic, at: Thresholds) -> Component:
     requests = int(traffic.requests.sum())
     if requests < at.min_samples:
         return _too_few("availability", requests, at, {"availability": None}, limits)
-    up, asked = _minutes(traffic)
-    share = up / asked
+    up, minutes = _minutes(traffic)
+    share = up / minutes
     bad = share < at.availability
     since = _since(traffic, lambda hour: _minutes(hour)[0] < _minutes(hour)[1]) if bad else None
     reason = (
-        f"in {share:.3%} of {asked:,} minutes with requests at least half were answered; at least "
-        f"{at.availability:.3%}"
+        f"in {share:.3%} of {minutes:,} minutes with requests at least half were answered; "
+        f"at least {at.availability:.3%}"
     )
     return Component(
         "availability", _condition(bad), reason, {"availability": share}, limits, since, do
@@ -269,9 +284,9 @@ def _condition(bad: bool) -> Condition:
 
 def _minutes(traffic: Traffic) -> tuple[int, int]:
     """Return the minutes in which at least half was answered, and those with requests."""
-    asked = traffic.requests > 0
-    up = asked & (2 * traffic.failed <= traffic.requests)
-    return int(up.sum()), int(asked.sum())
+    busy = traffic.requests > 0
+    up = busy & (2 * traffic.failed <= traffic.requests)
+    return int(up.sum()), int(busy.sum())
 
 
 def _below(part: Any, whole: Any, limit: float) -> bool:

@@ -78,17 +78,31 @@ class Traffic:
         return row
 
     def __add__(self, other: "Traffic") -> "Traffic":
-        return _together([each for each in (self, other) if each.newest is not None])
+        return _together([traffic for traffic in (self, other) if traffic.newest is not None])
 
     def between(self, start: datetime, end: datetime) -> Self:
-        """Return the minutes from `start` on and before `end`; latencies are of all."""
+        """Return the minutes from `start` on and before `end`; latencies are of all.
+
+        Parameters
+        ----------
+        start, end : datetime
+
+        Returns
+        -------
+        Traffic
+        """
         begin = max(0, (as_utc(start) - _EPOCH) // _MINUTE - self.first)
         until = max(begin, -((_EPOCH - as_utc(end)) // _MINUTE) - self.first)
         counts = self.counts[:, begin:until]
         return type(self)(self.first + begin, counts, self.latencies, self.newest)
 
     def by_hour(self) -> list["tuple[datetime, Traffic]"]:
-        """Return each hour with requests, in order; latencies are of all."""
+        """Return each hour with requests, in order; latencies are of all.
+
+        Returns
+        -------
+        list of tuple of (datetime, Traffic)
+        """
         places = np.flatnonzero(self.requests)
         hours = np.unique((places + self.first) // 60)
         starts = [_EPOCH + int(hour) * timedelta(hours=1) for hour in hours]
@@ -105,6 +119,10 @@ def traffic_of(tables: Iterable[pa.Table], thresholds: Thresholds | None = None)
         and ``right``, where outcomes are known: 1 or 0, NaN or null where they are not.
     thresholds : Thresholds, optional
         Which predictions are slow.
+
+    Returns
+    -------
+    Traffic
     """
     limits = thresholds or Thresholds()
     return _together([_counted(table, limits) for table in tables if table.num_rows])
@@ -113,35 +131,35 @@ def traffic_of(tables: Iterable[pa.Table], thresholds: Thresholds | None = None)
 def _together(parts: Sequence[Traffic]) -> Traffic:
     if not parts:
         return Traffic(0, np.zeros((6, 0), dtype=np.int64), np.zeros(0), None)
-    first = min(each.first for each in parts)
-    size = max(each.first + each.counts.shape[1] for each in parts) - first
+    first = min(part.first for part in parts)
+    size = max(part.first + part.counts.shape[1] for part in parts) - first
     counts = np.zeros((6, size), dtype=np.int64)
-    for each in parts:
-        begin = each.first - first
-        counts[:, begin : begin + each.counts.shape[1]] += each.counts
-    latencies = np.concatenate([each.latencies for each in parts])
-    return Traffic(first, counts, latencies, max(each.newest for each in parts if each.newest))
+    for part in parts:
+        begin = part.first - first
+        counts[:, begin : begin + part.counts.shape[1]] += part.counts
+    latencies = np.concatenate([part.latencies for part in parts])
+    return Traffic(first, counts, latencies, max(part.newest for part in parts if part.newest))
 
 
 def _counted(table: pa.Table, limits: Thresholds) -> Traffic:
     time = table["timestamp"].cast(_TIME).cast(pa.int64()).to_numpy()
     minute = time // 60_000_000
     first = int(minute.min())
-    place = minute - first
-    size = int(place.max()) + 1
+    offset = minute - first
+    size = int(offset.max()) + 1
     latency = _floats(table["latency_ms"])
-    kept = [
+    rows = [
         np.flatnonzero(_failed(table["status"])),
         np.flatnonzero(latency > limits.latency_p95_ms),
         np.flatnonzero(latency > limits.latency_p99_ms),
     ]
     if "right" in table.schema.names:
         right = _floats(table["right"])
-        kept += [np.flatnonzero(~np.isnan(right)), np.flatnonzero(right == 1.0)]
+        rows += [np.flatnonzero(~np.isnan(right)), np.flatnonzero(right == 1.0)]
     counts = np.zeros((6, size), dtype=np.int64)
-    counts[0] = np.bincount(place, minlength=size)
-    for row, each in enumerate(kept, start=1):
-        counts[row] = np.bincount(place[each], minlength=size)
+    counts[0] = np.bincount(offset, minlength=size)
+    for kind, matching in enumerate(rows, start=1):
+        counts[kind] = np.bincount(offset[matching], minlength=size)
     newest = _EPOCH + int(time.max()) * timedelta(microseconds=1)
     return Traffic(first, counts, latency[~np.isnan(latency)], newest)
 
@@ -149,8 +167,8 @@ def _counted(table: pa.Table, limits: Thresholds) -> Traffic:
 def _failed(status: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     words = status.cast(pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
     coded = words.combine_chunks()
-    found = pc.equal(coded.dictionary, "error").take(coded.indices)
-    return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=bool)
+    failed = pc.equal(coded.dictionary, "error").take(coded.indices)
+    return np.asarray(pc.fill_null(failed, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _floats(column: Any) -> npt.NDArray[np.float64]:

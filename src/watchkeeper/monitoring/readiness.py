@@ -11,7 +11,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from watchkeeper.alerting.rules import Thresholds, alerts
+from watchkeeper.alerting.rules import AlertThresholds, alerts
 from watchkeeper.alerting.runbook import page
 from watchkeeper.clock import Clock
 from watchkeeper.errors import NotFoundError
@@ -316,8 +316,8 @@ def _last_lines(path: Path) -> list[str]:
 
 
 def _procedures() -> Answer:
-    text = page(Thresholds())
-    names = [each.name for each in alerts(Thresholds())]
+    text = page(AlertThresholds())
+    names = [each.name for each in alerts(AlertThresholds())]
     missing = [name for name in names if f'id="{name.lower()}"' not in text]
     told = f"the runbook has a section for {len(names) - len(missing)} of {len(names)} alerts"
     return Answer(State.FAIL if missing else State.PASS, told)

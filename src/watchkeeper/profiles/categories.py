@@ -27,15 +27,34 @@ class EmptyProfile:
     kind: ClassVar[Literal["empty"]] = "empty"
 
     def counts(self) -> dict[str, int]:
-        """Return no counts."""
+        """Return no counts.
+
+        Returns
+        -------
+        dict of str to int
+        """
         return {}
 
     def cdf(self, points: Floats) -> Floats:
-        """Return NaN: no share of nothing lies below a point."""
+        """Return NaN: no share of nothing lies below a point.
+
+        Parameters
+        ----------
+        points : numpy.ndarray of float
+
+        Returns
+        -------
+        numpy.ndarray of float
+        """
         return np.full(np.shape(points), np.nan)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people."""
+        """Return a readable summary.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {"kind": self.kind, "size": 0, "missing_share": 1.0 if self.missing else 0.0}
 
 
@@ -60,7 +79,16 @@ class CategoryProfile:
 
     @classmethod
     def of(cls, column: Categories) -> "CategoryProfile":
-        """Return the profile of a column that has values."""
+        """Return the profile of a column that has values.
+
+        Parameters
+        ----------
+        column : Categories
+
+        Returns
+        -------
+        CategoryProfile
+        """
         return cls._counted(
             column.missing,
             {
@@ -95,11 +123,23 @@ class CategoryProfile:
 
         With more than 1,000 labels the frequent ones alone, and how often they occur at least: each
         may occur `count_error` times more, and one that is not among them at most so often.
+
+        Returns
+        -------
+        dict of object to int
         """
         return dict(self.sketch.counts if self.sketch else self.labels or {})
 
     def cdf(self, points: Floats) -> Floats:  # noqa: ARG002
         """Refuse: labels have no order.
+
+        Parameters
+        ----------
+        points : numpy.ndarray of float
+
+        Returns
+        -------
+        numpy.ndarray of float
 
         Raises
         ------
@@ -109,7 +149,16 @@ class CategoryProfile:
         raise InvalidValueError("column", "a column of categories", "a column of numbers")
 
     def merge(self, other: "CategoryProfile") -> "CategoryProfile":
-        """Return the profile of the values of both."""
+        """Return the profile of the values of both.
+
+        Parameters
+        ----------
+        other : CategoryProfile
+
+        Returns
+        -------
+        CategoryProfile
+        """
         missing = self.missing + other.missing
         if self.labels is None or other.labels is None:
             return CategoryProfile(missing, None, self._as_sketch().merge(other._as_sketch()))
@@ -119,7 +168,12 @@ class CategoryProfile:
         return self._counted(missing, together)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people."""
+        """Return a readable summary.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "kind": self.kind,
             "size": self.size,
@@ -134,7 +188,16 @@ class CategoryProfile:
 
 
 def top(counts: Mapping[Any, int]) -> dict[str, int]:
-    """Return the most frequent categories for a summary."""
+    """Return the most frequent categories for a summary.
+
+    Parameters
+    ----------
+    counts : mapping of object to int
+
+    Returns
+    -------
+    dict of str to int
+    """
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return {str(label): count for label, count in ordered[:_TOP]}
 

@@ -18,6 +18,14 @@ ColumnProfile = NumberProfile | CategoryProfile | EmptyProfile
 def profile_of(series: nw.Series[Any]) -> ColumnProfile:
     """Return the profile of one column.
 
+    Parameters
+    ----------
+    series : narwhals.Series
+
+    Returns
+    -------
+    ColumnProfile
+
     Raises
     ------
     InvalidValueError
@@ -34,6 +42,15 @@ def profile_of(series: nw.Series[Any]) -> ColumnProfile:
 
 def merged(name: str, first: ColumnProfile, second: ColumnProfile) -> ColumnProfile:
     """Return the profile of the values of both.
+
+    Parameters
+    ----------
+    name : str
+    first, second : ColumnProfile
+
+    Returns
+    -------
+    ColumnProfile
 
     Raises
     ------

@@ -72,6 +72,15 @@ Treatment = Literal["auto", "number", "category"]
 def frame_of(data: object, name: str) -> nw.DataFrame[Any]:
     """Return `data` as a Narwhals frame.
 
+    Parameters
+    ----------
+    data : object
+    name : str
+
+    Returns
+    -------
+    narwhals.DataFrame
+
     Raises
     ------
     InvalidValueError
@@ -104,6 +113,14 @@ def _sequence(values: Any) -> Any:
 def column_of(series: nw.Series[Any]) -> Column:
     """Return a column as numbers or as categories, by its type.
 
+    Parameters
+    ----------
+    series : narwhals.Series
+
+    Returns
+    -------
+    Column
+
     Raises
     ------
     InvalidValueError
@@ -123,7 +140,16 @@ def column_of(series: nw.Series[Any]) -> Column:
 
 
 def as_categories(column: Column) -> Categories:
-    """Return a column as categories, numbers by their value."""
+    """Return a column as categories, numbers by their value.
+
+    Parameters
+    ----------
+    column : Column
+
+    Returns
+    -------
+    Categories
+    """
     if isinstance(column, Categories):
         return column
     values, counts = column.sample.counts()
@@ -131,7 +157,16 @@ def as_categories(column: Column) -> Categories:
 
 
 def looks_coded(column: Column) -> bool:
-    """Return whether whole numbers are so few that they stand for categories."""
+    """Return whether whole numbers are so few that they stand for categories.
+
+    Parameters
+    ----------
+    column : Column
+
+    Returns
+    -------
+    bool
+    """
     return (
         isinstance(column, Numbers)
         and column.whole
@@ -144,6 +179,14 @@ def floats_of(series: nw.Series[Any]) -> npt.NDArray[np.float64]:
     """Return numbers, truth values or times as floats, one a row, missing as NaN.
 
     Times are in seconds. NumPy's own columns are not copied.
+
+    Parameters
+    ----------
+    series : narwhals.Series
+
+    Returns
+    -------
+    numpy.ndarray of float
     """
     import pyarrow as pa
 
@@ -195,9 +238,9 @@ def _words(series: nw.Series[Any]) -> Categories:
     present = coded.indices.drop_null().to_numpy(zero_copy_only=False)
     counts = np.bincount(present, minlength=len(coded.dictionary))
     labels = coded.dictionary.to_pylist()
-    found = {
+    words = {
         label: int(count)
         for label, count in zip(labels, counts.tolist(), strict=True)
         if count and label is not None
     }
-    return Categories(found, len(coded) - sum(found.values()))
+    return Categories(words, len(coded) - sum(words.values()))

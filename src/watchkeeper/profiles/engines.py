@@ -30,7 +30,16 @@ _MEMORY = "1GB"  # of DuckDB, beyond which it spills
 
 
 def queried(data: object) -> "QueriedFrame | None":
-    """Return a table of Ibis as a frame whose columns are asked for; None for anything else."""
+    """Return a table of Ibis as a frame whose columns are asked for; None for anything else.
+
+    Parameters
+    ----------
+    data : object
+
+    Returns
+    -------
+    QueriedFrame or None
+    """
     if type(data).__module__.partition(".")[0] != "ibis":
         return None
     import ibis.expr.types as ir
@@ -47,6 +56,10 @@ def duckdb_table(files: str, *, scratch: str) -> "ir.Table":
         A path, or a pattern.
     scratch : str
         Folder for what is spilled.
+
+    Returns
+    -------
+    ir.Table
 
     Raises
     ------
@@ -98,7 +111,12 @@ class QueriedFrame:
         return QueriedColumn(self.table, name)
 
     def parts(self) -> Iterator["pa.Table"]:
-        """Yield the rows in parts that fit in memory."""
+        """Yield the rows in parts that fit in memory.
+
+        Yields
+        ------
+        pyarrow.Table
+        """
         import pyarrow as pa
 
         reader = self.table.to_pyarrow_batches(chunk_size=_BATCH)
@@ -119,6 +137,10 @@ class QueriedColumn:
 
     def column(self) -> Column:
         """Return the column as drift tests take it.
+
+        Returns
+        -------
+        Column
 
         Raises
         ------
@@ -186,14 +208,28 @@ class QueriedSample(Sample):
         return np.sort(np.asarray(fetched, dtype=np.float64))
 
     def counts(self) -> tuple[Floats, Counts]:
-        """Return the different values, rising, and how often each occurs."""
+        """Return the different values, rising, and how often each occurs.
+
+        Returns
+        -------
+        tuple of (numpy.ndarray of float, Counts)
+        """
         import ibis
 
         counted = self._table.group_by("v").aggregate(n=ibis._.count()).order_by("v").to_pyarrow()
         return counted["v"].to_numpy(), counted["n"].to_numpy()
 
     def ranks(self, points: Floats) -> tuple[Counts, Counts]:
-        """Return how many values lie below each point, and up to and with it."""
+        """Return how many values lie below each point, and up to and with it.
+
+        Parameters
+        ----------
+        points : numpy.ndarray of float
+
+        Returns
+        -------
+        tuple of (Counts, Counts)
+        """
         if len(points) <= _FEW:
             return self._few_ranks(points)
         import ibis

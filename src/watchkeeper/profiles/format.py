@@ -80,7 +80,18 @@ class _Profile(msgspec.Struct, array_like=True, frozen=True):
 
 
 def encode(rows: int, columns: Mapping[str, ColumnProfile], unread: Mapping[str, str]) -> bytes:
-    """Return the fields of a profile as bytes."""
+    """Return the fields of a profile as bytes.
+
+    Parameters
+    ----------
+    rows : int
+    columns : mapping of str to ColumnProfile
+    unread : mapping of str to str
+
+    Returns
+    -------
+    bytes
+    """
     wire = _Profile(
         rows, [_to_wire(name, column) for name, column in columns.items()], dict(unread)
     )
@@ -90,6 +101,14 @@ def encode(rows: int, columns: Mapping[str, ColumnProfile], unread: Mapping[str,
 
 def decode(data: bytes) -> tuple[int, dict[str, ColumnProfile], dict[str, str]]:
     """Return rows, columns and unread, as `encode` turned them into bytes.
+
+    Parameters
+    ----------
+    data : bytes
+
+    Returns
+    -------
+    tuple of (int, dict of str to ColumnProfile, dict of str to str)
 
     Raises
     ------
@@ -124,13 +143,20 @@ def _to_wire(name: str, column: ColumnProfile) -> _Empty | _Number | _Category:
         return _Empty(name, column.missing)
     if isinstance(column, CategoryProfile):
         labels, counts = _split(column.labels)
-        kept = column.sketch
+        labels_sketch = column.sketch
         return _Category(
             name,
             column.missing,
             labels,
             counts,
-            _Labels(kept.frequent, kept.distinct, kept.size, kept.lost) if kept else None,
+            _Labels(
+                labels_sketch.frequent,
+                labels_sketch.distinct,
+                labels_sketch.size,
+                labels_sketch.lost,
+            )
+            if labels_sketch
+            else None,
         )
     values, counts = _split(column.values)
     sketch, moments = column.sketch, column.moments

@@ -36,7 +36,16 @@ class Moments:
 
     @classmethod
     def of(cls, values: npt.NDArray[np.float64]) -> "Moments":
-        """Return the moments of finite values."""
+        """Return the moments of finite values.
+
+        Parameters
+        ----------
+        values : numpy.ndarray of float
+
+        Returns
+        -------
+        Moments
+        """
         if not len(values):
             return cls(0, 0.0, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):  # values near 1e308: inf is the answer
@@ -50,7 +59,16 @@ class Moments:
         return self.squares / (self.size - 1) if self.size > 1 else float("nan")
 
     def merge(self, other: "Moments") -> "Moments":
-        """Return the moments of both sets of values."""
+        """Return the moments of both sets of values.
+
+        Parameters
+        ----------
+        other : Moments
+
+        Returns
+        -------
+        Moments
+        """
         if not self.size or not other.size:
             return self if self.size else other
         size = self.size + other.size

@@ -59,7 +59,17 @@ class NumberProfile:
 
     @classmethod
     def of(cls, column: Numbers, kind: Literal["number", "time"]) -> "NumberProfile":
-        """Return the profile of a column that has values."""
+        """Return the profile of a column that has values.
+
+        Parameters
+        ----------
+        column : Numbers
+        kind : {"number", "time"}
+
+        Returns
+        -------
+        NumberProfile
+        """
         values = column.values
         below = int(np.searchsorted(values, -np.inf, side="right"))
         above = len(values) - int(np.searchsorted(values, np.inf, side="left"))
@@ -150,6 +160,10 @@ class NumberProfile:
         ----------
         shares : array_like of float, shape (n,)
             Between 0, which gives the minimum, and 1, which gives the maximum.
+
+        Returns
+        -------
+        numpy.ndarray of float
         """
         edges, upto = self._ranks
         wanted = np.asarray(shares, dtype=np.float64)
@@ -159,6 +173,10 @@ class NumberProfile:
 
     def counts(self) -> dict[float, int]:
         """Return how often each value occurs, rising.
+
+        Returns
+        -------
+        dict of float to int
 
         Raises
         ------
@@ -172,7 +190,16 @@ class NumberProfile:
         return dict(self.values)
 
     def merge(self, other: "NumberProfile") -> "NumberProfile":
-        """Return the profile of the values of both; they are of one kind."""
+        """Return the profile of the values of both; they are of one kind.
+
+        Parameters
+        ----------
+        other : NumberProfile
+
+        Returns
+        -------
+        NumberProfile
+        """
         values: dict[float, int] | None = None
         sketch = None
         if self.values is not None and other.values is not None:
@@ -198,7 +225,12 @@ class NumberProfile:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people: times in ISO 8601, and None where nothing is finite."""
+        """Return a readable summary: times in ISO 8601, and None where nothing is finite.
+
+        Returns
+        -------
+        dict of str to object
+        """
         moment = _moment if self.kind == "time" else _finite
         quantiles = self.quantile(np.array(_QUANTILES)).tolist()
         return {

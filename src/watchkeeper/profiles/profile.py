@@ -73,6 +73,10 @@ class Profile:
             Anything Narwhals takes, or a table of Ibis, which is read and merged in parts. Dates
             and times count as numbers, truth values as categories.
 
+        Returns
+        -------
+        Profile
+
         Raises
         ------
         InvalidValueError
@@ -93,6 +97,14 @@ class Profile:
 
     def merge(self, other: "Profile") -> "Profile":
         """Return the profile of the rows of both; a column one of them lacks is missing there.
+
+        Parameters
+        ----------
+        other : Profile
+
+        Returns
+        -------
+        Profile
 
         Raises
         ------
@@ -116,12 +128,25 @@ class Profile:
         return Profile(self.rows + other.rows, columns, unread)
 
     def to_bytes(self) -> bytes:
-        """Return the profile as bytes to keep; `watchkeeper.profiles.format` documents them."""
+        """Return the profile as bytes to keep; `watchkeeper.profiles.format` documents them.
+
+        Returns
+        -------
+        bytes
+        """
         return stored.encode(self.rows, self.columns, self.unread)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Profile":
         """Return the profile that was kept.
+
+        Parameters
+        ----------
+        data : bytes
+
+        Returns
+        -------
+        Profile
 
         Raises
         ------
@@ -131,7 +156,12 @@ class Profile:
         return cls(*stored.decode(data))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary for people: a dict of plain values for each column."""
+        """Return a readable summary: a dict of plain values for each column.
+
+        Returns
+        -------
+        dict of str to object
+        """
         summaries = {name: column.to_dict() for name, column in self.columns.items()}
         summary: dict[str, Any] = plain(
             {"rows": self.rows, "columns": summaries, "unread": self.unread}

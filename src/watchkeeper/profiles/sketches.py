@@ -57,7 +57,16 @@ class Steps:
     right: Floats
 
     def at(self, points: Floats) -> tuple[Floats, Floats]:
-        """Return the share below each point, and up to and with it."""
+        """Return the share below each point, and up to and with it.
+
+        Parameters
+        ----------
+        points : numpy.ndarray of float
+
+        Returns
+        -------
+        tuple of (numpy.ndarray of float, numpy.ndarray of float)
+        """
         edges = np.repeat(self.edges, 2)  # each edge is a jump from its left share to its right one
         shares = np.empty(len(edges))
         shares[::2], shares[1::2] = self.left, self.right
@@ -103,7 +112,17 @@ class QuantileSketch:
 
     @classmethod
     def of(cls, values: Floats, counts: npt.NDArray[np.int64] | None = None) -> "QuantileSketch":
-        """Return the sketch of sorted values, each `counts` times; at least two of them."""
+        """Return the sketch of sorted values, each `counts` times; at least two of them.
+
+        Parameters
+        ----------
+        values : numpy.ndarray of float
+        counts : numpy.ndarray of int, optional
+
+        Returns
+        -------
+        QuantileSketch
+        """
         upto = None if counts is None else np.cumsum(counts)
         size = len(values) if upto is None else int(upto[-1])
         height = max(0, (size // (K + 1)).bit_length())
@@ -173,7 +192,16 @@ class QuantileSketch:
         return Steps(items[last], below, right)
 
     def merge(self, other: "QuantileSketch") -> "QuantileSketch":
-        """Return the sketch of both."""
+        """Return the sketch of both.
+
+        Parameters
+        ----------
+        other : QuantileSketch
+
+        Returns
+        -------
+        QuantileSketch
+        """
         both = kll_doubles_sketch.deserialize(self.data)
         both.merge(kll_doubles_sketch.deserialize(other.data))
         return QuantileSketch(both.serialize(), self.lost + other.lost, merged=True)
@@ -223,7 +251,16 @@ class LabelSketch:
 
     @classmethod
     def of(cls, counts: Mapping[str, int]) -> "LabelSketch":
-        """Return the sketch of labels and how often each occurs."""
+        """Return the sketch of labels and how often each occurs.
+
+        Parameters
+        ----------
+        counts : mapping of str to int
+
+        Returns
+        -------
+        LabelSketch
+        """
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         frequent = frequent_strings_sketch(_LG_LABELS)
         for label, count in ordered[:TRACKED]:
@@ -251,12 +288,26 @@ class LabelSketch:
         return int(self.lost + sketch.get_upper_bound(absent) - sketch.get_lower_bound(absent))
 
     def estimate(self) -> tuple[float, float, float]:
-        """Return how many labels there are, and between which bounds in 99.7 % of sketches."""
+        """Return how many labels there are, and between which bounds in 99.7 % of sketches.
+
+        Returns
+        -------
+        tuple of (float, float, float)
+        """
         sketch = hll_sketch.deserialize(self.distinct)
         return sketch.get_estimate(), sketch.get_lower_bound(3), sketch.get_upper_bound(3)
 
     def merge(self, other: "LabelSketch") -> "LabelSketch":
-        """Return the sketch of both."""
+        """Return the sketch of both.
+
+        Parameters
+        ----------
+        other : LabelSketch
+
+        Returns
+        -------
+        LabelSketch
+        """
         frequent = frequent_strings_sketch.deserialize(self.frequent)
         frequent.merge(frequent_strings_sketch.deserialize(other.frequent))
         distinct = hll_union(_LG_DISTINCT)

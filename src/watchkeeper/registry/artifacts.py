@@ -17,7 +17,17 @@ _INCOMING = ".incoming"
 
 
 def about_bytes(data: bytes) -> dict[str, Any]:
-    """Return the ``sha256`` and ``size`` of a file's bytes."""
+    """Return the ``sha256`` and ``size`` of a file's bytes.
+
+    Parameters
+    ----------
+    data : bytes
+        As `dump` or `sample` returned it.
+
+    Returns
+    -------
+    dict of str to object
+    """
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
@@ -28,11 +38,30 @@ class Artifacts:
         self._root = root
 
     def folder(self, model_name: str, version: str) -> Path:
-        """Return where the files of a version lie."""
+        """Return where the files of a version lie.
+
+        Parameters
+        ----------
+        model_name, version : str
+
+        Returns
+        -------
+        Path
+        """
         return self._root / model_name / version
 
     def prepare(self, files: Mapping[str, bytes]) -> tuple[Path, dict[str, dict[str, Any]]]:
-        """Write `files` to a folder aside; return it and each file's ``sha256`` and ``size``."""
+        """Write `files` to a folder aside; return it and each file's ``sha256`` and ``size``.
+
+        Parameters
+        ----------
+        files : mapping of str to bytes
+            Bytes, or ``sha256`` and ``size``, by path in the folder.
+
+        Returns
+        -------
+        tuple of (Path, dict of str to dict of str to object)
+        """
         folder = self._root / _INCOMING / secrets.token_hex(8)
         folder.mkdir(parents=True)
         about: dict[str, dict[str, Any]] = {}
@@ -52,6 +81,12 @@ class Artifacts:
 
         The caller holds the version's row in an open transaction, so that a folder that is there
         already is what a registration left that died before it committed.
+
+        Parameters
+        ----------
+        prepared : Path
+            A folder of `prepare`.
+        model_name, version : str
         """
         target = self.folder(model_name, version)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,11 +98,27 @@ class Artifacts:
         sync(target.parent)
 
     def discard(self, folder: Path) -> None:
-        """Remove a prepared folder that is not needed, if it is there."""
+        """Remove a prepared folder that is not needed, if it is there.
+
+        Parameters
+        ----------
+        folder : Path
+        """
         shutil.rmtree(folder, ignore_errors=True)
 
     def read(self, folder: Path, name: str, about: Mapping[str, Any]) -> bytes:
         """Return the bytes of a file, which are those that were registered.
+
+        Parameters
+        ----------
+        folder : Path
+        name : str
+        about : mapping of str to object
+            Its ``sha256`` and ``size`` at registration.
+
+        Returns
+        -------
+        bytes
 
         Raises
         ------
@@ -86,12 +137,18 @@ class Artifacts:
         if actual != about["sha256"]:
             raise IntegrityError(
                 f"{path} has SHA-256 {actual}; it was registered with {about['sha256']}",
-                "Somebody changed the file. Restore it from a backup, or roll back.",
+                "The file was changed. Restore it from a backup, or roll back.",
             )
         return data
 
     def verify(self, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
         """Check every file of a version, and that there is no other.
+
+        Parameters
+        ----------
+        folder : Path
+        files : mapping of str to mapping of str to object
+            Bytes, or ``sha256`` and ``size``, by path in the folder.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The model card: what is known of a version, for people, in Markdown."""
+"""The model card: what is known of a version, in Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,15 +10,19 @@ __all__ = ["card_of"]
 
 
 def card_of(version: ModelVersion, words: str, history: Sequence[Mapping[str, Any]]) -> str:
-    """Return the card of a version: what people wrote, then what the registry knows.
+    """Return the card of a version: the registered text, then what the registry knows.
 
     Parameters
     ----------
     version : ModelVersion
     words : str
-        Markdown of whoever registered it.
+        The registered text, in Markdown.
     history : sequence of mappings
         Entries of the audit trail.
+
+    Returns
+    -------
+    str
     """
     parts = [f"# {version.model_id}", version.description, words.strip()]
     parts.append(_table(("", ""), _facts(version)))
@@ -30,8 +34,8 @@ def card_of(version: ModelVersion, words: str, history: Sequence[Mapping[str, An
         ]
     if version.signature is not None:
         rows = [
-            (each.name, each.type, "yes" if each.nullable else "no")
-            for each in version.signature.features
+            (feature.name, feature.type, "yes" if feature.nullable else "no")
+            for feature in version.signature.features
         ]
         parts += ["## Inputs", _table(("name", "type", "may be null"), rows)]
     lineage = [
@@ -43,7 +47,9 @@ def card_of(version: ModelVersion, words: str, history: Sequence[Mapping[str, An
         parts += ["## Where it comes from", _table(("", ""), lineage)]
     files = [(name, about["size"], about["sha256"]) for name, about in version.files.items()]
     parts += ["## Files", _table(("name", "bytes", "SHA-256"), files)]
-    done = [(plain(each["at"]), each["action"], each["actor"], each["reason"]) for each in history]
+    done = [
+        (plain(entry["at"]), entry["action"], entry["actor"], entry["reason"]) for entry in history
+    ]
     parts += ["## History", _table(("at", "action", "by", "reason"), done)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -69,7 +75,7 @@ def _shown(value: object) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(each) for each in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
 def _cell(value: object) -> str:

@@ -68,7 +68,7 @@ _OWN_PARTS = (
 
 
 class UntrustedTypesError(WatchkeeperError, ValueError):
-    """A skops file names types that nobody has said to trust."""
+    """A skops file names types that are not trusted."""
 
     def __init__(self, types: Sequence[str]) -> None:
         listed = ", ".join(types)
@@ -94,12 +94,29 @@ class UnsafeFormatError(WatchkeeperError, ValueError):
 
 
 def file_of(format: Format) -> str:  # noqa: A002 - the word users know
-    """Return what the first file of a version in `format` is called."""
+    """Return what the first file of a version in `format` is called.
+
+    Parameters
+    ----------
+    format : Format
+
+    Returns
+    -------
+    str
+    """
     return _FILES[format]
 
 
 def format_of_file(path: Path) -> Format:
     """Return the format that a file's ending says.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Format
 
     Raises
     ------
@@ -122,7 +139,16 @@ def format_of_file(path: Path) -> Format:
 
 
 def natural_format(model: object) -> Format:
-    """Return the format for a model when the user names none."""
+    """Return the format for a model when the user names none.
+
+    Parameters
+    ----------
+    model : object
+
+    Returns
+    -------
+    Format
+    """
     if isinstance(model, Remote):
         return "remote"
     if isinstance(model, Path):
@@ -144,6 +170,19 @@ def dump(
     allow_unsafe: bool,
 ) -> bytes:
     """Return a model as bytes that `load` accepts.
+
+    Parameters
+    ----------
+    model : object
+    format : Format
+    trusted : sequence of str
+        Names of types beyond the default ones that loading may make.
+    allow_unsafe : bool
+        Consent to a format that can run code when it is loaded.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
@@ -190,6 +229,20 @@ def dump(
 def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -> Any:  # noqa: A002
     """Return the model that `data` holds; its digest has been checked before.
 
+    Parameters
+    ----------
+    data : bytes
+        As `dump` or `sample` returned it.
+    format : Format
+    trusted : sequence of str
+        Names of types beyond the default ones that loading may make.
+    unsafe : bool
+        Whether the version was registered with that consent.
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     UntrustedTypesError, UnsafeFormatError
@@ -224,6 +277,14 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
 def files_of_directory(directory: Path) -> dict[str, bytes]:
     """Return the files of an MLflow model directory, the one that describes it first.
 
+    Parameters
+    ----------
+    directory : Path
+
+    Returns
+    -------
+    dict of str to bytes
+
     Raises
     ------
     InvalidValueError
@@ -233,19 +294,29 @@ def files_of_directory(directory: Path) -> dict[str, bytes]:
         raise InvalidValueError(
             "model", str(directory), f"a directory with a file {_DIRECTORY}, as MLflow writes it"
         )
-    found = [path for path in sorted(directory.rglob("*")) if path.is_file()]
-    found.sort(key=lambda path: path != directory / _DIRECTORY)
-    place = Path(_FILES["mlflow"]).parent
-    return {(place / path.relative_to(directory)).as_posix(): path.read_bytes() for path in found}
+    files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+    files.sort(key=lambda path: path != directory / _DIRECTORY)
+    folder = Path(_FILES["mlflow"]).parent
+    return {(folder / path.relative_to(directory)).as_posix(): path.read_bytes() for path in files}
 
 
 def load_directory(directory: Path, *, unsafe: bool) -> Any:
     """Return what MLflow makes of a model directory; its files have been checked before.
 
+    Parameters
+    ----------
+    directory : Path
+    unsafe : bool
+        Whether the version was registered with that consent.
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     UnsafeFormatError
-        If nobody has consented to run what is in it.
+        If the registration did not consent to run its code.
     """
     if not unsafe:
         raise UnsafeFormatError("mlflow")
@@ -257,17 +328,28 @@ def load_directory(directory: Path, *, unsafe: bool) -> Any:
 
 
 def signature_of_directory(directory: Path) -> Signature | None:
-    """Return the inputs that an MLflow model directory tells; None if it tells none by name."""
+    """Return the inputs that an MLflow model directory tells; None if it tells none by name.
+
+    Parameters
+    ----------
+    directory : Path
+
+    Returns
+    -------
+    Signature or None
+    """
     import yaml
 
-    told = yaml.safe_load((directory / _DIRECTORY).read_text(encoding="utf-8"))
-    inputs = json.loads((told.get("signature") or {}).get("inputs") or "[]")
-    if not inputs or any("name" not in each for each in inputs):
+    description = yaml.safe_load((directory / _DIRECTORY).read_text(encoding="utf-8"))
+    inputs = json.loads((description.get("signature") or {}).get("inputs") or "[]")
+    if not inputs or any("name" not in column for column in inputs):
         return None
     return Signature(
         tuple(
-            Feature(each["name"], _MLFLOW.get(each["type"], "any"), not each.get("required", True))
-            for each in inputs
+            Feature(
+                column["name"], _MLFLOW.get(column["type"], "any"), not column.get("required", True)
+            )
+            for column in inputs
         )
     )
 
@@ -279,7 +361,17 @@ _MLFLOW: dict[str, FeatureType] = {
 
 
 def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 - the word users know
-    """Return the framework and algorithm of a model."""
+    """Return the framework and algorithm of a model.
+
+    Parameters
+    ----------
+    model : object
+    format : Format
+
+    Returns
+    -------
+    dict of str to object
+    """
     if format == "onnx":
         return {"framework": "onnx", "algorithm": "onnx"}
     if isinstance(model, Remote):
@@ -287,8 +379,8 @@ def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 
     if isinstance(model, Path):
         import yaml
 
-        told = yaml.safe_load((model / _DIRECTORY).read_text(encoding="utf-8"))
-        flavours = sorted(set(told.get("flavors", ())) - {"python_function"})
+        description = yaml.safe_load((model / _DIRECTORY).read_text(encoding="utf-8"))
+        flavours = sorted(set(description.get("flavors", ())) - {"python_function"})
         return {"framework": "mlflow", "algorithm": ", ".join(flavours) or "python_function"}
     package = type(model).__module__.partition(".")[0]
     return {
@@ -298,7 +390,16 @@ def about_model(model: object, format: Format) -> dict[str, Any]:  # noqa: A002 
 
 
 def last_step(model: Any) -> Any:
-    """Return what answers in a pipeline of scikit-learn or River; anything else as it is."""
+    """Return what answers in a pipeline of scikit-learn or River; anything else as it is.
+
+    Parameters
+    ----------
+    model : object
+
+    Returns
+    -------
+    object
+    """
     steps = getattr(model, "steps", None)
     if not steps:
         return model
@@ -306,7 +407,16 @@ def last_step(model: Any) -> Any:
 
 
 def lineage_of(model: Any) -> dict[str, Any]:
-    """Return the ``parameters`` and ``packages`` that an estimator says were used for it."""
+    """Return the ``parameters`` and ``packages`` that an estimator says were used for it.
+
+    Parameters
+    ----------
+    model : object
+
+    Returns
+    -------
+    dict of str to object
+    """
     if not hasattr(model, "get_params"):
         return {"parameters": {}, "packages": {}}
     last = last_step(model)
@@ -329,18 +439,30 @@ def _installed(package: str) -> str:
 
 
 def known_types(trusted: Sequence[str]) -> list[str]:
-    """Return the types that a skops file may make, beyond what skops trusts by itself."""
+    """Return the types that a skops file may make, beyond what skops trusts by itself.
+
+    Parameters
+    ----------
+    trusted : sequence of str
+        Names of types beyond the default ones that loading may make.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted({*_OWN_PARTS, *trusted})
 
 
 def _require_trusted(data: bytes, trusted: Sequence[str]) -> list[str]:
     import skops.io
 
-    known = known_types(trusted)
-    untrusted = [name for name in skops.io.get_untrusted_types(data=data) if name not in known]
+    known_names = known_types(trusted)
+    untrusted = [
+        name for name in skops.io.get_untrusted_types(data=data) if name not in known_names
+    ]
     if untrusted:
         raise UntrustedTypesError(untrusted)
-    return known
+    return known_names
 
 
 def _onnx_bytes(model: Any) -> bytes:

@@ -1,7 +1,7 @@
-"""A loaded version that predicts in a process of its own, after everybody else.
+"""A loaded version that predicts in a process of its own, at the lowest priority.
 
-What nobody waits for must not hold up those who wait: a model that computes in this process takes
-the interpreter's lock, however low its thread is in rank. So a shadow computes in another process,
+Mirrored traffic must not delay responses: a model that computes in this process takes the
+interpreter's lock, however low its thread is in rank. So a shadow computes in another process,
 which the system lets run when nothing else wants the core.
 """
 
@@ -35,7 +35,7 @@ else:  # at run time it takes no parameters
 class ApartRuntime(Runtime):
     """One loaded version, which computes in a process of its own.
 
-    The process ends when nobody holds this any more, or with the process that began it.
+    The process ends when this is not referenced any more, or with the process that began it.
 
     Parameters
     ----------
@@ -74,6 +74,14 @@ class ApartRuntime(Runtime):
     def predict(self, batch: Batch) -> Answers:
         """Return the answers to the rows of `batch`.
 
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Answers
+
         Raises
         ------
         ModelOutputError
@@ -86,16 +94,16 @@ class ApartRuntime(Runtime):
                 self._pipe.send(batch)
                 if not self._pipe.poll(self._timeout):
                     self._process.kill()
-                found = self._pipe.recv()
+                answer = self._pipe.recv()
             except (EOFError, OSError) as error:
                 raise UnavailableError(
                     f"the process that {self.model_id} computes in has ended",
                     "Its last words are in the server's log; another one is begun.",
                     retry_after=_BACK_AFTER,
                 ) from error
-        if isinstance(found, Answers):
-            return found
-        raise ModelOutputError(str(found))
+        if isinstance(answer, Answers):
+            return answer
+        raise ModelOutputError(str(answer))
 
     def _begin(self) -> None:
         self._at = time.monotonic()
@@ -109,7 +117,7 @@ class ApartRuntime(Runtime):
             )
         self._pipe = _Pipe(ours.detach())
         self._pipe.send(self._wanted)
-        # It holds on to nothing of this object, so that the pipe closes when nobody holds that.
+        # It holds on to nothing of this object, so that the pipe closes with the last reference.
         threading.Thread(
             target=_attend, args=(self._process, [self._pipe], self.begun), daemon=True
         ).start()
@@ -127,7 +135,7 @@ def _attend(
 
 
 def _answer(pipe: _Pipe) -> None:
-    """Answer what comes, until nobody is there to ask."""
+    """Answer batches until the other side has ended."""
     threading.Thread(target=_end_with_the_other_side, args=(pipe.fileno(),), daemon=True).start()
     path, url, key, model_id = pipe.recv()
     with ModelRegistry(path, database_url=url, public_key=key) as registry:
@@ -135,16 +143,16 @@ def _answer(pipe: _Pipe) -> None:
     pipe.send(None)  # it has loaded
     while True:
         batch = pipe.recv()
-        found: object
+        answer: object
         try:
-            found = runtime.predict(batch)
+            answer = runtime.predict(batch)
         except Exception as error:  # noqa: BLE001 - whatever a model raises
-            found = f"{type(error).__name__}: {error}"
-        pipe.send(found)
+            answer = f"{type(error).__name__}: {error}"
+        pipe.send(answer)
 
 
 def _end_with_the_other_side(number: int) -> None:
-    """End this process, whatever it computes, when nobody is there who asks."""
+    """End this process, whatever it computes, when the other side has ended."""
     hung_up = select.poll()
     hung_up.register(number, 0)
     hung_up.poll()

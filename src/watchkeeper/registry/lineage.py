@@ -13,7 +13,7 @@ __all__ = ["Lineage"]
 
 @dataclass(frozen=True, slots=True)
 class Lineage(Result):
-    """Where a version comes from; empty where nobody said.
+    """Where a version comes from; empty where it was not stated.
 
     Attributes
     ----------

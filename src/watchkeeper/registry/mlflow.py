@@ -53,6 +53,10 @@ def import_model(
         Consent to load a pickle, once, or to keep a directory that runs code whenever it is loaded.
     actor : str
 
+    Returns
+    -------
+    str
+
     Raises
     ------
     NotFoundError
@@ -62,7 +66,7 @@ def import_model(
     ConflictError
         If the version is there already.
     """
-    with _told(uri):
+    with _our_errors(uri):
         mlflow = _mlflow()
         folder = Path(
             mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=tracking_uri)
@@ -106,6 +110,10 @@ def export_model(
         Of the MLflow server or database; otherwise what MLflow is set to.
     actor : str
 
+    Returns
+    -------
+    str
+
     Raises
     ------
     InvalidValueError
@@ -117,7 +125,7 @@ def export_model(
     if version.format not in {"skops", "joblib", "onnx"}:
         raise InvalidValueError("model_id", model_id, "a version in skops, joblib or ONNX")
     registry.verify(version.model_id)
-    with _told(model_id):
+    with _our_errors(model_id):
         mlflow = _mlflow()
         client = mlflow.MlflowClient(tracking_uri=tracking_uri)
         before = mlflow.get_tracking_uri()
@@ -152,7 +160,7 @@ def _logged(mlflow: Any, registry: ModelRegistry, model_id: str, name: str) -> A
         return mlflow.onnx.log_model(model, pip_requirements=needed, **common)
     return mlflow.sklearn.log_model(
         registry.load_model(model_id),
-        pip_requirements=[f"{each}=={at}" for each, at in version.lineage.packages.items()],
+        pip_requirements=[f"{package}=={at}" for package, at in version.lineage.packages.items()],
         serialization_format="skops" if version.format == "skops" else "cloudpickle",
         skops_trusted_types=formats.known_types(version.trusted) if not version.unsafe else None,
         **common,
@@ -208,17 +216,17 @@ def _mlflow() -> Any:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _our_errors(name: str) -> Iterator[None]:
     """Let MLflow's errors be ours."""
     try:
         yield
     except WatchkeeperError:
         raise
     except OSError as error:
-        raise NotFoundError("model of MLflow", what, str(error)[:300]) from error
+        raise NotFoundError("model of MLflow", name, str(error)[:300]) from error
     except Exception as error:
         if type(error).__name__ not in {"MlflowException", "RestException"}:
             raise
         if getattr(error, "error_code", "") in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
-            raise NotFoundError("model of MLflow", what, str(error)[:300]) from error
-        raise UnavailableError(f"MLflow refused {what}: {str(error)[:300]}") from error
+            raise NotFoundError("model of MLflow", name, str(error)[:300]) from error
+        raise UnavailableError(f"MLflow refused {name}: {str(error)[:300]}") from error

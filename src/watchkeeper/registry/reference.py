@@ -25,6 +25,15 @@ _SEED = 20_130_101
 def as_frame(data: object) -> nw.DataFrame[Any]:
     """Return `data` as a Narwhals data frame.
 
+    Parameters
+    ----------
+    data : object
+        As `dump` or `sample` returned it.
+
+    Returns
+    -------
+    narwhals.DataFrame
+
     Raises
     ------
     InvalidValueError
@@ -46,7 +55,16 @@ def as_frame(data: object) -> nw.DataFrame[Any]:
 
 
 def sample(frame: nw.DataFrame[Any]) -> tuple[bytes, dict[str, Any]]:
-    """Return the sample as a Parquet file, and the counts of the whole."""
+    """Return the sample as a Parquet file, and the counts of the whole.
+
+    Parameters
+    ----------
+    frame : narwhals.DataFrame
+
+    Returns
+    -------
+    tuple of (bytes, dict of str to object)
+    """
     about = {
         "rows": len(frame),
         "nulls": {name: int(frame[name].null_count()) for name in frame.columns},
@@ -60,7 +78,17 @@ def sample(frame: nw.DataFrame[Any]) -> tuple[bytes, dict[str, Any]]:
 
 
 def read_sample(data: bytes) -> pa.Table:
-    """Return a sample; its words are dictionary-coded."""
+    """Return a sample; its words are dictionary-coded.
+
+    Parameters
+    ----------
+    data : bytes
+        As `dump` or `sample` returned it.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     schema = pq.read_schema(io.BytesIO(data))
     words = [
         f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)

@@ -1,47 +1,34 @@
 """`ModelRegistry`: register, promote, load and take back model versions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from watchkeeper.clock import Clock, system_clock
-from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
+from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import check_name
 from watchkeeper.identity import By, RecordId
 from watchkeeper.registry import formats
 from watchkeeper.registry.artifacts import Artifacts, about_bytes
-from watchkeeper.registry.card import card_of
-from watchkeeper.registry.diff import Difference, differences
+from watchkeeper.registry.catalogue import Versions
 from watchkeeper.registry.formats import Format
 from watchkeeper.registry.lineage import Lineage
+from watchkeeper.registry.registration import (
+    checked_metrics,
+    described_version,
+)
 from watchkeeper.registry.repository import CHAMPION, Repository
-from watchkeeper.registry.signature import Signature, of_estimator, of_training_data
-from watchkeeper.registry.signing import SIGNATURE, check_signature, sign
-from watchkeeper.registry.versions import ModelVersion, Status
-from watchkeeper.results import plain
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from watchkeeper.profiles import Profile
-    from watchkeeper.registry.runtime import Runtime
+from watchkeeper.registry.signature import Signature
+from watchkeeper.registry.signing import SIGNATURE, sign
+from watchkeeper.registry.versions import Status
 
 __all__ = ["ModelRegistry"]
 
 _DATABASE = "control.db"
-_MANIFEST = "manifest.json"
-_REFERENCE = "reference.parquet"
-_PROFILE = "profile.bin"
-_CARD = "card.md"
-_SIGNED = ("model_id", "format", "unsafe", "trusted", "signature")
-"""What decides how a version is loaded and asked; the signed manifest has it too."""
-_NOTED = ("files", "unsafe", "trusted")
-"""What the audit trail keeps of a registration."""
 
 
-class ModelRegistry:
+class ModelRegistry(Versions):
     """Immutable versions of models, and which of them is in production.
 
     Many processes may use one registry at once. Every change is kept in its audit trail.
@@ -78,10 +65,10 @@ class ModelRegistry:
     ) -> None:
         self.path = Path(registry_path)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._artifacts = Artifacts(self.path)
+        artifacts = Artifacts(self.path)
         self.control_url = database_url or f"sqlite:///{self.path / _DATABASE}"
-        self._signing_key, self.public_key = signing_key, public_key
-        self._repository = Repository(self.control_url, self._artifacts.folder)
+        self._signing_key = signing_key
+        super().__init__(Repository(self.control_url, artifacts.folder), artifacts, public_key)
         self._clock = clock
 
     def register_model(
@@ -124,8 +111,7 @@ class ModelRegistry:
             Where it comes from. Parameters and packages are what the estimator says of itself
             where they are not given.
         card : str
-            What people should know of it, in Markdown: what it is for, and what not. `card` puts
-            it before what the registry knows.
+            Its purpose and its limits, in Markdown. `card` puts it before what the registry knows.
         format : {"skops", "onnx", "joblib", "cloudpickle", "mlflow", "remote"}, optional
         trusted : sequence of str
             Names of types beyond scikit-learn's own that loading this version may make.
@@ -147,36 +133,22 @@ class ModelRegistry:
         if check_name(model_name, "model_name").startswith(_DATABASE):
             raise InvalidValueError("model_name", model_name, f"a name other than {_DATABASE}")
         check_name(version, "version")
-        kind = format or formats.natural_format(model)
-        files = _files_of(model, kind, trusted, allow_unsafe)
-        described: dict[str, Any] = {
-            "model_id": f"{model_name}:{version}",
-            "model_name": model_name,
-            "version": version,
-            "format": kind,
-            "unsafe": kind in formats.UNSAFE,
-            "trusted": sorted(trusted),
-            "metrics": _checked_metrics(metrics),
-            "description": description,
-            "tags": {str(name): str(value) for name, value in (tags or {}).items()},
-            "about": formats.about_model(model, kind),
-            "lineage": _lineage_of(model, lineage or Lineage()),
-        }
-        if training_data is not None:
-            from watchkeeper.profiles import Profile
-            from watchkeeper.registry import reference
-
-            frame = reference.as_frame(training_data)
-            frame = frame.select(_feature_names(model, kind, frame.columns))
-            files[_REFERENCE], described["about"]["training_data"] = reference.sample(frame)
-            files[_PROFILE] = Profile.of(frame.to_native()).to_bytes()
-            signature = signature or of_training_data(frame)
-        elif signature is None:
-            signature = _signature_of(model, kind, next(iter(files.values())))
-        if card:
-            files[_CARD] = card.encode()
-        described["signature"] = None if signature is None else signature.to_dict()
-        files[_MANIFEST] = json.dumps(described, indent=2, sort_keys=True).encode()
+        described, files = described_version(
+            model,
+            (model_name, version),
+            {
+                "metrics": checked_metrics(metrics),
+                "description": description,
+                "tags": {str(name): str(value) for name, value in (tags or {}).items()},
+                "trusted": sorted(trusted),
+            },
+            kind=format or formats.natural_format(model),
+            allow_unsafe=allow_unsafe,
+            training_data=training_data,
+            signature=signature,
+            lineage=lineage or Lineage(),
+            card=card,
+        )
         self._keep(described, files, actor)
         return f"{model_name}:{version}"
 
@@ -214,76 +186,21 @@ class ModelRegistry:
         finally:
             self._artifacts.discard(folder)
 
-    def load_model(self, model_id: str) -> Any:
-        """Return the model of a version, after its digest has been checked.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such version.
-        IntegrityError
-            If its file is not what was registered; nothing was deserialised then.
-        """
-        version = self.get(model_id)
-        folder = self._folder(version)
-        if self.public_key is not None or version.format == "mlflow":
-            self._verify(version)
-        if version.format == "mlflow":
-            return formats.load_directory(Path(version.file_path).parent, unsafe=version.unsafe)
-        name = Path(version.file_path).relative_to(folder).as_posix()
-        data = self._artifacts.read(folder, name, version.files[name])
-        return formats.load(
-            data,
-            version.format,  # type: ignore[arg-type]
-            trusted=version.trusted,
-            unsafe=version.unsafe,
-        )
-
-    def open_runtime(self, model_id: str) -> "Runtime":
-        """Return a version ready to predict; raises as `load_model`."""
-        from watchkeeper.registry.runtime import Runtime
-
-        return Runtime(self.get(model_id), self.load_model(model_id))
-
-    def reference(self, model_id: str) -> "pa.Table | None":
-        """Return the kept sample of the training data; None if none was given.
-
-        Raises
-        ------
-        IntegrityError
-            If the file is not what was registered.
-        """
-        from watchkeeper.registry import reference
-
-        data = self._kept(model_id, _REFERENCE)
-        return None if data is None else reference.read_sample(data)
-
-    def profile(self, model_id: str) -> "Profile | None":
-        """Return the profile of all of the training data; None if none was given.
-
-        Raises
-        ------
-        IntegrityError
-            If the file is not what was registered.
-        """
-        from watchkeeper.profiles import Profile
-
-        data = self._kept(model_id, _PROFILE)
-        return None if data is None else Profile.from_bytes(data)
-
-    def _kept(self, model_id: str, name: str) -> bytes | None:
-        """Return a file of a version, checked; None if it has no such file."""
-        version = self.get(model_id)
-        if name not in version.files:
-            return None
-        return self._artifacts.read(self._folder(version), name, version.files[name])
-
     def promote_to_production(
         self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
     ) -> None:
         """Put a version in production; that model's former one goes to staging.
 
         A version whose files are not what was registered is refused with `IntegrityError`.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
         """
         self.verify(model_id)
         self._repository.promote(model_id, at=self._clock(), by=By(actor, reason, cause))
@@ -294,6 +211,18 @@ class ModelRegistry:
         """Put back what was in production before, at once; return its model id.
 
         Promotions form a stack: rolling back twice goes back two.
+
+        Parameters
+        ----------
+        model_name : str
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
@@ -306,32 +235,19 @@ class ModelRegistry:
             model_name, self._verify, at=self._clock(), by=By(actor, reason, cause)
         ).model_id
 
-    def check_rollback(self, model_name: str) -> str:
-        """Return the model id that `rollback` would put back, and change nothing.
-
-        Raises
-        ------
-        NotFoundError, IntegrityError
-            Where `rollback` would.
-        """
-        earlier = self.earlier(model_name)
-        self._verify(earlier)
-        return earlier.model_id
-
-    def earlier(self, model_name: str) -> ModelVersion:
-        """Return the version that `rollback` would put back, without a look at its files.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no earlier version.
-        """
-        return self._repository.earlier(model_name)
-
     def archive(
         self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
     ) -> None:
         """Put a version aside.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
 
         Raises
         ------
@@ -347,6 +263,15 @@ class ModelRegistry:
 
         Its name is never given to another one. What a rollback would return to is refused like
         what is in production; later rollbacks pass over it.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
 
         Raises
         ------
@@ -370,6 +295,17 @@ class ModelRegistry:
         A version is then also found as ``NAME@ALIAS``. ``champion`` points to what is in
         production by itself.
 
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        alias : str
+            1 to 100 of ``A-Z a-z 0-9 . _ -``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
+
         Raises
         ------
         InvalidValueError
@@ -390,6 +326,16 @@ class ModelRegistry:
         """Let a name of a model point to no version any more; raises `NotFoundError` if it did not.
 
         ``champion`` cannot be removed.
+
+        Parameters
+        ----------
+        model_name : str
+        alias : str
+            1 to 100 of ``A-Z a-z 0-9 . _ -``.
+        reason, actor : str
+            For the audit trail.
+        cause : RecordId, optional
+            The record that led to it.
         """
         self.get(f"{model_name}@{alias}")
         self._point(model_name, alias, None, By(actor, reason, cause))
@@ -399,142 +345,20 @@ class ModelRegistry:
             raise InvalidValueError("alias", alias, "another: it follows what is in production")
         self._repository.point(model_name, alias, model_id, at=self._clock(), by=by)
 
-    def diff(self, model_id: str, other: str) -> tuple[Difference, ...]:
-        """Return in what two versions differ: metrics, inputs, lineage, parameters, format, size.
-
-        See Also
-        --------
-        watchkeeper.registry.diff.differences : on what is compared
-        """
-        return differences(self.get(model_id), self.get(other))
-
-    def card(self, model_id: str) -> str:
-        """Return the model card of a version, in Markdown.
-
-        It begins with what was written for people at its registration.
-
-        Raises
-        ------
-        IntegrityError
-            If that is not what was registered.
-        """
-        version = self.get(model_id)
-        done = self.history(version.model_name, version.version)
-        return card_of(version, self.words(version.model_id), done)
-
-    def words(self, model_id: str) -> str:
-        """Return what people wrote for the card of a version, in Markdown; empty if nothing.
-
-        Raises
-        ------
-        IntegrityError
-            If that is not what was registered.
-        """
-        words = self._kept(model_id, _CARD)
-        return "" if words is None else words.decode()
-
-    def get(self, model_id: str) -> ModelVersion:
-        """Return a version by its id or as ``NAME@ALIAS``; raises `NotFoundError` if it is not."""
-        return self._repository.get(model_id)
-
-    def find(self, model_name: str, version: str) -> ModelVersion | None:
-        """Return a model's version, or None if it has none of that name."""
-        found = self._repository.find(None, model_name, version)
-        return found[0] if found else None
-
-    def usable(self, model_name: str, version: str) -> ModelVersion:
-        """Return a version that may answer.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such version, or it is archived.
-        """
-        found = self.find(model_name, version)
-        if found is None or found.status is Status.ARCHIVED:
-            known = ", ".join(each.version for each in self.list_models(model_name=model_name))
-            raise NotFoundError(
-                "model version", f"{model_name}:{version}", f"It has {known or 'no versions'}."
-            )
-        return found
-
-    def get_production_model(self, model_name: str | None = None) -> str | None:
-        """Return the id of the version in production, or None.
-
-        Without a name, that of the only model that has one.
-
-        Raises
-        ------
-        InvalidValueError
-            If no name is given and several models have a version in production.
-        """
-        production = self.production()
-        if model_name is not None:
-            return production.get(model_name)
-        if len(production) > 1:
-            raise InvalidValueError("model_name", None, f"one of {', '.join(sorted(production))}")
-        return next(iter(production.values()), None)
-
-    def production(self) -> dict[str, str]:
-        """Return the model ids in production, by model name."""
-        return self._repository.production()
-
-    def list_models(
-        self,
-        status: Status | str | None = None,
-        model_name: str | None = None,
-        *,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> list[ModelVersion]:
-        """Return versions, the newest first: all, or `limit` of them after the first `offset`."""
-        return self._repository.find(_known(status), model_name, limit=limit, offset=offset)
-
-    def count_models(
-        self, status: Status | str | None = None, model_name: str | None = None
-    ) -> int:
-        """Return how many versions `list_models` would return without a limit."""
-        return self._repository.count(_known(status), model_name)
-
-    def taken_versions(self, model_name: str) -> set[str]:
-        """Return the versions that a model has or had: no new one may be called like them."""
-        return self._repository.taken(model_name)
-
-    def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
-        """Return the audit trail of a model.
-
-        Each entry has ``at``, ``actor``, ``action``, ``subject``, ``reason``, ``cause`` and
-        ``evidence``.
-
-        With `version`, only what was done with that one.
-        """
-        return self._repository.history(model_name, version)
-
-    def moves(self, model_name: str, *, limit: int = 10) -> list[dict[str, Any]]:
-        """Return how versions came into production, the newest first, as `history` tells it."""
-        return self._repository.moves(model_name, limit)
-
     def note(self, model_id: str, action: str, reason: str, *, actor: str = "") -> None:
-        """Add what was done with a version to its audit trail."""
+        """Add what was done with a version to its audit trail.
+
+        Parameters
+        ----------
+        model_id : str
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+        action : str
+            What was done.
+        reason, actor : str
+            For the audit trail.
+        """
         version = self.get(model_id)
         self._repository.note(version.model_id, action, at=self._clock(), by=By(actor, reason))
-
-    def generation(self) -> int:
-        """Return a number that grows with every change, for those who watch for one."""
-        return self._repository.generation()
-
-    def verify(self, model_id: str) -> None:
-        """Check that a version's files are those that were registered, and no others.
-
-        They are compared with the version's digests, and these with what the audit trail has of its
-        registration. Whoever rewrites all three is noticed by a signature only.
-
-        Raises
-        ------
-        IntegrityError
-            If anything was changed, removed or added.
-        """
-        self._verify(self.get(model_id))
 
     def close(self) -> None:
         """Close the control database."""
@@ -550,110 +374,3 @@ class ModelRegistry:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _verify(self, version: ModelVersion) -> None:
-        folder = self._folder(version)
-        self._artifacts.verify(folder, version.files)
-        if self.public_key is not None:
-            self._check_signed(version, folder, self.public_key)
-        self._check_noted(version)
-
-    def _check_signed(self, version: ModelVersion, folder: Path, public_key: Path) -> None:
-        check_signature(folder, public_key, version.model_id)
-        signed = json.loads((folder / _MANIFEST).read_bytes())
-        told = version.to_dict()
-        other = [name for name in _SIGNED if signed[name] != told[name]]
-        if other:
-            raise IntegrityError(
-                f"the control database says otherwise of {version.model_id} than what was signed: "
-                f"{', '.join(other)}",
-                "Somebody changed one of them. Restore it from a backup, or roll back.",
-            )
-
-    def _check_noted(self, version: ModelVersion) -> None:
-        """Compare a version with what the audit trail has of its registration."""
-        noted = self._repository.registered_with(version.model_id)
-        if noted is None:
-            raise IntegrityError(
-                f"the audit trail has no registration of {version.model_id}",
-                "Somebody removed it. Restore the control database from a backup.",
-            )
-        other = [name for name in _NOTED if noted.get(name) != plain(getattr(version, name))]
-        if other:
-            raise IntegrityError(
-                f"the control database says otherwise of {version.model_id} than the audit trail "
-                f"does of its registration: {', '.join(other)}",
-                "Somebody changed one of them. Restore it from a backup, or roll back.",
-            )
-
-    def _folder(self, version: ModelVersion) -> Path:
-        return self._artifacts.folder(version.model_name, version.version)
-
-
-def _known(status: Status | str | None) -> Status | None:
-    if status is not None and status not in set(Status):
-        raise InvalidValueError("status", status, f"one of {', '.join(Status)}")
-    return None if status is None else Status(status)
-
-
-def _lineage_of(model: Any, given: Lineage) -> dict[str, Any]:
-    """Return the lineage that is kept: what was given, beside what the model says of itself."""
-    own = formats.lineage_of(model)
-    return {
-        **given.to_dict(),
-        "parameters": plain(given.parameters) or own["parameters"],
-        "packages": {**own["packages"], **given.packages},
-    }
-
-
-def _checked_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    checked: dict[str, float] = {}
-    for name, value in metrics.items():
-        try:
-            checked[str(name)] = float(value)
-        except (TypeError, ValueError):
-            raise InvalidValueError(f"metrics[{name!r}]", value, "a number") from None
-        if checked[str(name)] - checked[str(name)] != 0.0:
-            raise InvalidValueError(f"metrics[{name!r}]", value, "a finite number")
-    return checked
-
-
-def _files_of(
-    model: Any, kind: Format, trusted: Sequence[str], allow_unsafe: bool
-) -> dict[str, bytes]:
-    """Return the files of a model, the first of which says what it is."""
-    if kind == "mlflow":
-        if not allow_unsafe:
-            raise formats.UnsafeFormatError(kind)
-        if not isinstance(model, Path):
-            raise InvalidValueError("model", type(model).__name__, "a path, for the format mlflow")
-        return formats.files_of_directory(model)
-    data = formats.dump(model, kind, trusted=trusted, allow_unsafe=allow_unsafe)
-    return {formats.file_of(kind): data}
-
-
-def _signature_of(model: Any, kind: Format, data: bytes) -> Signature | None:
-    """Return what the model itself says that it takes, if it says so."""
-    if kind == "onnx":
-        from watchkeeper.registry.runtime import onnx_signature
-
-        return onnx_signature(formats.load(data, kind, trusted=(), unsafe=False))
-    return formats.signature_of_directory(model) if kind == "mlflow" else of_estimator(model)
-
-
-def _feature_names(model: Any, kind: Format, columns: Sequence[str]) -> list[str]:
-    """Return which columns of the training data are features of the model, in its order."""
-    names = None if kind == "onnx" else getattr(model, "feature_names_in_", None)
-    if names is not None:
-        missing = [str(name) for name in names if name not in columns]
-        if missing:
-            raise InvalidValueError(
-                "training_data", list(columns), f"also the model's features {', '.join(missing)}"
-            )
-        return [str(name) for name in names]
-    count = None if kind == "onnx" else getattr(model, "n_features_in_", None)
-    if count is not None and count != len(columns):
-        raise InvalidValueError(
-            "training_data", list(columns), f"the {count} features of the model and nothing else"
-        )
-    return list(columns)

@@ -76,6 +76,15 @@ class Remote(Result):
     def from_json(cls, data: bytes) -> Self:
         """Return what `to_json` wrote.
 
+        Parameters
+        ----------
+        data : bytes
+            As `dump` or `sample` returned it.
+
+        Returns
+        -------
+        Remote
+
         Raises
         ------
         InvalidValueError
@@ -95,7 +104,7 @@ class Remote(Result):
 
 
 class RemoteModel:
-    """What asks a remote model; connections that nobody uses are kept open for the next request."""
+    """A client of a remote model; idle connections stay open for the next request."""
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote
@@ -104,15 +113,19 @@ class RemoteModel:
         weakref.finalize(self, _close, self._idle)
 
     def predict(
-        self, given: "npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]", names: Sequence[str]
+        self, batch: "npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]", names: Sequence[str]
     ) -> "tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]":
         """Return predictions, and the probabilities of the classes where the server tells them.
 
         Parameters
         ----------
-        given : numpy.ndarray of shape (n, k), or mapping of n values a column
+        batch : numpy.ndarray of shape (n, k), or mapping of n values a column
         names : sequence of str
             Of the columns of a matrix.
+
+        Returns
+        -------
+        tuple of (numpy.ndarray, numpy.ndarray of float or None)
 
         Raises
         ------
@@ -124,33 +137,35 @@ class RemoteModel:
         import numpy as np
 
         if self.remote.protocol == "v2":
-            return self._v2(given)
-        columns = names if isinstance(given, np.ndarray) else list(given)
-        if isinstance(given, np.ndarray):
-            rows = given.tolist()
+            return self._v2(batch)
+        columns = names if isinstance(batch, np.ndarray) else list(batch)
+        if isinstance(batch, np.ndarray):
+            rows = batch.tolist()
         else:
-            rows = [list(row) for row in zip(*map(_plain, given.values()), strict=True)]
+            rows = [list(row) for row in zip(*map(_plain, batch.values()), strict=True)]
         body = {"dataframe_split": {"columns": list(columns), "data": rows}}
         answer = self._ask("/invocations", body)
         return self._array(answer.get("predictions")), None
 
-    def _v2(self, given: Any) -> "tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]":
+    def _v2(self, batch: Any) -> "tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]":
         import numpy as np
 
-        if isinstance(given, np.ndarray):
-            inputs = [_tensor("input-0", given)]
+        if isinstance(batch, np.ndarray):
+            inputs = [_tensor("input-0", batch)]
         else:
-            inputs = [_tensor(name, np.asarray(values)) for name, values in given.items()]
+            inputs = [_tensor(name, np.asarray(values)) for name, values in batch.items()]
         answer = self._ask(f"/v2/models/{self.remote.model}/infer", {"inputs": inputs})
-        found: dict[str, npt.NDArray[Any]] = {}
-        for each in answer.get("outputs") or ():
-            found[each["name"]] = self._array(each.get("data")).reshape(each.get("shape", -1))
-        if not found:
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for output in answer.get("outputs") or ():
+            arrays[output["name"]] = self._array(output.get("data")).reshape(
+                output.get("shape", -1)
+            )
+        if not arrays:
             raise RemoteAnswerError(f"{self.remote.url} answered without outputs")
-        probabilities = found.pop("predict_proba", None)
-        if not found:
+        probabilities = arrays.pop("predict_proba", None)
+        if not arrays:
             raise RemoteAnswerError(f"{self.remote.url} answered without predictions")
-        predictions = found.get("predict", next(iter(found.values())))
+        predictions = arrays.get("predict", next(iter(arrays.values())))
         if predictions.ndim == 2 and predictions.shape[1] == 1:
             predictions = predictions[:, 0]
         return predictions, probabilities
@@ -171,19 +186,19 @@ class RemoteModel:
             headers["Authorization"] = f"Bearer {os.environ.get(self.remote.token_env, '')}"
         data = json.dumps(body).encode()
         path = self._at.path.rstrip("/") + path
-        kept = _popped(self._idle)
+        connection = _popped(self._idle)
         try:
-            status, content = self._send(kept or self._open(), path, data, headers)
+            status, content = self._send(connection or self._open(), path, data, headers)
         except OSError as error:
-            if kept is None:
+            if connection is None:
                 raise self._unreachable(error) from error
             try:  # it was kept open, and the server has closed it meanwhile
                 status, content = self._send(self._open(), path, data, headers)
             except OSError as again:
                 raise self._unreachable(again) from again
         if status != http.client.OK:
-            told = content[:300].decode(errors="replace")
-            raise RemoteAnswerError(f"{self.remote.url} answered {status}: {told}")
+            excerpt = content[:300].decode(errors="replace")
+            raise RemoteAnswerError(f"{self.remote.url} answered {status}: {excerpt}")
         try:
             answer = json.loads(content)
         except ValueError as error:

@@ -36,7 +36,7 @@ _TIMES = ("registered_at", "promoted_at", "demoted_at")
 
 
 def _as_text(column: sa.Column[Any]) -> bool:
-    """Return whether a column is read as text, which is decoded when somebody looks at it."""
+    """Return whether a column is read as text, which is decoded when it is read."""
     return isinstance(column.type, sa.JSON) or column.name in _TIMES
 
 
@@ -85,17 +85,17 @@ class Repository:
     ) -> list[ModelVersion]:
         """Return versions, the newest first."""
         query = _read.order_by(_versions.id.desc())
-        asked = _of(status, model_name)
+        conditions = _of(status, model_name)
         if version is not None:
-            asked.append(_versions.version == version)
+            conditions.append(_versions.version == version)
         if limit is not None:  # by their numbers first: rows are wide, and most are not wanted
-            numbers = sa.select(_versions.id).where(*asked).order_by(_versions.id.desc())
-            asked = [_versions.id.in_(numbers.limit(limit).offset(offset))]
-        query = query.where(*asked)
+            numbers = sa.select(_versions.id).where(*conditions).order_by(_versions.id.desc())
+            conditions = [_versions.id.in_(numbers.limit(limit).offset(offset))]
+        query = query.where(*conditions)
         with self._database.read() as connection:
-            known = _aliases(connection, model_name)
+            names = _aliases(connection, model_name)
             rows = connection.execute(query).all()
-        field = partial(self._field, known)
+        field = partial(self._field, names)
         return [ModelVersion.deferred(field, row) for row in rows]
 
     def count(self, status: Status | None, model_name: str | None) -> int:
@@ -106,14 +106,14 @@ class Repository:
 
     def taken(self, model_name: str) -> set[str]:
         """Return the versions that a model has, and those that were deleted."""
-        kept = sa.select(_versions.model_id).where(_versions.model_name == model_name)
+        existing = sa.select(_versions.model_id).where(_versions.model_name == model_name)
         gone = sa.select(audit.c.subject).where(
             audit.c.subject.startswith(f"{model_name}:", autoescape=True),
             audit.c.action == _DELETE,
         )
         with self._database.read() as connection:
-            found = connection.execute(sa.union(kept, gone)).scalars()
-            return {model_id.partition(":")[2] for model_id in found}
+            model_ids = connection.execute(sa.union(existing, gone)).scalars()
+            return {model_id.partition(":")[2] for model_id in model_ids}
 
     def production(self) -> dict[str, str]:
         query = sa.select(_versions.model_name, _versions.model_id).where(_IN_PRODUCTION)
@@ -230,12 +230,12 @@ class Repository:
         """Forget a version and the aliases that point to it; return what it was."""
         with self._database.write() as connection:
             version = self._idle(connection, model_id)
-            kept = version.to_dict()  # all of it is read before it is gone
+            deleted = version.to_dict()  # all of it is read before it is gone
             connection.execute(
                 model_versions.delete().where(_versions.model_id == version.model_id)
             )
             connection.execute(aliases.delete().where(aliases.c.model_id == version.model_id))
-            note(connection, at, by, _DELETE, version.model_id, {"version": kept})
+            note(connection, at, by, _DELETE, version.model_id, {"version": deleted})
             return version
 
     def point(
@@ -269,17 +269,17 @@ class Repository:
 
     def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
         """Return the audit trail of a model, or of one version, the oldest entry first."""
-        own = audit.c.subject == f"{model_name}:{version}"
+        condition = audit.c.subject == f"{model_name}:{version}"
         if version is None:
-            own = audit.c.subject.startswith(f"{model_name}:", autoescape=True)
-        query = sa.select(audit).where(own).order_by(audit.c.id)
+            condition = audit.c.subject.startswith(f"{model_name}:", autoescape=True)
+        query = sa.select(audit).where(condition).order_by(audit.c.id)
         with self._database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
     def registered_with(self, model_id: str) -> dict[str, Any] | None:
         """Return what the audit trail says of a version's registration; None if nothing."""
-        own = (audit.c.subject == model_id) & (audit.c.action == _REGISTER)
-        query = sa.select(audit.c.evidence).where(own).order_by(audit.c.id).limit(1)
+        condition = (audit.c.subject == model_id) & (audit.c.action == _REGISTER)
+        query = sa.select(audit.c.evidence).where(condition).order_by(audit.c.id).limit(1)
         with self._database.read() as connection:
             return connection.execute(query).scalar()
 
@@ -297,11 +297,13 @@ class Repository:
 
     def _get(self, connection: Connection, model_id: str) -> ModelVersion:
         name, at, alias = model_id.partition("@")
-        known = _aliases(connection, name.partition(":")[0])
+        names_by_id = _aliases(connection, name.partition(":")[0])
         if at:
-            held = [of for of, names in known.items() if alias in names]
+            held = [of for of, names in names_by_id.items() if alias in names]
             if not held:
-                named = ", ".join(sorted({each for names in known.values() for each in names}))
+                named = ", ".join(
+                    sorted({alias for names in names_by_id.values() for alias in names})
+                )
                 raise NotFoundError(
                     "alias", model_id, f"{name} has {named or 'none'}. Set it with models alias."
                 )
@@ -313,7 +315,7 @@ class Repository:
                 model_id,
                 "A model id is NAME:VERSION or NAME@ALIAS; list_models() has them all.",
             )
-        return ModelVersion.deferred(partial(self._field, known), row)
+        return ModelVersion.deferred(partial(self._field, names_by_id), row)
 
     def _current(self, connection: Connection, model_name: str) -> Row[Any] | None:
         query = sa.select(promotions).where(
@@ -340,8 +342,8 @@ class Repository:
         former = current.former
         while former is not None:
             row = connection.execute(sa.select(promotions).where(promotions.c.id == former)).one()
-            kept = sa.select(_versions.id).where(_versions.model_id == row.model_id)
-            if connection.execute(kept).one_or_none() is not None:
+            version = sa.select(_versions.id).where(_versions.model_id == row.model_id)
+            if connection.execute(version).one_or_none() is not None:
                 return row
             former = row.former
         return None
@@ -379,12 +381,12 @@ class Repository:
             .values(status=status, **times)
         )
 
-    def _field(self, known: Mapping[str, tuple[str, ...]], row: Row[Any], name: str) -> Any:
+    def _field(self, names_by_id: Mapping[str, tuple[str, ...]], row: Row[Any], name: str) -> Any:
         """Return a field of a version from its row."""
         if name == "file_path":
             return str(self._folder(row.model_name, row.version) / row.file_name)
         if name == "aliases":
-            return known.get(row.model_id, ())
+            return names_by_id.get(row.model_id, ())
         value = row._mapping[name]
         decode = _FIELDS.get(name)
         return value if decode is None or value is None else decode(value)
@@ -392,10 +394,10 @@ class Repository:
 
 def _of(status: Status | None, model_name: str | None) -> list[sa.ColumnElement[bool]]:
     """Return what is asked of the rows of versions."""
-    asked = [] if status is None else [_versions.status == status]
+    conditions = [] if status is None else [_versions.status == status]
     if status is Status.PRODUCTION:
-        asked = [_IN_PRODUCTION]
-    return asked if model_name is None else [*asked, _versions.model_name == model_name]
+        conditions = [_IN_PRODUCTION]
+    return conditions if model_name is None else [*conditions, _versions.model_name == model_name]
 
 
 @lru_cache(maxsize=1024)  # versions of a model take the same
@@ -425,10 +427,10 @@ def _aliases(connection: Connection, model_name: str | None) -> dict[str, tuple[
             _IN_PRODUCTION
         ),
     ).subquery()
-    asked = sa.select(query.c.model_id, query.c.alias).order_by(query.c.alias)
+    selection = sa.select(query.c.model_id, query.c.alias).order_by(query.c.alias)
     if model_name is not None:
-        asked = asked.where(query.c.model_name == model_name)
-    found: dict[str, tuple[str, ...]] = {}
-    for model_id, alias in connection.execute(asked):
-        found[model_id] = (*found.get(model_id, ()), alias)
-    return found
+        selection = selection.where(query.c.model_name == model_name)
+    names_by_id: dict[str, tuple[str, ...]] = {}
+    for model_id, alias in connection.execute(selection):
+        names_by_id[model_id] = (*names_by_id.get(model_id, ()), alias)
+    return names_by_id

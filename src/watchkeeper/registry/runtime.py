@@ -85,7 +85,7 @@ class Runtime:
             elif version.format == "mlflow":
                 self._answer, self._named = self._let_mlflow_answer, self.signature is not None
             elif version.format == "cloudpickle":
-                self._answer = lambda given: Answers(np.asarray(model(given)))
+                self._answer = lambda batch: Answers(np.asarray(model(batch)))
                 self._named = not numeric
             else:
                 self._answer = _estimator(model)
@@ -99,6 +99,14 @@ class Runtime:
     def predict(self, batch: Batch) -> Answers:
         """Return the answers to the rows of `batch`.
 
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Answers
+
         Raises
         ------
         ModelOutputError
@@ -107,10 +115,10 @@ class Runtime:
             Whatever the model itself raises.
         """
         if isinstance(batch, np.ndarray):
-            rows, given = len(batch), self._from_matrix(batch)
+            rows, prepared = len(batch), self._from_matrix(batch)
         else:
-            rows, given = len(next(iter(batch.values()), ())), self._from_columns(batch)
-        answers = self._answer(given)
+            rows, prepared = len(next(iter(batch.values()), ())), self._from_columns(batch)
+        answers = self._answer(prepared)
         if answers.predictions.ndim == 0 or len(answers.predictions) != rows:
             raise ModelOutputError(
                 f"{self.model_id} answered {rows} rows with an array of shape "
@@ -123,44 +131,55 @@ class Runtime:
             )
         return answers
 
-    def _ask(self, given: Any) -> Answers:
+    def _ask(self, batch: Any) -> Answers:
         """Return what another server answers."""
-        names = () if isinstance(given, Mapping) else self._names(given.shape[1])
-        predictions, probabilities = self._model.predict(given, names)
+        names = () if isinstance(batch, Mapping) else self._names(batch.shape[1])
+        predictions, probabilities = self._model.predict(batch, names)
         if probabilities is None or probabilities.ndim != 2:
             return Answers(predictions)
         classes = tuple(range(probabilities.shape[1]))
         return Answers(predictions, _scores(probabilities), probabilities, classes)
 
-    def _one_by_one(self, given: Mapping[str, Any]) -> Answers:
+    def _one_by_one(self, columns: Mapping[str, Any]) -> Answers:
         """Return what a model of River answers, which takes one row as a mapping."""
-        rows = by_row(given, self.signature)
-        said = [self._model.predict_one(row) for row in rows]
-        if any(each is None for each in said):
+        rows = by_row(columns, self.signature)
+        predictions_by_row = [self._model.predict_one(row) for row in rows]
+        if any(prediction is None for prediction in predictions_by_row):
             raise ModelOutputError(
                 f"{self.model_id} has no answer, as models of River before they have learned"
             )
-        predictions = np.asarray(said)
+        predictions = np.asarray(predictions_by_row)
         if not hasattr(last_step(self._model), "predict_proba_one"):
             return Answers(predictions)
         try:
-            told = [self._model.predict_proba_one(row) for row in rows]
+            probabilities_by_row = [self._model.predict_proba_one(row) for row in rows]
         except NotImplementedError:  # a classifier of River that knows none
             return Answers(predictions)
-        seen = {name for each in told for name in each}
+        seen = {name for probabilities in probabilities_by_row for name in probabilities}
         names = tuple(sorted(seen, key=lambda name: (isinstance(name, str), name)))
         if len(names) < 2:  # it has seen one class only
             return Answers(predictions)
-        table = np.array([[float(each.get(name, 0.0)) for name in names] for each in told])
+        table = np.array(
+            [
+                [float(probabilities.get(name, 0.0)) for name in names]
+                for probabilities in probabilities_by_row
+            ]
+        )
         return Answers(predictions, _scores(table), table, names)
 
-    def _let_mlflow_answer(self, given: Any) -> Answers:
+    def _let_mlflow_answer(self, frame: Any) -> Answers:
         """Return what MLflow answers; it takes whole numbers as such only."""
         if self.signature is not None:
-            whole = [each.name for each in self.signature.features if each.type == "integer"]
-            given = given.astype({name: "int64" for name in whole if given[name].notna().all()})
-        found = np.asarray(self._model.predict(given))
-        return Answers(found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found)
+            whole = [
+                feature.name for feature in self.signature.features if feature.type == "integer"
+            ]
+            frame = frame.astype({name: "int64" for name in whole if frame[name].notna().all()})
+        predictions = np.asarray(self._model.predict(frame))
+        return Answers(
+            predictions[:, 0]
+            if predictions.ndim == 2 and predictions.shape[1] == 1
+            else predictions
+        )
 
     def _from_matrix(self, matrix: npt.NDArray[np.float64]) -> Any:
         if not self._named:
@@ -176,7 +195,10 @@ class Runtime:
             return self._frame(ordered)
         numeric = self.signature is None or self.signature.all_numeric
         return np.column_stack(
-            [np.asarray(each, dtype=np.float64 if numeric else object) for each in ordered.values()]
+            [
+                np.asarray(column, dtype=np.float64 if numeric else object)
+                for column in ordered.values()
+            ]
         )
 
     def _names(self, count: int) -> Sequence[str]:
@@ -208,16 +230,26 @@ class Runtime:
 def by_row(
     columns: Mapping[str, Sequence[Any]], signature: Signature | None
 ) -> list[dict[str, Any]]:
-    """Return rows as River takes them: mappings of what is known, whole numbers as such."""
+    """Return rows as River takes them: mappings of what is known, whole numbers as such.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence of object
+    signature : Signature or None
+
+    Returns
+    -------
+    list of dict of str to object
+    """
     features = () if signature is None else signature.features
-    whole = {each.name for each in features if each.type == "integer"}
-    given = [
+    whole = {feature.name for feature in features if feature.type == "integer"}
+    columns_of_values = [
         [_whole(value) if name in whole else value for value in _plain(values)]
         for name, values in columns.items()
     ]
     return [
         {name: value for name, value in zip(columns, row, strict=True) if not _missing(value)}
-        for row in zip(*given, strict=True)
+        for row in zip(*columns_of_values, strict=True)
     ]
 
 
@@ -239,21 +271,21 @@ def _estimator(model: Any) -> Callable[[Any], Answers]:
         raise InvalidValueError("model", type(model).__name__, "an object with a method predict")
     if type(model).__name__ == "Pipeline" and hasattr(model, "steps") and len(model.steps) > 1:
         transform, last = model[:-1].transform, _final(model[-1])
-        return lambda given: last(transform(given))
+        return lambda batch: last(transform(batch))
     return _final(model)
 
 
 def _final(model: Any) -> Callable[[Any], Answers]:
     classes = getattr(model, "classes_", None)
     if classes is None or not hasattr(model, "predict_proba"):
-        return lambda given: Answers(np.asarray(model.predict(given)))
+        return lambda batch: Answers(np.asarray(model.predict(batch)))
     names = tuple(np.asarray(classes).tolist())
     if type(model).__module__ == "sklearn.linear_model._logistic" and len(names) == 2:
         return _logistic(model, np.asarray(classes), names)
 
-    def answer(given: Any) -> Answers:
-        probabilities = np.asarray(model.predict_proba(given), dtype=np.float64)
-        predictions = np.asarray(model.predict(given))
+    def answer(batch: Any) -> Answers:
+        probabilities = np.asarray(model.predict_proba(batch), dtype=np.float64)
+        predictions = np.asarray(model.predict(batch))
         return Answers(predictions, _scores(probabilities), probabilities, names)
 
     return answer
@@ -265,8 +297,8 @@ def _logistic(
     """Answer from one call of ``decision_function``, as scikit-learn itself does in two."""
     from scipy.special import expit
 
-    def answer(given: Any) -> Answers:
-        decision = model.decision_function(given)
+    def answer(batch: Any) -> Answers:
+        decision = model.decision_function(batch)
         positive = expit(decision)
         probabilities = np.column_stack((1.0 - positive, positive))
         predictions = classes[(decision > 0).astype(np.intp)]
@@ -286,25 +318,27 @@ def _onnx(session: Any) -> Callable[[Any], Answers]:
     inputs = session.get_inputs()
     outputs = [output.name for output in session.get_outputs()]
 
-    def answer(given: Any) -> Answers:
+    def answer(batch: Any) -> Answers:
         if len(inputs) == 1:
-            feed = {inputs[0].name: np.asarray(given, dtype=_ONNX_TYPES[inputs[0].type])}
+            feed = {inputs[0].name: np.asarray(batch, dtype=_ONNX_TYPES[inputs[0].type])}
         else:
             feed = {
-                each.name: np.asarray(given[each.name], dtype=_ONNX_TYPES[each.type]).reshape(-1, 1)
-                for each in inputs
+                column.name: np.asarray(batch[column.name], dtype=_ONNX_TYPES[column.type]).reshape(
+                    -1, 1
+                )
+                for column in inputs
             }
-        found = session.run(outputs, feed)
-        predictions = np.asarray(found[0])
+        results = session.run(outputs, feed)
+        predictions = np.asarray(results[0])
         if predictions.ndim == 2 and predictions.shape[1] == 1:
             predictions = predictions[:, 0]
-        if len(found) == 1:
+        if len(results) == 1:
             return Answers(predictions)
-        if isinstance(found[1], list):  # one mapping of class to probability a row
-            names = tuple(found[1][0]) if found[1] else ()
-            table = [[row[name] for name in names] for row in found[1]]
+        if isinstance(results[1], list):  # one mapping of class to probability a row
+            names = tuple(results[1][0]) if results[1] else ()
+            table = [[row[name] for name in names] for row in results[1]]
         else:
-            table = found[1]
+            table = results[1]
             names = tuple(range(np.shape(table)[1]))
         probabilities = np.asarray(table, dtype=np.float64)
         return Answers(predictions, _scores(probabilities), probabilities, names)
@@ -323,7 +357,17 @@ _ONNX_TYPES: dict[str, Any] = {
 
 
 def onnx_signature(session: Any) -> Signature:
-    """Return what an ONNX model's inputs say it takes."""
+    """Return what an ONNX model's inputs say it takes.
+
+    Parameters
+    ----------
+    session : object
+        An ONNX Runtime session.
+
+    Returns
+    -------
+    Signature
+    """
     from watchkeeper.registry.signature import Feature
 
     inputs = session.get_inputs()
@@ -336,5 +380,5 @@ def onnx_signature(session: Any) -> Signature:
         return Signature(tuple(Feature(f"x{i}", "number") for i in range(count)))
     kinds = {"tensor(string)": "string", "tensor(bool)": "boolean"}
     return Signature(
-        tuple(Feature(each.name, kinds.get(each.type, "number")) for each in inputs)  # type: ignore[arg-type]
+        tuple(Feature(column.name, kinds.get(column.type, "number")) for column in inputs)  # type: ignore[arg-type]
     )

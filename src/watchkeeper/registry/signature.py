@@ -67,7 +67,17 @@ class Signature(Result):
 
 
 def of_training_data(data: "nw.DataFrame[Any]") -> Signature:
-    """Return the signature of a data frame; what has nulls there may be null later."""
+    """Return the signature of a data frame; what has nulls there may be null later.
+
+    Parameters
+    ----------
+    data : narwhals.DataFrame
+        As `dump` or `sample` returned it.
+
+    Returns
+    -------
+    Signature
+    """
     return Signature(
         tuple(
             Feature(name, _type_of(data.schema[name]), bool(data[name].null_count()))
@@ -91,7 +101,16 @@ def _type_of(dtype: "nw.dtypes.DType") -> FeatureType:
 
 
 def of_estimator(model: object) -> Signature | None:
-    """Return what a fitted scikit-learn estimator says of its inputs; None if it says nothing."""
+    """Return what a fitted scikit-learn estimator says of its inputs; None if it says nothing.
+
+    Parameters
+    ----------
+    model : object
+
+    Returns
+    -------
+    Signature or None
+    """
     names = getattr(model, "feature_names_in_", None)
     if names is not None:
         return Signature(tuple(Feature(str(name), "any") for name in names))

@@ -20,6 +20,10 @@ def sign(folder: Path, key: Path) -> bytes:
     key : Path
         An elliptic-curve private key in PEM, without a passphrase.
 
+    Returns
+    -------
+    bytes
+
     Raises
     ------
     InvalidValueError
@@ -69,8 +73,8 @@ def check_signature(folder: Path, key: Path, model_id: str) -> None:
     except Exception as error:  # whatever a file that is no signature leads to
         raise IntegrityError(
             f"the signature of {model_id} does not hold: {type(error).__name__} {str(error)[:200]}",
-            "Its files were changed, or somebody else signed them. Restore them from a backup, or "
-            "roll back.",
+            "Its files were changed, or were signed with another key. Restore them from a backup, "
+            "or roll back.",
         ) from error
 
 

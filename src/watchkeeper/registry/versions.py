@@ -32,10 +32,10 @@ class _Deferred(Result):
     @classmethod
     def deferred(cls, read: Callable[[Any, str], Any], row: Any) -> Self:
         """Return one each of whose fields is what `read` gives for `row` and its name."""
-        made = object.__new__(cls)
-        object.__setattr__(made, "_read", read)
-        object.__setattr__(made, "_row", row)
-        return made
+        instance = object.__new__(cls)
+        object.__setattr__(instance, "_read", read)
+        object.__setattr__(instance, "_row", row)
+        return instance
 
     def __getattr__(self, name: str) -> Any:  # a slot that nothing was put in yet
         if name not in self:
@@ -49,7 +49,7 @@ class _Deferred(Result):
 class ModelVersion(_Deferred):
     """One immutable version.
 
-    Versions that are listed by the thousand are decoded as far as somebody looks at them.
+    Versions that are listed by the thousand are decoded as far as they are read.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class ModelVersion(_Deferred):
     format : str
         ``skops``, ``onnx``, ``joblib``, ``cloudpickle``, ``mlflow`` or ``remote``.
     unsafe : bool
-        The format can run code when it is loaded, and whoever registered it allowed that.
+        The format can run code when it is loaded, and its registration allowed that.
     trusted : tuple of str
         Types beyond scikit-learn's own that loading may make.
     about : dict

@@ -16,7 +16,7 @@ from watchkeeper.jobs.controller import Controller
 from watchkeeper.serving.bodies import Headers, Receive, headers_of
 from watchkeeper.serving.gateway import Gateway, Scope
 from watchkeeper.serving.responses import Answer, UnauthorizedError, error_answer
-from watchkeeper.serving.routing import RunningExperiments
+from watchkeeper.serving.routing_table import RunningExperiments
 
 __all__ = ["Send", "ServerApplication"]
 

@@ -27,7 +27,7 @@ from watchkeeper.config import ServerSettings, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.server.asgi import Send, ServerApplication
 from watchkeeper.serving.bodies import Receive
-from watchkeeper.serving.routing import RunningExperiments
+from watchkeeper.serving.routing_table import RunningExperiments
 from watchkeeper.telemetry.endpoint import share_between_workers, worker_ended
 from watchkeeper.telemetry.logs import configure_logging
 

@@ -97,6 +97,14 @@ class Batcher(Generic[Item, Computed, Answered]):
     def submit(self, item: Item) -> "asyncio.Future[Answered]":
         """Return a future of the answer to `item`.
 
+        Parameters
+        ----------
+        item : Item
+
+        Returns
+        -------
+        asyncio.Future[Answered]
+
         Raises
         ------
         UnavailableError
@@ -123,7 +131,7 @@ class Batcher(Generic[Item, Computed, Answered]):
         if late:
             self._abandoned += 1
             self._start()
-            self._deliver(batch, self._timed_out([each.item for each in batch]))
+            self._deliver(batch, self._timed_out([entry.item for entry in batch]))
 
     def close(self) -> None:
         """Let the thread end after what waits now."""
@@ -152,13 +160,13 @@ class Batcher(Generic[Item, Computed, Answered]):
                 return
 
     def _answer(self, lane: _Lane[Item], batch: list[_Waiting[Item]]) -> None:
-        in_time = [each for each in batch if lane.since - each.since <= self._timeout]
-        late = [each for each in batch if lane.since - each.since > self._timeout]
+        in_time = [entry for entry in batch if lane.since - entry.since <= self._timeout]
+        late = [entry for entry in batch if lane.since - entry.since > self._timeout]
         if late:
             self._tell(self._expire, late)
         if not in_time:
             return
-        items = [each.item for each in in_time]
+        items = [entry.item for entry in in_time]
         results = self._compute(items)
         with lane.lock:
             if lane.cut_off:
@@ -167,7 +175,7 @@ class Batcher(Generic[Item, Computed, Answered]):
         self._tell(self._deliver, in_time, self._finish(items, results))
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Run a callback in the event loop, unless that has ended: then nobody waits any more."""
+        """Run a callback in the event loop, unless that has ended and no caller waits."""
         if not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # it may end between the two
                 self._loop.call_soon_threadsafe(callback, *arguments)
@@ -197,7 +205,7 @@ class Batcher(Generic[Item, Computed, Answered]):
                 waiting.future.set_exception(error)
 
     def _expire(self, late: Sequence[_Waiting[Item]]) -> None:
-        self._deliver(late, self._timed_out([each.item for each in late]))
+        self._deliver(late, self._timed_out([entry.item for entry in late]))
 
     def _returned(self) -> None:
         self._abandoned -= 1

@@ -20,12 +20,32 @@ _decoder = msgspec.json.Decoder()
 
 
 def headers_of(scope: Mapping[str, Any]) -> Headers:
-    """Return the headers of a request by their lower-case names; of repeated ones the last."""
+    """Return the headers of a request by their lower-case names; of repeated ones the last.
+
+    Parameters
+    ----------
+    scope : mapping of str to object
+
+    Returns
+    -------
+    Headers
+    """
     return dict(scope["headers"])
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     """Return a request's body, decompressed.
+
+    Parameters
+    ----------
+    receive : Receive
+    headers : Headers
+        Of the request, names in lower case.
+    limit : int
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
@@ -49,7 +69,19 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
 
 
 async def spool_body(receive: Receive, headers: Headers, limit: int) -> IO[bytes]:
-    """Return a request's body as a file, in memory while it is small; raises as `read_body`."""
+    """Return a request's body as a file, in memory while it is small; raises as `read_body`.
+
+    Parameters
+    ----------
+    receive : Receive
+    headers : Headers
+        Of the request, names in lower case.
+    limit : int
+
+    Returns
+    -------
+    IO[bytes]
+    """
     inflate = _inflater(headers)
     _require_announced(headers, limit)
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the caller closes it
@@ -77,6 +109,15 @@ async def spool_body(receive: Receive, headers: Headers, limit: int) -> IO[bytes
 def decode_json(body: bytes, decoder: "msgspec.json.Decoder[Any]" = _decoder) -> Any:
     """Return what a JSON body says.
 
+    Parameters
+    ----------
+    body : bytes
+    decoder : msgspec.json.Decoder
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     InvalidValueError
@@ -85,9 +126,11 @@ def decode_json(body: bytes, decoder: "msgspec.json.Decoder[Any]" = _decoder) ->
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$")
+        message, _, path = str(error).partition(" - at `$")
         field = path.rstrip("`").lstrip(".") or "body"
-        raise InvalidValueError(field, _beginning(body), what[:1].lower() + what[1:]) from None
+        raise InvalidValueError(
+            field, _beginning(body), message[:1].lower() + message[1:]
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidValueError("body", _beginning(body), f"JSON ({error})") from None
     except RecursionError:

@@ -33,7 +33,8 @@ from watchkeeper.serving.responses import (
     error_answer,
     status_of,
 )
-from watchkeeper.serving.routing import FAILOVER, PINNED, PRODUCTION, Router, RunningExperiments
+from watchkeeper.serving.routing import FAILOVER, PINNED, PRODUCTION, Router
+from watchkeeper.serving.routing_table import RunningExperiments
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics, exposition
 from watchkeeper.telemetry.endpoint import shared_between_workers
 from watchkeeper.telemetry.tracing import RequestSpan, tracing_to
@@ -118,7 +119,12 @@ class Gateway:
         await asyncio.to_thread(self.tracing.close)
 
     def not_ready(self) -> list[str]:
-        """Return why this process cannot answer or record; nothing when it can."""
+        """Return why this process cannot answer or record; nothing when it can.
+
+        Returns
+        -------
+        list of str
+        """
         reasons = list(self.router.faults)
         fault = self.app.recorder.journal.fault
         if fault and self.app.settings.store.when_full == "refuse":
@@ -126,9 +132,14 @@ class Gateway:
         return reasons
 
     def scrape(self) -> bytes:
-        """Return the metrics of this server in Prometheus' text format."""
-        found = self.app.recorder.journal.waiting()
-        self.system.waits(found.size, found.sealed, found.oldest)
+        """Return the metrics of this server in Prometheus' text format.
+
+        Returns
+        -------
+        bytes
+        """
+        waiting = self.app.recorder.journal.waiting()
+        self.system.waits(waiting.size, waiting.sealed, waiting.oldest)
         self._publish()
         return exposition(
             self.metrics_registry,
@@ -140,14 +151,28 @@ class Gateway:
         )
 
     def saw(self, at: Any) -> None:
-        """Move the clock of a replay to the event time `at`."""
+        """Move the clock of a replay to the event time `at`.
+
+        Parameters
+        ----------
+        at : object
+        """
         if at is not None and isinstance(self.app.clock, ReplayClock):
             self.app.clock.advance_to(at)
 
     def answering(
         self, method: str, path: str
     ) -> Callable[[Scope, Receive], Awaitable[Answer]] | None:
-        """Return what answers a request of the data plane; None for any other request."""
+        """Return what answers a request of the data plane; None for any other request.
+
+        Parameters
+        ----------
+        method, path : str
+
+        Returns
+        -------
+        callable or None
+        """
         if method != "POST":
             return None
         if (infer := _INFER.fullmatch(path)) is not None:
@@ -209,11 +234,11 @@ class Gateway:
                 return self._refuse(error, span)
 
     def _refuse(self, error: Exception, span: RequestSpan, *, protocol: bool = False) -> Answer:
-        told = _explained(error)
-        span.answered(status_of(told), type(error).__name__)
-        if isinstance(told, UnavailableError):
+        refusal = _explained(error)
+        span.answered(status_of(refusal), type(error).__name__)
+        if isinstance(refusal, UnavailableError):
             self.system.refused.inc()
-        return error_answer(told, protocol=protocol)
+        return error_answer(refusal, protocol=protocol)
 
     async def _live(self, model: str, version: str | None) -> LiveVersion:
         if version is None:
@@ -233,8 +258,8 @@ class Gateway:
             return (live, call), None
 
         def taken(by: LiveVersion, variant: str) -> _Taken:
-            own = call if by.takes_what(live) else call_of(by)
-            return by, own.answered_by(variant, route.experiment)
+            version_call = call if by.takes_what(live) else call_of(by)
+            return by, version_call.answered_by(variant, route.experiment)
 
         instead = None if route.failover is None else taken(route.failover, FAILOVER)
         return taken(route.live, route.variant), instead
@@ -268,8 +293,10 @@ class Gateway:
 
         async def ask() -> None:
             with contextlib.suppress(WatchkeeperError):  # what it failed at is recorded
-                own = call if shadow.takes_what(live) else call_of(shadow)
-                await shadow.predict(own.copied(answered.prediction_ids, time.perf_counter()))
+                shadow_call = call if shadow.takes_what(live) else call_of(shadow)
+                await shadow.predict(
+                    shadow_call.copied(answered.prediction_ids, time.perf_counter())
+                )
 
         copy = asyncio.create_task(ask())
         self._copies.add(copy)
@@ -327,6 +354,10 @@ class Gateway:
         """Load what has changed in the registry; return whether all of it can be served.
 
         What is loaded goes on answering, whatever goes wrong.
+
+        Returns
+        -------
+        bool
         """
         if await self.router.refresh():
             self._show_production()

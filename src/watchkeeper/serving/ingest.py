@@ -65,6 +65,10 @@ def ingest(
     arrivals : Arrivals
         Where arrival times come from. Records that carry no event time get that of its clock.
 
+    Returns
+    -------
+    Ingested
+
     Raises
     ------
     InvalidValueError
@@ -166,23 +170,27 @@ def _event(record: Any, number: int, event: EventKind, model: str, now: datetime
         )
     at = record.get("timestamp")
     moment = None if at is None else parse_timestamp(at, f"records[{number}].timestamp")
-    own = record.get("prediction_id")
-    if own is None and event == "prediction":
-        own = new_prediction_id(moment or now)
-    if not isinstance(own, str) or not own:
-        raise InvalidValueError(f"records[{number}].prediction_id", own, "a string, not empty")
+    prediction_id = record.get("prediction_id")
+    if prediction_id is None and event == "prediction":
+        prediction_id = new_prediction_id(moment or now)
+    if not isinstance(prediction_id, str) or not prediction_id:
+        raise InvalidValueError(
+            f"records[{number}].prediction_id", prediction_id, "a string, not empty"
+        )
     if event == "outcome":
         if record.get("actual") is None:
             raise InvalidValueError(f"records[{number}].actual", None, "what came true")
         return Outcome(
-            prediction_id=own,
+            prediction_id=prediction_id,
             model=model,
             timestamp=moment or now,
             arrived_at=now,
             actual=record["actual"],
             metric=_metric(record, number),
         )
-    return _prediction(record, number, own, model, _agreed(own, moment, number) or now, now)
+    return _prediction(
+        record, number, prediction_id, model, _agreed(prediction_id, moment, number) or now, now
+    )
 
 
 def _metric(record: Mapping[str, Any], number: int) -> str | None:
@@ -198,7 +206,12 @@ def _metric(record: Mapping[str, Any], number: int) -> str | None:
 
 
 def _prediction(
-    record: Mapping[str, Any], number: int, own: str, model: str, at: datetime, now: datetime
+    record: Mapping[str, Any],
+    number: int,
+    prediction_id: str,
+    model: str,
+    at: datetime,
+    now: datetime,
 ) -> Prediction:
     fields: dict[str, Any] = {}
     for name in _TEXTS:
@@ -225,7 +238,7 @@ def _prediction(
     if status not in {"success", "error"}:
         raise InvalidValueError(f"records[{number}].status", status, "success or error")
     return Prediction(
-        prediction_id=own,
+        prediction_id=prediction_id,
         model=model,
         timestamp=at,
         arrived_at=now,
@@ -237,20 +250,20 @@ def _prediction(
     )
 
 
-def _agreed(own: str, at: datetime | None, number: int) -> datetime | None:
+def _agreed(prediction_id: str, at: datetime | None, number: int) -> datetime | None:
     """Return the event time of a prediction; an id of ours tells it and must not contradict it."""
-    day = event_day(own)
+    day = event_day(prediction_id)
     if day is None:
         return at
-    told = datetime.fromtimestamp(int(own[3:15], 16) / 1000, UTC)
-    if at is not None and abs(at - told) >= timedelta(milliseconds=1) and at.date() != day:
+    id_time = datetime.fromtimestamp(int(prediction_id[3:15], 16) / 1000, UTC)
+    if at is not None and abs(at - id_time) >= timedelta(milliseconds=1) and at.date() != day:
         raise InvalidValueError(
             f"records[{number}].timestamp",
             at.isoformat(),
-            f"{told.isoformat()}, which the prediction_id carries",
+            f"{id_time.isoformat()}, which the prediction_id carries",
             "Ids that begin with wk- are made by Watchkeeper; use an id of your own.",
         )
-    return at or told
+    return at or id_time
 
 
 def _newest(events: list[Event]) -> datetime | None:
@@ -269,8 +282,8 @@ def _ingest_arrow(
         for rows in _tables(body, event, now):
             recorder.record_table(event, model, rows)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InvalidValueError("body", "bytes", f"an Arrow IPC stream ({told})") from None
+        message = " ".join(str(error).split())[:200]
+        raise InvalidValueError("body", "bytes", f"an Arrow IPC stream ({message})") from None
     return Ingested(total, newest)
 
 
@@ -294,13 +307,13 @@ def _tables(body: IO[bytes], event: EventKind, now: datetime) -> Iterator[pa.Tab
 
 
 def _require_columns(schema: pa.Schema, event: EventKind) -> None:
-    known = _FIELDS[event] - {"features", "tags"}
+    allowed = _FIELDS[event] - {"features", "tags"}
     for name in schema.names:
-        if name not in known and not (event == "prediction" and name.startswith(FEATURE)):
+        if name not in allowed and not (event == "prediction" and name.startswith(FEATURE)):
             raise InvalidValueError(
                 name,
                 str(schema.field(name).type),
-                f"no columns beyond {', '.join(sorted(known))}"
+                f"no columns beyond {', '.join(sorted(allowed))}"
                 + (f" and {FEATURE}NAME" if event == "prediction" else ""),
             )
     needed = {"prediction_id", "actual"} if event == "outcome" else set()
@@ -321,8 +334,8 @@ def _checked(rows: pa.Table, event: EventKind, now: datetime, before: int) -> pa
         columns["timestamp"] = pc.fill_null(_as_times(times), moment)
     ids = columns.get("prediction_id")
     if ids is None:
-        made = [new_prediction_id(at) for at in columns["timestamp"].to_pylist()]
-        columns["prediction_id"] = pa.chunked_array([pa.array(made, pa.string())])
+        new_ids = [new_prediction_id(at) for at in columns["timestamp"].to_pylist()]
+        columns["prediction_id"] = pa.chunked_array([pa.array(new_ids, pa.string())])
     else:
         columns["prediction_id"] = ids.cast(pa.string())
         empty = pc.fill_null(pc.equal(pc.utf8_length(columns["prediction_id"]), 0), True)
@@ -381,5 +394,7 @@ def _as_times(times: pa.ChunkedArray) -> pa.ChunkedArray:
 def _require_agreement(ids: pa.ChunkedArray, times: pa.ChunkedArray, before: int) -> None:
     ours = pc.starts_with(ids, "wk-")
     if pc.any(ours).as_py():
-        for row, (own, at) in enumerate(zip(ids.to_pylist(), times.to_pylist(), strict=True)):
-            _agreed(own, at, before + row)
+        for row, (prediction_id, at) in enumerate(
+            zip(ids.to_pylist(), times.to_pylist(), strict=True)
+        ):
+            _agreed(prediction_id, at, before + row)

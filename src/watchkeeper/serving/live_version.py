@@ -57,11 +57,31 @@ class Call:
     copy_of: list[str] | None = None
 
     def copied(self, prediction_ids: list[str], arrived: float) -> "Call":
-        """Return the call as a shadow is asked it."""
+        """Return the call as a shadow is asked it.
+
+        Parameters
+        ----------
+        prediction_ids : list of str
+        arrived : float
+
+        Returns
+        -------
+        Call
+        """
         return replace(self, copy_of=prediction_ids, variant=SHADOW, arrived=arrived)
 
     def answered_by(self, variant: str, experiment: str | None) -> "Call":
-        """Return the call as an arm of an experiment, or a side of a rollout, answers it."""
+        """Return the call as an arm of an experiment, or a side of a rollout, answers it.
+
+        Parameters
+        ----------
+        variant : str
+        experiment : str or None
+
+        Returns
+        -------
+        Call
+        """
         return Call(
             self.rows,
             self.request_id,
@@ -75,11 +95,16 @@ class Call:
         )
 
     def attributes(self) -> dict[str, Any]:
-        """Return what experiments may target by: features on which all rows agree, and tags."""
-        first, *others = self.rows.features
+        """Return what experiments may target by: features on which all rows agree, and tags.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        first, *rest = self.rows.features
         shared = first
-        for row in others:
-            shared = {name: own for name, own in shared.items() if row.get(name) == own}
+        for row in rest:
+            shared = {name: value for name, value in shared.items() if row.get(name) == value}
         return shared | {f"tag.{name}": value for name, value in (self.tags or {}).items()}
 
 
@@ -93,7 +118,7 @@ class Answered:
 
 
 SHADOW = "shadow"
-"""The variant of predictions that nobody is told."""
+"""The variant of predictions of mirrored traffic."""
 
 _Computed = Answers | WatchkeeperError
 
@@ -153,7 +178,16 @@ class LiveVersion:
         return f"the thread of {self.runtime.model_id} has died: {death}" if death else ""
 
     def takes_what(self, other: "LiveVersion") -> bool:
-        """Return whether calls that were read for `other` fit this version as they are."""
+        """Return whether calls that were read for `other` fit this version as they are.
+
+        Parameters
+        ----------
+        other : LiveVersion
+
+        Returns
+        -------
+        bool
+        """
         return (
             self.runtime.signature == other.runtime.signature
             and self.runtime.wants_matrix == other.runtime.wants_matrix
@@ -161,6 +195,14 @@ class LiveVersion:
 
     async def predict(self, call: Call) -> Answered:
         """Return the answer to a call.
+
+        Parameters
+        ----------
+        call : Call
+
+        Returns
+        -------
+        Answered
 
         Raises
         ------
@@ -212,12 +254,12 @@ class LiveVersion:
             return error
         except (ValueError, TypeError) as error:
             return ModelRefusedInputError(
-                f"{self.runtime.model_id} cannot take these values: {_said(error)}",
+                f"{self.runtime.model_id} cannot take these values: {_excerpt(error)}",
                 "Send values like those it was trained on.",
             )
         except Exception as error:  # noqa: BLE001 - whatever a model raises is told to its caller
             return ModelFailedError(
-                f"{self.runtime.model_id} failed with {type(error).__name__}: {_said(error)}"
+                f"{self.runtime.model_id} failed with {type(error).__name__}: {_excerpt(error)}"
             )
         return answers
 
@@ -239,23 +281,23 @@ class LiveVersion:
                 recorded = False
         if recorded:
             self._on_recorded(len(events))
-        given: list[Answered | WatchkeeperError] = []
-        for call, result, own in zip(calls, computed, ids, strict=True):
+        results: list[Answered | WatchkeeperError] = []
+        for call, result, prediction_ids in zip(calls, computed, ids, strict=True):
             rows, seconds = len(call.rows.features), done - call.arrived
             if isinstance(result, WatchkeeperError):
                 self.metrics.failed(rows, seconds)
-                given.append(result)
+                results.append(result)
             else:
                 self.metrics.succeeded(rows, seconds)
                 self._show(call.rows, result)
-                given.append(Answered(result, own, recorded))
-        return given
+                results.append(Answered(result, prediction_ids, recorded))
+        return results
 
     def _show(self, rows: Rows, answers: Answers) -> None:
         """Let the distributions of features and scores know."""
-        given = rows.matrix if rows.matrix is not None else rows.columns or {}
+        values = rows.matrix if rows.matrix is not None else rows.columns or {}
         names = tuple(rows.features[0]) if rows.features else ()
-        self.metrics.saw(given, len(rows.features), names, answers.scores)
+        self.metrics.saw(values, len(rows.features), names, answers.scores)
 
     def _cut_off(self, calls: Sequence[Call]) -> Sequence[Answered | WatchkeeperError]:
         error = ModelTimedOutError(
@@ -280,7 +322,7 @@ class LiveVersion:
         ids = call.copy_of or [new_prediction_id(at) for _ in range(count)]
         return [
             Prediction(
-                prediction_id=own,
+                prediction_id=prediction_id,
                 model=self._stream,
                 model_version=self.runtime.version.version,
                 variant=call.variant,
@@ -297,7 +339,7 @@ class LiveVersion:
                 request_id=call.request_id,
                 tags=call.tags,
             )
-            for own, features, prediction, score in zip(
+            for prediction_id, features, prediction, score in zip(
                 ids, call.rows.features, predictions, scores, strict=True
             )
         ]
@@ -321,5 +363,5 @@ def _require_numbers(model_id: str, answers: Answers) -> None:
             raise ModelOutputError(f"{model_id} answered {name} that are not finite numbers")
 
 
-def _said(error: Exception) -> str:
+def _excerpt(error: Exception) -> str:
     return " ".join(str(error).split())[:300].rstrip(".")

@@ -32,6 +32,21 @@ def call_of(
     ``params`` may carry ``unit_id``, ``timestamp``, ``tags`` and ``force_variant``, as
     ``parameters`` of the Open Inference Protocol do.
 
+    Parameters
+    ----------
+    body : bytes
+    live : LiveVersion
+    headers : Headers
+        Of the request, names in lower case.
+    variant : str
+    arrived : float
+    max_rows : int
+        Rows of one request at most.
+
+    Returns
+    -------
+    Call
+
     Raises
     ------
     InvalidValueError
@@ -40,18 +55,18 @@ def call_of(
         If there are more than `max_rows` rows.
     """
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"text/csv":
-        given: dict[str, Any] = {"dataframe_split": _csv(body, live)}
+        content: dict[str, Any] = {"dataframe_split": _csv(body, live)}
     else:
-        given = decode_json(body)
-        if not isinstance(given, dict):
-            raise InvalidValueError("body", type(given).__name__, f"an object with {_one_of()}")
-    present = [form for form in _FORMS if form in given]
+        content = decode_json(body)
+        if not isinstance(content, dict):
+            raise InvalidValueError("body", type(content).__name__, f"an object with {_one_of()}")
+    present = [form for form in _FORMS if form in content]
     if len(present) != 1:
-        raise InvalidValueError("body", sorted(given)[:10], f"exactly one of {_one_of()}")
-    params = given.get("params") or {}
+        raise InvalidValueError("body", sorted(content)[:10], f"exactly one of {_one_of()}")
+    params = content.get("params") or {}
     if not isinstance(params, Mapping):
         raise InvalidValueError("params", params, "an object")
-    rows = _rows(present[0], given[present[0]], live, max_rows)
+    rows = _rows(present[0], content[present[0]], live, max_rows)
     request_id = request_id_of(headers)
     at, unit, tags = params.get("timestamp"), params.get("unit_id"), params.get("tags")
     if tags is not None and not isinstance(tags, Mapping):
@@ -69,7 +84,17 @@ def call_of(
 
 
 def scoring_answer(call: Call, answered: Answered) -> Answer:
-    """Return the answer in MLflow's words; the ids come beside the predictions."""
+    """Return the answer in MLflow's words; the ids come beside the predictions.
+
+    Parameters
+    ----------
+    call : Call
+    answered : Answered
+
+    Returns
+    -------
+    Answer
+    """
     body: dict[str, Any] = {"predictions": answered.answers.predictions.tolist()}
     if answered.recorded:
         body["prediction_ids"] = answered.prediction_ids
@@ -78,68 +103,68 @@ def scoring_answer(call: Call, answered: Answered) -> Answer:
     return json_answer(body, extra=[(b"x-request-id", call.request_id.encode())])
 
 
-def _rows(form: str, given: Any, live: LiveVersion, max_rows: int) -> Rows:
+def _rows(form: str, values: Any, live: LiveVersion, max_rows: int) -> Rows:
     signature, as_matrix = live.runtime.signature, live.runtime.wants_matrix
-    columns = _columns(form, given)
+    columns = _columns(form, values)
     if columns is None:  # rows without names
-        count = len(given)
+        count = len(values)
         _require_count(form, count, max_rows)
-        flat = [value for row in given for value in row]
+        flat = [value for row in values for value in row]
         return rows_of_matrix(flat, count, signature, as_matrix=as_matrix, field=form)
-    _require_count(form, max((len(each) for each in columns.values()), default=0), max_rows)
+    _require_count(form, max((len(column) for column in columns.values()), default=0), max_rows)
     return rows_of_columns(columns, signature, as_matrix=as_matrix, field=form)
 
 
-def _columns(form: str, given: Any) -> dict[str, list[Any]] | None:
+def _columns(form: str, content: Any) -> dict[str, list[Any]] | None:
     """Return the columns by name, or None if `given` is a list of rows without names."""
     if form == "dataframe_split":
-        return _of_split(given)
-    if form == "inputs" and isinstance(given, Mapping):
-        if not all(isinstance(values, list) for values in given.values()):
-            raise InvalidValueError(form, sorted(given)[:10], "an array a feature")
-        return {name: _scalars(values, f"{form}.{name}") for name, values in given.items()}
-    if not isinstance(given, list) or not given:
-        raise InvalidValueError(form, _shown(given), "an array with at least one row")
-    if all(isinstance(row, Mapping) for row in given):
-        return _of_records(form, given)
-    if form != "dataframe_records" and all(isinstance(row, list) for row in given):
-        width = len(given[0])
-        for number, row in enumerate(given):
+        return _of_split(content)
+    if form == "inputs" and isinstance(content, Mapping):
+        if not all(isinstance(values, list) for values in content.values()):
+            raise InvalidValueError(form, sorted(content)[:10], "an array a feature")
+        return {name: _scalars(values, f"{form}.{name}") for name, values in content.items()}
+    if not isinstance(content, list) or not content:
+        raise InvalidValueError(form, _shown(content), "an array with at least one row")
+    if all(isinstance(row, Mapping) for row in content):
+        return _of_records(form, content)
+    if form != "dataframe_records" and all(isinstance(row, list) for row in content):
+        width = len(content[0])
+        for number, row in enumerate(content):
             if len(row) != width or not width:
                 raise InvalidValueError(
                     f"{form}[{number}]", f"{len(row)} values", f"{width} values"
                 )
         return None
     expected = "objects" if form == "dataframe_records" else "objects, or arrays of one length"
-    raise InvalidValueError(form, _shown(given), f"rows that are {expected}")
+    raise InvalidValueError(form, _shown(content), f"rows that are {expected}")
 
 
-def _of_split(given: Any) -> dict[str, list[Any]]:
+def _of_split(table: Any) -> dict[str, list[Any]]:
     if (
-        not isinstance(given, Mapping)
-        or not isinstance(given.get("columns"), list)
-        or not isinstance(given.get("data"), list)
+        not isinstance(table, Mapping)
+        or not isinstance(table.get("columns"), list)
+        or not isinstance(table.get("data"), list)
     ):
-        raise InvalidValueError("dataframe_split", _shown(given), "an object of columns and data")
-    names = [str(name) for name in given["columns"]]
+        raise InvalidValueError("dataframe_split", _shown(table), "an object of columns and data")
+    names = [str(name) for name in table["columns"]]
     if len(set(names)) != len(names):
         raise InvalidValueError("dataframe_split.columns", names, "each name once")
-    for number, row in enumerate(given["data"]):
+    for number, row in enumerate(table["data"]):
         if not isinstance(row, list) or len(row) != len(names):
             raise InvalidValueError(
                 f"dataframe_split.data[{number}]", _shown(row), f"an array of {len(names)} values"
             )
-    return {name: [row[at] for row in given["data"]] for at, name in enumerate(names)}
+    return {name: [row[at] for row in table["data"]] for at, name in enumerate(names)}
 
 
-def _of_records(form: str, given: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    names = list(given[0])
-    for number, row in enumerate(given):
-        if row.keys() != given[0].keys():
+def _of_records(form: str, records: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    names = list(records[0])
+    for number, row in enumerate(records):
+        if row.keys() != records[0].keys():
             raise InvalidValueError(
                 f"{form}[{number}]", sorted(row)[:20], f"the features {', '.join(names[:20])}"
             )
-    return {name: [row[name] for row in given] for name in names}
+    return {name: [row[name] for row in records] for name in names}
 
 
 def _scalars(values: list[Any], field: str) -> list[Any]:
@@ -159,7 +184,11 @@ def _csv(body: bytes, live: LiveVersion) -> dict[str, Any]:
     if not rows:
         raise InvalidValueError("body", "", "CSV with a line of names first")
     signature = live.runtime.signature
-    words = {each.name for each in signature.features if each.type == "string"} if signature else ()
+    words = (
+        {feature.name for feature in signature.features if feature.type == "string"}
+        if signature
+        else ()
+    )
     names = rows[0]
     data = [
         [cell if name in words else _cell(cell) for name, cell in zip(names, row, strict=False)]

@@ -42,6 +42,16 @@ _BINARY = b"inference-header-content-length"
 def decode(body: bytes, headers: Headers) -> InferRequest:
     """Return the request that a body holds.
 
+    Parameters
+    ----------
+    body : bytes
+    headers : Headers
+        Of the request, names in lower case.
+
+    Returns
+    -------
+    InferRequest
+
     Raises
     ------
     InvalidValueError
@@ -79,6 +89,21 @@ def call_of(
 ) -> Call:
     """Return a request as a call of a live version.
 
+    Parameters
+    ----------
+    request : InferRequest
+    live : LiveVersion
+    headers : Headers
+        Of the request, names in lower case.
+    variant : str
+    arrived : float
+    max_rows : int
+        Rows of one request at most.
+
+    Returns
+    -------
+    Call
+
     Raises
     ------
     InvalidValueError
@@ -105,22 +130,54 @@ def call_of(
 
 
 def request_id_of(headers: Headers) -> str:
-    """Return the id that a proxy gave a request, or a new one."""
-    given = headers.get(b"x-request-id")
-    return given.decode("latin-1") if given else uuid.uuid4().hex
+    """Return the id that a proxy gave a request, or a new one.
+
+    Parameters
+    ----------
+    headers : Headers
+        Of the request, names in lower case.
+
+    Returns
+    -------
+    str
+    """
+    header = headers.get(b"x-request-id")
+    return header.decode("latin-1") if header else uuid.uuid4().hex
 
 
 def unit_id_of(headers: Headers, request_id: str) -> str:
-    """Return whom a request is for: its header says, or it stands for itself."""
-    given = headers.get(b"x-unit-id")
-    return given.decode("latin-1") if given else request_id
+    """Return whom a request is for: its header says, or it stands for itself.
+
+    Parameters
+    ----------
+    headers : Headers
+        Of the request, names in lower case.
+    request_id : str
+
+    Returns
+    -------
+    str
+    """
+    header = headers.get(b"x-unit-id")
+    return header.decode("latin-1") if header else request_id
 
 
 def forced_variant_of(parameter: object, headers: Headers) -> str | None:
-    """Return the arm of an experiment that a request asks for."""
+    """Return the arm of an experiment that a request asks for.
+
+    Parameters
+    ----------
+    parameter : object
+    headers : Headers
+        Of the request, names in lower case.
+
+    Returns
+    -------
+    str or None
+    """
     if parameter is None:
-        given = headers.get(b"x-force-variant")
-        return given.decode("latin-1") if given else None
+        header = headers.get(b"x-force-variant")
+        return header.decode("latin-1") if header else None
     if not isinstance(parameter, str):
         raise InvalidValueError("force_variant", parameter, "the name of an arm")
     return parameter
@@ -195,7 +252,19 @@ def _require_datatype(tensor: Tensor, name: str | None, signature: Signature, fi
 def infer_answer(
     request: InferRequest, call: Call, answered: Answered, live: LiveVersion
 ) -> Answer:
-    """Return the answer to a request, in the protocol's words."""
+    """Return the answer to a request, in the protocol's words.
+
+    Parameters
+    ----------
+    request : InferRequest
+    call : Call
+    answered : Answered
+    live : LiveVersion
+
+    Returns
+    -------
+    Answer
+    """
     answers = answered.answers
     wanted = {output.name for output in request.outputs} if request.outputs else set(OUTPUTS)
     outputs = []
@@ -231,12 +300,21 @@ def infer_answer(
 
 
 def metadata(live: LiveVersion) -> dict[str, Any]:
-    """Return what the protocol tells of a model: its inputs are those of its signature."""
+    """Return what the protocol tells of a model: its inputs are those of its signature.
+
+    Parameters
+    ----------
+    live : LiveVersion
+
+    Returns
+    -------
+    dict of str to object
+    """
     version = live.runtime.version
     features = version.signature.features if version.signature else ()
     inputs = [
-        {"name": each.name, "datatype": _DATATYPES.get(each.type, "BYTES"), "shape": [-1]}
-        for each in features
+        {"name": feature.name, "datatype": _DATATYPES.get(feature.type, "BYTES"), "shape": [-1]}
+        for feature in features
     ]
     classes = live.runtime.classes
     outputs: list[dict[str, Any]] = [

@@ -95,7 +95,16 @@ _STATUSES: Sequence[tuple[type[WatchkeeperError], int]] = (
 
 
 def status_of(error: WatchkeeperError) -> int:
-    """Return the HTTP status that tells a client what kind of thing went wrong."""
+    """Return the HTTP status that tells a client what kind of thing went wrong.
+
+    Parameters
+    ----------
+    error : WatchkeeperError
+
+    Returns
+    -------
+    int
+    """
     for family, status in _STATUSES:
         if isinstance(error, family):
             return status
@@ -103,7 +112,18 @@ def status_of(error: WatchkeeperError) -> int:
 
 
 def json_answer(body: object, status: int = 200, extra: Headers | None = None) -> Answer:
-    """Return `body` as an answer in JSON."""
+    """Return `body` as an answer in JSON.
+
+    Parameters
+    ----------
+    body : object
+    status : int
+    extra : Headers, optional
+
+    Returns
+    -------
+    Answer
+    """
     data = _encode(body)
     headers = [
         (b"content-type", b"application/json"),
@@ -121,6 +141,10 @@ def error_answer(error: WatchkeeperError, *, protocol: bool = False) -> Answer:
     error : WatchkeeperError
     protocol : bool
         In the shape of the Open Inference Protocol, exactly ``{"error": "text"}``.
+
+    Returns
+    -------
+    Answer
     """
     body: ErrorBody | ProtocolErrorBody = ProtocolErrorBody(str(error))
     if not protocol:

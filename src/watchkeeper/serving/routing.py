@@ -13,10 +13,8 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import (
@@ -31,17 +29,16 @@ from watchkeeper.registry import ModelRegistry, Runtime
 from watchkeeper.rollouts.shadow import Shadow, stream_of
 from watchkeeper.rollouts.traffic_split import CANARY, Split
 from watchkeeper.serving.live_version import Call, LiveVersion
+from watchkeeper.serving.routing_table import (
+    LoadedExperiment,
+    Route,
+    RoutingTable,
+    RunningExperiments,
+    RunningShadows,
+    Splits,
+)
 
-__all__ = [
-    "FAILOVER",
-    "PINNED",
-    "PRODUCTION",
-    "Route",
-    "Router",
-    "RunningExperiments",
-    "RunningShadows",
-    "Splits",
-]
+__all__ = ["FAILOVER", "PINNED", "PRODUCTION", "Router"]
 
 log = logging.getLogger(__name__)
 
@@ -49,94 +46,6 @@ PRODUCTION, PINNED, FAILOVER = "production", "pinned", "failover"
 _UNLOADABLE = (WatchkeeperError, OSError, ImportError)
 _MISREAD = (KeyError, TypeError, ValueError)  # what is stored is not what it has to be
 _MOST_PINNED = 8  # versions outside production that stay loaded
-
-
-class RunningExperiments(Protocol):
-    """Which experiments run; the router asks again when the generation has changed."""
-
-    def generation(self) -> int:
-        """Return a number that grows with every change."""
-        ...
-
-    def running(self) -> Mapping[str, Sequence[Allocation]]:
-        """Return the allocations of running experiments by model, in the order in which they ask.
-
-        The first that has an arm for a unit answers it; namespaces keep experiments apart.
-        """
-        ...
-
-
-class Splits(Protocol):
-    """How rollouts share the traffic; the router asks again and again."""
-
-    def splits(self, at: datetime) -> Mapping[str, Split]:
-        """Return the split of each model that has one."""
-        ...
-
-
-class RunningShadows(Protocol):
-    """Which versions answer a copy of the traffic; a change of that changes the generation."""
-
-    def running(self) -> Mapping[str, Shadow]:
-        """Return the shadow of each model that has one."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Experiment:
-    """A running experiment and the loaded version of each arm."""
-
-    allocation: Allocation
-    arms: Mapping[str, LiveVersion]
-
-    @property
-    def fault(self) -> str:
-        """Why it takes no traffic; empty when it does."""
-        for live in self.arms.values():
-            if live.fault:
-                return f"experiment {self.allocation.label} takes no traffic: {live.fault}"
-        return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """What answers, at one time."""
-
-    production: Mapping[str, LiveVersion]
-    experiments: Mapping[str, tuple[_Experiment, ...]]
-    rolling: Mapping[str, LiveVersion]  # by model id, both versions of each rollout
-    shadows: Mapping[str, tuple[Shadow, LiveVersion]]  # by model; loaded for itself alone
-
-    def live(self) -> list[LiveVersion]:
-        """Return each loaded version once."""
-        arms = [
-            live
-            for experiments in self.experiments.values()
-            for experiment in experiments
-            for live in experiment.arms.values()
-        ]
-        several = [*self.production.values(), *arms, *self.rolling.values()]
-        return list({id(live): live for live in several}.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Who answers a call.
-
-    Attributes
-    ----------
-    live : LiveVersion
-    variant : str
-    experiment : str or None
-        What the call is recorded with; None where no experiment or rollout has its unit.
-    failover : LiveVersion or None
-        Who answers if `live` cannot.
-    """
-
-    live: LiveVersion
-    variant: str
-    experiment: str | None
-    failover: LiveVersion | None = None
 
 
 class Router:
@@ -169,7 +78,7 @@ class Router:
         self._timeout = timeout
         self._experiments, self._rollouts, self._clock = experiments, rollouts, clock
         self._shadows = shadows
-        self._table = _Table(*(MappingProxyType({}) for _ in range(4)))
+        self._table = RoutingTable(*(MappingProxyType({}) for _ in range(4)))
         self._splits: Mapping[str, Split] = MappingProxyType({})
         self._over: frozenset[str] = frozenset()  # models whose split ends at the next refresh
         self._asked = self._answered = 0  # how often the rollouts were asked, and the last answer
@@ -195,8 +104,11 @@ class Router:
     @property
     def experiment_faults(self) -> list[str]:
         """What keeps experiments from taking traffic, as sentences; production answers instead."""
-        running = [each for of in self._table.experiments.values() for each in of]
-        return [*self._experiment_faults.values(), *(each.fault for each in running if each.fault)]
+        running = [experiment for of in self._table.experiments.values() for experiment in of]
+        return [
+            *self._experiment_faults.values(),
+            *(experiment.fault for experiment in running if experiment.fault),
+        ]
 
     def rollout_fault(self, model: str) -> str:
         """Return what keeps the canary of a model from answering; empty when nothing does."""
@@ -208,21 +120,21 @@ class Router:
 
     def splits(self) -> dict[tuple[str, str, str], float]:
         """Return what percent of its model's units each version of a rollout answers."""
-        found = {}
+        percentages = {}
         for model, split in self._splits.items():
             share = split.percent if split.holds(self._clock()) else 0.0
             rollout = split.label.partition(":")[2].rpartition("/")[0]
-            found[model, rollout, CANARY] = share
-            found[model, rollout, PRODUCTION] = 100.0 - share
-        return found
+            percentages[model, rollout, CANARY] = share
+            percentages[model, rollout, PRODUCTION] = 100.0 - share
+        return percentages
 
     def shares(self) -> dict[tuple[str, str, str], float]:
         """Return what percent of its model's units each arm of an experiment is given."""
         return {
-            (model, each.allocation.experiment, arm): share
+            (model, experiment.allocation.experiment, arm): share
             for model, experiments in self._table.experiments.items()
-            for each in experiments
-            for arm, share in each.allocation.percentages().items()
+            for experiment in experiments
+            for arm, share in experiment.allocation.percentages().items()
         }
 
     def live(self) -> list[LiveVersion]:
@@ -245,8 +157,8 @@ class Router:
             return live
         if model in self._faults:
             raise UnavailableError(self._faults[model], retry_after=5.0)
-        known = ", ".join(sorted(self.production)) or "none"
-        raise NotFoundError("model in production", model, f"In production are: {known}.")
+        models = ", ".join(sorted(self.production)) or "none"
+        raise NotFoundError("model in production", model, f"In production are: {models}.")
 
     def only(self, default: str | None = None) -> LiveVersion:
         """Return the version in production of the `default` model, or of the only one there is.
@@ -278,12 +190,12 @@ class Router:
         experiments = self._table.experiments.get(live.runtime.model_name, ())
         if call.forced_variant is not None:
             return _forced(experiments, call)
-        known: Mapping[str, Any] | None = None
+        attributes: Mapping[str, Any] | None = None
         for experiment in experiments:
             allocation = experiment.allocation
-            if known is None and allocation.targeting.rules:
-                known = call.attributes()
-            arm = allocation.assign(call.unit_id, known).arm
+            if attributes is None and allocation.targeting.rules:
+                attributes = call.attributes()
+            arm = allocation.assign(call.unit_id, attributes).arm
             if arm is not None and not experiment.fault:
                 return Route(experiment.arms[arm], arm, allocation.label)
         split = self._splits.get(live.runtime.model_name)
@@ -301,11 +213,11 @@ class Router:
         return Route(canary, CANARY, split.label, stable if split.failover else None)
 
     def shadow(self, call: Call, model: str) -> LiveVersion | None:
-        """Return who answers a copy of a call that nobody is told; None if nobody does."""
-        found = self._table.shadows.get(model)
-        if found is None or found[1].fault or not found[0].takes(call.request_id):
+        """Return the version that gets a copy of a call; None without one."""
+        entry = self._table.shadows.get(model)
+        if entry is None or entry[1].fault or not entry[0].takes(call.request_id):
             return None
-        return found[1] if found[1].runtime.ready else None
+        return entry[1] if entry[1].runtime.ready else None
 
     async def version(self, model: str, version: str) -> LiveVersion:
         """Return one version of a model, loading it when nothing else needs it.
@@ -337,20 +249,20 @@ class Router:
         if self._rollouts is None:
             return False
         self._asked += 1
-        asked = self._asked
+        question = self._asked
         unreadable: dict[str, str] = {}
         try:
-            found = await asyncio.to_thread(self._rollouts.splits, self._clock())
+            current = await asyncio.to_thread(self._rollouts.splits, self._clock())
         except _MISREAD as error:  # production answers, and goes on being followed
-            found = {}
+            current = {}
             unreadable[""] = f"no rollout takes traffic, one of them cannot be read: {error!r}"
-        if asked < self._answered:
+        if question < self._answered:
             return False  # a later question was answered before this one
-        self._answered = asked
+        self._answered = question
         self._unreadable = unreadable
-        over = frozenset(self._splits.keys() - found.keys())
+        over = frozenset(self._splits.keys() - current.keys())
         self._over = over
-        splits = {**{model: self._splits[model] for model in over}, **found}
+        splits = {**{model: self._splits[model] for model in over}, **current}
         changed = splits != self._splits
         self._splits = MappingProxyType(splits)
         return changed
@@ -359,9 +271,9 @@ class Router:
         """Follow registry, experiments and rollouts; return whether anything changed."""
         await self.reweigh()
         generation = await asyncio.to_thread(self._generations)
-        told = (self._faults, self._experiment_faults, self._rollout_faults)
-        known_faults = {fault for faults in told for fault in faults.values()}
-        rolled = {each for split in self._splits.values() for each in _versions_of(split)}
+        fault_maps = (self._faults, self._experiment_faults, self._rollout_faults)
+        known_faults = {fault for faults in fault_maps for fault in faults.values()}
+        rolled = {model_id for split in self._splits.values() for model_id in _versions_of(split)}
         settled = not self._over and rolled == self._table.rolling.keys()
         if generation == self._generation and settled and not known_faults:
             return False
@@ -373,16 +285,16 @@ class Router:
             production, faults = await self._production(wanted, loaded)
             experiments, unplaced = await self._arms(running, production, loaded)
             over = self._over
-            going_on = {m: each for m, each in self._splits.items() if m not in over}
+            going_on = {m: split for m, split in self._splits.items() if m not in over}
             rolling, rollout_faults = await self._rolling(going_on, loaded)
             shadows, shadow_faults = await self._shadowing(before.shadows)
             rollout_faults |= self._unreadable
             experiment_faults = {**unreadable, **unplaced, **shadow_faults}
-            for own in (faults, experiment_faults, rollout_faults):
-                for fault in own.values():
+            for fault_map in (faults, experiment_faults, rollout_faults):
+                for fault in fault_map.values():
                     if fault not in known_faults:
                         log.error("%s", fault)
-            self._table = _Table(
+            self._table = RoutingTable(
                 MappingProxyType(production),
                 MappingProxyType(experiments),
                 MappingProxyType(rolling),
@@ -390,7 +302,7 @@ class Router:
             )
             over &= self._over  # another rollout may have begun meanwhile
             self._splits = MappingProxyType(
-                {m: each for m, each in self._splits.items() if m not in over}
+                {m: split for m, split in self._splits.items() if m not in over}
             )
             self._over -= over
             self._faults, self._experiment_faults = faults, experiment_faults
@@ -444,9 +356,9 @@ class Router:
         running: Mapping[str, Sequence[Allocation]],
         production: Mapping[str, LiveVersion],
         loaded: dict[str, LiveVersion],
-    ) -> tuple[dict[str, tuple[_Experiment, ...]], dict[str, str]]:
+    ) -> tuple[dict[str, tuple[LoadedExperiment, ...]], dict[str, str]]:
         """Return the experiments that can take traffic, and what keeps others from it."""
-        experiments: dict[str, tuple[_Experiment, ...]] = {}
+        experiments: dict[str, tuple[LoadedExperiment, ...]] = {}
         faults: dict[str, str] = {}
         for model, allocations in running.items():
             for allocation in allocations:
@@ -463,10 +375,10 @@ class Router:
                             loaded[model_id] = self._make_live(runtime)
                         arms[arm.key] = loaded[model_id]
                 except _UNLOADABLE as error:
-                    told = f"experiment {allocation.label} takes no traffic: {error}".rstrip(".")
-                    faults[allocation.label] = told
+                    message = f"experiment {allocation.label} takes no traffic: {error}".rstrip(".")
+                    faults[allocation.label] = message
                 else:
-                    experiment = _Experiment(allocation, MappingProxyType(arms))
+                    experiment = LoadedExperiment(allocation, MappingProxyType(arms))
                     experiments[model] = (*experiments.get(model, ()), experiment)
         return experiments, faults
 
@@ -494,7 +406,7 @@ class Router:
         """Return the shadows that can be asked, and what keeps others from it."""
         if self._shadows is None:
             return {}, {}
-        found: dict[str, tuple[Shadow, LiveVersion]] = {}
+        shadows: dict[str, tuple[Shadow, LiveVersion]] = {}
         faults: dict[str, str] = {}
         try:
             running = await asyncio.to_thread(self._shadows.running)
@@ -503,14 +415,14 @@ class Router:
         for model, shadow in running.items():
             try:
                 if model in before and before[model][0] == shadow:
-                    found[model] = before[model]
+                    shadows[model] = before[model]
                     continue
                 runtime = await asyncio.to_thread(self._apart, model, shadow.version)
-                found[model] = shadow, self._make_live(runtime, stream_of(model))
+                shadows[model] = shadow, self._make_live(runtime, stream_of(model))
             except _UNLOADABLE as error:
-                told = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
-                faults[f"shadow {shadow.name}"] = told
-        return found, faults
+                message = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
+                faults[f"shadow {shadow.name}"] = message
+        return shadows, faults
 
     def close(self) -> None:
         """Let every version end after what waits."""
@@ -537,7 +449,7 @@ def _of_control(model: str, production: Mapping[str, LiveVersion]) -> LiveVersio
     return production[model]
 
 
-def _forced(experiments: Sequence[_Experiment], call: Call) -> Route:
+def _forced(experiments: Sequence[LoadedExperiment], call: Call) -> Route:
     """Return the arm that a call asks for; only units that an experiment lists may ask."""
     for experiment in experiments:
         live = experiment.arms.get(str(call.forced_variant))

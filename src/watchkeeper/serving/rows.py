@@ -45,20 +45,42 @@ class Rows:
 
 
 def join(parts: Sequence[Rows]) -> npt.NDArray[np.float64] | dict[str, Sequence[Any]]:
-    """Return what several requests want predicted as one batch."""
+    """Return what several requests want predicted as one batch.
+
+    Parameters
+    ----------
+    parts : sequence of Rows
+
+    Returns
+    -------
+    numpy.ndarray of float or dict of str to sequence of object
+    """
     matrices = [part.matrix for part in parts if part.matrix is not None]
     if len(matrices) == len(parts):
         return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
     columns = [part.columns or {} for part in parts]
     if len(columns) == 1:
         return columns[0]
-    return {name: [value for own in columns for value in own[name]] for name in columns[0]}
+    return {name: [value for part in columns for value in part[name]] for name in columns[0]}
 
 
 def rows_of_matrix(
     values: Sequence[Any], count: int, signature: Signature | None, *, as_matrix: bool, field: str
 ) -> Rows:
     """Return the rows of one flat, row-major sequence of numbers.
+
+    Parameters
+    ----------
+    values : sequence of object
+    count : int
+    signature : Signature or None
+    as_matrix : bool
+    field : str
+        What errors call it.
+
+    Returns
+    -------
+    Rows
 
     Raises
     ------
@@ -94,6 +116,18 @@ def rows_of_columns(
     field: str,
 ) -> Rows:
     """Return the rows of columns by name.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence of object
+    signature : Signature or None
+    as_matrix : bool
+    field : str
+        What errors call it.
+
+    Returns
+    -------
+    Rows
 
     Raises
     ------

@@ -86,6 +86,16 @@ _LENGTH = struct.Struct("<I")
 def values_of(tensor: Tensor, field: str) -> list[Any]:
     """Return the values of a tensor, flat and row-major.
 
+    Parameters
+    ----------
+    tensor : Tensor
+    field : str
+        What errors call it.
+
+    Returns
+    -------
+    list of object
+
     Raises
     ------
     InvalidValueError
@@ -101,9 +111,9 @@ def values_of(tensor: Tensor, field: str) -> list[Any]:
     if not isinstance(values, list):
         raise InvalidValueError(f"{field}.data", values, "an array")
     while values and isinstance(values[0], list):
-        if not all(isinstance(each, list) for each in values):
+        if not all(isinstance(inner, list) for inner in values):
             raise InvalidValueError(f"{field}.data", "numbers beside arrays", "the same nesting")
-        values = [value for each in values for value in each]
+        values = [value for inner in values for value in inner]
     if len(values) != prod(tensor.shape):
         raise InvalidValueError(
             f"{field}.data",
@@ -126,7 +136,7 @@ def _require_type(values: Sequence[Any], datatype: str, field: str) -> None:
     else:
         allowed, expected = {int}, "a whole number"
     if not kinds <= allowed:
-        at = next(i for i, each in enumerate(values) if type(each) not in {*allowed, _NONE})
+        at = next(i for i, value in enumerate(values) if type(value) not in {*allowed, _NONE})
         raise InvalidValueError(f"{field}.data[{at}]", values[at], f"{expected}, for {datatype}")
     if expected == "a whole number":
         limits = np.iinfo(_NUMPY[datatype])
@@ -139,6 +149,11 @@ def _require_type(values: Sequence[Any], datatype: str, field: str) -> None:
 
 def take_binary(request: InferRequest, raw: bytes) -> None:
     """Give each tensor that announces binary data its values from `raw`, in order.
+
+    Parameters
+    ----------
+    request : InferRequest
+    raw : bytes
 
     Raises
     ------
@@ -165,7 +180,7 @@ def take_binary(request: InferRequest, raw: bytes) -> None:
 
 def _from_bytes(datatype: str, raw: bytes, field: str) -> list[Any]:
     if datatype == "BYTES":
-        found: list[Any] = []
+        texts: list[Any] = []
         at = 0
         while at < len(raw):
             if at + _LENGTH.size > len(raw):
@@ -174,9 +189,9 @@ def _from_bytes(datatype: str, raw: bytes, field: str) -> list[Any]:
             at += _LENGTH.size
             if at + length > len(raw):
                 raise InvalidValueError(field, len(raw), "whole strings, each after its length")
-            found.append(raw[at : at + length].decode(errors="replace"))
+            texts.append(raw[at : at + length].decode(errors="replace"))
             at += length
-        return found
+        return texts
     if datatype not in _NUMPY:
         return []  # the datatype is refused with the rest of the tensor
     kind = np.dtype(_NUMPY[datatype]).newbyteorder("<")
@@ -187,7 +202,16 @@ def _from_bytes(datatype: str, raw: bytes, field: str) -> list[Any]:
 
 
 def datatype_of(values: "np.ndarray[Any, Any]") -> str:
-    """Return the datatype that an array of answers has in the protocol."""
+    """Return the datatype that an array of answers has in the protocol.
+
+    Parameters
+    ----------
+    values : np.ndarray[Any, Any]
+
+    Returns
+    -------
+    str
+    """
     kinds = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}
     if values.dtype.kind not in kinds:
         return "BYTES"

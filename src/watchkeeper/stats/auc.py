@@ -20,7 +20,16 @@ class RocAuc(Result):
     variance: float
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return a normal interval, within 0 and 1."""
+        """Return a normal interval, within 0 and 1.
+
+        Parameters
+        ----------
+        confidence : float
+
+        Returns
+        -------
+        tuple of (float, float)
+        """
         half = normal_quantile(confidence) * sqrt(self.variance)
         return max(0.0, self.area - half), min(1.0, self.area + half)
 
@@ -85,6 +94,10 @@ def roc_auc_of_counts(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Count
     ----------
     positive, negative : array_like of int, shape (n, n_bins)
         How many of either class are in each bin; a later bin has higher scores.
+
+    Returns
+    -------
+    CountedAucs
 
     Examples
     --------

@@ -98,6 +98,10 @@ def bayesian_report(
     higher_is_better : bool
         Whether events are good.
 
+    Returns
+    -------
+    BayesianReport
+
     Raises
     ------
     InvalidValueError

@@ -24,6 +24,10 @@ def sequence_rho(n_star: float, alpha: float = 0.05) -> float:
         Sample size at which it should be narrow: the planned one.
     alpha : float
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidValueError
@@ -103,6 +107,10 @@ def confidence_sequence(
     alpha : float
         Probability that the intervals ever miss.
 
+    Returns
+    -------
+    tuple of (float, float)
+
     Raises
     ------
     InvalidValueError
@@ -140,6 +148,10 @@ def sequence_p_value(z: float, fraction: float, alpha: float = 0.05) -> float:
         As for `confidence_sequence`.
     alpha : float
         The error rate that the sequence is tuned for; the tuning stays as the rate is lowered.
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -16,6 +16,10 @@ def count_table(reference: npt.ArrayLike, current: npt.ArrayLike) -> npt.NDArray
     reference, current : array_like of int, shape (k,)
         Counts of the same categories in the same order; a category may be absent from either.
 
+    Returns
+    -------
+    numpy.ndarray of float
+
     Raises
     ------
     InvalidValueError
@@ -38,7 +42,16 @@ def count_table(reference: npt.ArrayLike, current: npt.ArrayLike) -> npt.NDArray
 
 
 def shares_of(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return each row of a table divided by its sum."""
+    """Return each row of a table divided by its sum.
+
+    Parameters
+    ----------
+    table : numpy.ndarray of float
+
+    Returns
+    -------
+    numpy.ndarray of float
+    """
     shares: npt.NDArray[np.float64] = table / table.sum(axis=1, keepdims=True)
     return shares
 
@@ -49,6 +62,10 @@ def total_variation(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
     Parameters
     ----------
     reference, current : array_like of int, shape (k,)
+
+    Returns
+    -------
+    float
 
     Examples
     --------

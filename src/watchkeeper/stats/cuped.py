@@ -66,6 +66,10 @@ class CovariateSums(Result):
         values, covariate : array_like of float, shape (n,)
             The metric of each unit, and what was known of the same unit before its exposure.
 
+        Returns
+        -------
+        CovariateSums
+
         Raises
         ------
         InvalidValueError
@@ -85,6 +89,15 @@ class CovariateSums(Result):
     @classmethod
     def of_raw(cls, n: int, y: float, x: float, yy: float, xx: float, xy: float) -> Self:
         """Return them from raw sums, as a database adds them up: ``sum(y)``, ``sum(y * y)`` ...
+
+        Parameters
+        ----------
+        n : int
+        y, x, yy, xx, xy : float
+
+        Returns
+        -------
+        CovariateSums
 
         Raises
         ------

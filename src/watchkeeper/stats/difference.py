@@ -44,7 +44,7 @@ class DifferenceTest(Result):
 
 
 def arm_values(
-    name: str, given: npt.ArrayLike, *, least: int = 1, finite: bool = True
+    name: str, observed: npt.ArrayLike, *, least: int = 1, finite: bool = True
 ) -> npt.NDArray[np.float64]:
     """Return the values of an arm's units.
 
@@ -52,11 +52,15 @@ def arm_values(
     ----------
     name : str
         What to call them in an error.
-    given : array_like of float, shape (n,)
+    observed : array_like of float, shape (n,)
     least : int
         Units that are needed.
     finite : bool
         Whether infinities are refused too.
+
+    Returns
+    -------
+    numpy.ndarray of float
 
     Raises
     ------
@@ -64,9 +68,9 @@ def arm_values(
         If they are not numbers in one dimension, too few, or not all known.
     """
     try:
-        values = np.asarray(given, dtype=np.float64)
+        values = np.asarray(observed, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InvalidValueError(name, given, "numbers, one a unit") from None
+        raise InvalidValueError(name, observed, "numbers, one a unit") from None
     if values.ndim != 1:
         raise InvalidValueError(name, f"of shape {values.shape}", "one number a unit")
     if len(values) < least:
@@ -88,13 +92,26 @@ def arm_values(
 
 
 def mean_of(values: npt.NDArray[np.float64]) -> float:
-    """Return the mean, which is the value itself where all are equal, and not beside it."""
+    """Return the mean, which is the value itself where all are equal, and not beside it.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float
+
+    Returns
+    -------
+    float
+    """
     first = values[0]
     return float(first if (values == first).all() else values.mean())
 
 
 def check_alpha(alpha: float) -> None:
     """Refuse an error rate that is none.
+
+    Parameters
+    ----------
+    alpha : float
 
     Raises
     ------
@@ -106,5 +123,14 @@ def check_alpha(alpha: float) -> None:
 
 
 def relative_pct(control: float, difference: float) -> float | None:
-    """Return the difference in percent of the control's figure; None where that is 0."""
+    """Return the difference in percent of the control's figure; None where that is 0.
+
+    Parameters
+    ----------
+    control, difference : float
+
+    Returns
+    -------
+    float or None
+    """
     return 100.0 * difference / control if control else None

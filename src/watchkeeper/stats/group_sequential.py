@@ -93,6 +93,10 @@ def alpha_spent(
     spending : {"obrien_fleming", "pocock"}
         Hardly anything early on, or about the same at each of equal steps.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidValueError
@@ -191,6 +195,10 @@ def group_sequential_test(
     alpha, spending
         As for `group_sequential_bounds`.
 
+    Returns
+    -------
+    GroupSequentialTest
+
     Raises
     ------
     InvalidValueError
@@ -231,6 +239,10 @@ def repeated_interval(estimate: float, standard_error: float, bound: float) -> t
         At this look; the standard error is not the one of the null hypothesis.
     bound : float
         At this look, from `group_sequential_bounds`.
+
+    Returns
+    -------
+    tuple of (float, float)
 
     Raises
     ------
@@ -307,6 +319,14 @@ def repeated_p_value(
 
 def increasing_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
     """Return the information at each look, once it is known to be above 0 and to increase.
+
+    Parameters
+    ----------
+    fractions : sequence of float
+
+    Returns
+    -------
+    tuple of float
 
     Raises
     ------

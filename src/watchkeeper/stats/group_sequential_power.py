@@ -51,6 +51,10 @@ def group_sequential_power(
     bounds : sequence of float
         One a look, from `group_sequential_bounds` or any other design.
 
+    Returns
+    -------
+    CrossingProbabilities
+
     Raises
     ------
     InvalidValueError

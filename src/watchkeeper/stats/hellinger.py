@@ -21,6 +21,10 @@ def hellinger_distance(reference: npt.ArrayLike, current: npt.ArrayLike) -> floa
     ----------
     reference, current : array_like of int, shape (k,)
 
+    Returns
+    -------
+    float
+
     References
     ----------
     Hellinger (1909), J. reine angew. Math. 136, 210-271.
@@ -31,6 +35,10 @@ def hellinger_distance(reference: npt.ArrayLike, current: npt.ArrayLike) -> floa
 
 def hellinger_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
     """Test whether a distance is more than chance.
+
+    Parameters
+    ----------
+    reference, current : array_like
 
     Returns
     -------

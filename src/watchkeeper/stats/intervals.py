@@ -14,6 +14,14 @@ __all__ = ["clopper_pearson", "normal_quantile", "wilson", "wilson_of_many"]
 def normal_quantile(confidence: float) -> float:
     """Return how many standard errors a two-sided interval of this confidence reaches.
 
+    Parameters
+    ----------
+    confidence : float
+
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidValueError
@@ -24,6 +32,15 @@ def normal_quantile(confidence: float) -> float:
 
 def clopper_pearson(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the exact interval of a proportion, which is never too narrow and often too wide.
+
+    Parameters
+    ----------
+    successes, total : int
+    confidence : float
+
+    Returns
+    -------
+    tuple of (float, float)
 
     Raises
     ------
@@ -46,6 +63,15 @@ def clopper_pearson(successes: int, total: int, confidence: float = 0.95) -> tup
 
 def wilson(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion.
+
+    Parameters
+    ----------
+    successes, total : int
+    confidence : float
+
+    Returns
+    -------
+    tuple of (float, float)
 
     Raises
     ------
@@ -76,6 +102,10 @@ def wilson_of_many(
     ----------
     successes, totals : array_like of int, shape (n,)
         Both are NaN where the total is 0.
+
+    Returns
+    -------
+    tuple of (numpy.ndarray of float, numpy.ndarray of float)
 
     Raises
     ------

@@ -42,6 +42,10 @@ def jensen_shannon_distance(reference: npt.ArrayLike, current: npt.ArrayLike) ->
 def jensen_shannon_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
     """Test whether a distance is more than chance.
 
+    Parameters
+    ----------
+    reference, current : array_like
+
     Returns
     -------
     TwoSampleTest

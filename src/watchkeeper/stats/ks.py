@@ -61,7 +61,16 @@ def ks_two_sample(
 
 
 def ks_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> TwoSampleTest:
-    """Return `ks_two_sample` of samples that are known to be sorted, not empty and without NaN."""
+    """Return `ks_two_sample` of samples that are known to be sorted, not empty and without NaN.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray of float
+
+    Returns
+    -------
+    TwoSampleTest
+    """
     if max(len(first), len(second)) <= _EXACT_UP_TO:
         from scipy.stats import ks_2samp
 
@@ -77,6 +86,15 @@ def ks_of_sample(first: npt.NDArray[np.float64], second: Sample) -> TwoSampleTes
 
     Of a sample that is not at hand no more is asked than its ranks at the values of the first: the
     distribution function of the first changes there only, so the distance lies at one of them.
+
+    Parameters
+    ----------
+    first : numpy.ndarray of float
+    second : Sample
+
+    Returns
+    -------
+    TwoSampleTest
     """
     if max(len(first), len(second)) <= _EXACT_UP_TO:
         return ks_of_sorted(first, second.values)
@@ -104,6 +122,10 @@ def asymptotic_p_value(distance: float, m: int, n: int) -> float:
         Between 0 and 1.
     m, n : int
         Sizes of the samples.
+
+    Returns
+    -------
+    float
     """
     return asymptotic_p_values([distance], [(m, n)])[0]
 
@@ -111,7 +133,17 @@ def asymptotic_p_value(distance: float, m: int, n: int) -> float:
 def asymptotic_p_values(
     distances: Sequence[float], sizes: Sequence[tuple[int, int]]
 ) -> list[float]:
-    """Return `asymptotic_p_value` of many tests, each with the sizes of its two samples."""
+    """Return `asymptotic_p_value` of many tests, each with the sizes of its two samples.
+
+    Parameters
+    ----------
+    distances : sequence of float
+    sizes : sequence of tuple of (int, int)
+
+    Returns
+    -------
+    list of float
+    """
     from scipy.stats import kstwo
 
     if not distances:
@@ -153,7 +185,16 @@ def _stirling(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def distance_of_sorted(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    """Return the largest distance between the distribution functions of two sorted samples."""
+    """Return the largest distance between the distribution functions of two sorted samples.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray of float
+
+    Returns
+    -------
+    float
+    """
     return distance_to_sample(first, Sample.of_sorted(second))
 
 
@@ -164,6 +205,15 @@ def distance_to_sample(first: npt.NDArray[np.float64], second: Sample) -> float:
     two of these each can only grow, which bounds their distance there, and the few stretches whose
     bound is above what was found are compared value by value. So it is exact, and the second sample
     is counted at the quantiles and sorted in these stretches only.
+
+    Parameters
+    ----------
+    first : numpy.ndarray of float
+    second : Sample
+
+    Returns
+    -------
+    float
     """
     m, n = len(first), len(second)
     places = np.linspace(0, m - 1, min(m, _EDGES)).astype(np.intp)
@@ -191,7 +241,17 @@ def distance_to_sample(first: npt.NDArray[np.float64], second: Sample) -> float:
 
 
 def sorted_sample(name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return a sample sorted; raise `InvalidValueError` if it is empty or holds NaN."""
+    """Return a sample sorted; raise `InvalidValueError` if it is empty or holds NaN.
+
+    Parameters
+    ----------
+    name : str
+    values : numpy.ndarray of float
+
+    Returns
+    -------
+    numpy.ndarray of float
+    """
     values = np.asarray(values, dtype=np.float64)
     if not values.size:
         raise InvalidValueError(name, "an empty sample", "at least one value")

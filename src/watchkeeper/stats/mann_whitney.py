@@ -108,13 +108,13 @@ def _interval(
 ) -> tuple[float, float]:
     """Return an interval of the superiority of the last values over the first `controls`."""
     pairs = min(controls, treated)
-    found = roc_auc(values, np.arange(controls + treated) >= controls)
-    if found is None or pairs < 2:
+    auc = roc_auc(values, np.arange(controls + treated) >= controls)
+    if auc is None or pairs < 2:
         return 0.0, 1.0
-    area = found.area
+    area = auc.area
     if 0.0 < area < 1.0 and values.min() < values.max():
         middle = log(area / (1 - area))
-        half = normal_quantile(confidence) * sqrt(found.variance) / (area * (1 - area))
+        half = normal_quantile(confidence) * sqrt(auc.variance) / (area * (1 - area))
         return 1 / (1 + exp(half - middle)), 1 / (1 + exp(-half - middle))
     least, _ = wilson(pairs, pairs, confidence)  # share of pairs that come out as all of these did
     return area * least, 1 - (1 - area) * least

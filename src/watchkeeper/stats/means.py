@@ -53,6 +53,15 @@ class MeanSummary(Result):
     def of(cls, values: npt.ArrayLike, name: str = "values") -> Self:
         """Return the summary of an arm's values, shape (n,).
 
+        Parameters
+        ----------
+        values : array_like
+        name : str
+
+        Returns
+        -------
+        MeanSummary
+
         Raises
         ------
         InvalidValueError
@@ -157,6 +166,15 @@ def mean_test(
 
 def welch(control: MeanSummary, treatment: MeanSummary, alpha: float) -> Welch:
     """Return Welch's test of two means, and the interval that belongs to it.
+
+    Parameters
+    ----------
+    control, treatment : MeanSummary
+    alpha : float
+
+    Returns
+    -------
+    Welch
 
     Raises
     ------

@@ -24,6 +24,10 @@ def adjusted(
         Of the share of false findings: Benjamini-Hochberg, Benjamini-Yekutieli (under any
         dependence). Of any false finding: Holm, Bonferroni. Or none.
 
+    Returns
+    -------
+    list of float or None
+
     Raises
     ------
     InvalidValueError

@@ -61,6 +61,10 @@ def paired_bootstrap(
         At least 99. A p-value is at least 1 in one more.
     seed : int
 
+    Returns
+    -------
+    PairedBootstrap
+
     Raises
     ------
     InvalidValueError

@@ -85,6 +85,10 @@ def total_variation_test(
         Tables with the same margins that are drawn; the p-value is at least 1 in one more.
     seed : int
 
+    Returns
+    -------
+    TwoSampleTest
+
     Raises
     ------
     InvalidValueError
@@ -122,6 +126,10 @@ def chi_squared_or_drawn(table: _Tables, statistic: Statistic) -> float:
         Without categories that neither sample has.
     statistic : callable
         Growing with the difference of the samples, and chi-squared with k - 1 degrees of freedom.
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -89,6 +89,10 @@ def units_needed(
     ratio : float
         Units of the control for one of the treatment.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidValueError
@@ -194,6 +198,10 @@ def power_of_proportions(
         As for `sample_size_calculator`.
     control_total, treatment_total : int
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidValueError
@@ -281,6 +289,16 @@ def minimum_detectable_effect(
 ) -> float:
     """Return the smallest relative rise that is found with a given power.
 
+    Parameters
+    ----------
+    baseline_rate : float
+    control_total, treatment_total : int
+    alpha, power : float
+
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidValueError
@@ -297,8 +315,8 @@ def minimum_detectable_effect(
     most = (1.0 - baseline_rate) / baseline_rate * (1 - 1e-9)
 
     def short(effect: float) -> float:
-        found = power_of_proportions(baseline_rate, effect, control_total, treatment_total, alpha)
-        return found - power
+        reached = power_of_proportions(baseline_rate, effect, control_total, treatment_total, alpha)
+        return reached - power
 
     if short(most) < 0:
         raise InvalidValueError(
@@ -311,6 +329,14 @@ def sample_size_of_means(
     difference: float, standard_deviation: float, alpha: float = 0.05, power: float = 0.8
 ) -> int:
     """Return how many units each of two equal groups needs to tell two means apart.
+
+    Parameters
+    ----------
+    difference, standard_deviation, alpha, power : float
+
+    Returns
+    -------
+    int
 
     Raises
     ------
@@ -331,6 +357,15 @@ def sample_size_of_means(
 
 def days_needed(units: int, units_a_day: float) -> float:
     """Return how long a sample takes.
+
+    Parameters
+    ----------
+    units : int
+    units_a_day : float
+
+    Returns
+    -------
+    float
 
     Raises
     ------

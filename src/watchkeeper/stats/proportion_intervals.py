@@ -41,6 +41,10 @@ def newcombe(
     control_events, control_total, treatment_events, treatment_total : int
     confidence : float
 
+    Returns
+    -------
+    tuple of (float, float)
+
     Raises
     ------
     InvalidValueError
@@ -79,6 +83,15 @@ def wald(
     It is for large samples: ten events and ten non-events in each arm. With fewer it is too narrow,
     and of nothing at all where neither arm has an event.
 
+    Parameters
+    ----------
+    control_events, control_total, treatment_events, treatment_total : int
+    confidence : float
+
+    Returns
+    -------
+    tuple of (float, float)
+
     Raises
     ------
     InvalidValueError
@@ -102,6 +115,15 @@ def agresti_caffo(
     confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Return Wald's interval of the difference with one event and one non-event added to each arm.
+
+    Parameters
+    ----------
+    control_events, control_total, treatment_events, treatment_total : int
+    confidence : float
+
+    Returns
+    -------
+    tuple of (float, float)
 
     Raises
     ------
@@ -135,6 +157,10 @@ def miettinen_nurminen(
     ----------
     control_events, control_total, treatment_events, treatment_total : int
     confidence : float
+
+    Returns
+    -------
+    tuple of (float, float)
 
     Raises
     ------
@@ -190,6 +216,10 @@ def relative_interval(
     method : {"fieller", "delta"}
         Fieller's theorem, or the delta method, which is symmetric and for large samples.
 
+    Returns
+    -------
+    tuple of (float, float)
+
     Raises
     ------
     InvalidValueError
@@ -242,6 +272,10 @@ def risk_ratio_interval(
         By the logarithm of the ratio, which needs events in both arms, or by the score test, which
         needs them in one.
 
+    Returns
+    -------
+    tuple of (float, float)
+
     Raises
     ------
     InvalidValueError
@@ -280,6 +314,14 @@ def score(a: float, m: float, b: float, n: float, delta: float) -> float:
 
     The error is that of the likeliest proportions that differ by `delta`, with the factor of
     Miettinen and Nurminen.
+
+    Parameters
+    ----------
+    a, m, b, n, delta : float
+
+    Returns
+    -------
+    float
     """
     p, q = _restricted(a, m, b, n, delta)
     variance = (p * (1 - p) / m + q * (1 - q) / n) * (m + n) / (m + n - 1)

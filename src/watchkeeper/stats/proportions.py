@@ -69,15 +69,19 @@ def pooled_test(
     return PooledTest(z, p_value, float(ndtr(-z)), float(ndtr(z)))
 
 
-def counted(*given: int, called: str = "events") -> tuple[float, float, float, float]:
+def counted(*counts: int, called: str = "events") -> tuple[float, float, float, float]:
     """Return events and totals of two arms as numbers to reckon with.
 
     Parameters
     ----------
-    *given : int
+    *counts : int
         Events and total of the control, and of the treatment.
     called : str
         What the caller calls events.
+
+    Returns
+    -------
+    tuple of (float, float, float, float)
 
     Raises
     ------
@@ -85,12 +89,12 @@ def counted(*given: int, called: str = "events") -> tuple[float, float, float, f
         If they are no counts; see `pooled_test`.
     """
     names = (f"control_{called}", "control_total", f"treatment_{called}", "treatment_total")
-    for name, value in zip(names, given, strict=True):
+    for name, value in zip(names, counts, strict=True):
         wrong = isinstance(value, bool) or not isfinite(value) or value != int(value) or value < 0
         if wrong or (name.endswith("total") and not value):
             least = 1 if name.endswith("total") else 0
             raise InvalidValueError(name, value, f"a whole number of at least {least}")
-    a, m, b, n = (float(value) for value in given)
+    a, m, b, n = (float(value) for value in counts)
     for name, events, total in ((f"control_{called}", a, m), (f"treatment_{called}", b, n)):
         if events > total:
             raise InvalidValueError(name, int(events), f"at most the total, {int(total)}")

@@ -66,6 +66,10 @@ def _index(first: Floats, second: Floats, smoothing: float) -> Floats:
 def psi_test(reference: npt.ArrayLike, current: npt.ArrayLike) -> TwoSampleTest:
     """Test whether an index is more than chance.
 
+    Parameters
+    ----------
+    reference, current : array_like
+
     Returns
     -------
     TwoSampleTest

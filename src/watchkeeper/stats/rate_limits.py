@@ -86,6 +86,15 @@ def evidence_below(bad: int, good: int, limit: float) -> float:
 
     What it is worth is said of `evidence_above`; the rates are averaged evenly from 0 to the limit.
 
+    Parameters
+    ----------
+    bad, good : int
+    limit : float
+
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> evidence_below(0, 87, 0.05) < log(20) <= evidence_below(0, 88, 0.05)

@@ -102,7 +102,7 @@ def bootstrap_test(
     )
 
     def difference(first: Any, second: Any, axis: int = -1) -> Any:
-        return _each(statistic, second, axis) - _each(statistic, first, axis)
+        return _over_axis(statistic, second, axis) - _over_axis(statistic, first, axis)
 
     drawn = bootstrap(
         (control_draws, other),
@@ -138,7 +138,7 @@ def bootstrap_test(
     )
 
 
-def _each(statistic: Statistic, values: npt.NDArray[np.float64], axis: int) -> Any:
+def _over_axis(statistic: Statistic, values: npt.NDArray[np.float64], axis: int) -> Any:
     """Return the statistic of each row, if it is one finite number a row."""
     values_of_draws = np.asarray(statistic(values, axis=axis))
     if values_of_draws.shape != values.shape[:-1]:

@@ -45,7 +45,16 @@ class Sample:
 
     @classmethod
     def of_sorted(cls, values: Floats) -> "Sample":
-        """Return the sample of values that are sorted already."""
+        """Return the sample of values that are sorted already.
+
+        Parameters
+        ----------
+        values : numpy.ndarray of float
+
+        Returns
+        -------
+        Sample
+        """
         sample = cls(values)
         vars(sample)["values"] = values
         return sample
@@ -56,7 +65,12 @@ class Sample:
         return np.sort(self._given)
 
     def counts(self) -> tuple[Floats, Counts]:
-        """Return the different values, rising, and how often each occurs."""
+        """Return the different values, rising, and how often each occurs.
+
+        Returns
+        -------
+        tuple of (numpy.ndarray of float, Counts)
+        """
         values, counts = np.unique(self.values, return_counts=True)
         return values, counts
 
@@ -68,6 +82,10 @@ class Sample:
         points : numpy.ndarray of float, shape (k,)
             Rising. The first ones that are asked for are best spread as the values are: the grid is
             laid by them.
+
+        Returns
+        -------
+        tuple of (Counts, Counts)
         """
         if "values" in vars(self) or len(self) <= _SMALL:
             values = self.values
@@ -84,6 +102,10 @@ class Sample:
         ----------
         low, high : numpy.ndarray of float, shape (k,)
             Ends of stretches that do not overlap; points of which `ranks` has been asked.
+
+        Returns
+        -------
+        numpy.ndarray of float
         """
         return self.values if self._grid is None else self._grid.covering(low, high)
 

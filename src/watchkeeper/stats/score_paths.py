@@ -29,21 +29,57 @@ class ScorePaths:
 
     @classmethod
     def at_start(cls, drift: float) -> "ScorePaths":
-        """Return the process before any look."""
+        """Return the process before any look.
+
+        Parameters
+        ----------
+        drift : float
+
+        Returns
+        -------
+        ScorePaths
+        """
         return cls(drift, 0.0, np.zeros(1), np.ones(1))
 
     def above(self, level: float, time: float) -> float:
-        """Return the probability to be above a level at the next look."""
+        """Return the probability to be above a level at the next look.
+
+        Parameters
+        ----------
+        level, time : float
+
+        Returns
+        -------
+        float
+        """
         step = time - self.time
         return _crossing(self.nodes + self.drift * step - level, self.masses, step)
 
     def below(self, level: float, time: float) -> float:
-        """Return the probability to be below a level at the next look."""
+        """Return the probability to be below a level at the next look.
+
+        Parameters
+        ----------
+        level, time : float
+
+        Returns
+        -------
+        float
+        """
         step = time - self.time
         return _crossing(level - self.nodes - self.drift * step, self.masses, step)
 
     def within(self, level: float, time: float, following: float) -> "ScorePaths":
-        """Return the paths that are within plus and minus `level` at the next look."""
+        """Return the paths that are within plus and minus `level` at the next look.
+
+        Parameters
+        ----------
+        level, time, following : float
+
+        Returns
+        -------
+        ScorePaths
+        """
         step = time - self.time
         centre, reach = self.drift * time, _REACH * sqrt(time)
         low, high = max(-level, centre - reach), min(level, centre + reach)

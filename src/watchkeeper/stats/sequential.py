@@ -97,7 +97,16 @@ class RateDropDetector:
         self.alarmed_at: int | None = None
 
     def update(self, correct: bool) -> bool:
-        """Take one outcome; return whether it has alarmed, now or since the last `reset`."""
+        """Take one outcome; return whether it has alarmed, now or since the last `reset`.
+
+        Parameters
+        ----------
+        correct : bool
+
+        Returns
+        -------
+        bool
+        """
         if self.alarmed_at is not None:
             return True
         ratios = self._of_good if correct else self._of_bad

@@ -1,7 +1,7 @@
 """What is kept: every event, exactly once, and the control database.
 
 Events are appended to a journal before the caller is answered, and land in Delta Lake tables later;
-whoever reads sees both as one.
+a reader sees both as one.
 
 >>> import tempfile
 >>> from datetime import UTC, datetime

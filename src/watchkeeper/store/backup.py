@@ -1,25 +1,16 @@
 """Backups of a data directory: all of it as it was at one moment, taken while it is in use.
 
-Almost every file in a data directory is written once. So a backup first makes hard links to all of
-them in a folder aside, which takes a moment and is the only time at which landing and changes of
-the registry wait, and copies them afterwards at leisure, so many bytes a second: at full speed it
-would take a core from those who ask for predictions. Open journal segments grow on; of them what
-was there at that moment counts. The manifest is written last: without it, it is no backup.
+A backup first makes hard links to all files in a folder aside (`watchkeeper.store.staging`), and
+copies them afterwards at a limited rate: at full speed the copy would take a core from the serving
+of predictions. The manifest is written last: a folder without one is no backup.
 """
 
-import errno
 import hashlib
-import json
 import os
 import shutil
-import sqlite3
-import stat
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,84 +27,16 @@ from watchkeeper.errors import (
     NotFoundError,
     UnavailableError,
 )
-from watchkeeper.results import Result
-from watchkeeper.store.database import ControlDatabase
+from watchkeeper.store.backup_manifest import Backup, Manifest
 from watchkeeper.store.locks import locked
-from watchkeeper.store.segments import DAMAGED, list_segments
+from watchkeeper.store.staging import FOLDER, Staging, files_of
 
 __all__ = ["Backup", "Backups"]
 
-_STAGING = ".backup"
 _MANIFEST = "manifest.json"
-_CONTROL = Path("registry") / "control.db"
-_RETRAINING = "retraining"
-_DERIVED = "timelines"  # a folder of this name elsewhere is a model's
-_LEFT_OUT = frozenset((_STAGING, ".incoming", "joined", "lock", ".landing.lock"))
-"""Names of what is derived, half-written or of a running process only."""
 _AT_ONCE = 1 << 20  # bytes
 _STEP = 1 << 18  # bytes that are copied between two rests: a fraction of a millisecond's work
 _RATE = 32 << 20  # bytes a second: an hour for 115 GB
-
-
-@dataclass(frozen=True, slots=True)
-class Backup(Result):
-    """One backup.
-
-    Attributes
-    ----------
-    name : str
-        When it was taken, as a file name.
-    point : datetime
-        All that was acknowledged before this moment is in it.
-    files, size : int
-        How many files it has, and their bytes.
-    written_by : str
-        The version of Watchkeeper.
-    """
-
-    name: str
-    point: datetime
-    files: int
-    size: int
-    written_by: str
-
-
-@dataclass(slots=True)
-class _Manifest:
-    name: str
-    point: str
-    written_by: str
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def to_bytes(self) -> bytes:
-        told = {name: getattr(self, name) for name in ("name", "point", "written_by", "files")}
-        told["digest"] = self._digest()
-        return json.dumps(told, indent=1).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes, where: str) -> "_Manifest":
-        try:
-            told = json.loads(data)
-            digest = told.pop("digest")
-            found = cls(**told)
-            if digest == found._digest():
-                return found
-        except (ValueError, TypeError, KeyError):
-            pass
-        raise IntegrityError(f"the manifest {where} was changed, or is none", "Use another backup.")
-
-    def _digest(self) -> str:
-        told = [self.name, self.point, self.written_by, self.files]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-    def about(self) -> Backup:
-        return Backup(
-            name=self.name,
-            point=datetime.fromisoformat(self.point),
-            files=len(self.files),
-            size=sum(each["size"] for each in self.files.values()),
-            written_by=self.written_by,
-        )
 
 
 class _Pace:
@@ -144,9 +67,9 @@ class Backups:
     target : str
         A folder, or an address that Arrow's file systems understand, such as ``s3://bucket/path``.
     rate : int
-        Bytes a second that are copied at most when one is taken. It is gone back to at full speed.
+        Bytes a second that are copied at most when a backup is taken. A restore has no limit.
     monotonic, sleep : callable
-        How the time until the next bytes is told, and passed.
+        The clock of the pace in seconds, and what waits for a number of seconds.
 
     Raises
     ------
@@ -185,6 +108,14 @@ class Backups:
     def create(self, clock: Clock) -> Backup:
         """Take a backup.
 
+        Parameters
+        ----------
+        clock : Clock
+
+        Returns
+        -------
+        Backup
+
         Raises
         ------
         ConflictError
@@ -193,21 +124,21 @@ class Backups:
             If the target cannot be written, for want of room or otherwise. What had been written
             is removed, and the data directory is as it was.
         """
-        staging = self._data_dir / _STAGING
+        staging = self._data_dir / FOLDER
         staging.mkdir(exist_ok=True)
         with locked(staging / "lock") as ours:
             if not ours:
                 raise ConflictError(
                     f"another backup of {self._data_dir} is being taken", "Wait for its end."
                 )
-            for left in staging.iterdir():  # of a process that died
-                if left.is_dir():
-                    shutil.rmtree(left)
+            for leftover in staging.iterdir():  # of a process that died
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
             folder = staging / "files"
             try:
-                point, sizes = self._staged(folder, clock)
+                point, sizes = Staging(self._data_dir).link(folder, clock)
                 name = f"{point:%Y%m%dT%H%M%S.%fZ}"
-                manifest = _Manifest(name, point.isoformat(), version("watchkeeper"))
+                manifest = Manifest(name, point.isoformat(), version("watchkeeper"))
                 try:
                     self._copied(folder, sizes, manifest)
                 except OSError as error:
@@ -226,6 +157,10 @@ class Backups:
     def find(self) -> list[Backup]:
         """Return the backups that are whole, the newest first.
 
+        Returns
+        -------
+        list of Backup
+
         Raises
         ------
         IntegrityError
@@ -234,14 +169,40 @@ class Backups:
         return [self._manifest(name).about() for name in self._names()]
 
     def get(self, name: str | None = None) -> Backup:
-        """Return a backup, by default the newest; raises `NotFoundError` if there is none."""
-        return self._chosen(name).about()
+        """Return a backup.
 
-    def verify(self, name: str | None = None) -> Backup:
-        """Read a backup, by default the newest, and check every byte.
+        Parameters
+        ----------
+        name : str, optional
+            By default the newest.
+
+        Returns
+        -------
+        Backup
 
         Raises
         ------
+        NotFoundError
+            If there is none.
+        """
+        return self._chosen(name).about()
+
+    def verify(self, name: str | None = None) -> Backup:
+        """Read a backup and check every byte.
+
+        Parameters
+        ----------
+        name : str, optional
+            By default the newest.
+
+        Returns
+        -------
+        Backup
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
         IntegrityError
             If anything was changed or removed.
         """
@@ -259,12 +220,20 @@ class Backups:
             A folder that is not there or empty. It is there whole or not at all.
         name : str, optional
 
+        Returns
+        -------
+        Backup
+
         Raises
         ------
+        NotFoundError
+            If there is no such backup.
         ConflictError
             If the folder has something in it.
         IntegrityError
             If the backup was changed.
+        UnavailableError
+            If the folder cannot be written.
         """
         manifest = self._chosen(name)
         if into.exists() and (not into.is_dir() or any(into.iterdir())):
@@ -282,7 +251,7 @@ class Backups:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._read(manifest, path, about, target)
             for folder in (unfinished / "journal").glob("*/"):
-                (folder / "lock").touch()  # nobody holds it: a server takes over what is there
+                (folder / "lock").touch()  # it is free: a server takes over what is there
             for inner, _, _ in os.walk(unfinished):
                 sync(Path(inner))
             unfinished.replace(into)
@@ -296,9 +265,19 @@ class Backups:
         return manifest.about()
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the `keep` newest backups, and what never became one; return their names.
+        """Remove all but the newest backups, and what never became one.
 
-        What is being written by another process is left alone.
+        What another process is writing stays.
+
+        Parameters
+        ----------
+        keep : int
+            How many whole backups stay.
+
+        Returns
+        -------
+        list of str
+            The names of those that were removed.
         """
         whole = self._names()
         unfinished = [
@@ -311,90 +290,20 @@ class Backups:
             self._fs.delete_dir(self._at(name))
         return gone
 
-    def _staged(self, folder: Path, clock: Clock) -> tuple[datetime, dict[Path, int]]:
-        """Link all that there is into `folder`; return the moment, and of what grows its size."""
-        folder.mkdir()
-        events = self._data_dir / "events"
-        events.mkdir(exist_ok=True)
-        (self._data_dir / "registry").mkdir(exist_ok=True)
-        with (
-            closing(ControlDatabase(f"sqlite:///{self._data_dir / _CONTROL}")) as database,
-            locked(events / ".landing.lock", wait=True),
-        ):
-            with database.write():  # nothing is registered, promoted or deleted meanwhile
-                point = clock()
-                self._link_all(folder, "registry")
-                self._link_standing(folder, _RETRAINING)
-                _copy_database(self._data_dir / _CONTROL, folder / _CONTROL)
-            apart = (_DERIVED, _RETRAINING, "registry", "journal")
-            _visit(self._data_dir, partial(self._link, folder), apart)
-            sizes = self._link_journals(folder)
-        return point, sizes
-
-    def _link_all(self, folder: Path, name: str) -> None:
-        """Link a file, or those of a folder, under `folder`, if there is one."""
-        with suppress(FileNotFoundError):  # of the name itself; what is within is listed again
-            _visit(self._data_dir / name, partial(self._link, folder))
-
-    def _link(self, folder: Path, path: Path) -> None:
-        inner = path.relative_to(self._data_dir)
-        if not inner.as_posix().startswith(_CONTROL.as_posix()):
-            _link(path, folder / inner)
-
-    def _link_standing(self, folder: Path, name: str) -> None:
-        """Link the files of a folder as they were together at one moment.
-
-        What is written there goes by the control database: a batch of online learning is kept as
-        taught when its entry of the audit trail is there. So the caller holds the database, and
-        what was added, replaced or removed while it was linked is linked again.
-        """
-        inodes, before = _inodes(self._data_dir / name), None
-        while inodes != before:
-            shutil.rmtree(folder / name, ignore_errors=True)
-            self._link_all(folder, name)
-            inodes, before = _inodes(self._data_dir / name), inodes
-
-    def _link_journals(self, folder: Path) -> dict[Path, int]:
-        """Link the segments of all journals; return the size of each, whole lines only.
-
-        A segment that is sealed after it was listed has another name by then: all are listed again
-        until none has gone, and a segment that is linked is passed over, whatever its name is now.
-        """
-        source = self._data_dir / "journal"
-        self._link_all(folder, f"{source.name}/{DAMAGED}")
-        sizes: dict[Path, int] = {}
-        linked: set[tuple[str, int]] = set()
-        complete = False
-        while not complete:
-            complete = True
-            for segment in list_segments(source):
-                key = segment.journal_id, segment.number
-                if key in linked:
-                    continue
-                inner = segment.path.relative_to(self._data_dir)
-                try:
-                    _link(segment.path, folder / inner)
-                except FileNotFoundError:
-                    complete = False
-                else:
-                    sizes[inner] = _whole_lines(folder / inner)
-                    linked.add(key)
-        return sizes
-
-    def _copied(self, folder: Path, sizes: dict[Path, int], manifest: _Manifest) -> None:
+    def _copied(self, folder: Path, sizes: dict[Path, int], manifest: Manifest) -> None:
         """Copy what was linked to the target, and the manifest last."""
-        place = self._at(manifest.name)
+        target = self._at(manifest.name)
         pace = _Pace(self._rate, self._monotonic, self._sleep)
-        made: set[str] = set()
+        created: set[str] = set()
         unsynced: list[Path] = []
         size = 0
-        for path in _files(folder):
+        for path in files_of(folder):
             inner = path.relative_to(folder)
-            where = f"{place}/{inner.as_posix()}"
+            where = f"{target}/{inner.as_posix()}"
             parent = where.rpartition("/")[0]
-            if parent not in made:
+            if parent not in created:
                 self._fs.create_dir(parent, recursive=True)
-                made.add(parent)
+                created.add(parent)
             with path.open("rb") as source:
                 about = self._write(where, source, sizes.get(inner), pace)
             manifest.files[inner.as_posix()] = about
@@ -404,9 +313,9 @@ class Backups:
                 self._sync(unsynced)
                 size = 0
         self._sync(unsynced)
-        self._write_manifest(f"{place}/{_MANIFEST}", manifest.to_bytes())
+        self._write_manifest(f"{target}/{_MANIFEST}", manifest.to_bytes())
         if self._local:
-            for parent in sorted({*made, place, self._root}):
+            for parent in sorted({*created, target, self._root}):
                 sync(Path(parent))
 
     def _sync(self, paths: list[Path]) -> None:
@@ -417,14 +326,14 @@ class Backups:
         paths.clear()
 
     def _write(self, where: str, source: Any, limit: int | None, pace: _Pace) -> dict[str, Any]:
-        digest, left = hashlib.sha256(), limit
+        digest, remaining = hashlib.sha256(), limit
         size = 0
         with self._fs.open_output_stream(where) as stream:
-            while data := source.read(_STEP if left is None else min(_STEP, left)):
+            while data := source.read(_STEP if remaining is None else min(_STEP, remaining)):
                 stream.write(data)
                 digest.update(data)
                 size += len(data)
-                left = None if left is None else left - len(data)
+                remaining = None if remaining is None else remaining - len(data)
                 pace.passed(len(data))
         return {"sha256": digest.hexdigest(), "size": size}
 
@@ -435,23 +344,23 @@ class Backups:
             sync(Path(where))
 
     def _read(
-        self, manifest: _Manifest, path: str, about: dict[str, Any], place: Path | None
+        self, manifest: Manifest, path: str, about: dict[str, Any], target: Path | None
     ) -> None:
-        """Check a file of a backup, and write it to `place` while it is read."""
+        """Check a file of a backup, and write it to `target` while it is read."""
         where = f"{self._at(manifest.name)}/{path}"
         digest = hashlib.sha256()
         try:
             source = self._fs.open_input_stream(where, compression=None)
         except OSError as error:
             raise IntegrityError(f"{where} cannot be read: {error}", _OTHER) from error
-        with source, _sink(place) as write:
+        with source, _sink(target) as write:
             while data := source.read(_AT_ONCE):
                 digest.update(data)
                 write(data)
         if digest.hexdigest() != about["sha256"]:
             raise IntegrityError(f"{where} is not what was written at the backup", _OTHER)
 
-    def _chosen(self, name: str | None) -> _Manifest:
+    def _chosen(self, name: str | None) -> Manifest:
         if name is None:
             names = self._names()
             if not names:
@@ -461,7 +370,7 @@ class Backups:
             raise NotFoundError("backup", name, f"See those in {self._root} with backup list.")
         return self._manifest(name)
 
-    def _manifest(self, name: str) -> _Manifest:
+    def _manifest(self, name: str) -> Manifest:
         where = f"{self._at(name)}/{_MANIFEST}"
         try:
             with self._fs.open_input_stream(where) as stream:
@@ -470,7 +379,7 @@ class Backups:
             raise NotFoundError(
                 "backup", name, f"It has no manifest: it was never finished ({error})."
             ) from error
-        return _Manifest.from_bytes(data, where)
+        return Manifest.from_bytes(data, where)
 
     def _names(self) -> list[str]:
         """Return the names of the backups that are whole, the newest first."""
@@ -480,111 +389,25 @@ class Backups:
 
     def _all(self) -> list[str]:
         chosen = fs.FileSelector(self._root, allow_not_found=True)
-        found = self._fs.get_file_info(chosen)
-        return sorted((i.base_name for i in found if i.type == fs.FileType.Directory), reverse=True)
+        entries = self._fs.get_file_info(chosen)
+        return sorted(
+            (i.base_name for i in entries if i.type == fs.FileType.Directory), reverse=True
+        )
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
 
 
-_OTHER = "Somebody changed it, or its disk is failing. Use another backup."
-
-
-def _visit(path: Path, visit: Callable[[Path], object], apart: Collection[str] = ()) -> None:
-    """Call `visit` with each file under a path, or itself, that belongs in a backup.
-
-    A file that is gone after its folder was listed was renamed or removed: the folder is listed
-    again until none has gone, and no path is visited twice.
-
-    Parameters
-    ----------
-    path : Path
-    visit : callable
-        Raises `FileNotFoundError` if the file is gone.
-    apart : collection of str
-        Names in this folder that are passed over.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the path itself is gone.
-    """
-    mode = path.lstat().st_mode
-    if stat.S_ISREG(mode):
-        visit(path)
-    if not stat.S_ISDIR(mode):
-        return
-    passed = {path / name for name in (*_LEFT_OUT, *apart)}
-    complete = False
-    while not complete:
-        complete = True
-        for inner in sorted(set(path.iterdir()) - passed):
-            try:
-                _visit(inner, visit)
-            except FileNotFoundError:
-                complete = False
-            else:
-                passed.add(inner)
-
-
-def _files(path: Path) -> list[Path]:
-    """Return the files under a path that belong in a backup; none if it is not there."""
-    files: list[Path] = []
-    with suppress(FileNotFoundError):
-        _visit(path, files.append)
-    return files
-
-
-def _inodes(path: Path) -> dict[Path, int]:
-    """Return the files under a path by their inodes: one that was written anew has another."""
-    inodes: dict[Path, int] = {}
-    with suppress(FileNotFoundError):
-        _visit(path, lambda file: inodes.__setitem__(file, file.stat().st_ino))
-    return inodes
-
-
-def _link(path: Path, to: Path) -> None:
-    """Link a file to another name; raise `FileNotFoundError` if it is gone."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(path, to)
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK}:
-            raise
-        shutil.copyfile(path, to)  # a file system that has no links
-
-
-def _whole_lines(path: Path) -> int:
-    """Return the bytes of a segment; of an open one, those of its whole lines."""
-    size = path.stat().st_size
-    if path.suffix != ".open":
-        return size
-    with path.open("rb") as file:
-        while size:
-            first = max(0, size - _AT_ONCE)
-            file.seek(first)
-            end = file.read(size - first).rfind(b"\n")
-            if end >= 0:
-                return first + end + 1
-            size = first
-    return 0
-
-
-def _copy_database(path: Path, to: Path) -> None:
-    """Copy a SQLite database as it is now, with what its write-ahead log has."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as copy:
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file
+_OTHER = "It was changed, or its disk is failing. Use another backup."
 
 
 @contextmanager
-def _sink(place: Path | None) -> Iterator[Any]:
+def _sink(target: Path | None) -> Iterator[Any]:
     """Yield what writes bytes to a file, which is synced in the end; or to nowhere."""
-    if place is None:
+    if target is None:
         yield len
         return
-    with place.open("xb") as file:
+    with target.open("xb") as file:
         yield file.write
         file.flush()
         os.fsync(file.fileno())

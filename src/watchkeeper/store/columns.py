@@ -87,7 +87,16 @@ _Texts = dict[int, dict[str, str]]  # of row number: of column name: JSON text
 
 
 def kinds_of(schema: pa.Schema) -> dict[str, Kind]:
-    """Return what the features and labels of a table hold, by column name."""
+    """Return what the features and labels of a table hold, by column name.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+
+    Returns
+    -------
+    dict of str to Kind
+    """
     return {
         field.name: _kind_of_type(field.type)
         for field in schema
@@ -96,7 +105,18 @@ def kinds_of(schema: pa.Schema) -> dict[str, Kind]:
 
 
 def empty_table(event: EventKind, kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return a table without rows, with the fixed columns and those of `kinds`."""
+    """Return a table without rows, with the fixed columns and those of `kinds`.
+
+    Parameters
+    ----------
+    event : EventKind
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     return _empty_table(event, tuple(kinds.items()))
 
 
@@ -115,6 +135,10 @@ def prediction_rows(events: Sequence[Prediction], kinds: Mapping[str, Kind]) -> 
     kinds : mapping of str to Kind
         Of the columns whose kind is fixed already, by column name (``feature.NAME``,
         ``prediction``). The kind of any other is that of most of its values here.
+
+    Returns
+    -------
+    pyarrow.Table
     """
     texts: _Texts = {}
     columns: dict[str, pa.Array] = {
@@ -139,7 +163,18 @@ def prediction_rows(events: Sequence[Prediction], kinds: Mapping[str, Kind]) -> 
 
 
 def outcome_rows(events: Sequence[Outcome], kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return outcomes as a table, one row each; `kinds` as for `prediction_rows`."""
+    """Return outcomes as a table, one row each; `kinds` as for `prediction_rows`.
+
+    Parameters
+    ----------
+    events : sequence of Outcome
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     texts: _Texts = {}
     columns: dict[str, pa.Array] = {
         name: pa.array([getattr(event, name) for event in events], _FIXED["outcome"][name])
@@ -154,12 +189,34 @@ def outcome_rows(events: Sequence[Outcome], kinds: Mapping[str, Kind]) -> pa.Tab
 
 
 def prediction_rows_of_table(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return a bulk ingest of predictions as `prediction_rows` would."""
+    """Return a bulk ingest of predictions as `prediction_rows` would.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     return _rows_of_table("prediction", rows, kinds)
 
 
 def outcome_rows_of_table(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """Return a bulk ingest of outcomes as `outcome_rows` would."""
+    """Return a bulk ingest of outcomes as `outcome_rows` would.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     return _rows_of_table("outcome", rows, kinds)
 
 
@@ -212,7 +269,7 @@ def _finished(
 
 
 def _days_of_ids(ids: pa.Array) -> pa.Array:
-    days: list[date | None] = [event_day(own) for own in ids.to_pylist()]
+    days: list[date | None] = [event_day(prediction_id) for prediction_id in ids.to_pylist()]
     return pa.array(days, pa.date32())
 
 
@@ -266,7 +323,7 @@ def _majority(classes: Counter[type]) -> Kind | None:
         "number": classes[float] + classes[int],
         "truth": classes[bool],
     }
-    kind = max(counts, key=lambda each: counts[each])
+    kind = max(counts, key=lambda candidate: counts[candidate])
     return kind if counts[kind] else None
 
 
@@ -275,9 +332,9 @@ def _add_array(
 ) -> None:
     if pa.types.is_boolean(column.type) and name in _LABELS:
         column = column.cast(pa.float64())
-    own = _kind_of_type(column.type)
-    simple = own != "word" or _is_text(column.type)
-    if not simple or (kind is not None and kind != own) or pa.types.is_null(column.type):
+    own_kind = _kind_of_type(column.type)
+    simple = own_kind != "word" or _is_text(column.type)
+    if not simple or (kind is not None and kind != own_kind) or pa.types.is_null(column.type):
         absent = _UNSET if name == "prediction" else None  # one that failed has none to give
         values = [absent if v is None else _json_value(v) for v in column.to_pylist()]
         _add(columns, name, values, kind, texts)
@@ -294,7 +351,7 @@ def _add_array(
     if nulls.true_count and name != "prediction":
         for row in np.flatnonzero(nulls.to_numpy(zero_copy_only=False)).tolist():
             texts.setdefault(row, {})[name] = "null"
-    columns[name] = column.cast(_ARROW[own]) if own != "word" else _coded(column)
+    columns[name] = column.cast(_ARROW[own_kind]) if own_kind != "word" else _coded(column)
 
 
 def _coded(column: pa.Array) -> pa.Array:
@@ -342,19 +399,37 @@ def disk_name(name: str, taken: Iterable[str]) -> str:
 
     Delta Lake takes two names that differ only in case for one, and some of its readers refuse
     spaces and ``,;{}()=``. Such characters are percent-encoded, and capitals where they must be.
+
+    Parameters
+    ----------
+    name : str
+    taken : iterable of str
+
+    Returns
+    -------
+    str
     """
     taken = list(taken)
-    known = {event_name(each): each for each in taken}
-    if name in known:
-        return known[name]
+    columns = {event_name(column): column for column in taken}
+    if name in columns:
+        return columns[name]
     encoded = "".join(quote(letter, safe="") if letter in _REFUSED else letter for letter in name)
-    if encoded.lower() in {each.lower() for each in taken}:
-        encoded = re.sub("[A-Z]", lambda found: f"%{ord(found[0]):02X}", encoded)
-    if encoded.lower() in {each.lower() for each in taken}:
+    if encoded.lower() in {column.lower() for column in taken}:
+        encoded = re.sub("[A-Z]", lambda match: f"%{ord(match[0]):02X}", encoded)
+    if encoded.lower() in {column.lower() for column in taken}:
         encoded = "".join(f"%{byte:02X}" for byte in name.encode())
     return encoded
 
 
 def event_name(disk: str) -> str:
-    """Return the column name that `disk_name` encoded."""
+    """Return the column name that `disk_name` encoded.
+
+    Parameters
+    ----------
+    disk : str
+
+    Returns
+    -------
+    str
+    """
     return unquote(disk)

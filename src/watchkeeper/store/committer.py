@@ -29,7 +29,7 @@ from watchkeeper.store.columns import (
 )
 from watchkeeper.store.locks import locked
 from watchkeeper.store.segments import (
-    Segment,
+    JournalSegment,
     SegmentContents,
     adopt_abandoned,
     keep_damaged,
@@ -84,7 +84,12 @@ class LandingReport(Result):
 
 
 def no_types(model: str, version: str) -> None:
-    """Declare nothing, so that the first segment fixes the types."""
+    """Declare nothing, so that the first segment fixes the types.
+
+    Parameters
+    ----------
+    model, version : str
+    """
 
 
 class ColumnsChangedError(Exception):
@@ -117,24 +122,38 @@ class RowsOfTable:
         return self._count
 
     def add(self, event: Event) -> None:
-        """Take one more event of the table."""
+        """Take one more event of the table.
+
+        Parameters
+        ----------
+        event : Event
+        """
         self._new.append(event)
         self._count += 1
         if isinstance(event, Prediction):
             self._versions[event.model_version] = None
 
-    def made(self, kinds: Mapping[str, Kind]) -> pa.Table | None:
+    def table(self, kinds: Mapping[str, Kind]) -> pa.Table | None:
         """Return all events as rows; None without any.
+
+        Parameters
+        ----------
+        kinds : mapping of str to Kind
+            What columns of the table hold already.
+
+        Returns
+        -------
+        pyarrow.Table or None
 
         Raises
         ------
         ColumnsChangedError
             If `kinds` are not those of the calls before.
         """
-        given = _with_declared(kinds, self._model, self._versions, self._types)
+        declared = _with_declared(kinds, self._model, self._versions, self._types)
         if not self._parts:
-            self._given = self._kinds = given
-        elif given != self._given:
+            self._given = self._kinds = declared
+        elif declared != self._given:
             raise ColumnsChangedError
         make: Callable[..., pa.Table] = (
             prediction_rows if self._event == "prediction" else outcome_rows
@@ -158,13 +177,28 @@ def rows_of_model(
     kinds: Mapping[str, Kind],
     types: TypeSource,
 ) -> pa.Table | None:
-    """Return what a segment has of one model's events as typed rows, or None if nothing."""
+    """Return what a segment has of one model's events as typed rows, or None if nothing.
+
+    Parameters
+    ----------
+    contents : SegmentContents
+    event : EventKind
+    model : str
+    kinds : mapping of str to Kind
+        What columns of the table hold already.
+    types : TypeSource
+        What the signatures of versions declare.
+
+    Returns
+    -------
+    pyarrow.Table or None
+    """
     if contents.table is None:
-        made = RowsOfTable((event, model), types)
-        for each in contents.events:
-            if table_of(each) == (event, model):
-                made.add(each)
-        return made.made(kinds)
+        rows = RowsOfTable((event, model), types)
+        for entry in contents.events:
+            if table_of(entry) == (event, model):
+                rows.add(entry)
+        return rows.table(kinds)
     kind, name, table = contents.table
     if (kind, name) != (event, model):
         return None
@@ -179,19 +213,37 @@ def _with_declared(
     kinds: Mapping[str, Kind], model: str, versions: Iterable[str], types: TypeSource
 ) -> dict[str, Kind]:
     """Add what the signatures of `versions` declare; what the table has already stays."""
-    known: dict[str, Kind] = {}
+    declared: dict[str, Kind] = {}
     for version in versions:
-        known = {**(types(model, version) or {}), **known}
-    return {**known, **kinds}
+        declared = {**(types(model, version) or {}), **declared}
+    return {**declared, **kinds}
 
 
 def table_of(event: Event) -> Table:
-    """Return which table an event is for."""
+    """Return which table an event is for.
+
+    Parameters
+    ----------
+    event : Event
+
+    Returns
+    -------
+    Table
+    """
     return ("prediction" if isinstance(event, Prediction) else "outcome"), event.model
 
 
 def tables_of(contents: SegmentContents) -> set[Table]:
-    """Return which tables a segment has rows for."""
+    """Return which tables a segment has rows for.
+
+    Parameters
+    ----------
+    contents : SegmentContents
+
+    Returns
+    -------
+    set of Table
+    """
     return set(map(table_of, contents.events)) if contents.table is None else {contents.table[:2]}
 
 
@@ -210,7 +262,12 @@ class Landing:
         self._types = types
 
     def land(self) -> LandingReport:
-        """Land what is sealed; return at once if another process is at it."""
+        """Land what is sealed; return at once if another process is at it.
+
+        Returns
+        -------
+        LandingReport
+        """
         self._events.mkdir(parents=True, exist_ok=True)
         with locked(self._events / ".landing.lock") as ours:
             if not ours:
@@ -242,13 +299,13 @@ class _Round:
             damage=tuple(self._damage),
         )
 
-    def _land(self, group: list[Segment]) -> None:
+    def _land(self, group: list[JournalSegment]) -> None:
         contents = {segment: self._read(segment) for segment in group}
-        offers: dict[Table, list[Segment]] = defaultdict(list)
+        offers: dict[Table, list[JournalSegment]] = defaultdict(list)
         for segment, content in contents.items():
             for table in tables_of(content):
                 offers[table].append(segment)
-        kept_back: set[Segment] = set()
+        kept_back: set[JournalSegment] = set()
         for table, segments in offers.items():
             free = [s for s in segments if (table, s.journal_id) not in self._waiting]
             kept_back.update(set(segments) - set(free))
@@ -263,7 +320,7 @@ class _Round:
                 segment.path.unlink()
                 self._segments += 1
 
-    def _read(self, segment: Segment) -> SegmentContents:
+    def _read(self, segment: JournalSegment) -> SegmentContents:
         content = read_segment(segment)
         if content.damage:
             copy = keep_damaged(segment)
@@ -271,7 +328,10 @@ class _Round:
         return content
 
     def _commit(
-        self, table: Table, segments: list[Segment], contents: dict[Segment, SegmentContents]
+        self,
+        table: Table,
+        segments: list[JournalSegment],
+        contents: dict[JournalSegment, SegmentContents],
     ) -> None:
         event, model = table
         target = self._tables.get(table) or EventTable(self._events / model, event)
@@ -300,7 +360,7 @@ class _Round:
         added[model] = added.get(model, 0) + rows.num_rows
 
 
-def _sealed_in_order(journal: Path) -> Iterator[Segment]:
+def _sealed_in_order(journal: Path) -> Iterator[JournalSegment]:
     """Yield sealed segments up to the first of each journal that is not sealed yet.
 
     A later one must not land before it: the table would take it for landed.
@@ -316,8 +376,8 @@ def _sealed_in_order(journal: Path) -> Iterator[Segment]:
             yield segment
 
 
-def _groups(segments: Iterator[Segment]) -> Iterator[list[Segment]]:
-    group: list[Segment] = []
+def _groups(segments: Iterator[JournalSegment]) -> Iterator[list[JournalSegment]]:
+    group: list[JournalSegment] = []
     size = 0
     for segment in segments:
         group.append(segment)

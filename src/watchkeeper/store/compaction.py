@@ -99,6 +99,10 @@ def compact(
     dropping : callable
         Called with what is dropped, before it is; what it raises keeps the days.
 
+    Returns
+    -------
+    CompactionReport
+
     Raises
     ------
     IntegrityError
@@ -189,14 +193,16 @@ class _Pair:
         loose = _rows(self.outcomes, {None})
         if not loose.num_rows:
             return 0
-        found = self._days_of(loose["prediction_id"])
+        ids_by_day = self._days_of(loose["prediction_id"])
         placed = 0
-        order = sorted(found)
+        order = sorted(ids_by_day)
         for start in range(0, len(order), _DAYS_A_COMMIT):
             days = order[start : start + _DAYS_A_COMMIT]
-            moved = pa.concat_tables([_with_day(_only(loose, found[day]), day) for day in days])
+            moved = pa.concat_tables(
+                [_with_day(_only(loose, ids_by_day[day]), day) for day in days]
+            )
             for day in days:
-                loose = _without(loose, found[day])
+                loose = _without(loose, ids_by_day[day])
             filed = _rows(self.outcomes, set(days))
             rows = latest(pa.concat_tables([filed, moved], promote_options="default"))
             listed = ", ".join(f"'{day}'" for day in days)
@@ -217,25 +223,25 @@ class _Pair:
         ):
             for day in sorted(day for day in self.days() if _files(table, {day}) > 1):
                 rows = _rows(table, {day})
-                kept = unique(rows)
-                kept = kept.take(pc.sort_indices(kept, [(key, "ascending")]))
-                table.replace(kept, f"day = '{day}'")
-                left_out += rows.num_rows - kept.num_rows
+                merged = unique(rows)
+                merged = merged.take(pc.sort_indices(merged, [(key, "ascending")]))
+                table.replace(merged, f"day = '{day}'")
+                left_out += rows.num_rows - merged.num_rows
         return left_out
 
     def _days_of(self, ids: pa.ChunkedArray) -> dict[date, pa.Array]:
         """Return by day which of `ids` its predictions have; the newest days are read first."""
-        found: dict[date, pa.Array] = {}
+        ids_by_day: dict[date, pa.Array] = {}
         wanted = pc.unique(ids)
         for day in sorted({f.day for f in self.predictions.files if f.day}, reverse=True):
             if not len(wanted):
                 break
-            own = _rows(self.predictions, {day}, ["prediction_id"])["prediction_id"]
-            here = pc.is_in(wanted, value_set=own)
+            ids_of_day = _rows(self.predictions, {day}, ["prediction_id"])["prediction_id"]
+            here = pc.is_in(wanted, value_set=ids_of_day)
             if pc.any(here).as_py():
-                found[day] = wanted.filter(here)
+                ids_by_day[day] = wanted.filter(here)
                 wanted = wanted.filter(pc.invert(here))
-        return found
+        return ids_by_day
 
 
 def _drop_oldest(pairs: list[_Pair], max_bytes: int, dropping: Callable[[Dropped], object]) -> int:

@@ -244,7 +244,22 @@ def note(
     subject: str,
     evidence: Mapping[str, Any],
 ) -> int:
-    """Add an entry to the audit trail, in the transaction of the change; return its number."""
+    """Add an entry to the audit trail, in the transaction of the change; return its number.
+
+    Parameters
+    ----------
+    connection : Connection
+    at : datetime
+        When it is done.
+    by : By
+        Actor, reason and cause, for the audit trail.
+    action, subject : str
+    evidence : mapping of str to object
+
+    Returns
+    -------
+    int
+    """
     added = connection.execute(
         audit.insert().values(
             at=at, actor=by.actor, action=action, subject=subject, reason=by.reason,
@@ -283,12 +298,16 @@ class ControlDatabase:
     def read(self) -> Iterator[Connection]:
         """Yield a connection whose statements see one state.
 
+        Yields
+        ------
+        Connection
+
         Raises
         ------
         UnavailableError
             If the database cannot be used now: it is gone, locked for long, or takes no writes.
         """
-        with self._told(), self._engine.connect() as connection, connection.begin():
+        with self._available(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -297,18 +316,22 @@ class ControlDatabase:
 
         Of several writers one at a time has it; the others wait.
 
+        Yields
+        ------
+        Connection
+
         Raises
         ------
         UnavailableError
             As `read`; nothing was changed then.
         """
-        with self._told():
+        with self._available():
             writer = self._engine.connect().execution_options(writes=True)
             with writer as connection, connection.begin():
                 yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _available(self) -> Iterator[None]:
         """Say which database cannot be used, and what to look at."""
         try:
             yield
@@ -319,7 +342,12 @@ class ControlDatabase:
             ) from error
 
     def generation(self) -> int:
-        """Return a number that grows with every change that the audit trail has."""
+        """Return a number that grows with every change that the audit trail has.
+
+        Returns
+        -------
+        int
+        """
         with self.read() as connection:
             return connection.execute(sa.select(sa.func.max(audit.c.id))).scalar() or 0
 
@@ -328,7 +356,12 @@ class ControlDatabase:
         self._engine.dispose()
 
     def version(self) -> str | None:
-        """Return the migration that the database is at; None if it is new."""
+        """Return the migration that the database is at; None if it is new.
+
+        Returns
+        -------
+        str or None
+        """
         with self.read() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
                 return None
@@ -359,8 +392,8 @@ class ControlDatabase:
             upgrade.migrate(connection)
 
     def _require_known(self, version: str) -> None:
-        known = upgrade.revisions()
-        if version in known:
+        revisions = upgrade.revisions()
+        if version in revisions:
             return
         hint = "Install the Watchkeeper that wrote it, or a newer one."
         copy = None if self._file is None else upgrade.copy_path(self._file, version)
@@ -368,7 +401,7 @@ class ControlDatabase:
             hint += f" The copy {copy} has it as it was before that migration."
         raise ConflictError(
             f"the control database {self._url.render_as_string()} is at migration {version}; "
-            f"this Watchkeeper knows the migrations {known[0]} to {known[-1]}",
+            f"this Watchkeeper knows the migrations {revisions[0]} to {revisions[-1]}",
             hint,
         )
 
@@ -391,15 +424,15 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor.close()
 
 
-def _require_file(dialect: Any, record: Any, given: Any, named: Any) -> None:  # noqa: ARG001
+def _require_file(dialect: Any, record: Any, arguments: Any, named: Any) -> None:  # noqa: ARG001
     """Refuse to begin an empty database in place of one whose volume is gone for a while."""
-    path = given[0] if given else ""
+    path = arguments[0] if arguments else ""
     if path and not path.startswith((":memory:", "file:")) and not Path(path).exists():
         raise sqlite3.OperationalError(f"the database file {path} is gone")
 
 
 def _write_ahead(cursor: Any) -> None:
-    """Turn a new database to write-ahead logging; for that SQLite waits for nobody by itself."""
+    """Turn a new database to write-ahead logging, for which SQLite itself does not wait."""
     deadline = time.monotonic() + _BUSY
     while True:
         try:

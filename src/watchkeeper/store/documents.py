@@ -35,12 +35,26 @@ class Document(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `from_dict` reads."""
+        """Return what `from_dict` reads.
+
+        Returns
+        -------
+        dict of str to object
+        """
         ...
 
     @classmethod
     def from_dict(cls, stored: Any, /) -> Self:
-        """Return what `to_dict` described."""
+        """Return what `to_dict` described.
+
+        Parameters
+        ----------
+        stored : object
+
+        Returns
+        -------
+        Document
+        """
         ...
 
 
@@ -82,11 +96,11 @@ class Documents(Generic[T]):
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller that opened it closes it.
     table : sqlalchemy.Table
         With ``id``, ``name``, ``model``, ``state`` and ``document``.
     kind : str
-        What people call one.
+        The noun for one, in errors.
     read : callable
         A stored document to one of these.
     """
@@ -98,6 +112,14 @@ class Documents(Generic[T]):
 
     def add(self, document: T, *, at: datetime, by: By) -> None:
         """Keep a new one.
+
+        Parameters
+        ----------
+        document : T
+        at : datetime
+            When it is done.
+        by : By
+            Actor, reason and cause, for the audit trail.
 
         Raises
         ------
@@ -114,6 +136,14 @@ class Documents(Generic[T]):
     def get(self, name: str) -> T:
         """Return one.
 
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        T
+
         Raises
         ------
         NotFoundError
@@ -121,11 +151,11 @@ class Documents(Generic[T]):
         """
         query = sa.select(self._table.c.document).where(self._table.c.name == name)
         with self._database.read() as connection:
-            found = connection.execute(query).scalar()
-        if found is None:
-            known = ", ".join(each.name for each in self.find()[:20]) or "none yet"
-            raise NotFoundError(self._kind, name, f"There are: {known}.")
-        return self._read(found)
+            document = connection.execute(query).scalar()
+        if document is None:
+            names = ", ".join(document.name for document in self.find()[:20]) or "none yet"
+            raise NotFoundError(self._kind, name, f"There are: {names}.")
+        return self._read(document)
 
     def find(
         self,
@@ -135,26 +165,53 @@ class Documents(Generic[T]):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[T]:
-        """Return several, the newest first: all, or `limit` of them after the first `offset`."""
+        """Return several, the newest first: all, or `limit` of them after the first `offset`.
+
+        Parameters
+        ----------
+        model, state : str, optional
+        limit : int, optional
+            How many at most; all by default.
+        offset : int
+            How many to pass over first.
+
+        Returns
+        -------
+        list of T
+        """
         columns = self._table.c
         query = sa.select(columns.document).order_by(columns.id.desc())
         query = query.where(*self._of(model, state)).limit(limit).offset(offset or None)
         with self._database.read() as connection:
-            return [self._read(each) for each in connection.execute(query).scalars()]
+            return [self._read(document) for document in connection.execute(query).scalars()]
 
     def count(self, model: str | None = None, state: str | None = None) -> int:
-        """Return how many `find` would return without a limit."""
+        """Return how many `find` would return without a limit.
+
+        Parameters
+        ----------
+        model, state : str, optional
+
+        Returns
+        -------
+        int
+        """
         query = sa.select(sa.func.count()).where(*self._of(model, state))
         with self._database.read() as connection:
             return connection.execute(query.select_from(self._table)).scalar() or 0
 
     def _of(self, model: str | None, state: str | None) -> list[sa.ColumnElement[bool]]:
         columns = self._table.c
-        asked = [] if model is None else [columns.model == model]
-        return asked if state is None else [*asked, columns.state == str(state)]
+        conditions = [] if model is None else [columns.model == model]
+        return conditions if state is None else [*conditions, columns.state == str(state)]
 
     def generation(self) -> int:
-        """Return a number that grows with every change."""
+        """Return a number that grows with every change.
+
+        Returns
+        -------
+        int
+        """
         return self._database.generation()
 
     def save(
@@ -169,28 +226,52 @@ class Documents(Generic[T]):
     ) -> None:
         """Keep a change, with its reason and its evidence, or nothing.
 
+        Parameters
+        ----------
+        before : T
+            The state that is expected.
+        after : T
+            The new state.
+        action : str
+        at : datetime
+            When it is done.
+        by : By
+            Actor, reason and cause, for the audit trail.
+        evidence : mapping of str to object
+
         Raises
         ------
         ConflictError
             If it is no longer as it was `before`, or another one is in its way.
         """
-        own = self._table.c.name == before.name
+        same_name = self._table.c.name == before.name
         try:
             with self._database.write() as connection:
-                query = sa.select(self._table.c.document).where(own).with_for_update()
-                found = connection.execute(query).scalar_one()
-                if self._read(found) != before:
+                query = sa.select(self._table.c.document).where(same_name).with_for_update()
+                stored = connection.execute(query).scalar_one()
+                if self._read(stored) != before:
                     raise ConflictError(
-                        f"the {self._kind} {before.name} was changed by somebody else meanwhile",
+                        f"the {self._kind} {before.name} was changed meanwhile",
                         "Look at it again.",
                     )
-                connection.execute(self._table.update().where(own).values(self._stored(after)))
+                connection.execute(
+                    self._table.update().where(same_name).values(self._stored(after))
+                )
                 self._note(connection, after, action, at, by, evidence)
         except sa.exc.IntegrityError:
             raise self._refused(after) from None
 
     def history(self, name: str) -> list[DocumentEntry]:
-        """Return its audit trail, the oldest entry first."""
+        """Return its audit trail, the oldest entry first.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        list of DocumentEntry
+        """
         query = (
             sa.select(audit)
             .where(audit.c.subject == self._subject(self.get(name)))
@@ -230,9 +311,9 @@ class Documents(Generic[T]):
         by: By,
         evidence: Mapping[str, Any],
     ) -> None:
-        kept = json.loads(strict_json(evidence))
+        evidence_json = json.loads(strict_json(evidence))
         subject = self._subject(document)
-        note(connection, at, by, f"{self._kind} {action}", subject, kept)
+        note(connection, at, by, f"{self._kind} {action}", subject, evidence_json)
 
 
 def _an(kind: str) -> str:

@@ -5,49 +5,29 @@ left out. So a reader sees every event that was acknowledged before it began, on
 write. One UTC day at a time is held in memory.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
-from hashlib import sha256
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from watchkeeper.clock import as_utc, system_clock
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import (
-    METRIC,
-    METRIC_TIMESTAMP,
-    UNIT_HASH,
     DayKeys,
     EventCounts,
-    EventKind,
     EventWindow,
     Window,
     check_name,
 )
-from watchkeeper.fingerprints import fingerprints
-from watchkeeper.store.columns import Kind, TypeSource, empty_table, kinds_of
+from watchkeeper.store.columns import TypeSource
 from watchkeeper.store.committer import ColumnsChangedError, no_types
-from watchkeeper.store.joined_days import JoinedDay, has_columns
-from watchkeeper.store.pending import Unlanded, UnlandedSegment
-from watchkeeper.store.rows import (
-    OUTCOME_COLUMNS,
-    count_texts,
-    first_arrived,
-    in_order,
-    joined,
-    latest,
-    truths,
-)
+from watchkeeper.store.model_view import EventSide, ModelView
+from watchkeeper.store.pending import Unlanded
 from watchkeeper.store.segments import list_segments, segment_status
-from watchkeeper.store.tables import EventTable, event_tables, log_stamps
+from watchkeeper.store.tables import event_tables, log_stamps
 
 if TYPE_CHECKING:
     from watchkeeper.store.compaction import CompactionReport, Dropped
@@ -55,9 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["EventStore"]
 
 _ALL = Window()
-_NEEDED = ("prediction_id", "timestamp", "arrived_at")
-_OUTCOME_NEEDED = (*_NEEDED, "actual", "metric", "value", "as_text")
-_OF_OUTCOMES = frozenset({*OUTCOME_COLUMNS.values(), "as_text"})
 
 
 class EventStore:
@@ -82,12 +59,17 @@ class EventStore:
 
     def as_of(self, at: datetime) -> "EventStore":
         """Return the events as they were known; see `watchkeeper.events.EventLog.as_of`."""
-        known = copy(self)
-        known._until, known._day_keys = as_utc(at), {}
-        return known
+        past = copy(self)
+        past._until, past._day_keys = as_utc(at), {}
+        return past
 
     def models(self) -> list[str]:
-        """Return the names of the models with events, sorted."""
+        """Return the names of the models with events, sorted.
+
+        Returns
+        -------
+        list of str
+        """
         return sorted(self._unlanded.models().union(event_tables(self._events)))
 
     def counts(self, model: str) -> EventCounts:
@@ -118,18 +100,27 @@ class EventStore:
     def day_keys(self, model: str) -> DayKeys:
         """Return by what changed days are told; see `watchkeeper.events.EventLog.day_keys`."""
         stamp = self._stamp(model)  # first: what is written meanwhile changes it
-        known = self._day_keys.get(model)
-        if known is None or known[0] != stamp:
+        cached = self._day_keys.get(model)
+        if cached is None or cached[0] != stamp:
             view = self._open(model)
-            known = stamp, DayKeys(view.day_keys(), view.versions)
-            self._day_keys[model] = known
-        return known[1]
+            cached = stamp, DayKeys(view.day_keys(), view.versions)
+            self._day_keys[model] = cached
+        return cached[1]
 
     def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
         """Return how many outcomes came after a moment, by the UTC day of their prediction.
 
         Cheap: only files are looked into that the log of the table says have such rows. Corrected
         and repeated outcomes count again. Under None are those whose day is not known yet.
+
+        Parameters
+        ----------
+        model : str
+        since : datetime
+
+        Returns
+        -------
+        dict of date or None to int
 
         Raises
         ------
@@ -150,6 +141,19 @@ class EventStore:
         """Merge small files, file late outcomes, and drop what is older or larger than allowed.
 
         See `watchkeeper.store.compaction.compact`. Only what has landed is compacted.
+
+        Parameters
+        ----------
+        model : str, optional
+        retention : timedelta, optional
+        max_bytes : int, optional
+            Bytes.
+        now : datetime, optional
+        dropping : callable
+
+        Returns
+        -------
+        CompactionReport
         """
         from watchkeeper.store.compaction import compact
 
@@ -177,316 +181,19 @@ class EventStore:
         ]
         return segments, log_stamps(self._events / check_name(model, "model"))
 
-    def _open(self, model: str) -> "_View":
+    def _open(self, model: str) -> "ModelView":
         check_name(model, "model")  # it names a folder
         while True:
             waiting = self._unlanded.of_model(model)
             try:
-                view = _View(
-                    _Side("prediction", model, self._events, waiting, self._until),
-                    _Side("outcome", model, self._events, waiting, self._until),
+                view = ModelView(
+                    EventSide("prediction", model, self._events, waiting, self._until),
+                    EventSide("outcome", model, self._events, waiting, self._until),
                 )
                 break
             except ColumnsChangedError:
                 continue
-        if not view.known:
-            known = ", ".join(self.models()) or "none yet"
-            raise NotFoundError("model with events", model, f"There are events of: {known}.")
+        if not view.exists:
+            models = ", ".join(self.models()) or "none yet"
+            raise NotFoundError("model with events", model, f"There are events of: {models}.")
         return view
-
-
-class _Side:
-    """The predictions, or the outcomes, of one model: table and journal as one."""
-
-    def __init__(
-        self,
-        event: EventKind,
-        model: str,
-        events: Path,
-        waiting: Iterable[UnlandedSegment],
-        until: datetime | None,
-    ) -> None:
-        self.table, self._until = EventTable(events / model, event), until
-        kinds: dict[str, Kind] = dict(self.table.kinds)
-        parts = []
-        self._numbers: list[tuple[str, int]] = []  # of the segments that the parts are of
-        for each in waiting:
-            segment = each.segment
-            if segment.number <= self.table.landed(segment.journal_id):
-                continue
-            rows = each.rows(event, kinds)
-            if rows is not None:
-                parts.append(self.arrived(rows))
-                self._numbers.append((segment.journal_id, segment.number))
-                kinds = {**kinds_of(rows.schema), **kinds}
-        self.kinds, self._parts = kinds, parts
-        self.waiting = (
-            pa.concat_tables(parts, promote_options="default").unify_dictionaries()
-            if parts
-            else empty_table(event, kinds)
-        )
-        self.event = event
-
-    @property
-    def known(self) -> bool:
-        return self.table.version >= 0 or self.waiting.num_rows > 0
-
-    def all_days(self) -> set[date | None]:
-        return {file.day for file in self.table.files}.union(
-            self.waiting["day"].unique().to_pylist()
-        )
-
-    def marks(self) -> Iterator[tuple[date | None, tuple[object, ...]]]:
-        """Yield for each day what its rows are made of.
-
-        A file is written once and its name is never used again; a segment only grows, so that how
-        many rows of a day it has tells which they are.
-        """
-        for file in self.table.files:
-            whole = self._until is None or file.has_all_by(self._until)
-            known = () if whole else (self._until,)
-            yield file.day, (self.event, file.path.rpartition("/")[2], *known)
-        for number, rows in zip(self._numbers, self._parts, strict=True):
-            for counted in pc.value_counts(rows["day"]).to_pylist():
-                yield counted["values"], (self.event, *number, counted["counts"])
-
-    def arrived(self, rows: pa.Table) -> pa.Table:
-        """Return the rows that count: those that had arrived."""
-        if self._until is None:
-            return rows
-        return rows.filter(pc.less_equal(rows["arrived_at"], _moment(self._until)))
-
-    def has_all_of(self, days: set[date | None]) -> bool:
-        """Return whether all that has landed under `days` counts."""
-        until = self._until
-        return until is None or all(
-            file.has_all_by(until) for file in self.table.files if file.day in days
-        )
-
-    def of_days(self, days: set[date | None], columns: Sequence[str] | None) -> pa.Table:
-        """Return the rows filed under `days`, repeated ones included."""
-        files = [file for file in self.table.files if file.day in days]
-        if self.has_all_of(days):
-            stored = self.table.read(files, columns)
-        else:
-            wanted = None if columns is None else [*columns, "arrived_at"]
-            stored = self.arrived(self.table.read(files, wanted))
-        if not self.waiting.num_rows:
-            return stored
-        mask = pc.is_in(self.waiting["day"], pa.array(list(days - {None}), pa.date32()))
-        if None in days:
-            mask = pc.or_(mask, self.waiting["day"].is_null())
-        rows = self.waiting.filter(mask)
-        if columns is not None:
-            rows = rows.select([name for name in rows.schema.names if name in columns])
-        return pa.concat_tables([stored, rows], promote_options="default").unify_dictionaries()
-
-
-class _View:
-    """One model as it was when it was opened."""
-
-    def __init__(self, predictions: _Side, outcomes: _Side) -> None:
-        self._predictions, self._outcomes = predictions, outcomes
-
-    @property
-    def known(self) -> bool:
-        """Whether there ever was an event of it; they may all have been dropped since."""
-        return self._predictions.known or self._outcomes.known
-
-    @property
-    def versions(self) -> dict[str, int]:
-        sides = (self._predictions, self._outcomes)
-        return {side.table.path.name: side.table.version for side in sides}
-
-    def empty(self, columns: Sequence[str] | None) -> pa.Table:
-        rows = empty_table("prediction", self._predictions.kinds)
-        return joined(rows, empty_table("outcome", self._outcomes.kinds), columns)
-
-    def days(self, window: Window, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        """Yield the rows of each day that has any, sorted by time."""
-        first = None if window.start is None else window.start.date()
-        last = None if window.end is None else (window.end - timedelta(microseconds=1)).date()
-        for day in sorted(day for day in self._predictions.all_days() if day is not None):
-            if (first is not None and day < first) or (last is not None and day > last):
-                continue
-            rows = self._kept_of(day, window, columns)
-            if rows is None:
-                made = self._made_on(day, window, columns)
-                rows = joined(made, self._known_of(day, made, columns), columns)
-            if rows.num_rows:
-                yield rows
-
-    def day_keys(self) -> dict[date, str]:
-        """Return what the days of predictions are made of, as one word each."""
-        sides = (self._predictions, self._outcomes)
-        made: dict[date | None, list[tuple[object, ...]]] = defaultdict(list)
-        for side in sides:
-            for day, mark in side.marks():
-                made[day].append(mark)
-        kinds = (self._predictions.kinds.get("prediction"), self._outcomes.kinds.get("actual"))
-        loose = bool(made.pop(None, ()))
-        days = [day for day in self._predictions.all_days() if day is not None]
-        return {
-            day: sha256(
-                repr((kinds, sorted(made[day], key=repr), self._loose_of(day) if loose else b""))
-                .encode()
-            ).hexdigest()[:32]
-            for day in sorted(days)
-        }  # fmt: skip
-
-    def _loose_of(self, day: date) -> bytes:
-        """Return what outcomes that are filed under no day tell of the predictions of one."""
-        made, known = self._predictions, self._outcomes
-        ids = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds)).ids()
-        if ids is None or day in self._days_that_wait or not made.has_all_of({day}):
-            ids = fingerprints(made.of_days({day}, ["prediction_id"])["prediction_id"])
-        return self._loose.digest_of(ids)
-
-    def counts(self) -> EventCounts:
-        predictions = outcomes = labelled = values = as_text = 0
-        oldest: datetime | None = None
-        newest: datetime | None = None
-        wanted = [*_NEEDED, "as_text"]
-        days = self._predictions.all_days() | self._outcomes.all_days()
-        for day in sorted(day for day in days if day is not None):
-            made = self._made_on(day, _ALL, wanted)
-            outcomes_of_day = self._known_of(day, made, ["as_text"])
-            known = truths(outcomes_of_day)
-            values += outcomes_of_day.num_rows - known.num_rows
-            predictions += made.num_rows
-            outcomes += known.num_rows
-            labelled += pc.sum(pc.is_in(made["prediction_id"], known["prediction_id"])).as_py() or 0
-            as_text += count_texts(made["as_text"]) + count_texts(known["as_text"])
-            if made.num_rows:
-                times = pc.min_max(made["timestamp"]).as_py()
-                oldest = times["min"] if oldest is None else min(oldest, times["min"])
-                newest = times["max"] if newest is None else max(newest, times["max"])
-        left_over = self._loose.left_over()
-        unknown = truths(left_over)
-        return EventCounts(
-            predictions=predictions,
-            outcomes=outcomes + unknown.num_rows,
-            labelled=labelled,
-            oldest=oldest,
-            newest=newest,
-            kept_as_text=as_text + count_texts(unknown["as_text"]),
-            metric_values=values + left_over.num_rows - unknown.num_rows,
-        )
-
-    def arrivals(self, since: datetime) -> dict[date | None, int]:
-        side = self._outcomes
-        columns = ["day", "arrived_at", "metric"]
-        rows = [side.table.read(side.table.files_since(since), columns).select(columns)]
-        if side.waiting.num_rows:
-            rows.append(side.waiting.select(columns))
-        known = truths(pa.concat_tables(rows, promote_options="default").unify_dictionaries())
-        known = known.filter(pc.greater(known["arrived_at"], _moment(since)))
-        days = side.arrived(known)["day"]
-        return {each["values"]: each["counts"] for each in pc.value_counts(days).to_pylist()}
-
-    def _kept_of(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table | None:
-        """Return a day as compaction joined it; None where that is not what it is now."""
-        if columns is None or not has_columns(columns) or day in self._days_that_wait:
-            return None
-        made, known = self._predictions, self._outcomes
-        if not (made.has_all_of({day}) and known.has_all_of({day})):
-            return None
-        own = JoinedDay(day, made.table, known.table, (made.kinds, known.kinds))
-        of_outcomes = any(_of_outcomes(name) for name in columns)
-        unplaced = self._loose.hashes if of_outcomes else pa.array([], pa.uint64())
-        kept = own.read([*columns, "timestamp"], unplaced)
-        if kept is None:
-            return None
-        kept = _inside(kept, day, window)
-        return kept if "timestamp" in columns else kept.drop_columns("timestamp")
-
-    @cached_property
-    def _days_that_wait(self) -> set[date | None]:
-        sides = (self._predictions, self._outcomes)
-        return {day for side in sides for day in side.waiting["day"].unique().to_pylist()}
-
-    def _made_on(self, day: date, window: Window, columns: Sequence[str] | None) -> pa.Table:
-        """Return the predictions of a day within the window, one row an id."""
-        wanted = None if columns is None else [*_NEEDED, *columns]
-        if wanted is not None and UNIT_HASH in wanted:
-            wanted.append("unit_id")
-        rows = first_arrived(self._predictions.of_days({day}, wanted))
-        return in_order(_inside(rows, day, window))
-
-    def _known_of(self, day: date, made: pa.Table, columns: Sequence[str] | None) -> pa.Table:
-        """Return the outcomes filed under a day, or belonging to `made`, one row an id."""
-        if columns is not None and not any(_of_outcomes(name) for name in columns):
-            return empty_table("outcome", self._outcomes.kinds)
-        filed = self._outcomes.of_days({day}, _OUTCOME_NEEDED)
-        loose = self._loose.of(made["prediction_id"])
-        return latest(pa.concat_tables([filed, loose], promote_options="default"))
-
-    @cached_property
-    def _loose(self) -> "_Loose":
-        return _Loose(self._outcomes.of_days({None}, _OUTCOME_NEEDED))
-
-
-class _Loose:
-    """Outcomes whose prediction's day nobody knew when they came, by the id of the prediction."""
-
-    def __init__(self, rows: pa.Table) -> None:
-        self._rows = latest(rows).combine_chunks()
-        self._rows_of: dict[str, list[int]] = defaultdict(list)  # one a metric
-        for row, own in enumerate(self._rows["prediction_id"].to_pylist()):
-            self._rows_of[own].append(row)
-        self._found: set[int] = set()
-
-    @cached_property
-    def hashes(self) -> pa.Array:
-        """Fingerprints of the ids."""
-        return fingerprints(self._rows["prediction_id"]).combine_chunks()
-
-    @cached_property
-    def _in_order(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-        """The fingerprints in order, and the row of each."""
-        found = self.hashes.to_numpy()
-        order = np.argsort(found, kind="stable")
-        return found[order], order
-
-    def digest_of(self, ids: pa.Array) -> bytes:
-        """Return what those of the predictions with these fingerprints tell; empty if nothing."""
-        known, row = self._in_order
-        wanted = np.unique(ids.to_numpy())
-        begin, end = (np.searchsorted(known, wanted, side) for side in ("left", "right"))
-        found = np.flatnonzero(begin < end)
-        if not found.size:
-            return b""
-        rows = np.concatenate([row[begin[at] : end[at]] for at in found])
-        told = self._rows.take(pa.array(rows)).to_pylist()
-        return sha256(repr(told).encode()).digest()
-
-    def of(self, ids: pa.ChunkedArray) -> pa.Table:
-        """Return those of the predictions `ids`."""
-        if not self._rows_of:
-            return self._rows
-        found = [row for own in ids.to_pylist() for row in self._rows_of.get(own, ())]
-        self._found.update(found)
-        return self._rows.take(pa.array(found, pa.int64()))
-
-    def left_over(self) -> pa.Table:
-        """Return those of predictions that were not asked for so far."""
-        left = [row for row in range(self._rows.num_rows) if row not in self._found]
-        return self._rows.take(pa.array(left, pa.int64()))
-
-
-def _of_outcomes(column: str) -> bool:
-    return column in _OF_OUTCOMES or column.startswith((METRIC, METRIC_TIMESTAMP))
-
-
-def _inside(rows: pa.Table, day: date, window: Window) -> pa.Table:
-    """Return those of the rows of a day that are in a window."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    if window.start is not None and window.start > midnight:
-        rows = rows.filter(pc.greater_equal(rows["timestamp"], _moment(window.start)))
-    if window.end is not None and window.end < midnight + timedelta(days=1):
-        rows = rows.filter(pc.less(rows["timestamp"], _moment(window.end)))
-    return rows
-
-
-def _moment(at: datetime) -> pa.Scalar:
-    return pa.scalar(at, pa.timestamp("us", "UTC"))

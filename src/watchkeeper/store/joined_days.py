@@ -43,7 +43,17 @@ _COLUMNS = (
 
 
 def has_columns(columns: Sequence[str] | None) -> bool:
-    """Return whether joined days have all that is wanted; None is every column of a window."""
+    """Return whether joined days have all that is wanted; None is every column of a window.
+
+    Parameters
+    ----------
+    columns : sequence of str or None
+        Those that are wanted; all by default.
+
+    Returns
+    -------
+    bool
+    """
     return columns is not None and all(
         name in _COLUMNS or name.startswith((METRIC, METRIC_TIMESTAMP)) for name in columns
     )
@@ -68,7 +78,7 @@ class JoinedDay:
         kinds: tuple[Mapping[str, Kind], Mapping[str, Kind]],
     ) -> None:
         self._tables = (predictions, outcomes)
-        self._files = tuple([f for f in each.files if f.day == day] for each in self._tables)
+        self._files = tuple([f for f in table.files if f.day == day] for table in self._tables)
         names = [sorted(Path(file.path).name for file in files) for files in self._files]
         of_labels = (kinds[0].get("prediction"), kinds[1].get("actual"))
         key = sha256(repr((_FORMAT, names, of_labels)).encode()).hexdigest()[:32]
@@ -84,6 +94,10 @@ class JoinedDay:
         unplaced : pyarrow.Array of uint64
             Fingerprints of the ids of outcomes that are filed under no day yet: with one of its own
             among them, the day is not what it was.
+
+        Returns
+        -------
+        pyarrow.Table or None
         """
         if not self.path.exists() or not all(map(_intact, self._files)):
             return None
@@ -100,7 +114,12 @@ class JoinedDay:
         return rows
 
     def ids(self) -> pa.Array | None:
-        """Return the fingerprints of the ids of its predictions, or None as `read` does."""
+        """Return the fingerprints of the ids of its predictions, or None as `read` does.
+
+        Returns
+        -------
+        pyarrow.Array or None
+        """
         rows = self.read([_ID_HASH], pa.array([], pa.uint64()))
         return None if rows is None else rows[_ID_HASH].combine_chunks()
 
@@ -119,11 +138,11 @@ class JoinedDay:
             table.read(files, None if table.event == "outcome" else _READ)
             for table, files in zip(self._tables, self._files, strict=True)
         )
-        made, known = in_order(first_arrived(predictions)), latest(outcomes)
-        posted = pc.drop_null(pc.unique(known["metric"])).to_pylist()
+        unique, labels = in_order(first_arrived(predictions)), latest(outcomes)
+        posted = pc.drop_null(pc.unique(labels["metric"])).to_pylist()
         more = [of + name for name in posted for of in (METRIC, METRIC_TIMESTAMP)]
-        rows = joined(made, known, [*_COLUMNS, *more])
-        rows = rows.append_column(_ID_HASH, fingerprints(made["prediction_id"]))
+        rows = joined(unique, labels, [*_COLUMNS, *more])
+        rows = rows.append_column(_ID_HASH, fingerprints(unique["prediction_id"]))
         rows = rows.unify_dictionaries().combine_chunks()
         self.path.parent.mkdir(exist_ok=True)
         partial = self.path.with_suffix(".partial")
@@ -138,20 +157,26 @@ _READ = ("prediction_id", "arrived_at", "unit_id", *_COLUMNS)
 
 
 def keep_joined(days: Iterable[date], predictions: EventTable, outcomes: EventTable) -> None:
-    """Make the joined days that are not there, and remove those of files that were replaced."""
+    """Make the joined days that are not there, and remove those of files that were replaced.
+
+    Parameters
+    ----------
+    days : iterable of date
+    predictions, outcomes : EventTable
+    """
     folder = predictions.path.parent / "joined"
-    kept = set()
+    current = set()
     for day in sorted(days):
-        own = JoinedDay(day, predictions, outcomes, (predictions.kinds, outcomes.kinds))
-        own.keep()
-        kept.add(own.path)
+        joined_day = JoinedDay(day, predictions, outcomes, (predictions.kinds, outcomes.kinds))
+        joined_day.keep()
+        current.add(joined_day.path)
     for path in folder.glob("*"):
-        if path not in kept:
+        if path not in current:
             path.unlink(missing_ok=True)
 
 
 def _intact(files: Iterable[DataFile]) -> bool:
-    """Return whether data files are there, whole: if not, whoever reads them says so."""
+    """Return whether data files are there, whole: if not, their reader says so."""
     try:
         return all(Path(file.path).stat().st_size == file.size for file in files)
     except OSError:

@@ -1,4 +1,4 @@
-"""The journal: where an event is written before anybody is told that it is kept.
+"""The journal: where an event is written before it is acknowledged.
 
 A process owns one folder of segments and appends to the open one with a single ``write``, so that
 what was acknowledged survives the death of the process. A background thread syncs to disk, seals
@@ -26,7 +26,7 @@ from watchkeeper.durable import sync
 from watchkeeper.errors import UnavailableError, WatchkeeperError
 from watchkeeper.events import EventKind
 from watchkeeper.store.segments import (
-    Waiting,
+    WaitingSegments,
     recover,
     seal_file,
     segment_path,
@@ -117,6 +117,11 @@ class Journal:
     def append(self, lines: bytes, count: int) -> None:
         """Write `count` whole lines; when this returns, they are kept.
 
+        Parameters
+        ----------
+        lines : bytes
+        count : int
+
         Raises
         ------
         JournalFullError
@@ -148,6 +153,12 @@ class Journal:
 
     def append_table(self, event: EventKind, model: str, rows: pa.Table) -> None:
         """Write a bulk ingest as sealed segments of its own, all or none.
+
+        Parameters
+        ----------
+        event : EventKind
+        model : str
+        rows : pyarrow.Table
 
         Raises
         ------
@@ -234,8 +245,13 @@ class Journal:
                 self._measure_room()
             return self._why_full() if self._room <= 0 else ""
 
-    def waiting(self) -> Waiting:
-        """Return what waits to land, of all journals of the data directory."""
+    def waiting(self) -> WaitingSegments:
+        """Return what waits to land, of all journals of the data directory.
+
+        Returns
+        -------
+        WaitingSegments
+        """
         return waiting(self._root)
 
     def __enter__(self) -> Self:
@@ -284,7 +300,7 @@ class Journal:
             self._unsynced = False
             fd = os.dup(self._fd)
         try:
-            os.fdatasync(fd)  # outside the lock: nobody waits for the disk
+            os.fdatasync(fd)  # outside the lock: no writer waits for the disk
         finally:
             os.close(fd)
 
@@ -329,7 +345,7 @@ class Journal:
 
 
 def _own_folder(root: Path) -> tuple[Path, int]:
-    """Lock the first journal nobody writes to, or a new one; return it and the lock's file."""
+    """Lock the first journal without a writer, or a new one; return it and the lock's file."""
     root.mkdir(parents=True, exist_ok=True)
     abandoned = sorted(path.parent for path in root.glob("*/lock"))
     for folder in [*abandoned, root / secrets.token_hex(8)]:

@@ -30,7 +30,16 @@ _decode_non_finite = msgspec.json.Decoder(_NonFinite).decode
 
 
 def encode(event: Event) -> bytes:
-    """Return `event` as one line of JSON, newline included; no value makes it fail."""
+    """Return `event` as one line of JSON, newline included; no value makes it fail.
+
+    Parameters
+    ----------
+    event : Event
+
+    Returns
+    -------
+    bytes
+    """
     non_finite: dict[str, str] = {}
     if isinstance(event, Prediction):
         features = event.features
@@ -64,6 +73,14 @@ def encode(event: Event) -> bytes:
 def decode(line: bytes) -> Event:
     """Return the event of one line.
 
+    Parameters
+    ----------
+    line : bytes
+
+    Returns
+    -------
+    Event
+
     Raises
     ------
     msgspec.MsgspecError, UnicodeDecodeError
@@ -86,6 +103,14 @@ def plain_value(value: object) -> Any:
 
     NumPy scalars and arrays become their Python values, times ISO 8601, bytes base64, and whatever
     else there may be its ``repr``. A float that is not finite becomes its name where it is nested.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    object
     """
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()

@@ -13,8 +13,16 @@ __all__ = ["locked"]
 def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """Hold an exclusive lock on the file `path`; yield whether we do.
 
-    Without `wait`, a lock that somebody else holds is not ours. The kernel frees it when its owner
-    dies.
+    Without `wait`, a lock of another process is not ours. The kernel frees it when its owner dies.
+
+    Parameters
+    ----------
+    path : Path
+    wait : bool
+
+    Yields
+    ------
+    bool
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

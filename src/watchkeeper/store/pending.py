@@ -25,7 +25,7 @@ from watchkeeper.store.committer import (
     tables_of,
 )
 from watchkeeper.store.segments import (
-    Segment,
+    JournalSegment,
     SegmentContents,
     list_segments,
     read_lines,
@@ -44,12 +44,12 @@ class UnlandedSegment:
 
     Attributes
     ----------
-    segment : Segment
+    segment : JournalSegment
     rows : callable
         Given the kind of events and what columns hold: the rows, or None without any.
     """
 
-    segment: Segment
+    segment: JournalSegment
     rows: Callable[[EventKind, Mapping[str, Kind]], pa.Table | None]
 
 
@@ -70,46 +70,65 @@ class Unlanded:
         self._read: dict[tuple[str, int], _Lines] = {}
 
     def models(self) -> set[str]:
-        """Return the names of the models with events here."""
+        """Return the names of the models with events here.
+
+        Returns
+        -------
+        set of str
+        """
         with self._lock:
-            return {model for _, found in self._look() for _, model in found.tables}
+            return {model for _, contents in self._look() for _, model in contents.tables}
 
     def of_model(self, model: str) -> list[UnlandedSegment]:
-        """Return what there is of a model now; nothing that comes later is among its rows."""
+        """Return what there is of a model now; nothing that comes later is among its rows.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        list of UnlandedSegment
+        """
         with self._lock:
             return [
-                UnlandedSegment(segment, partial(self._rows, found, model, found.counts(model)))
-                for segment, found in self._look_for(model)
+                UnlandedSegment(
+                    segment, partial(self._rows, contents, model, contents.counts(model))
+                )
+                for segment, contents in self._look_for(model)
             ]
 
-    def _look_for(self, model: str) -> "list[tuple[Segment, _Lines | _Bulk]]":
+    def _look_for(self, model: str) -> "list[tuple[JournalSegment, _Lines | _Bulk]]":
         """Read what is new, and all again for a model that is asked for the first time."""
         if model in self._models:
             return self._look()
-        if self._read and not _any_of(model, found := self._look()):
-            return found  # anybody can ask for any name
+        if self._read and not _any_of(model, contents := self._look()):
+            return contents  # a client can ask for any name
         self._models.add(model)
         self._read.clear()
-        found = self._look()
-        if not _any_of(model, found):
+        contents = self._look()
+        if not _any_of(model, contents):
             self._models.discard(model)
-        return found
+        return contents
 
-    def _look(self) -> list[tuple[Segment, "_Lines | _Bulk"]]:
+    def _look(self) -> list[tuple[JournalSegment, "_Lines | _Bulk"]]:
         """Read what is new; a segment that landed meanwhile makes it look again."""
         while True:
             try:
-                found = [(each, self._found(each)) for each in list_segments(self._journal)]
+                contents = [
+                    (segment, self._contents_of(segment))
+                    for segment in list_segments(self._journal)
+                ]
             except FileNotFoundError:
                 continue
             self._read.clear()
             room = _MOST_BYTES
-            for segment, read in found:
+            for segment, read in contents:
                 if isinstance(read, _Lines) and (room := room - read.size) >= 0:
                     self._read[segment.journal_id, segment.number] = read
-            return found
+            return contents
 
-    def _found(self, segment: Segment) -> "_Lines | _Bulk":
+    def _contents_of(self, segment: JournalSegment) -> "_Lines | _Bulk":
         if segment.path.suffix == ".arrow":
             return _Bulk(read_segment(segment), self._types)
         data = segment.path.read_bytes()
@@ -121,7 +140,7 @@ class Unlanded:
 
     def _rows(
         self,
-        found: "_Lines | _Bulk",
+        contents: "_Lines | _Bulk",
         model: str,
         counts: Mapping[EventKind, int],
         event: EventKind,
@@ -131,14 +150,14 @@ class Unlanded:
             return None
         with self._lock:
             try:
-                return found.rows((event, model), kinds).slice(0, counts[event])
+                return contents.rows((event, model), kinds).slice(0, counts[event])
             except ColumnsChangedError:
                 self._read.clear()  # the next look makes all rows anew
                 raise
 
 
-def _any_of(model: str, found: "list[tuple[Segment, _Lines | _Bulk]]") -> bool:
-    return any(name == model for _, read in found for _, name in read.tables)
+def _any_of(model: str, contents: "list[tuple[JournalSegment, _Lines | _Bulk]]") -> bool:
+    return any(name == model for _, read in contents for _, name in read.tables)
 
 
 class _Lines:
@@ -171,7 +190,7 @@ class _Lines:
         return {event: len(self._rows.get((event, model), ())) for event in _KINDS}
 
     def rows(self, table: Table, kinds: Mapping[str, Kind]) -> pa.Table:
-        return self._rows[table].made(kinds)
+        return self._rows[table].table(kinds)
 
 
 class _Bulk:

@@ -56,7 +56,17 @@ class JournalRecorder:
         self._lock = threading.Lock()
 
     def record(self, events: Sequence[Event], *, required: bool = True) -> bool:
-        """Keep `events`; see `watchkeeper.events.Recorder.record`."""
+        """Keep `events`; see `watchkeeper.events.Recorder.record`.
+
+        Parameters
+        ----------
+        events : sequence of Event
+        required : bool
+
+        Returns
+        -------
+        bool
+        """
         lines = encode(events[0]) if len(events) == 1 else b"".join(map(encode, events))
         try:
             self.journal.append(lines, len(events))
@@ -70,7 +80,14 @@ class JournalRecorder:
         return True
 
     def record_table(self, event: EventKind, model: str, rows: "pa.Table") -> None:
-        """Keep a table of events; see `watchkeeper.events.Recorder.record_table`."""
+        """Keep a table of events; see `watchkeeper.events.Recorder.record_table`.
+
+        Parameters
+        ----------
+        event : EventKind
+        model : str
+        rows : pyarrow.Table
+        """
         if rows.num_rows >= _FEW_ROWS:
             self.journal.append_table(event, model, rows)
         elif rows.num_rows:
@@ -96,8 +113,19 @@ class JournalRecorder:
 
 
 def events_of_table(event: EventKind, model: str, rows: "pa.Table") -> list[Event]:
-    """Return the rows of a bulk ingest as events."""
-    made: list[Event] = []
+    """Return the rows of a bulk ingest as events.
+
+    Parameters
+    ----------
+    event : EventKind
+    model : str
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    list of Event
+    """
+    events: list[Event] = []
     for row in rows.to_pylist(maps_as_pydicts="lossy"):
         fields: dict[str, Any] = {"model": model}
         features: dict[str, Any] = {}
@@ -106,9 +134,9 @@ def events_of_table(event: EventKind, model: str, rows: "pa.Table") -> list[Even
                 features[name.removeprefix(FEATURE)] = value
             elif value is not None:
                 fields[name] = as_utc(value) if isinstance(value, datetime) else value
-        made.append(
+        events.append(
             Outcome(**{"actual": None, **fields})
             if event == "outcome"
             else Prediction(features=features, **fields)
         )
-    return made
+    return events

@@ -48,7 +48,16 @@ _FIRST = (
 
 
 def first_arrived(rows: pa.Table) -> pa.Table:
-    """Return one row a `prediction_id`, the first that arrived."""
+    """Return one row a `prediction_id`, the first that arrived.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     if _ascending(rows["prediction_id"]):
         return rows
     order = pc.sort_indices(rows, [("arrived_at", "ascending")]).to_numpy()
@@ -56,62 +65,106 @@ def first_arrived(rows: pa.Table) -> pa.Table:
 
 
 def latest(rows: pa.Table) -> pa.Table:
-    """Return one outcome a `prediction_id` and metric: the latest, of equals by arrival."""
+    """Return one outcome a `prediction_id` and metric: the latest, of equals by arrival.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     if _ascending(rows["prediction_id"]):
         return rows
     keys = [("timestamp", "ascending"), ("arrived_at", "ascending")]
     return _last_of_each(rows, pc.sort_indices(rows, keys).to_numpy())
 
 
-def truths(known: pa.Table) -> pa.Table:
-    """Return the outcomes that are not of a metric."""
-    metric = known["metric"]
-    return known if metric.null_count == len(metric) else known.filter(metric.is_null())
+def truths(outcomes: pa.Table) -> pa.Table:
+    """Return the outcomes that are not of a metric.
+
+    Parameters
+    ----------
+    outcomes : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
+    metric = outcomes["metric"]
+    return outcomes if metric.null_count == len(metric) else outcomes.filter(metric.is_null())
 
 
 def in_order(rows: pa.Table) -> pa.Table:
-    """Return `rows` by event time."""
+    """Return `rows` by event time.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     if _ascending(rows["timestamp"]):
         return rows
     keys = ("timestamp", "arrived_at", "prediction_id")
     return rows.take(pc.sort_indices(rows, [(key, "ascending") for key in keys]))
 
 
-def joined(made: pa.Table, known: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+def joined(
+    predictions: pa.Table, outcomes: pa.Table, columns: Sequence[str] | None = None
+) -> pa.Table:
     """Return predictions with their outcomes, as `watchkeeper.events.EventWindow` shows them.
 
     Parameters
     ----------
-    made, known : pyarrow.Table
+    predictions, outcomes : pyarrow.Table
         Predictions with one row a `prediction_id`, outcomes with one a `prediction_id` and metric.
     columns : sequence of str, optional
         What is wanted of it; all by default.
+
+    Returns
+    -------
+    pyarrow.Table
     """
-    actual = _beside(made, truths(known))
+    actual = _beside(predictions, truths(outcomes))
     # Where nothing was ever answered, or no truth ever told, nothing fixed the type.
-    unknown = pa.chunked_array([pa.nulls(made.num_rows, pa.float64())])
-    own = set(made.schema.names)
-    features = [name for name in made.schema.names if name.startswith(FEATURE)]
-    found = {
-        name: made[name] if name in own else unknown
+    unknown = pa.chunked_array([pa.nulls(predictions.num_rows, pa.float64())])
+    names = set(predictions.schema.names)
+    features = [name for name in predictions.schema.names if name.startswith(FEATURE)]
+    columns_by_name = {
+        name: predictions[name] if name in names else unknown
         for name in (*_FIRST, *features)
-        if name in own or name == "prediction"
+        if name in names or name == "prediction"
     }
     if columns is not None and UNIT_HASH in columns:
-        found = {UNIT_HASH: fingerprints(made["unit_id"]), **found}
+        columns_by_name = {UNIT_HASH: fingerprints(predictions["unit_id"]), **columns_by_name}
     for name, shown in OUTCOME_COLUMNS.items():
-        found[shown] = actual[name] if name in actual.schema.names else unknown
-    if "as_text" in found:
-        found["as_text"] = _texts_of_both(found["as_text"], actual["as_text"])
-    for metric in pc.drop_null(pc.unique(known["metric"])).to_pylist():
-        values = _beside(made, known.filter(pc.equal(known["metric"], metric)))
-        found[METRIC + metric] = values["value"]
-        found[METRIC_TIMESTAMP + metric] = values["timestamp"]
-    return pa.table({name: found[name] for name in found if columns is None or name in columns})
+        columns_by_name[shown] = actual[name] if name in actual.schema.names else unknown
+    if "as_text" in columns_by_name:
+        columns_by_name["as_text"] = _texts_of_both(columns_by_name["as_text"], actual["as_text"])
+    for metric in pc.drop_null(pc.unique(outcomes["metric"])).to_pylist():
+        values = _beside(predictions, outcomes.filter(pc.equal(outcomes["metric"], metric)))
+        columns_by_name[METRIC + metric] = values["value"]
+        columns_by_name[METRIC_TIMESTAMP + metric] = values["timestamp"]
+    return pa.table(
+        {n: values for n, values in columns_by_name.items() if columns is None or n in columns}
+    )
 
 
 def count_texts(column: pa.ChunkedArray) -> int:
-    """Count the values that did not fit their column; explicit nulls are not among them."""
+    """Count the values that did not fit their column; explicit nulls are not among them.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+
+    Returns
+    -------
+    int
+    """
     return sum(
         pc.sum(pc.not_equal(chunk.items, "null")).as_py() or 0
         for chunk in column.chunks
@@ -119,20 +172,24 @@ def count_texts(column: pa.ChunkedArray) -> int:
     )
 
 
-def _beside(made: pa.Table, known: pa.Table) -> pa.Table:
+def _beside(predictions: pa.Table, outcomes: pa.Table) -> pa.Table:
     """Return the outcome of each prediction, null where there is none."""
-    if made["prediction_id"].equals(known["prediction_id"]):  # cheaper than to look each up
-        return known
-    return known.take(pc.index_in(made["prediction_id"], value_set=known["prediction_id"]))
+    if predictions["prediction_id"].equals(
+        outcomes["prediction_id"]
+    ):  # cheaper than to look each up
+        return outcomes
+    return outcomes.take(
+        pc.index_in(predictions["prediction_id"], value_set=outcomes["prediction_id"])
+    )
 
 
-def _texts_of_both(made: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:
+def _texts_of_both(predictions: pa.ChunkedArray, outcomes: pa.ChunkedArray) -> pa.ChunkedArray:
     """Merge what predictions and their outcomes keep as text, row by row."""
-    if known.null_count == len(known):
-        return made
-    pairs = zip(made.to_pylist(), known.to_pylist(), strict=True)
-    merged = [[*(own or ()), *(other or ())] or None for own, other in pairs]
-    return pa.chunked_array([pa.array(merged, made.type)])
+    if outcomes.null_count == len(outcomes):
+        return predictions
+    pairs = zip(predictions.to_pylist(), outcomes.to_pylist(), strict=True)
+    merged = [[*(text or ()), *(other or ())] or None for text, other in pairs]
+    return pa.chunked_array([pa.array(merged, predictions.type)])
 
 
 def _ascending(values: pa.ChunkedArray) -> bool:

@@ -21,9 +21,9 @@ from watchkeeper.store.lines import decode
 from watchkeeper.store.locks import locked
 
 __all__ = [
-    "Segment",
+    "JournalSegment",
     "SegmentContents",
-    "Waiting",
+    "WaitingSegments",
     "adopt_abandoned",
     "keep_damaged",
     "list_segments",
@@ -51,7 +51,7 @@ _decode_seal = msgspec.json.Decoder(_Seal).decode
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Segment:
+class JournalSegment:
     """One file of one journal."""
 
     journal_id: str
@@ -82,27 +82,55 @@ class SegmentContents:
 
 
 def segment_path(folder: Path, number: int, suffix: str) -> Path:
-    """Return where segment `number` of the journal in `folder` lies."""
+    """Return where segment `number` of the journal in `folder` lies.
+
+    Parameters
+    ----------
+    folder : Path
+    number : int
+    suffix : str
+
+    Returns
+    -------
+    Path
+    """
     return folder / f"{number:020d}{suffix}"
 
 
-def list_segments(root: Path) -> list[Segment]:
-    """Return the segments of all journals under `root`, by journal and number."""
-    found: dict[tuple[str, int], Segment] = {}
+def list_segments(root: Path) -> list[JournalSegment]:
+    """Return the segments of all journals under `root`, by journal and number.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    list of JournalSegment
+    """
+    segments: dict[tuple[str, int], JournalSegment] = {}
     # Open ones first: one that is sealed meanwhile is then found under its new name as well, which
     # wins; the other way round it could be missed under both.
     for suffix in _SUFFIXES:
         for path in root.glob(f"*/*{suffix}"):
             if path.stem.isdigit():
                 key = path.parent.name, int(path.stem)
-                found[key] = Segment(*key, path)
-    return sorted(found.values())
+                segments[key] = JournalSegment(*key, path)
+    return sorted(segments.values())
 
 
-def segment_status(segment: Segment) -> os.stat_result | None:
+def segment_status(segment: JournalSegment) -> os.stat_result | None:
     """Return the status of a segment's file; None once it has landed.
 
     One that was sealed after it was listed has another name in the same folder.
+
+    Parameters
+    ----------
+    segment : JournalSegment
+
+    Returns
+    -------
+    os.stat_result or None
     """
     for path in (segment.path, *map(segment.path.with_suffix, _SUFFIXES)):
         try:
@@ -113,7 +141,7 @@ def segment_status(segment: Segment) -> os.stat_result | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingSegments:
     """What has not landed.
 
     Attributes
@@ -132,8 +160,17 @@ class Waiting:
     oldest: float | None = None
 
 
-def waiting(root: Path) -> Waiting:
-    """Return what waits under `root`; a segment that lands meanwhile does not count."""
+def waiting(root: Path) -> WaitingSegments:
+    """Return what waits under `root`; a segment that lands meanwhile does not count.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    WaitingSegments
+    """
     count = size = sealed = 0
     oldest: float | None = None
     for segment in list_segments(root):
@@ -145,13 +182,21 @@ def waiting(root: Path) -> Waiting:
         if segment.sealed:
             sealed += 1
             oldest = status.st_mtime if oldest is None else min(oldest, status.st_mtime)
-    return Waiting(count, size, sealed, oldest)
+    return WaitingSegments(count, size, sealed, oldest)
 
 
-def read_segment(segment: Segment) -> SegmentContents:
+def read_segment(segment: JournalSegment) -> SegmentContents:
     """Return what is in `segment`, as far as it can be read.
 
     An open segment of a live writer is read up to its last whole line.
+
+    Parameters
+    ----------
+    segment : JournalSegment
+
+    Returns
+    -------
+    SegmentContents
 
     Raises
     ------
@@ -179,7 +224,16 @@ def read_segment(segment: Segment) -> SegmentContents:
 
 
 def read_lines(lines: bytes | memoryview) -> tuple[list[Event], int]:
-    """Return the events of whole lines, and how many lines are none."""
+    """Return the events of whole lines, and how many lines are none.
+
+    Parameters
+    ----------
+    lines : bytes or memoryview
+
+    Returns
+    -------
+    tuple of (list of Event, int)
+    """
     events: list[Event] = []
     bad = 0
     for line in BytesIO(lines):  # one by one: to split all at once keeps the interpreter busy
@@ -220,8 +274,17 @@ def _read_table(path: Path) -> SegmentContents:
         return SegmentContents([], damage=f"{name}: it is not a whole Arrow file ({error})")
 
 
-def keep_damaged(segment: Segment) -> Path:
-    """Copy a damaged segment aside, once, and return where the copy lies."""
+def keep_damaged(segment: JournalSegment) -> Path:
+    """Copy a damaged segment aside, once, and return where the copy lies.
+
+    Parameters
+    ----------
+    segment : JournalSegment
+
+    Returns
+    -------
+    Path
+    """
     folder = segment.path.parents[1] / DAMAGED
     folder.mkdir(exist_ok=True)
     copy = folder / f"{segment.journal_id}-{segment.path.name}"
@@ -234,6 +297,15 @@ def keep_damaged(segment: Segment) -> Path:
 
 def seal_file(path: Path, lines: int, crc32: int) -> Path:
     """Append the seal to an open segment, sync it and give it its final name.
+
+    Parameters
+    ----------
+    path : Path
+    lines, crc32 : int
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -260,13 +332,22 @@ def seal_file(path: Path, lines: int, crc32: int) -> Path:
 
 
 def adopt_abandoned(root: Path) -> list[str]:
-    """Seal what dead writers left open; return sentences about what they left half-written."""
-    found: list[str] = []
+    """Seal what dead writers left open; return sentences about what they left half-written.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    list of str
+    """
+    messages: list[str] = []
     for folder in sorted(path.parent for path in root.glob("*/lock")):
         with locked(folder / "lock") as ours:
             if ours:
-                found += recover(folder)[1]
-    return found
+                messages += recover(folder)[1]
+    return messages
 
 
 def recover(folder: Path) -> tuple[int, list[str]]:
@@ -274,6 +355,10 @@ def recover(folder: Path) -> tuple[int, list[str]]:
 
     The caller holds the journal's lock. A torn last line was never acknowledged: it is cut off and
     kept under ``damaged``.
+
+    Parameters
+    ----------
+    folder : Path
 
     Returns
     -------
@@ -301,10 +386,10 @@ def recover(folder: Path) -> tuple[int, list[str]]:
         data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) != len(data):
-            copy = keep_damaged(Segment(folder.name, int(path.stem), path))
+            copy = keep_damaged(JournalSegment(folder.name, int(path.stem), path))
             torn.append(
                 f"{folder.name}/{path.name}: its last line was being written when its writer died; "
-                f"nobody was told that it is kept; a copy is {DAMAGED}/{copy.name}"
+                f"it was never acknowledged; a copy is {DAMAGED}/{copy.name}"
             )
             os.truncate(path, len(whole))
         lines = whole.splitlines(keepends=True)

@@ -53,7 +53,16 @@ class DataFile:
     newest: datetime | None = None
 
     def has_all_by(self, moment: datetime) -> bool:
-        """Return whether all of its rows are known to have arrived by a moment."""
+        """Return whether all of its rows are known to have arrived by a moment.
+
+        Parameters
+        ----------
+        moment : datetime
+
+        Returns
+        -------
+        bool
+        """
         return self.newest is not None and self.newest <= moment
 
 
@@ -109,9 +118,9 @@ class EventTable:
         except ValueError as error:
             raise self._damaged(f"{_LAST_VERSION} holds no number") from error
 
-    def _damaged(self, what: str) -> IntegrityError:
+    def _damaged(self, fault: str) -> IntegrityError:
         return IntegrityError(
-            f"the table {self.path.parent.name}/{self.path.name} is damaged: {what}",
+            f"the table {self.path.parent.name}/{self.path.name} is damaged: {fault}",
             f"Restore {self.path} from a backup; segments wait in the journal until then.",
         )
 
@@ -121,7 +130,16 @@ class EventTable:
         return -1 if self._delta is None else int(self._delta.version())
 
     def landed(self, journal_id: str) -> int:
-        """Return the number of the last segment of a journal that the table has; -1 if none."""
+        """Return the number of the last segment of a journal that the table has; -1 if none.
+
+        Parameters
+        ----------
+        journal_id : str
+
+        Returns
+        -------
+        int
+        """
         number = None if self._delta is None else self._delta.transaction_version(journal_id)
         return -1 if number is None else int(number)
 
@@ -157,11 +175,31 @@ class EventTable:
         ]  # fmt: skip
 
     def files_since(self, moment: datetime) -> list[DataFile]:
-        """Return the files that may have rows that arrived after a moment."""
-        return [each for each in self.files if not each.has_all_by(moment)]
+        """Return the files that may have rows that arrived after a moment.
+
+        Parameters
+        ----------
+        moment : datetime
+
+        Returns
+        -------
+        list of DataFile
+        """
+        return [file for file in self.files if not file.has_all_by(moment)]
 
     def read(self, files: Iterable[DataFile], columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows of `files` under the names events have; words stay dictionary-coded."""
+        """Return the rows of `files` under the names events have; words stay dictionary-coded.
+
+        Parameters
+        ----------
+        files : iterable of DataFile
+        columns : sequence of str, optional
+            Those that are wanted; all by default.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         blank = empty_table(self.event, self.kinds).schema
         wanted = [f for f in blank if columns is None or f.name in columns]
         names = {field.name: self._disk_names.get(field.name, field.name) for field in wanted}
@@ -192,21 +230,40 @@ class EventTable:
         return rows.rename_columns([field.name for field in wanted])
 
     def append(self, rows: pa.Table, landed: Mapping[str, int]) -> None:
-        """Append `rows` and, in the same commit, the numbers of the segments they came from."""
+        """Append `rows` and, in the same commit, the numbers of the segments they came from.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+        landed : mapping of str to int
+        """
         self._write(
             rows,
             mode="append",
             commit_properties=CommitProperties(
-                app_transactions=[Transaction(own, number) for own, number in landed.items()]
+                app_transactions=[
+                    Transaction(journal_id, number) for journal_id, number in landed.items()
+                ]
             ),
         )
 
     def replace(self, rows: pa.Table, where: str) -> None:
-        """Put `rows` in place of all rows that satisfy `where`, in one commit."""
+        """Put `rows` in place of all rows that satisfy `where`, in one commit.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+        where : str
+        """
         self._write(rows, mode="overwrite", predicate=where)
 
     def delete(self, where: str) -> None:
-        """Delete the rows that satisfy `where`, in one commit."""
+        """Delete the rows that satisfy `where`, in one commit.
+
+        Parameters
+        ----------
+        where : str
+        """
         if self._delta is not None:
             self._delta.delete(where)
             self._committed()
@@ -241,7 +298,7 @@ class EventTable:
         self.make_durable()
 
     def make_durable(self) -> None:
-        """Sync to disk what has been committed, if whoever committed it died before."""
+        """Sync to disk what has been committed, if the process that committed it died before."""
         last = self._last_version()
         if self.version <= last:
             return
@@ -276,20 +333,38 @@ def _first_line(error: Exception) -> str:
 
 
 def event_tables(root: Path) -> list[str]:
-    """Return the names of the models that have a table under `root`, sorted."""
+    """Return the names of the models that have a table under `root`, sorted.
+
+    Parameters
+    ----------
+    root : Path
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(
         folder.name
         for folder in root.glob("*")
-        if folder.is_dir() and any((folder / each).is_dir() for each in _FOLDERS.values())
+        if folder.is_dir() and any((folder / name).is_dir() for name in _FOLDERS.values())
     )
 
 
 def log_stamps(folder: Path) -> list[int]:
-    """Return when the logs of a model's tables last got an entry, in nanoseconds; 0 for never."""
-    found = []
+    """Return when the logs of a model's tables last got an entry, in nanoseconds; 0 for never.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    list of int
+    """
+    stamps = []
     for name in _FOLDERS.values():
         try:
-            found.append((folder / name / "_delta_log").stat().st_mtime_ns)
+            stamps.append((folder / name / "_delta_log").stat().st_mtime_ns)
         except FileNotFoundError:
-            found.append(0)
-    return found
+            stamps.append(0)
+    return stamps

@@ -16,12 +16,27 @@ _POSTGRESQL_LOCK = 7046029254386353131  # any number: of several processes one m
 
 
 def revisions() -> list[str]:
-    """Return the migrations that this program knows, the oldest first."""
+    """Return the migrations that this program knows, the oldest first.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(path.name[1:5] for path in (_MIGRATIONS / "versions").glob("m[0-9]*.py"))
 
 
 def copy_path(database: Path, revision: str) -> Path:
-    """Return where the copy lies of a database as it was before the upgrade to a migration."""
+    """Return where the copy lies of a database as it was before the upgrade to a migration.
+
+    Parameters
+    ----------
+    database : Path
+    revision : str
+
+    Returns
+    -------
+    Path
+    """
     return database.with_name(f"{database.name}.before-{revision}")
 
 
@@ -30,6 +45,15 @@ def keep_copy(database: Path, revision: str) -> Path:
 
     The copy is durable when this returns, and is there whole or not at all. One of an upgrade that
     was begun before is replaced.
+
+    Parameters
+    ----------
+    database : Path
+    revision : str
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
@@ -61,7 +85,12 @@ def keep_copy(database: Path, revision: str) -> Path:
 
 
 def migrate(connection: Connection) -> None:
-    """Apply the migrations that a database lacks, in the transaction of the connection."""
+    """Apply the migrations that a database lacks, in the transaction of the connection.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
     import sqlalchemy as sa
     from alembic import command
     from alembic.config import Config

@@ -28,7 +28,13 @@ class BatchSummary(Summary):
     """A summary that also takes many observations at once."""
 
     def observe_many(self, count: int, total: float) -> None:
-        """Add `count` observations whose sum is `total`."""
+        """Add `count` observations whose sum is `total`.
+
+        Parameters
+        ----------
+        count : int
+        total : float
+        """
         self._raise_if_not_observable()  # type: ignore[no-untyped-call]
         self._count.inc(count)
         self._sum.inc(total)
@@ -61,7 +67,12 @@ class FeatureValues:
         self._children: dict[str, BatchSummary] = {}
 
     def observe(self, features: Mapping[str, Any]) -> None:
-        """Add the numbers of one row."""
+        """Add the numbers of one row.
+
+        Parameters
+        ----------
+        features : mapping of str to object
+        """
         children = self._children
         for name, value in features.items():
             kind = type(value)
@@ -75,41 +86,54 @@ class FeatureValues:
                     child.observe(value)
 
     def observe_columns(self, columns: Columns) -> None:
-        """Add the numbers of many rows, a column at a time."""
+        """Add the numbers of many rows, a column at a time.
+
+        Parameters
+        ----------
+        columns : Columns
+        """
         for name, values in columns.items():
             numbers = _numbers(values)
             if numbers is not None and len(numbers):
                 self._add(name, numbers)
 
     def observe_matrix(self, names: Sequence[str], matrix: Floats) -> None:
-        """Add the rows of a matrix whose columns have `names`."""
+        """Add the rows of a matrix whose columns have `names`.
+
+        Parameters
+        ----------
+        names : sequence of str
+        matrix : numpy.ndarray of float
+        """
         total: Floats = matrix.sum(axis=0)
         if np.isfinite(total).all():
-            for name, each in zip(names, total.tolist(), strict=True):
+            for name, value in zip(names, total.tolist(), strict=True):
                 child = self._children.get(name) or self._child(name, len(matrix))
                 if child is not None:
-                    child.observe_many(len(matrix), each)
+                    child.observe_many(len(matrix), value)
         else:
             self.observe_columns(dict(zip(names, matrix.T, strict=True)))
 
     def _add(self, name: str, numbers: Floats) -> None:
-        kept = numbers[np.isfinite(numbers)]
-        child = self._children.get(name) or self._child(name, len(kept))
-        if child is not None and len(kept):
-            child.observe_many(len(kept), float(kept.sum()))
+        finite = numbers[np.isfinite(numbers)]
+        child = self._children.get(name) or self._child(name, len(finite))
+        if child is not None and len(finite):
+            child.observe_many(len(finite), float(finite.sum()))
 
     def _child(self, name: object, count: int = 1) -> BatchSummary | None:
         """Return the series of a feature; None, and counted, if it gets none."""
-        known = str(name)
-        if known not in self._children:
+        feature = str(name)
+        if feature not in self._children:
             allowed = (
-                len(self._children) < MOST_FEATURES if self._names is None else known in self._names
+                len(self._children) < MOST_FEATURES
+                if self._names is None
+                else feature in self._names
             )
             if not allowed:
                 self._ignored.inc(count)
                 return None
-            self._children[known] = self._family.labels(self._model, known)
-        return self._children[known]
+            self._children[feature] = self._family.labels(self._model, feature)
+        return self._children[feature]
 
 
 class ScoreValues:
@@ -124,17 +148,27 @@ class ScoreValues:
         self._child = child
 
     def observe(self, score: float) -> None:
-        """Add one score, unless it is not a finite number."""
+        """Add one score, unless it is not a finite number.
+
+        Parameters
+        ----------
+        score : float
+        """
         if math.isfinite(score):
             self._child.observe(score)
 
     def observe_many(self, scores: Any) -> None:
-        """Add the finite ones of many scores."""
+        """Add the finite ones of many scores.
+
+        Parameters
+        ----------
+        scores : object
+        """
         numbers = _numbers(scores)
         if numbers is not None:
-            kept = numbers[np.isfinite(numbers)]
-            if len(kept):
-                self._child.observe_many(len(kept), float(kept.sum()))
+            finite = numbers[np.isfinite(numbers)]
+            if len(finite):
+                self._child.observe_many(len(finite), float(finite.sum()))
 
 
 class PendingRows:
@@ -157,7 +191,16 @@ class PendingRows:
     def add(
         self, rows: Floats | Columns, count: int, names: Sequence[str], scores: Floats | None
     ) -> None:
-        """Keep `count` rows, as a matrix whose columns have `names` or as columns."""
+        """Keep `count` rows, as a matrix whose columns have `names` or as columns.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray of float or Columns
+            How many rows.
+        count : int
+        names : sequence of str
+        scores : numpy.ndarray of float or None
+        """
         with self._lock:
             self._rows.append(rows)
             self._names = names or self._names
@@ -170,20 +213,20 @@ class PendingRows:
     def publish(self) -> None:
         """Add what waits to the summaries."""
         with self._lock:
-            rows, given, names = self._rows, self._given, self._names
+            rows, scores, names = self._rows, self._given, self._names
             self._rows, self._given, self._count = [], [], 0
-        if given:
-            self._scores.observe_many(np.concatenate(given))
-        matrices = [each for each in rows if isinstance(each, np.ndarray)]
-        widths = {each.shape[1] for each in matrices}
+        if scores:
+            self._scores.observe_many(np.concatenate(scores))
+        matrices = [batch for batch in rows if isinstance(batch, np.ndarray)]
+        widths = {matrix.shape[1] for matrix in matrices}
         for width in widths:
-            same = np.concatenate([each for each in matrices if each.shape[1] == width])
+            same = np.concatenate([matrix for matrix in matrices if matrix.shape[1] == width])
             self._features.observe_matrix(
                 names if len(names) == width else [f"x{i}" for i in range(width)], same
             )
-        for each in rows:
-            if not isinstance(each, np.ndarray):
-                self._features.observe_columns(each)
+        for batch in rows:
+            if not isinstance(batch, np.ndarray):
+                self._features.observe_columns(batch)
 
 
 def _numbers(values: Any) -> Floats | None:

@@ -46,25 +46,38 @@ def exposition(registry: CollectorRegistry, *, local: Iterable[Collector] = ()) 
     registry : CollectorRegistry
     local : iterable of Collector
         Collectors of `registry` that worker processes do not share: they are asked here.
+
+    Returns
+    -------
+    bytes
     """
     with giving_way():
-        found = families(registry)
+        metrics = families(registry)
         if os.environ.get(_SHARED):
-            found = [*found]
-            for each in local:
-                found += each.collect()
-            found = sorted(found, key=lambda family: family.name)
-        return _text(found)
+            metrics = [*metrics]
+            for collector in local:
+                metrics += collector.collect()
+            metrics = sorted(metrics, key=lambda family: family.name)
+        return _text(metrics)
 
 
 def families(registry: CollectorRegistry) -> Iterable[Metric]:
-    """Return the metrics of `registry`, or what worker processes share of it, added up."""
+    """Return the metrics of `registry`, or what worker processes share of it, added up.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+
+    Returns
+    -------
+    iterable of Metric
+    """
     folder = os.environ.get(_SHARED)
     if not folder:
         return registry.collect()
     shared = multiprocess.MultiProcessCollector(None, path=folder)  # type: ignore[no-untyped-call]
-    found: Iterable[Metric] = shared.collect()  # type: ignore[no-untyped-call]
-    return found
+    metrics: Iterable[Metric] = shared.collect()  # type: ignore[no-untyped-call]
+    return metrics
 
 
 def _text(families: Iterable[Metric]) -> bytes:
@@ -72,8 +85,8 @@ def _text(families: Iterable[Metric]) -> bytes:
     for family in families:
         kind = family.type
         name = family.name + _SUFFIXES.get(kind, "")
-        told = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
-        lines.append(f"# HELP {name} {told}\n# TYPE {name} {_TYPES.get(kind, kind)}\n")
+        description = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
+        lines.append(f"# HELP {name} {description}\n# TYPE {name} {_TYPES.get(kind, kind)}\n")
         gauge = kind == "gauge"
         for sample in family.samples:
             if gauge and math.isnan(sample.value):
@@ -94,7 +107,12 @@ def _escaped(value: str) -> str:
 
 
 def share_between_workers(folder: Path) -> None:
-    """Make worker processes that start from now on add up their metrics in `folder`."""
+    """Make worker processes that start from now on add up their metrics in `folder`.
+
+    Parameters
+    ----------
+    folder : Path
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob("*.db"):
         left_over.unlink()
@@ -102,12 +120,22 @@ def share_between_workers(folder: Path) -> None:
 
 
 def shared_between_workers() -> bool:
-    """Return whether this process adds up its metrics with others."""
+    """Return whether this process adds up its metrics with others.
+
+    Returns
+    -------
+    bool
+    """
     return bool(os.environ.get(_SHARED))
 
 
 def worker_ended(pid: int) -> None:
-    """Forget what a worker that is gone had in flight; its totals stay."""
+    """Forget what a worker that is gone had in flight; its totals stay.
+
+    Parameters
+    ----------
+    pid : int
+    """
     if os.environ.get(_SHARED):
         multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
@@ -144,7 +172,7 @@ def start_metrics_server(
     port : int
         0 takes a free one; see `MetricsServer.url`.
     host : str
-        Loopback by default: whoever reaches the port reads the metrics, and nobody is asked who
+        Loopback by default: every client of the port reads the metrics, without a check of who
         they are. Give another address where Prometheus runs on another machine.
     registry : CollectorRegistry
 
@@ -167,16 +195,16 @@ def start_metrics_server(
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = self.path.partition("?")[0] in {"/metrics", "/"}
-            body = exposition(registry) if found else b"See /metrics.\n"
-            self.send_response(200 if found else 404)
+            served = self.path.partition("?")[0] in {"/metrics", "/"}
+            body = exposition(registry) if served else b"See /metrics.\n"
+            self.send_response(200 if served else 404)
             self.send_header("Content-Type", CONTENT_TYPE)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: a line a scrape helps nobody."""
+            """Log nothing: a line a scrape is of no use."""
 
     try:
         return MetricsServer(ThreadingHTTPServer((host, port), Handler))

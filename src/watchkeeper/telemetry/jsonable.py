@@ -1,6 +1,6 @@
 """Anything at all as JSON: what JSON cannot hold is converted, or named by its ``repr``.
 
-A log record must not be lost because of what somebody put into it, so nothing here raises.
+A log record must not be lost because of a value in it, so nothing here raises.
 
 >>> to_jsonable({"score": float("nan"), "raw": b"ok", 7: {1, }, "token": "s3cret"}, {"token"})
 {'score': 'NaN', 'raw': 'ok', '7': [1], 'token': '[redacted]'}
@@ -52,7 +52,16 @@ def to_jsonable(value: object, redact: Collection[str] = frozenset()) -> Any:
 
 
 def as_text(value: object) -> str:
-    """Return ``str(value)`` as text that UTF-8 can carry, cut to 65,536 characters."""
+    """Return ``str(value)`` as text that UTF-8 can carry, cut to 65,536 characters.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+    """
     try:
         return _text(str(value))
     except Exception:  # noqa: BLE001 - an object that cannot say what it is is named
@@ -80,8 +89,8 @@ class _Conversion:
             return _named(value)
 
     def _converted(self, value: object, above: tuple[int, ...]) -> Any:
-        known, simple = _simple(value)
-        if known:
+        is_simple, simple = _simple(value)
+        if is_simple:
             return simple
         if isinstance(value, Enum):
             return self.of(value.value, above)
@@ -91,7 +100,7 @@ class _Conversion:
         if len(inside) > _DEEPEST or self._left <= 0:
             return f"<{type(value).__name__}: too deep or too large>"
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+            value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         if isinstance(value, Mapping):
             return self._mapping(value, inside)
         if type(value).__module__ == "numpy":
@@ -101,26 +110,26 @@ class _Conversion:
         return _named(value)
 
     def _mapping(self, mapping: Mapping[Any, Any], inside: tuple[int, ...]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
+        converted: dict[str, Any] = {}
         for key, value in itertools.islice(mapping.items(), min(_MOST, self._left)):
             self._left -= 1
             name = key if type(key) is str else as_text(self.of(key, inside))
             name = _text(name)
-            while name in made:  # 1 and "1" are two keys
+            while name in converted:  # 1 and "1" are two keys
                 name += "_"
-            made[name] = REDACTED if name.lower() in self._redact else self.of(value, inside)
-        if len(mapping) > len(made):
-            made["…"] = f"{len(mapping) - len(made)} more"
-        return made
+            converted[name] = REDACTED if name.lower() in self._redact else self.of(value, inside)
+        if len(mapping) > len(converted):
+            converted["…"] = f"{len(mapping) - len(converted)} more"
+        return converted
 
     def _items(self, values: Iterable[Any], count: int, inside: tuple[int, ...]) -> list[Any]:
-        made: list[Any] = []
+        converted: list[Any] = []
         for value in itertools.islice(values, min(_MOST, self._left)):
             self._left -= 1
-            made.append(self.of(value, inside))
-        if count > len(made):
-            made.append(f"… {count - len(made)} more")
-        return made
+            converted.append(self.of(value, inside))
+        if count > len(converted):
+            converted.append(f"… {count - len(converted)} more")
+        return converted
 
     def _array(self, value: Any, inside: tuple[int, ...]) -> Any:
         """Return a NumPy array or scalar as lists and numbers."""

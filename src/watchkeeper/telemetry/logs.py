@@ -65,16 +65,34 @@ class JSONFormatter(logging.Formatter):
         self._redact = frozenset(name.lower() for name in redact)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; it never raises."""
+        """Return the line; it never raises.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+
+        Returns
+        -------
+        str
+        """
         try:
             line = _encode(self.fields(record)).decode()
         except Exception:  # noqa: BLE001 - the record is kept, whatever it holds
-            kept = {"level": record.levelname, "logger": record.name, "message": record.msg}
-            line = _encode({name: as_text(value) for name, value in kept.items()}).decode()
+            plain = {"level": record.levelname, "logger": record.name, "message": record.msg}
+            line = _encode({name: as_text(value) for name, value in plain.items()}).decode()
         return line if line.isascii() else line.translate(_LINE_ENDS)
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return what the line holds."""
+        """Return what the line holds.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+
+        Returns
+        -------
+        dict of str to object
+        """
         fields: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": as_text(record.levelname),
@@ -98,7 +116,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class ConsoleFormatter(logging.Formatter):
-    """A record as a line for people: time, level, logger, message, and extras as ``name=value``.
+    """A record as a readable line: time, level, logger, message, and extras as ``name=value``.
 
     Parameters
     ----------
@@ -111,7 +129,16 @@ class ConsoleFormatter(logging.Formatter):
         self._json = JSONFormatter(redact)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback below it."""
+        """Return the line, and the traceback below it.
+
+        Parameters
+        ----------
+        record : logging.LogRecord
+
+        Returns
+        -------
+        str
+        """
         fields = self._json.fields(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(sep=" ", timespec="milliseconds")
         extras = "".join(
@@ -119,9 +146,9 @@ class ConsoleFormatter(logging.Formatter):
             for name, value in fields.items()
             if name not in _RESERVED or name == "trace_id"
         )
-        told = f"{at} {fields['level']} {fields['logger']}: {fields['message']}{extras}"
+        line = f"{at} {fields['level']} {fields['logger']}: {fields['message']}{extras}"
         below = (fields.get(name) for name in ("exception", "stack"))
-        return "\n".join([told, *(text for text in below if text)])
+        return "\n".join([line, *(text for text in below if text)])
 
 
 class _Logger(logging.Logger):
@@ -129,14 +156,14 @@ class _Logger(logging.Logger):
 
     def makeRecord(  # noqa: N802 - the name is the base's
         self,
-        *given: Any,
+        *arguments: Any,
         extra: Mapping[str, object] | None = None,
         **named: Any,
     ) -> logging.LogRecord:
-        if len(given) > 8:  # extra, by position
-            extra, given = given[8], (*given[:8], None, *given[9:])
+        if len(arguments) > 8:  # extra, by position
+            extra, arguments = arguments[8], (*arguments[:8], None, *arguments[9:])
         free = {k: v for k, v in (extra or {}).items() if k not in _OF_EVERY_RECORD}
-        record = super().makeRecord(*given, **named)
+        record = super().makeRecord(*arguments, **named)
         record.__dict__.update(free)
         if extra is not None and len(free) < len(extra):
             clashing = {k: v for k, v in extra.items() if k not in free}
@@ -153,7 +180,7 @@ def setup_logger(
     max_bytes: int = 64 << 20,
     keep: int = 10,
 ) -> logging.Logger:
-    """Return a logger that writes JSON lines to a file and lines for people to the console.
+    """Return a logger that writes JSON lines to a file and readable lines to the console.
 
     Calling it again for the same name adds no second handler; another file or level takes the
     place of the former.
@@ -268,10 +295,10 @@ def _replace_handlers(logger: logging.Logger, handlers: list[logging.Handler]) -
 
 
 def _level(level: int | str) -> int:
-    known = logging.getLevelNamesMapping()
-    number = known.get(level.upper()) if isinstance(level, str) else level
+    levels = logging.getLevelNamesMapping()
+    number = levels.get(level.upper()) if isinstance(level, str) else level
     if not isinstance(number, int) or isinstance(number, bool):
-        raise InvalidValueError("level", level, f"one of {', '.join(known)}, or a number")
+        raise InvalidValueError("level", level, f"one of {', '.join(levels)}, or a number")
     return number
 
 

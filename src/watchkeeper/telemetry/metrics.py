@@ -67,11 +67,13 @@ class ModelMetrics:
         if not self.buckets or sorted(set(self.buckets)) != list(self.buckets):
             raise InvalidValueError("buckets", buckets, "upper bounds in seconds, ascending")
 
-        def counter(name: str, told: str, labels: Sequence[str]) -> Counter:
-            return Counter(name, told, labels, registry=registry)
+        def counter(name: str, description: str, labels: Sequence[str]) -> Counter:
+            return Counter(name, description, labels, registry=registry)
 
-        def newest(name: str, told: str, labels: Sequence[str]) -> Gauge:
-            return Gauge(name, told, labels, registry=registry, multiprocess_mode="mostrecent")
+        def newest(name: str, description: str, labels: Sequence[str]) -> Gauge:
+            return Gauge(
+                name, description, labels, registry=registry, multiprocess_mode="mostrecent"
+            )
 
         try:
             self.predictions = counter(
@@ -185,21 +187,30 @@ class ModelMetrics:
     ) -> "ModelMetrics":
         """Return the families of `registry`, made when they are first asked for.
 
+        Parameters
+        ----------
+        registry : CollectorRegistry
+        buckets : sequence of float, optional
+
+        Returns
+        -------
+        ModelMetrics
+
         Raises
         ------
         ConflictError
             If they were made with other `buckets`.
         """
         with _MAKING:
-            known = _MADE.get(registry)
-            if known is None:
-                known = _MADE[registry] = cls(registry, buckets=buckets or LATENCY_BUCKETS)
-        if buckets is not None and known.buckets != tuple(map(float, buckets)):
+            metrics = _MADE.get(registry)
+            if metrics is None:
+                metrics = _MADE[registry] = cls(registry, buckets=buckets or LATENCY_BUCKETS)
+        if buckets is not None and metrics.buckets != tuple(map(float, buckets)):
             raise ConflictError(
-                f"these metrics have the buckets {known.buckets}",
+                f"these metrics have the buckets {metrics.buckets}",
                 "Use the same buckets for all monitors of a registry.",
             )
-        return known
+        return metrics
 
     def of_version(
         self, model: str, version: str, features: Collection[str] | None = None
@@ -211,6 +222,10 @@ class ModelMetrics:
         model, version : str
         features : collection of str, optional
             Those of its signature; see `FeatureValues`.
+
+        Returns
+        -------
+        VersionMetrics
         """
         return VersionMetrics(self, model, version, features)
 
@@ -256,7 +271,13 @@ class ModelMetrics:
         self.drift_at.labels(model).set(self._now())
 
     def show_accuracy(self, model: str, version: str, accuracy: float | None) -> None:
-        """Show the accuracy of the current window; None takes it away until it is known."""
+        """Show the accuracy of the current window; None takes it away until it is known.
+
+        Parameters
+        ----------
+        model, version : str
+        accuracy : float or None
+        """
         value, at = (_UNKNOWN, _UNKNOWN) if accuracy is None else (accuracy, self._now())
         self.accuracy.labels(model, version).set(value)
         self.accuracy_at.labels(model, version).set(at)
@@ -289,19 +310,44 @@ class VersionMetrics:
         self._pending = PendingRows(self.features, self.scores)
 
     def succeeded(self, rows: int, seconds: float) -> None:
-        """Note that a request of `rows` was answered after `seconds`."""
+        """Note that a request of `rows` was answered after `seconds`.
+
+        Parameters
+        ----------
+        rows : int
+            How many rows.
+        seconds : float
+            Seconds from arrival to the answer.
+        """
         self._success.inc(rows)
         self._latency.observe(seconds)
 
     def failed(self, rows: int, seconds: float) -> None:
-        """Note that a request of `rows` could not be answered."""
+        """Note that a request of `rows` could not be answered.
+
+        Parameters
+        ----------
+        rows : int
+            How many rows.
+        seconds : float
+            Seconds from arrival to the answer.
+        """
         self._error.inc(rows)
         self._latency.observe(seconds)
 
     def saw(
         self, rows: Floats | Columns, count: int, names: Sequence[str], scores: Floats | None
     ) -> None:
-        """Note what was predicted from and the scores; it is shown after the next `publish`."""
+        """Note what was predicted from and the scores; it is shown after the next `publish`.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray of float or Columns
+            How many rows.
+        count : int
+        names : sequence of str
+        scores : numpy.ndarray of float or None
+        """
         self._pending.add(rows, count, names, scores)
 
     def publish(self) -> None:
@@ -309,7 +355,12 @@ class VersionMetrics:
         self._pending.publish()
 
     def set_accuracy(self, accuracy: float | None) -> None:
-        """Show the accuracy of the current window; None takes it away until it is known."""
+        """Show the accuracy of the current window; None takes it away until it is known.
+
+        Parameters
+        ----------
+        accuracy : float or None
+        """
         self._metrics.show_accuracy(self._model, self._version, accuracy)
 
 
@@ -325,15 +376,31 @@ class Metadata(Collector):
         registry.register(self)
 
     def show(self, models: Mapping[str, Mapping[str, Any]]) -> None:
-        """Show these models and no others."""
+        """Show these models and no others.
+
+        Parameters
+        ----------
+        models : mapping of str to mapping of str to object
+        """
         self._known = {model: _as_labels(about) for model, about in models.items()}
 
     def update(self, model: str, about: Mapping[str, Any]) -> None:
-        """Show one model, in place of what was told of it."""
+        """Show one model, in place of what was told of it.
+
+        Parameters
+        ----------
+        model : str
+        about : mapping of str to object
+        """
         self._known = {**self._known, model: _as_labels(about)}
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the family."""
+        """Yield the family.
+
+        Returns
+        -------
+        iterable of Metric
+        """
         family = Metric("model_metadata", "What is in production", "info")
         for model, about in sorted(self._known.items()):
             family.add_sample("model_metadata_info", {"model": model, **about}, 1.0)
@@ -343,20 +410,30 @@ class Metadata(Collector):
 class TrafficShares(Collector):
     """What share of a model's units each variant gets: ``model_KIND_traffic_percentage``."""
 
-    def __init__(self, registry: CollectorRegistry, kind: str, told: str) -> None:
-        self._kind, self._told = kind, told
+    def __init__(self, registry: CollectorRegistry, kind: str, description: str) -> None:
+        self._kind, self._description = kind, description
         self._shares: Mapping[tuple[str, str, str], float] = {}
         registry.register(self)
 
     def show(self, shares: Mapping[tuple[str, str, str], float]) -> None:
-        """Show these percentages by model, experiment or rollout, and variant, and no others."""
+        """Show these percentages by model, experiment or rollout, and variant, and no others.
+
+        Parameters
+        ----------
+        shares : mapping of tuple of (str, str, str) to float
+        """
         self._shares = dict(shares)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the family."""
+        """Yield the family.
+
+        Returns
+        -------
+        iterable of Metric
+        """
         family = GaugeMetricFamily(
             f"model_{self._kind}_traffic_percentage",
-            self._told,
+            self._description,
             labels=("model", self._kind, "variant"),
         )
         for labels, share in sorted(self._shares.items()):

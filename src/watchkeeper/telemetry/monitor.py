@@ -138,6 +138,10 @@ class ModelMonitor:
     def update_accuracy(self, accuracy: float) -> None:
         """Show the accuracy of the current window.
 
+        Parameters
+        ----------
+        accuracy : float
+
         Raises
         ------
         InvalidValueError

@@ -45,13 +45,22 @@ class JobStatus(Result):
 
 
 def jobs_of(families: Iterable[Metric]) -> list[JobStatus]:
-    """Return the background jobs that metrics tell of, by name."""
-    found: dict[str, dict[str, float]] = {}
+    """Return the background jobs that metrics tell of, by name.
+
+    Parameters
+    ----------
+    families : iterable of Metric
+
+    Returns
+    -------
+    list of JobStatus
+    """
+    jobs: dict[str, dict[str, float]] = {}
     for family in families:
         if family.name.startswith(_JOB):
             for sample in family.samples:
                 if sample.name != f"{family.name}_created":
-                    found.setdefault(sample.labels["task"], {})[family.name] = sample.value
+                    jobs.setdefault(sample.labels["task"], {})[family.name] = sample.value
     return [
         JobStatus(
             name,
@@ -60,7 +69,7 @@ def jobs_of(families: Iterable[Metric]) -> list[JobStatus]:
             _moment(values.get(f"{_JOB}last_success_timestamp_seconds")),
             _moment(values.get(f"{_JOB}last_failure_timestamp_seconds")),
         )
-        for name, values in sorted(found.items())
+        for name, values in sorted(jobs.items())
     ]
 
 
@@ -83,11 +92,13 @@ class SystemMetrics:
     ) -> None:
         self._now = now
 
-        def counter(name: str, told: str, *labels: str) -> Counter:
-            return Counter(name, told, labels, registry=registry)
+        def counter(name: str, description: str, *labels: str) -> Counter:
+            return Counter(name, description, labels, registry=registry)
 
-        def newest(name: str, told: str, *labels: str) -> Gauge:
-            return Gauge(name, told, labels, registry=registry, multiprocess_mode="mostrecent")
+        def newest(name: str, description: str, *labels: str) -> Gauge:
+            return Gauge(
+                name, description, labels, registry=registry, multiprocess_mode="mostrecent"
+            )
 
         newest("watchkeeper_build_info", "The version that runs", "version").labels(version).set(1)
         self.in_flight = Gauge(
@@ -155,13 +166,24 @@ class SystemMetrics:
             self.alerts.labels(status)
 
     def knows(self, *jobs: str) -> None:
-        """Make the series of `jobs` exist before they first run."""
+        """Make the series of `jobs` exist before they first run.
+
+        Parameters
+        ----------
+        *jobs : str
+        """
         for job in jobs:
             self.runs.labels(job)
             self.failures.labels(job)
 
     def ended(self, job: str, *, well: bool) -> None:
-        """Note that a run of `job` has ended."""
+        """Note that a run of `job` has ended.
+
+        Parameters
+        ----------
+        job : str
+        well : bool
+        """
         self.runs.labels(job).inc()
         if well:
             self.succeeded_at.labels(job).set(self._now())

@@ -21,11 +21,24 @@ class RequestSpan(Protocol):
     """What a request tells of itself."""
 
     def predicts(self, model: str, version: str, rows: int) -> None:
-        """Tell which version answers how many rows."""
+        """Tell which version answers how many rows.
+
+        Parameters
+        ----------
+        model, version : str
+        rows : int
+            How many rows.
+        """
         ...
 
     def answered(self, status: int, error: str = "") -> None:
-        """Tell the HTTP status, and the kind of error if the server is at fault."""
+        """Tell the HTTP status, and the kind of error if the server is at fault.
+
+        Parameters
+        ----------
+        status : int
+        error : str
+        """
         ...
 
 
@@ -35,7 +48,17 @@ class Tracing(Protocol):
     def request(
         self, path: str, headers: Mapping[bytes, bytes]
     ) -> AbstractContextManager[RequestSpan]:
-        """Return a context in which the span of a request is active."""
+        """Return a context in which the span of a request is active.
+
+        Parameters
+        ----------
+        path : str
+        headers : mapping of bytes to bytes
+
+        Returns
+        -------
+        AbstractContextManager[RequestSpan]
+        """
         ...
 
     def close(self) -> None:
@@ -61,7 +84,17 @@ class NoTracing:
         path: str,  # noqa: ARG002
         headers: Mapping[bytes, bytes],  # noqa: ARG002
     ) -> AbstractContextManager[RequestSpan]:
-        """Return a context in which nothing is active."""
+        """Return a context in which nothing is active.
+
+        Parameters
+        ----------
+        path : str
+        headers : mapping of bytes to bytes
+
+        Returns
+        -------
+        AbstractContextManager[RequestSpan]
+        """
         return self._context
 
     def close(self) -> None:
@@ -108,18 +141,22 @@ class OpenTelemetry:
         path : str
         headers : mapping of bytes to bytes
             In which ``traceparent`` names the caller's span.
+
+        Yields
+        ------
+        RequestSpan
         """
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        told = {
+        context_headers = {
             name: headers[name.encode()].decode("latin-1")
             for name in ("traceparent", "tracestate")
             if name.encode() in headers
         }
         with self._tracer.start_as_current_span(
             "predict",
-            context=TraceContextTextMapPropagator().extract(told),
+            context=TraceContextTextMapPropagator().extract(context_headers),
             kind=SpanKind.SERVER,
             attributes={"http.request.method": "POST", "url.path": path},
         ) as span:
@@ -140,6 +177,10 @@ def tracing_to(endpoint: str | None, *, service: str, environment: str, version:
     service, environment, version : str
         The resource attributes ``service.name``, ``deployment.environment.name`` and
         ``service.version``.
+
+    Returns
+    -------
+    Tracing
 
     Raises
     ------

@@ -8,7 +8,7 @@ __all__ = ["InMemoryExperiments"]
 
 
 class InMemoryExperiments:
-    """A `watchkeeper.serving.routing.RunningExperiments`; `run` says what runs."""
+    """A `watchkeeper.serving.routing_table.RunningExperiments`; `run` says what runs."""
 
     def __init__(self) -> None:
         self._state: tuple[int, Mapping[str, Sequence[Allocation]]] = (0, {})
