@@ -33,7 +33,7 @@ class Console:
 
     def __init__(self, app: App, gateway: Gateway, controller: Controller) -> None:
         self.app, self.gateway, self.controller = app, gateway, controller
-        self.acting = Acting(app, controller)
+        self.acting = Acting(app)
         self.started_at = system_clock()
         self.draining = False
         self._dead: set[str] = set()  # background work whose death was counted

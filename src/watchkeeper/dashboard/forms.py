@@ -22,8 +22,6 @@ class Actions(Protocol):
 
     @property
     def app(self) -> App: ...
-    async def retrain(self, model: str, *, actor: str, reason: str) -> Any: ...
-    async def cancel(self, name: str, *, actor: str, reason: str) -> Any: ...
     async def incident(self, name: str, action: str, text: str, *, actor: str) -> Any: ...
 
 
@@ -106,7 +104,7 @@ async def of_model(actions: Actions, sent: Sent) -> str:
         version = await run_in_threadpool(actions.app.models.roll_back, model, by=sent.by)
         return f"{version.model_id} is in production again."
     if sent.do == "retrain":
-        run = await actions.retrain(model, **sent.why)
+        run = await asyncio.to_thread(actions.app.retraining.request, model, by=sent.by)
         return f"The retraining {run.name} begins within seconds."
     raise sent.unknown()
 
@@ -159,7 +157,7 @@ async def of_run(actions: Actions, sent: Sent) -> str:
     """Give a retraining up."""
     if sent.do != "cancel":
         raise sent.unknown()
-    await actions.cancel(sent.names["name"], **sent.why)
+    await asyncio.to_thread(actions.app.retraining.cancel, sent.names["name"], by=sent.by)
     return f"{sent.names['name']} is given up; what is in production stays."
 
 
