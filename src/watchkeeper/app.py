@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from watchkeeper.monitoring.readiness import Readiness
     from watchkeeper.monitoring.replay import Replays
     from watchkeeper.monitoring.report_cache import Reports
+    from watchkeeper.monitoring.retraining import RetrainingMonitor
     from watchkeeper.monitoring.rollouts import RolloutMonitor
     from watchkeeper.monitoring.shadows import ShadowReports
     from watchkeeper.monitoring.timelines import Timelines
@@ -45,12 +46,13 @@ if TYPE_CHECKING:
     from watchkeeper.operations.experiments import Experiments
     from watchkeeper.operations.incidents import Incidents
     from watchkeeper.operations.models import Models
+    from watchkeeper.operations.online_learning import OnlineLearning
     from watchkeeper.operations.receivers import Receivers
+    from watchkeeper.operations.retraining import Retraining
     from watchkeeper.operations.rollouts import Rollouts
     from watchkeeper.operations.shadows import Shadows
     from watchkeeper.records import AuditTrail, FindingRepository
     from watchkeeper.registry import ModelRegistry
-    from watchkeeper.retraining.repository import RetrainingRepository
     from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
 
 __all__ = ["App", "DataDirError"]
@@ -123,6 +125,7 @@ class App:
     incidents : Incidents
     models : Models
         Changes of model versions.
+    online_learning : OnlineLearning
     places : PlaceRepository
         How far receivers of notifications were told.
     readiness : Readiness
@@ -133,7 +136,9 @@ class App:
         Deliveries of notifications, and tests of the routes to people.
     reports : Reports
         Of experiments, rollouts and shadows, as they last were.
-    retraining : RetrainingRepository
+    retraining : Retraining
+    retraining_monitor : RetrainingMonitor
+        What decisions to retrain rest on.
     rollout_monitor : RolloutMonitor
         What the controller sees of rollouts.
     rollouts : Rollouts
@@ -320,8 +325,8 @@ class App:
         return History(
             audit=self.audit,
             findings=self.findings,
-            retraining=self.retraining,
-            rollouts=self.rollouts.repository,
+            retraining=self.retraining_monitor.repository,
+            rollouts=self.rollout_monitor.repository,
             registry=self.registry,
         )
 
@@ -338,8 +343,8 @@ class App:
             registry=self.registry,
             audit=self.audit,
             findings=self.findings,
-            retraining=self.retraining,
-            rollouts=self.rollouts.repository,
+            retraining=self.retraining_monitor.repository,
+            rollouts=self.rollout_monitor.repository,
             terms=terms,
         )
 
@@ -370,10 +375,55 @@ class App:
         )
 
     @cached_property
-    def retraining(self) -> "RetrainingRepository":
+    def retraining_monitor(self) -> "RetrainingMonitor":
+        from watchkeeper.monitoring.retraining import RetrainingMonitor
         from watchkeeper.retraining.repository import RetrainingRepository
 
-        return RetrainingRepository(self.control_database, self.settings.data_dir / "retraining")
+        return RetrainingMonitor(
+            RetrainingRepository(self.control_database, self.settings.data_dir / "retraining"),
+            events=self.events,
+            arrivals=self.arrivals,
+            registry=self.registry,
+            findings=self.findings,
+            rollouts=self.rollout_monitor.repository,
+            shadows=self.shadow_reports.repository,
+            clock=self.clock,
+            policy=lambda model: self.settings.policy(model).retraining,
+        )
+
+    @cached_property
+    def retraining(self) -> "Retraining":
+        from watchkeeper.operations.retraining import Retraining
+
+        return Retraining(
+            self.retraining_monitor.repository,
+            monitor=self.retraining_monitor,
+            events=self.events,
+            arrivals=self.arrivals,
+            registry=self.registry,
+            models=self.models,
+            rollouts=self.rollouts,
+            shadows=self.shadows,
+            changes=self.changes,
+            clock=self.clock,
+            policy=lambda model: self.settings.policy(model).retraining,
+            labelling=self.labelling,
+        )
+
+    @cached_property
+    def online_learning(self) -> "OnlineLearning":
+        from watchkeeper.operations.online_learning import OnlineLearning
+
+        return OnlineLearning(
+            models=self.models,
+            rollouts=self.rollouts,
+            events=self.events,
+            audit=self.audit,
+            retraining=self.retraining_monitor.repository,
+            clock=self.clock,
+            policy=lambda model: self.settings.policy(model).online,
+            labelling=self.labelling,
+        )
 
     @cached_property
     def incidents(self) -> "Incidents":

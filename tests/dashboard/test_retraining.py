@@ -15,11 +15,10 @@ from tests.dashboard.reading import Read, read, send
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
+from watchkeeper.config.models import ModelPolicy
 from watchkeeper.dashboard.pages.retraining import decision_of, evidence_of
 from watchkeeper.events import Event, Outcome, Prediction
 from watchkeeper.identity import By
-from watchkeeper.operations import retraining
-from watchkeeper.operations.retraining import Setup
 from watchkeeper.records import Finding
 from watchkeeper.results import plain
 from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, Trigger
@@ -80,8 +79,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         policy = Policy(
             enabled=True, then="direct", segments=("gate",), min_segment=10, min_holdout=50
         )
-        setup = Setup(policy=policy)
-        found = retraining.look(app, "late", NOW, setup, launch=here)
+        app.settings.models["late"] = ModelPolicy(retraining=policy)
+        found = app.retraining.advance("late", NOW, launch=here)
         assert found.run is not None
         assert found.run.state is RunState.PROMOTED, found.run.reason
         assert found.run.name == RUN
@@ -116,11 +115,11 @@ def decided(name: str, reason: str = "asked for by ada", model: str = "late") ->
 
 
 def begin(app: App, run: Run, ended: RunState | None = None, reason: str = "") -> None:
-    app.retraining.begin(run, None, at=NOW, by=By(run.actor, run.reason))
+    app.retraining.repository.begin(run, None, at=NOW, by=By(run.actor, run.reason))
     if ended is not None:
         later = NOW + timedelta(minutes=5)
         after = run.moved(ended, later, reason)
-        app.retraining.save(
+        app.retraining.repository.save(
             run, after, action=ended.value, at=later, by=By("ada", reason), evidence={}
         )
 
@@ -306,18 +305,20 @@ def test_given_a_better_candidate_in_any_state_when_told_then_the_sentence_fits(
 
 
 def test_given_a_long_log_when_asked_for_its_end_then_it_begins_with_a_line(app: App) -> None:
-    (app.retraining.folder / RUN / LOG).write_text("".join(f"line {n}\n" for n in range(1000)))
-    assert retraining.log_of(app, RUN, last=20) == "line 998\nline 999\n"
-    assert retraining.log_of(app, RUN, last=18) == "line 998\nline 999\n"
-    assert retraining.log_of(app, RUN, last=17) == "line 999\n"
-    assert len(retraining.log_of(app, RUN).splitlines()) == 1000
+    (app.retraining.repository.folder / RUN / LOG).write_text(
+        "".join(f"line {n}\n" for n in range(1000))
+    )
+    assert app.retraining_monitor.log(RUN, last=20) == "line 998\nline 999\n"
+    assert app.retraining_monitor.log(RUN, last=18) == "line 998\nline 999\n"
+    assert app.retraining_monitor.log(RUN, last=17) == "line 999\n"
+    assert len(app.retraining_monitor.log(RUN).splitlines()) == 1000
 
 
 @pytest.mark.parametrize("before", [True, False])
 def test_given_a_log_when_it_moves_at_the_end_of_its_run_while_it_is_read_then_it_is_shown(
     app: App, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
-    log = app.retraining.folder / RUN / LOG
+    log = app.retraining.repository.folder / RUN / LOG
     unfinished = log.parent / "work" / LOG
     unfinished.parent.mkdir(parents=True)
     unfinished.write_text("learned\n")
@@ -334,4 +335,4 @@ def test_given_a_log_when_it_moves_at_the_end_of_its_run_while_it_is_read_then_i
                 unfinished.replace(log)
 
     monkeypatch.setattr(Path, "open", moving)
-    assert retraining.log_of(app, RUN) == "learned\n"
+    assert app.retraining_monitor.log(RUN) == "learned\n"

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -21,6 +22,7 @@ from tests.operations.test_retraining import (  # noqa: F401 - fixtures
     here,
     look,
     trainers,
+    use,
 )
 
 from watchkeeper.app import App
@@ -31,8 +33,7 @@ from watchkeeper.identity import CONTROLLER, By, RecordId
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.history import Record
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
-from watchkeeper.operations import retraining
-from watchkeeper.operations.retraining import Setup
+from watchkeeper.policies.rollouts import RolloutPolicy
 from watchkeeper.records import Finding
 from watchkeeper.rollouts import Event, Plan, Rollout
 from watchkeeper.serving.ingest import ingest
@@ -179,11 +180,9 @@ def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
     app: App,  # noqa: F811
 ) -> None:
     found_worse(app)
-    policy = POLICY.__class__.from_dict({**POLICY.to_dict(), "then": "canary"})
-    plan = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
-    run = retraining.look(
-        app, "late", NOW, Setup(policy=policy, plan=lambda: plan), launch=here
-    ).run
+    rollout = RolloutPolicy(steps=(50.0, 100.0), window_minutes=10.0, min_samples=20)
+    use(app, replace(POLICY, then="canary"), rollout=rollout)
+    run = app.retraining.advance("late", NOW, launch=here).run
     assert run is not None
     later = NOW + timedelta(minutes=20)
     clock: Any = app.clock

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from tests.operations.test_retraining import FEATURES, LATE, NOW, START, events, here
+from tests.operations.test_retraining import FEATURES, LATE, NOW, START, events, here, use
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
@@ -17,14 +17,12 @@ from watchkeeper.identity import By
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.history import Record
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
-from watchkeeper.operations import retraining
-from watchkeeper.operations.retraining import Setup
+from watchkeeper.policies.rollouts import RolloutPolicy
 from watchkeeper.retraining import Policy, RunState
-from watchkeeper.rollouts import Plan
 from watchkeeper.testing import FixedClock
 
-PLAN = Plan(steps=(50.0, 100.0), window=600.0, min_samples=20)
-SETUP = Setup(policy=Policy(enabled=True, then="canary"), plan=lambda: PLAN)
+ROLLOUT = RolloutPolicy(steps=(50.0, 100.0), window_minutes=10.0, min_samples=20)
+RETRAINING = Policy(enabled=True, then="canary")
 
 
 @pytest.fixture
@@ -50,7 +48,8 @@ def app(tmp_path: Path) -> Iterator[App]:
             quality_of_window(app.events, app.registry, "late", window, version="1.0.0"),
             at=NOW,
         )
-        run = retraining.look(app, "late", NOW, SETUP, launch=here).run
+        use(app, RETRAINING, rollout=ROLLOUT)
+        run = app.retraining.advance("late", NOW, launch=here).run
         assert run is not None
         assert run.state is RunState.ROLLING_OUT, run.reason
         for step in (1, 2):
@@ -61,7 +60,7 @@ def app(tmp_path: Path) -> Iterator[App]:
         app.rollouts.settle(run.follows)
         clock.set(NOW)
         later = NOW + timedelta(hours=1)
-        assert retraining.look(app, "late", later, SETUP, launch=here).changed
+        assert app.retraining.advance("late", later, launch=here).changed
         yield app
 
 
@@ -122,7 +121,9 @@ def test_given_facts_that_were_tampered_with_when_made_again_then_it_is_not_conf
 ) -> None:
     run = app.retraining.find("late")[0]
     forged = replace(run, facts=replace(run.facts, new_labelled=0), number=run.number + 1)
-    app.retraining.save(run, forged, action="forge", at=NOW, by=By("mallory"), evidence={})
+    app.retraining.repository.save(
+        run, forged, action="forge", at=NOW, by=By("mallory"), evidence={}
+    )
 
     again = app.replays.replay(f"decision:{run.name}")
 

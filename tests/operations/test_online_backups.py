@@ -20,9 +20,9 @@ from sklearn.linear_model import SGDClassifier
 from watchkeeper.app import App
 from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
+from watchkeeper.config.models import ModelPolicy
 from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.online.consumed import Taught
-from watchkeeper.operations import online_learning as online
 from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.store import staging
 from watchkeeper.store.backup import Backups
@@ -36,7 +36,8 @@ POLICY = OnlinePolicy(enabled=True, snapshot_every=200, then="direct")
 
 
 def opened(data_dir: Path) -> App:
-    return App(Settings(data_dir=data_dir), clock=FixedClock(START))
+    models = {"late": ModelPolicy(online=POLICY)}
+    return App(Settings(data_dir=data_dir, models=models), clock=FixedClock(START))
 
 
 def begun(data_dir: Path) -> None:
@@ -70,8 +71,8 @@ def begun(data_dir: Path) -> None:
 def learned(data_dir: Path) -> list[Any]:
     """Let a model learn all that is left, and return what came of all of it."""
     with opened(data_dir) as app:
-        online.look(app, "late", POLICY, at=NOW)
-        assert not online.look(app, "late", POLICY, at=NOW).steps
+        app.online_learning.advance("late", NOW)
+        assert not app.online_learning.advance("late", NOW).steps
         versions = app.registry.list_models(model_name="late")
         return [
             [each.model_id for each in versions],
@@ -101,7 +102,7 @@ class Learner:
                     self._stand_before(monkeypatch, getattr(app, owner), name)
                 for name in ("_write", "drop"):
                     self._stand_before(monkeypatch, Taught, name)
-                online.look(app, "late", POLICY, at=NOW)
+                app.online_learning.advance("late", NOW)
         finally:
             self.before = ""
             self._stands.release()

@@ -17,12 +17,12 @@ from tests.operations.killed import Killed, kill_at
 
 from watchkeeper.app import App
 from watchkeeper.config import RegistrySettings, Settings
+from watchkeeper.config.models import ModelPolicy
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.identity import By
 from watchkeeper.online.consumed import Taught
-from watchkeeper.operations import online_learning as online
-from watchkeeper.operations.online_learning import Looked
+from watchkeeper.operations.online_learning import OnlineStatus
 from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.registry import Status
 from watchkeeper.rollouts import Plan
@@ -95,8 +95,11 @@ def made(
 IDS = [new_prediction_id(START + timedelta(minutes=n)) for n in range(len(ROWS))]
 
 
-def look(app: App, at: datetime = NOW, policy: OnlinePolicy = POLICY, **about: Any) -> Looked:
-    return online.look(app, "late", policy, at=at, **about)
+def look(
+    app: App, at: datetime = NOW, policy: OnlinePolicy = POLICY, **settings: Any
+) -> OnlineStatus:
+    app.settings.models["late"] = ModelPolicy(online=policy, **settings)
+    return app.online_learning.advance("late", at)
 
 
 def versions(app: App) -> list[str]:
@@ -116,7 +119,7 @@ def test_given_outcomes_when_looked_then_what_was_learned_is_a_version_and_is_pr
 
     assert [step.number for step in found.steps] == [1, 2]
     assert (found.missing, found.busy) == (EVERY - 50, False)
-    assert online.waiting(app, "late") == found.waiting == 50
+    assert app.online_learning.waiting("late") == found.waiting == 50
     first = found.steps[0]
     assert first.kept, first.reason
     assert first.scores is not None
@@ -184,13 +187,12 @@ def test_given_labels_that_turn_when_looked_then_it_returns_to_the_last_good_sna
     assert promotion.reason.startswith(f"back to the last good snapshot: {good} is worse")
 
 
-def test_given_a_snapshot_that_goes_wrong_when_looked_then_the_one_before_it_is_back(
-    app: App,
-) -> None:
+def gone_wrong(app: App) -> str:
+    """Let a snapshot be in production that is worse than the champion; return the one before it."""
     app.recorder.record(made(0, 400))
     look(app)
     assert app.registry.get_production_model("late") == "late:1.0.0-online.1"
-    first, second = "late:1.0.0-online.1", "late:1.0.0-online.2"
+    second = "late:1.0.0-online.2"
     app.registry.set_alias(second, "mine")
     # Somebody promotes a snapshot that has learned the opposite: learning goes on from there.
     awry = app.registry.load_model(second)
@@ -208,6 +210,13 @@ def test_given_a_snapshot_that_goes_wrong_when_looked_then_the_one_before_it_is_
                   "cursor": (START + timedelta(minutes=400)).isoformat(), "at_cursor": 1},
     )  # fmt: skip
     app.recorder.record(made(400, 600))
+    return second
+
+
+def test_given_a_snapshot_that_goes_wrong_when_looked_then_the_one_before_it_is_back(
+    app: App,
+) -> None:
+    second = gone_wrong(app)
 
     (step,) = look(app, policy=replace(POLICY, then="keep")).steps
 
@@ -221,7 +230,7 @@ def test_given_a_snapshot_that_goes_wrong_when_looked_then_the_one_before_it_is_
     (after,) = look(app, policy=replace(POLICY, then="keep")).steps
     assert after.kept
     assert app.registry.get(after.snapshot).lineage.parent == second
-    assert first in {each.model_id for each in app.registry.list_models()}
+    assert app.registry.find("late", "1.0.0-online.1") is not None
 
 
 def test_given_a_stream_that_was_bad_for_a_while_when_it_is_right_again_then_the_good_one_is_back(
@@ -360,7 +369,7 @@ def test_given_two_processes_when_both_look_at_once_then_one_learns(
         return real(*given)
 
     monkeypatch.setattr(Taught, "begin", slow)
-    found: list[Looked] = []
+    found: list[OnlineStatus] = []
     thread = threading.Thread(target=lambda: found.append(look(app)))
     thread.start()
     assert begun.wait(60)
@@ -405,7 +414,7 @@ def test_given_an_outcome_that_is_seen_late_when_looked_then_it_teaches_all_the_
     app.recorder.record(made(201, 401))
 
     (step,) = look(app).steps
-    day = Taught(app.retraining.folder / "online" / "late").of_day(date(2026, 3, 1))
+    day = Taught(app.retraining.repository.folder / "online" / "late").of_day(date(2026, 3, 1))
     assert len(day) == 400
     assert step.number == 2
 
@@ -439,7 +448,7 @@ def test_given_outcomes_that_are_older_than_the_promotion_when_looked_then_they_
     app: App,
 ) -> None:
     app.recorder.record(made(0, 400, came=START - timedelta(hours=1)))
-    assert online.waiting(app, "late") == 0
+    assert app.online_learning.waiting("late") == 0
     assert not look(app).steps
 
 
@@ -738,7 +747,7 @@ def test_given_keys_when_a_snapshot_is_kept_then_it_is_signed(
 def test_given_files_that_were_damaged_when_looked_then_it_says_which(app: App) -> None:
     app.recorder.record(made(0, 200))
     look(app)
-    day = app.retraining.folder / "online" / "late" / "2026-03-01.arrow"
+    day = app.retraining.repository.folder / "online" / "late" / "2026-03-01.arrow"
     day.write_bytes(b"torn")
     app.recorder.record(made(200, 400))
     with pytest.raises(IntegrityError, match=r"2026-03-01\.arrow cannot be read"):
@@ -765,3 +774,31 @@ def test_given_a_river_model_that_runs_code_when_nobody_allowed_it_then_it_is_no
         app.registry.register_model(model, "late", "3", {})
     with pytest.raises(InvalidValueError, match="scikit-learn estimator"):
         app.registry.register_model(model, "late", "3", {}, format="skops")
+
+
+def test_given_a_required_checklist_when_a_snapshot_is_better_then_it_is_not_promoted(
+    app: App,
+) -> None:
+    app.recorder.record(made(0, EVERY))
+
+    (step,) = look(app, promotion_requires_checklist=True).steps
+
+    assert step.kept, step.reason
+    assert step.promoted == ""
+    assert f"; {step.snapshot} is not promoted: late is not ready: " in step.reason
+    assert app.registry.get_production_model("late") == "late:1.0.0"
+
+
+def test_given_a_required_checklist_when_production_has_gone_wrong_then_the_champion_is_back(
+    app: App,
+) -> None:
+    """The last good snapshot never was in production, and must not get there unready."""
+    second = gone_wrong(app)
+
+    (step,) = look(
+        app, policy=replace(POLICY, then="keep"), promotion_requires_checklist=True
+    ).steps
+
+    assert step.snapshot == second
+    assert step.returned == "late:1.0.0" == app.registry.get_production_model("late")
+    assert f"; {second} is not promoted: late is not ready: " in step.reason

@@ -7,7 +7,7 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,17 +16,16 @@ from tests.operations.killed import Killed, kill_at
 
 from watchkeeper.app import App
 from watchkeeper.config import Settings
+from watchkeeper.config.models import ModelPolicy
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.events import Event, Outcome, Prediction
-from watchkeeper.identity import By
-from watchkeeper.operations import retraining
-from watchkeeper.operations.retraining import Looked, Setup
+from watchkeeper.identity import By, RecordId
+from watchkeeper.monitoring.retraining import RetrainingStatus
 from watchkeeper.records import Finding
 from watchkeeper.retraining import Policy, Run, RunState
 from watchkeeper.retraining.job import LOG
-from watchkeeper.retraining.training import Progress
+from watchkeeper.retraining.training import Launch, Progress, launch
 from watchkeeper.retraining.worker import work
-from watchkeeper.rollouts import Plan
 from watchkeeper.rollouts import State as RolloutState
 from watchkeeper.testing import FixedClock
 
@@ -89,9 +88,21 @@ def found_worse(app: App, at: datetime = NOW, version: str = "1.0.0") -> Finding
     )  # fmt: skip
 
 
-def look(app: App, at: datetime = NOW, policy: Policy = POLICY, plan: Plan | None = None) -> Looked:
-    setup = Setup(policy=policy, plan=lambda: plan or Plan())
-    return retraining.look(app, "late", at, setup, launch=here)
+def use(app: App, policy: Policy, **settings: Any) -> None:
+    """Let the settings of the model have a policy."""
+    app.settings.models["late"] = ModelPolicy(retraining=policy, **settings)
+
+
+def look(
+    app: App, at: datetime = NOW, policy: Policy = POLICY, launch: Launch = here
+) -> RetrainingStatus:
+    use(app, policy)
+    return app.retraining.advance("late", at, launch=launch)
+
+
+def request(app: App, policy: Policy = POLICY, reason: str = "", data: str = "") -> Run:
+    use(app, policy)
+    return app.retraining.request("late", by=By("maria", reason), data=data, at=NOW)
 
 
 def states(app: App, run: Run) -> list[str]:
@@ -129,8 +140,10 @@ def test_given_a_finding_when_looked_then_a_better_version_is_trained_and_promot
     assert version.metrics["accuracy"] == run.gate.candidate["accuracy"]
     former = app.registry.get("late:1.0.0").signature
     assert version.signature == former
-    assert "training on 640 rows" in retraining.log_of(app, run.name)
-    assert sorted(p.name for p in (app.retraining.folder / run.name).iterdir()) == ["log.txt"]
+    assert "training on 640 rows" in app.retraining_monitor.log(run.name)
+    assert sorted(p.name for p in (app.retraining.repository.folder / run.name).iterdir()) == [
+        "log.txt"
+    ]
     promotions = [each for each in app.registry.history("late") if each["action"] == "promote"]
     assert promotions[-1]["reason"] == f"retraining {run.name}"
 
@@ -193,7 +206,7 @@ def test_given_two_replicas_when_both_look_at_once_then_one_trains(
 ) -> None:
     found_worse(app)
     begun, go_on = threading.Event(), threading.Event()
-    found: list[Looked] = []
+    found: list[RetrainingStatus] = []
 
     def slow(folder: Path, job: Any, watch: Any) -> None:
         begun.set()
@@ -201,7 +214,7 @@ def test_given_two_replicas_when_both_look_at_once_then_one_trains(
         work(folder)
 
     def first() -> None:
-        found.append(retraining.look(app, "late", NOW, Setup(policy=POLICY), launch=slow))
+        found.append(look(app, launch=slow))
 
     thread = threading.Thread(target=first)
     thread.start()
@@ -212,7 +225,7 @@ def test_given_two_replicas_when_both_look_at_once_then_one_trains(
         assert second.run is not None
         assert second.run.state is RunState.TRAINING
         with pytest.raises(ConflictError, match="is under way"):
-            retraining.ask(other, "late", NOW, Setup(policy=POLICY), actor="maria")
+            request(other)
     go_on.set()
     thread.join(60)
 
@@ -222,8 +235,8 @@ def test_given_two_replicas_when_both_look_at_once_then_one_trains(
 
 
 WRITES = [
-    ("retraining", "begin"),
-    ("retraining", "save"),
+    ("retraining.repository", "begin"),
+    ("retraining.repository", "save"),
     ("registry", "register_model"),
     ("registry", "promote_to_production"),
     ("rollouts.repository", "add"),
@@ -270,7 +283,7 @@ def test_given_a_process_that_dies_in_each_training_when_looked_then_the_run_fai
 
     for _ in range(3):
         with suppress(Killed):
-            retraining.look(app, "late", NOW, Setup(policy=POLICY), launch=dies)
+            look(app, launch=dies)
 
     (run,) = app.retraining.find("late")
     assert run.state is RunState.FAILED
@@ -299,7 +312,7 @@ def test_given_a_training_that_goes_wrong_when_looked_then_production_is_untouch
     found_worse(app)
     chosen = replace(POLICY, **policy)
     if "window_days" in policy:
-        retraining.ask(app, "late", NOW, Setup(policy=chosen), actor="maria")
+        request(app, chosen)
 
     run = look(app, policy=chosen).run
 
@@ -331,7 +344,7 @@ def test_given_a_process_that_goes_wrong_when_looked_then_production_is_untouche
     found_worse(app)
     policy = replace(POLICY, trainer=f"trainers:{trainer}", **limits)
 
-    run = retraining.look(app, "late", NOW, Setup(policy=policy)).run
+    run = look(app, policy=policy, launch=launch).run
 
     assert run is not None
     assert run.state is RunState.FAILED
@@ -401,7 +414,7 @@ def test_given_a_person_who_promotes_meanwhile_when_it_is_trained_then_they_are_
         work(folder)
         app.registry.promote_to_production(model_id)
 
-    run = retraining.look(app, "late", NOW, Setup(policy=POLICY), launch=meanwhile).run
+    run = look(app, launch=meanwhile).run
 
     assert run is not None
     assert run.state is RunState.KEPT
@@ -414,32 +427,32 @@ def test_given_a_run_when_it_is_cancelled_while_it_trains_then_it_ends(app: App)
 
     def cancelled(folder: Path, job: Any, watch: Any) -> None:
         (run,) = app.retraining.find("late")
-        retraining.cancel(app, run.name, at=NOW, actor="maria", reason="not now")
+        app.retraining.cancel(run.name, by=By("maria", "not now"))
         watch(Progress(5.0, 0, ""))
 
-    run = retraining.look(app, "late", NOW, Setup(policy=POLICY), launch=cancelled).run
+    run = look(app, launch=cancelled).run
 
     assert run is not None
     assert (run.state, run.reason) == (RunState.CANCELLED, "not now")
     assert states(app, run) == ["decide", "training", "cancelled"]
     with pytest.raises(ConflictError, match="is cancelled"):
-        retraining.cancel(app, run.name, at=NOW)
+        app.retraining.cancel(run.name, by=By("maria"))
 
 
 def test_given_a_training_in_its_own_process_when_asked_for_then_progress_is_shown(
     app: App,
 ) -> None:
-    setup = Setup(policy=replace(POLICY, trainer="trainers:good"))
+    policy = replace(POLICY, trainer="trainers:good")
     seen: list[str] = []
-    run = retraining.ask(app, "late", NOW, setup, actor="maria", reason="to see")
+    run = request(app, policy, "to see")
     assert run.decision.reason == "asked for by maria: to see"
 
-    done = retraining.carry_on(
-        app, run.name, setup, at=NOW, watch=lambda progress: seen.append(progress.said)
+    done = app.retraining.carry_on(
+        run.name, at=NOW, watch=lambda progress: seen.append(progress.said)
     )
 
     assert done.state is RunState.PROMOTED, done.reason
-    assert "learning from 640 rows" in retraining.log_of(app, run.name)
+    assert "learning from 640 rows" in app.retraining_monitor.log(run.name)
     assert seen
 
 
@@ -461,11 +474,11 @@ def test_given_nothing_in_production_when_asked_then_a_trainer_makes_the_first(
     with App(Settings(data_dir=tmp_path), clock=FixedClock(NOW)) as app:
         app.recorder.record(list(events()))
         with pytest.raises(NotFoundError, match="model in production"):
-            retraining.ask(app, "late", NOW, Setup(policy=POLICY), actor="maria")
-        setup = Setup(policy=replace(POLICY, trainer="trainers:good", then="canary"))
-        run = retraining.ask(app, "late", NOW, setup, actor="maria")
+            request(app)
+        policy = replace(POLICY, trainer="trainers:good", then="canary")
+        run = request(app, policy)
 
-        done = retraining.carry_on(app, run.name, setup, at=NOW, launch=here)
+        done = app.retraining.carry_on(run.name, at=NOW, launch=here)
 
         assert done.state is RunState.PROMOTED, done.reason
         assert app.registry.get_production_model("late") == "late:1.0.0"
@@ -478,10 +491,10 @@ def test_given_a_file_when_asked_with_it_then_it_is_what_is_learned_from(
     lines += [f"{a},{b},{y}" for (a, b), y in zip(FEATURES, LATE, strict=True)]
     path = tmp_path / "data.csv"
     path.write_text("\n".join(lines))
-    setup = Setup(policy=replace(POLICY, target="late"))
-    run = retraining.ask(app, "late", NOW, setup, actor="maria", data=str(path))
+    policy = replace(POLICY, target="late")
+    run = request(app, policy, data=str(path))
 
-    done = retraining.carry_on(app, run.name, setup, at=NOW, launch=here)
+    done = app.retraining.carry_on(run.name, at=NOW, launch=here)
 
     assert done.state is RunState.PROMOTED, done.reason
     assert (done.source, done.start, done.boundary) == (str(path), None, None)
@@ -499,3 +512,34 @@ def test_given_a_query_when_looked_then_its_rows_are_learned_from(app: App) -> N
     assert run is not None
     assert run.state is RunState.PROMOTED, run.reason
     assert run.rows < 640
+
+
+@pytest.mark.parametrize("then", ["direct", "canary"])
+def test_given_a_required_checklist_when_a_candidate_is_better_then_it_is_kept_registered(
+    app: App, then: Literal["direct", "canary"]
+) -> None:
+    found_worse(app)
+    use(app, replace(POLICY, then=then), promotion_requires_checklist=True)
+
+    run = app.retraining.advance("late", NOW, launch=here).run
+
+    assert run is not None
+    assert run.state is RunState.KEPT
+    assert run.reason.startswith("late:1.0.1 stays registered: late is not ready: ")
+    assert app.registry.get_production_model("late") == "late:1.0.0"
+    assert app.registry.get("late:1.0.1").status == "registered"
+    assert app.rollouts.find("late") == []
+
+
+def test_given_a_finding_when_it_leads_to_a_promotion_then_each_audit_entry_names_its_cause(
+    app: App,
+) -> None:
+    finding = found_worse(app)
+
+    run = look(app).run
+
+    assert run is not None
+    (decided,) = app.audit.entries("late", action="retraining decide")
+    promoted = app.audit.entries("late", action="promote", limit=1)[0]
+    assert decided.cause == RecordId("finding", str(finding.number))
+    assert promoted.cause == RecordId("retraining", run.name)

@@ -67,7 +67,7 @@ def make_api(console: Console) -> FastAPI:
     add_readiness(api, console)
     add_timelines(api, console)
     add_versions(api, console)
-    add_dashboard(api, console.app, console.acting, console)
+    add_dashboard(api, console.app, console)
 
     @api.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from watchkeeper.api.actions import Acting
 from watchkeeper.app import App
 from watchkeeper.background import deaths
 from watchkeeper.clock import system_clock
@@ -33,7 +32,6 @@ class Console:
 
     def __init__(self, app: App, gateway: Gateway, controller: Controller) -> None:
         self.app, self.gateway, self.controller = app, gateway, controller
-        self.acting = Acting(app, controller)
         self.started_at = system_clock()
         self.draining = False
         self._dead: set[str] = set()  # background work whose death was counted

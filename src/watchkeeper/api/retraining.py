@@ -6,10 +6,11 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 
+from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
-from watchkeeper.api.experiments import ACTOR, Body, Why
+from watchkeeper.api.experiments import Body, Why
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.operations import retraining
+from watchkeeper.identity import By
 from watchkeeper.results import plain
 from watchkeeper.retraining import RunState
 
@@ -38,27 +39,22 @@ def add_retraining(api: FastAPI, console: Console) -> None:
         return {"runs": [each.to_dict() for each in app.retraining.find(model, state)]}
 
     @api.post("/v1/retraining/runs", tags=["retraining"], status_code=202)
-    async def start_run(body: NewRun) -> dict[str, Any]:
+    def start_run(body: NewRun, actor: Actor) -> dict[str, Any]:
         """Decide that a model is trained now; a server begins within seconds."""
-        made = await console.acting.retrain(body.model, actor=ACTOR, reason=body.reason)
-        return made.to_dict()
+        return app.retraining.request(body.model, by=By(actor, body.reason)).to_dict()
 
     @api.post("/v1/retraining/look", tags=["retraining"])
     async def look(body: Look) -> dict[str, Any]:
         """Look at a model now, and answer when what came of it has ended."""
-        found = (await console.controller.retraining.look(body.model)).get(body.model)
-        if found is not None:
-            return found.to_dict()
-        return await run_in_threadpool(checked, body.model)
+        status = (await console.controller.retraining.look(body.model)).get(body.model)
+        if status is None:
+            status = await run_in_threadpool(app.retraining_monitor.view, body.model)
+        return status.to_dict()
 
     @api.get("/v1/retraining/check", tags=["retraining"])
     def check(model: str) -> dict[str, Any]:
         """Tell what would be decided of a model now, were its retraining enabled."""
-        return checked(model)
-
-    def checked(model: str) -> dict[str, Any]:
-        setup = app.settings.policy(model).retraining_setup()
-        return retraining.view(app, model, app.clock(), setup).to_dict()
+        return app.retraining_monitor.view(model).to_dict()
 
     @api.get("/v1/retraining/runs/{name}", tags=["retraining"])
     def one_run(name: str) -> dict[str, Any]:
@@ -73,7 +69,7 @@ def add_retraining(api: FastAPI, console: Console) -> None:
     @api.get("/v1/retraining/runs/{name}/log", tags=["retraining"])
     def log(name: str) -> PlainTextResponse:
         """Return what the trainer has printed."""
-        return PlainTextResponse(retraining.log_of(app, name))
+        return PlainTextResponse(app.retraining_monitor.log(name))
 
     @api.get("/v1/models/{model}/history", tags=["models"])
     def model_history(model: str, everything: bool = False, limit: int = 200) -> dict[str, Any]:
@@ -91,7 +87,6 @@ def add_retraining(api: FastAPI, console: Console) -> None:
         return app.replays.replay(record).to_dict()
 
     @api.post("/v1/retraining/runs/{name}/cancel", tags=["retraining"])
-    async def cancel(name: str, body: Why) -> dict[str, Any]:
+    def cancel(name: str, body: Why, actor: Actor) -> dict[str, Any]:
         """Give a retraining up; a training ends within seconds, wherever it runs."""
-        found = await console.acting.cancel(name, actor=ACTOR, reason=body.reason)
-        return found.to_dict()
+        return app.retraining.cancel(name, by=By(actor, body.reason)).to_dict()

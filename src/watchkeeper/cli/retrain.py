@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import ConflictError, NotFoundError
+from watchkeeper.identity import By
 from watchkeeper.retraining import RunState
 
 if TYPE_CHECKING:
@@ -56,25 +57,22 @@ def model_(
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
 ) -> int:
     """Train MODEL now, judge the candidate, and let the policy decide; 1 if none is better."""
-    from watchkeeper.operations import retraining
-
     app = cli.app
-    setup = app.settings.policy(model).retraining_setup()
     at = app.clock() if until is None else parse_timestamp(until, "--until")
     if check:
-        found = retraining.view(app, model, at, setup)
-        assert found.decision is not None
-        verdict = "would be trained" if found.decision.train else "would not be trained"
-        cli.show(found, f"{model} {verdict}: {found.decision.reason}")
-        return BAD if found.decision.train else 0
-    with app.retraining.holding(model) as ours:
-        if not ours:
+        status = app.retraining_monitor.view(model, at)
+        assert status.decision is not None
+        verdict = "would be trained" if status.decision.train else "would not be trained"
+        cli.show(status, f"{model} {verdict}: {status.decision.reason}")
+        return BAD if status.decision.train else 0
+    with app.retraining.holding(model) as held:
+        if not held:
             raise NotFoundError(
                 "free turn to train", model, "Another process trains it: see retrain runs."
             )
-        run = retraining.ask(app, model, at, setup, actor=actor(), reason=reason, data=data)
+        run = app.retraining.request(model, by=By(actor(), reason), data=data, at=at)
         with _shown(cli, run) as watch:
-            done = retraining.carry_on(app, run.name, setup, at=at, watch=watch)
+            done = app.retraining.carry_on(run.name, at=at, watch=watch)
     _show(cli, done)
     return BAD if done.state in {RunState.KEPT, RunState.FAILED, RunState.CANCELLED} else 0
 
@@ -89,14 +87,9 @@ def online_(
     ] = None,
 ) -> int:
     """Let MODEL learn from the outcomes that have come; 1 if something was thrown away."""
-    from watchkeeper.operations import online_learning as online
-
     app = cli.app
-    policy = app.settings.policy(model)
     at = app.clock() if until is None else parse_timestamp(until, "--until")
-    found = online.look(
-        app, model, policy.online, at=at, task=policy.task, positive=policy.positive
-    )
+    found = app.online_learning.advance(model, at)
     if found.busy:
         raise ConflictError(f"another process lets {model} learn", "Look again when it is done.")
     rows = [
@@ -137,9 +130,7 @@ def show(cli: Invocation, name: Name) -> int:
 @command(commands)
 def log(cli: Invocation, name: Name) -> None:
     """Print what the trainer has printed."""
-    from watchkeeper.operations import retraining
-
-    text = retraining.log_of(cli.app, name)
+    text = cli.app.retraining_monitor.log(name)
     cli.show({"log": text}, text.rstrip() or "nothing was printed")
 
 
@@ -151,10 +142,7 @@ def cancel(
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
 ) -> None:
     """Give a retraining up; a training ends within seconds, wherever it runs."""
-    from watchkeeper.operations import retraining
-
-    app = cli.app
-    found = retraining.cancel(app, name, at=app.clock(), actor=actor(), reason=reason)
+    found = cli.app.retraining.cancel(name, by=By(actor(), reason))
     cli.show(found, f"{name}: cancelled")
 
 

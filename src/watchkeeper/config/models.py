@@ -12,7 +12,6 @@ from watchkeeper.policies.retraining import Policy
 from watchkeeper.policies.rollouts import RolloutPolicy
 
 if TYPE_CHECKING:
-    from watchkeeper.operations.retraining import Setup
     from watchkeeper.rollouts import Plan
 
 __all__ = ["DriftPolicy", "ModelPolicy", "QualityPolicy"]
@@ -68,18 +67,6 @@ class ModelPolicy(Section):
             "task": self.task,
             "positive": self.positive,
         }
-
-    def retraining_setup(self) -> "Setup":
-        """Return what a retraining has to know."""
-        from watchkeeper.operations.retraining import Setup
-
-        return Setup(
-            policy=self.retraining,
-            task=self.task,
-            positive=self.positive,
-            plan=self.rollout_plan,
-            min_samples=self.quality.min_samples,
-        )
 
     def rollout_plan(self, **changes: object) -> "Plan":
         """Return the plan of a rollout, with changes to its settings.

@@ -16,7 +16,7 @@ each has its data as a table and as CSV.
 True
 """
 
-from watchkeeper.dashboard.site import Actions, add_dashboard, is_page
+from watchkeeper.dashboard.site import add_dashboard, is_page
 from watchkeeper.dashboard.viewer import rights_in
 
-__all__ = ["Actions", "add_dashboard", "is_page", "rights_in"]
+__all__ = ["add_dashboard", "is_page", "rights_in"]

@@ -1,12 +1,8 @@
 """What the forms of the pages do; each change has its reason, and the name of who sent it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
-
-from starlette.concurrency import run_in_threadpool
 
 from watchkeeper.app import App
 from watchkeeper.clock import parse_timestamp
@@ -15,16 +11,7 @@ from watchkeeper.identity import By
 from watchkeeper.incidents import Incident
 from watchkeeper.operations.rollouts import Rollouts
 
-__all__ = ["FORMS", "Actions", "Sent"]
-
-
-class Actions(Protocol):
-    """What people can do through a server; see `watchkeeper.api.actions.Acting`."""
-
-    @property
-    def app(self) -> App: ...
-    async def retrain(self, model: str, *, actor: str, reason: str) -> Any: ...
-    async def cancel(self, name: str, *, actor: str, reason: str) -> Any: ...
+__all__ = ["FORMS", "Sent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +38,8 @@ class Sent:
         return self.fields.get("do", "")
 
     @property
-    def why(self) -> dict[str, str]:
-        """Who and why, as every action takes it.
+    def by(self) -> By:
+        """Who and why, as every service takes it.
 
         Raises
         ------
@@ -62,25 +49,14 @@ class Sent:
         reason = self.fields.get("reason", "").strip()
         if not reason:
             raise InvalidValueError("reason", reason, "why, in words: it is kept in the history")
-        return {"actor": self.actor, "reason": reason}
-
-    @property
-    def by(self) -> By:
-        """Who and why, as every service takes it.
-
-        Raises
-        ------
-        InvalidValueError
-            If no reason is given.
-        """
-        return By(self.actor, self.why["reason"])
+        return By(self.actor, reason)
 
     def unknown(self) -> NotFoundError:
         """Return the error of a form that no page has."""
         return NotFoundError("action", self.do, "Reload the page, and send its form.")
 
 
-Form = Callable[[Actions, Sent], Awaitable[str]]
+Form = Callable[[App, Sent], str]
 """Does what was sent, and tells what was done."""
 
 _ROLLOUT = {
@@ -99,76 +75,74 @@ _INCIDENT = {
 }
 
 
-async def of_model(actions: Actions, sent: Sent) -> str:
+def of_model(app: App, sent: Sent) -> str:
     """Roll a model back, or have it trained again."""
     model = sent.names["model"]
     if sent.do == "rollback":
-        version = await run_in_threadpool(actions.app.models.roll_back, model, by=sent.by)
+        version = app.models.roll_back(model, by=sent.by)
         return f"{version.model_id} is in production again."
     if sent.do == "retrain":
-        run = await actions.retrain(model, **sent.why)
+        run = app.retraining.request(model, by=sent.by)
         return f"The retraining {run.name} begins within seconds."
     raise sent.unknown()
 
 
-async def of_version(actions: Actions, sent: Sent) -> str:
+def of_version(app: App, sent: Sent) -> str:
     """Promote a version, or begin to roll it out."""
     model, version = sent.names["model"], sent.names["version"]
     if sent.do == "promote":
-        await run_in_threadpool(actions.app.models.promote, f"{model}:{version}", by=sent.by)
+        app.models.promote(f"{model}:{version}", by=sent.by)
         return f"{model}:{version} is in production."
     if sent.do == "roll-out":
         name = sent.fields.get("name") or f"{model}-{version}-{sent.now:%Y%m%d-%H%M%S}"
-        await asyncio.to_thread(
-            actions.app.rollouts.start, name, model=model, version=version, by=sent.by
-        )
+        app.rollouts.start(name, model=model, version=version, by=sent.by)
         return f"The rollout {name} has begun."
     raise sent.unknown()
 
 
-async def of_rollout(actions: Actions, sent: Sent) -> str:
+def of_rollout(app: App, sent: Sent) -> str:
     """Act on a rollout."""
     if sent.do not in _ROLLOUT:
         raise sent.unknown()
     change, told = _ROLLOUT[sent.do]
-    await asyncio.to_thread(change, actions.app.rollouts, sent.names["name"], by=sent.by)
+    change(app.rollouts, sent.names["name"], by=sent.by)
     return f"{sent.names['name']} {told}."
 
 
-async def of_shadow(actions: Actions, sent: Sent) -> str:
+def of_shadow(app: App, sent: Sent) -> str:
     """End a shadow."""
     if sent.do != "stop":
         raise sent.unknown()
-    await asyncio.to_thread(actions.app.shadows.stop, sent.names["name"], by=sent.by)
+    app.shadows.stop(sent.names["name"], by=sent.by)
     return f"{sent.names['name']} is asked no more; what it was compared by is kept."
 
 
-async def of_experiment(actions: Actions, sent: Sent) -> str:
+def of_experiment(app: App, sent: Sent) -> str:
     """Begin or end an experiment."""
     name = sent.names["name"]
     if sent.do == "start":
-        await asyncio.to_thread(actions.app.experiments.start, name, by=sent.by)
+        app.experiments.start(name, by=sent.by)
         return f"{name} takes traffic."
     if sent.do == "stop":
-        await asyncio.to_thread(actions.app.experiments.stop, name, by=sent.by)
+        app.experiments.stop(name, by=sent.by)
         return f"{name} has ended, and its verdict is kept."
     raise sent.unknown()
 
 
-async def of_run(actions: Actions, sent: Sent) -> str:
+def of_run(app: App, sent: Sent) -> str:
     """Give a retraining up."""
     if sent.do != "cancel":
         raise sent.unknown()
-    await actions.cancel(sent.names["name"], **sent.why)
+    app.retraining.cancel(sent.names["name"], by=sent.by)
     return f"{sent.names['name']} is given up; what is in production stays."
 
 
-async def of_incident(actions: Actions, sent: Sent) -> str:
+def of_incident(app: App, sent: Sent) -> str:
     """Take an incident in hand, and so on until it is learned from."""
     if sent.do not in _INCIDENT:
         raise sent.unknown()
     name = sent.names["name"]
-    incidents = actions.app.incidents
+    incidents = app.incidents
     change: Callable[..., Incident] = {
         "acknowledge": incidents.acknowledge,
         "assign": incidents.assign,
@@ -177,11 +151,11 @@ async def of_incident(actions: Actions, sent: Sent) -> str:
         "finish": incidents.finish,
     }[sent.do]
     text = sent.fields.get("text", "").strip()
-    await run_in_threadpool(change, name, text, by=By(sent.actor))
+    change(name, text, by=By(sent.actor))
     return f"{name} {_INCIDENT[sent.do]}."
 
 
-async def of_checklist(actions: Actions, sent: Sent) -> str:
+def of_checklist(app: App, sent: Sent) -> str:
     """Excuse a point of the checklist until a day."""
     if sent.do != "waive":
         raise sent.unknown()
@@ -190,8 +164,7 @@ async def of_checklist(actions: Actions, sent: Sent) -> str:
         tomorrow = sent.now + timedelta(days=1)
         raise InvalidValueError("until", f"{until:%Y-%m-%d}", f"{tomorrow:%Y-%m-%d} or later")
     item = sent.fields.get("item", "")
-    waive = actions.app.checklists.waive
-    await run_in_threadpool(waive, sent.names["model"], item, until=until, by=sent.by)
+    app.checklists.waive(sent.names["model"], item, until=until, by=sent.by)
     return f"The point {item} need not pass until {until:%Y-%m-%d}."
 
 

@@ -20,7 +20,7 @@ from watchkeeper import __version__
 from watchkeeper.access import LASTS, ForbiddenError, Rights, Session
 from watchkeeper.app import App
 from watchkeeper.clock import system_clock
-from watchkeeper.dashboard.forms import FORMS, Actions, Form, Sent
+from watchkeeper.dashboard.forms import FORMS, Form, Sent
 from watchkeeper.dashboard.page import Ask, Page, Running
 from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.dashboard.rendering import STATIC, environment, static_file
@@ -34,7 +34,7 @@ from watchkeeper.errors import (
 from watchkeeper.incidents import IncidentState
 from watchkeeper.serving.responses import status_of
 
-__all__ = ["Actions", "add_dashboard", "is_page"]
+__all__ = ["add_dashboard", "is_page"]
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,9 @@ def is_page(path: str) -> bool:
     return _PATHS.fullmatch(path) is not None
 
 
-def add_dashboard(api: FastAPI, app: App, actions: Actions, server: Running) -> None:
+def add_dashboard(api: FastAPI, app: App, server: Running) -> None:
     """Add the pages, their forms and what they are made of."""
-    site = _Site(app, actions, server)
+    site = _Site(app, server)
     for path, page in PAGES.items():
         api.router.add_route(path, site.shows(page), methods=["GET"], include_in_schema=False)
     for path, form in FORMS.items():
@@ -84,8 +84,8 @@ def add_dashboard(api: FastAPI, app: App, actions: Actions, server: Running) -> 
 
 
 class _Site:
-    def __init__(self, app: App, actions: Actions, server: Running) -> None:
-        self._app, self._actions, self._server = app, actions, server
+    def __init__(self, app: App, server: Running) -> None:
+        self._app, self._server = app, server
 
     def shows(self, page: Callable[[App, Ask], Page]) -> Callable[[Request], Any]:
         """Return the endpoint that shows a page."""
@@ -108,7 +108,7 @@ class _Site:
                 fields = await _fields(request)
                 actor = self._actor(request, viewer, fields)
                 sent = Sent(request.path_params, fields, actor, self._app.clock())
-                said = await form(self._actions, sent)
+                said = await asyncio.to_thread(form, self._app, sent)
             except WatchkeeperError as error:
                 return self._failed(
                     request, viewer, status_of(error), error.message, error.hint, again=fields

@@ -19,7 +19,6 @@ from typing import Any
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.errors import WatchkeeperError
-from watchkeeper.operations import online_learning as online
 from watchkeeper.process_limits import LOOK, limit_memory, memory_of
 from watchkeeper.results import strict_json
 from watchkeeper.telemetry import SystemMetrics
@@ -88,7 +87,7 @@ class Learner:
 
     def _has_to(self, model: str) -> bool:
         most = self._due.setdefault(model, self._app.settings.policy(model).online.snapshot_every)
-        return online.waiting(self._app, model) >= most
+        return self._app.online_learning.waiting(model) >= most
 
     async def _learn(self, model: str) -> dict[str, Any]:
         """Look in another process, within its limits, and return what it has found."""
@@ -200,16 +199,16 @@ def main() -> None:
     """Let the model that is named learn, by the settings on standard input, and tell what came."""
     model, at = sys.argv[1], datetime.fromisoformat(sys.argv[2])
     settings = Settings.model_validate_json(sys.stdin.read())
-    own = settings.policy(model)
-    limit_memory(own.online.memory_limit)
+    limit = settings.policy(model).online.memory_limit
+    limit_memory(limit)
     try:
         with App(settings, clock=lambda: at) as app:
-            found = online.look(app, model, own.online, at=at, task=own.task, positive=own.positive)
+            status = app.online_learning.advance(model, at)
     except WatchkeeperError as error:
         sys.stderr.write(str(error))
         sys.exit(1)
     except MemoryError:
-        told = f"it needed more memory than the {own.online.memory_limit:,} bytes that it may hold"
+        told = f"it needed more memory than the {limit:,} bytes that it may hold"
         sys.stderr.write(f"{told}. {_hint(model, 'memory_limit')}")
         sys.exit(1)
-    sys.stdout.write(strict_json(found))
+    sys.stdout.write(strict_json(status))

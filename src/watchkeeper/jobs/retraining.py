@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from watchkeeper.app import App
 from watchkeeper.identity import RecordId
-from watchkeeper.operations import retraining
+from watchkeeper.monitoring.retraining import RetrainingStatus
 from watchkeeper.retraining import Run, RunState
 from watchkeeper.retraining.training import Progress
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
@@ -58,10 +58,10 @@ class Retrainer:
         """End what trains; it is begun again by whoever looks next."""
         self._stopped.set()
 
-    async def look(self, model: str | None = None) -> dict[str, retraining.Looked]:
+    async def look(self, model: str | None = None) -> dict[str, RetrainingStatus]:
         """Look at one model, or at each that may have to be trained; return what was found."""
         async with self._looking:
-            found: dict[str, retraining.Looked] = {}
+            found: dict[str, RetrainingStatus] = {}
             well = True
             try:
                 models = [model] if model else await asyncio.to_thread(self._models)
@@ -91,16 +91,14 @@ class Retrainer:
         runs = [run for state in _UNSETTLED for run in self._app.retraining.find(state=state)]
         return sorted(enabled.union(run.model for run in runs))
 
-    def _look(self, model: str) -> retraining.Looked:
-        setup = self._app.settings.policy(model).retraining_setup()
-        before = self._app.retraining.find(model)[:1]
-        now = self._app.arrivals.settled()
-        found = retraining.look(self._app, model, now, setup, watch=self._watch)
-        if found.changed and found.run is not None and [found.run] != before:
-            self._count(found.run)
-            if not found.run.active:
-                self._tell(found.run)
-        return found
+    def _look(self, model: str) -> RetrainingStatus:
+        before = self._app.retraining_monitor.newest(model)
+        status = self._app.retraining.advance(model, watch=self._watch)
+        if status.changed and status.run is not None and status.run != before:
+            self._count(status.run)
+            if not status.run.active:
+                self._tell(status.run)
+        return status
 
     def _tell(self, run: Run) -> None:
         """Open an incident by a training that failed; end it by one that did not."""

@@ -6,16 +6,15 @@ is there already is found, and not made twice.
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Any, Protocol
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.errors import ConflictError, NotFoundError
-from watchkeeper.events import FEATURE, EventLog
-from watchkeeper.identity import By
-from watchkeeper.monitoring.repositories import Trail
+from watchkeeper.events import FEATURE
+from watchkeeper.identity import CONTROLLER, By
+from watchkeeper.labelling import Labelling
 from watchkeeper.online.consumed import Batch, Taught
 from watchkeeper.online.learning import (
     Learned,
@@ -28,18 +27,16 @@ from watchkeeper.online.learning import (
     require_learner,
 )
 from watchkeeper.operations.models import Models
-from watchkeeper.operations.retraining import Retrainings
 from watchkeeper.operations.rollouts import Rollouts
 from watchkeeper.policies.online import OnlinePolicy
+from watchkeeper.records import AuditTrail
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion, Status
 from watchkeeper.results import Result
 
 __all__ = [
     "ALIAS",
     "ONLINE",
-    "Arrivals",
     "Learning",
-    "Parts",
     "Step",
     "champion_of",
     "number_of",
@@ -54,35 +51,9 @@ ALIAS = "online"
 ONLINE = "online"
 """The action of its records in the audit trail."""
 
-_ACTOR = "watchkeeper"
 _CHAMPION, _NUMBER = "online.champion", "online.number"  # tags of a snapshot
 _ATTEMPTS = 2  # at one batch, where processes die
 _LOOK_BACK = 5  # earlier snapshots that are asked when the last one has gone wrong
-
-
-class Arrivals(EventLog, Protocol):
-    """An event log that can tell what has arrived without reading it."""
-
-    def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
-        """Return how many outcomes came after a moment, by the UTC day of their prediction."""
-        ...
-
-
-class Parts(Protocol):
-    """What online learning needs; an `watchkeeper.app.App` is one."""
-
-    @property
-    def models(self) -> Models: ...
-    @property
-    def registry(self) -> ModelRegistry: ...
-    @property
-    def rollouts(self) -> Rollouts: ...
-    @property
-    def events(self) -> Arrivals: ...
-    @property
-    def audit(self) -> Trail: ...
-    @property
-    def retraining(self) -> Retrainings: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,23 +125,30 @@ class Learning:
 
     Attributes
     ----------
-    parts : Parts
+    models : Models
+    rollouts : Rollouts
+    audit : AuditTrail
     model : str
     policy : OnlinePolicy
-    task, positive : str, object
-        What it predicts, and the label of the positive class.
+    labelling : Labelling
     at : datetime
     taught : Taught
         Which predictions have taught it.
     """
 
-    parts: Parts
+    models: Models
+    rollouts: Rollouts
+    audit: AuditTrail
     model: str
     policy: OnlinePolicy
-    task: str
-    positive: Any
+    labelling: Labelling
     at: datetime
     taught: Taught
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """Where its versions are."""
+        return self.models.registry
 
     def step(self, batch: Batch) -> Step:
         """Learn a batch, whatever of that another process has done, and keep what came of it."""
@@ -180,7 +158,7 @@ class Learning:
         batch = replace(batch, attempts=batch.attempts + 1)
         self.taught.begin(batch)
         stream = self._stream(batch)
-        model = self.parts.registry.load_model(batch.snapshot)
+        model = self.registry.load_model(batch.snapshot)
         require_learner(model)
         try:
             learned = learned_from(model, stream)
@@ -198,9 +176,9 @@ class Learning:
                 [name.removeprefix(FEATURE) for name in names]
             ),
             actual=batch.rows["actual"].to_pylist(),
-            task=self.task,
-            positive=self.positive,
-            signature=self.parts.registry.get(batch.champion).signature,
+            task=self.labelling.task,
+            positive=self.labelling.positive,
+            signature=self.registry.get(batch.champion).signature,
         )
 
     def _thrown_away(self, batch: Batch, why: str) -> Step:
@@ -210,62 +188,89 @@ class Learning:
         )  # fmt: skip
 
     def _judged(self, batch: Batch, judge: "_Judge") -> Step:
-        registry, scores = self.parts.registry, judge.scores
-        told = _told(scores, self.task)
+        registry, scores = self.registry, judge.scores
+        told = _told(scores, self.labelling.task)
         if scores.kept:
             snapshot = self._registered(batch, judge, told)
         else:
             snapshot = judge.last_good(number_of(registry.get(batch.snapshot)))
-        registry.set_alias(snapshot, ALIAS, reason=told, actor=_ACTOR)
-        promoted, returned, more = self._brought_in(batch, judge, snapshot, told)
+        registry.set_alias(snapshot, ALIAS, reason=told, actor=CONTROLLER)
+        promoted, returned, more = self._released(batch, judge, snapshot, told)
         verdict = "kept" if scores.kept else f"thrown away, since {scores.fault}"
         return Step(
             number=batch.number, kept=scores.kept, failed=False, snapshot=snapshot,
             promoted=promoted, returned=returned, scores=scores, reason=f"{verdict}: {told}{more}",
         )  # fmt: skip
 
-    def _brought_in(
-        self, batch: Batch, judge: "_Judge", snapshot: str, told: str
+    def _released(
+        self, batch: Batch, judge: "_Judge", snapshot: str, figures: str
     ) -> tuple[str, str, str]:
-        """Promote what is better, or return from what has gone wrong; tell of it."""
-        registry = self.parts.registry
+        """Promote what is better, or return from what has gone wrong.
+
+        Returns
+        -------
+        tuple of str
+            The version that was promoted, the one that was returned to, and what is said of it.
+        """
         before = batch.production
         direct = judge.scores.kept and self.policy.then == "direct"
-        better = direct and judge.improves_on(before)
-        if better:
-            target, why = snapshot, f"learned online: {told}"
-        elif not judge.good(before):
-            target = judge.last_good(number_of(registry.get(before)) - 1)
-            why = f"back to the last good snapshot: {before} is worse than the champion by now"
-        else:
-            return "", "", ""
-        now = registry.get_production_model(self.model)
-        if now not in {before, target}:
-            return "", "", f"; {now} is in production by now"
+        if direct and judge.improves_on(before):
+            return self._promoted(before, snapshot, By(CONTROLLER, f"learned online: {figures}"))
+        if not judge.good(before):
+            target = judge.last_good(number_of(self.registry.get(before)) - 1)
+            return self._returned(before, (target, batch.champion))
+        return "", "", ""
+
+    def _promoted(self, before: str, target: str, by: By) -> tuple[str, str, str]:
+        current = self.registry.get_production_model(self.model)
+        if current not in {before, target}:
+            return "", "", f"; {current} is in production by now"
         try:
-            self.parts.rollouts.require_none_under_way(self.model, "It has the traffic.")
+            self.rollouts.require_none_under_way(self.model, "It has the traffic.")
+            if current != target:
+                self.models.promote(target, by=by)
         except ConflictError as error:
             return "", "", f"; {target} is not promoted: {error.message}"
-        if now != target:
-            self.parts.models.promote(target, by=By(_ACTOR, why))
-        if better:
-            return target, "", f"; {target} is in production"
-        return "", target, f"; {before} is worse than the champion by now: back to {target}"
+        return target, "", f"; {target} is in production"
+
+    def _returned(self, before: str, targets: tuple[str, str]) -> tuple[str, str, str]:
+        """Return to the first of the targets that may be in production."""
+        current = self.registry.get_production_model(self.model)
+        if current not in {before, *targets}:
+            return "", "", f"; {current} is in production by now"
+        fault = f"{before} is worse than the champion by now"
+        by = By(CONTROLLER, f"back to the last good snapshot: {fault}")
+        try:
+            self.rollouts.require_none_under_way(self.model, "It has the traffic.")
+        except ConflictError as error:
+            return "", "", f"; {targets[0]} is not promoted: {error.message}"
+        refusal = ""
+        for target in targets if current == before else (str(current),):
+            try:
+                if current == before and self.registry.get(target).promoted_at is None:
+                    self.models.promote(target, by=by)
+                elif current == before:
+                    self.models.put_back(target, by=by)
+            except ConflictError as error:  # it has to be ready first, and is not
+                refusal = f"; {target} is not promoted: {error.message}"
+                continue
+            return "", target, f"{refusal}; {fault}: back to {target}"
+        return "", "", refusal
 
     def _registered(self, batch: Batch, judge: "_Judge", told: str) -> str:
         """Register what was learned, unless a process that died has; return its model id."""
-        registry, scores = self.parts.registry, judge.scores
+        registry, scores = self.registry, judge.scores
         base, former = registry.get(batch.champion), registry.get(batch.snapshot)
         known = registry.find(self.model, batch.version)
         if known is not None and number_of(known) == batch.number:
             return known.model_id
         last = pc.max(batch.rows["timestamp"]).as_py() + timedelta(microseconds=1)
-        metric = "mae" if self.task == "regression" else "accuracy"
+        metric = "mae" if self.labelling.task == "regression" else "accuracy"
         return registry.register_model(
             judge.learned.model,
             self.model,
             batch.version,
-            {metric: scores.loss if self.task == "regression" else 1.0 - scores.loss},
+            {metric: scores.loss if self.labelling.task == "regression" else 1.0 - scores.loss},
             f"learned online: {told}",
             {_CHAMPION: batch.champion, _NUMBER: str(batch.number)},
             training_data=self._reference(batch, base, judge.stream.features),
@@ -281,14 +286,14 @@ class Learning:
             format="skops" if base.format == "skops" else "joblib",
             trusted=base.trusted,
             allow_unsafe=base.unsafe,
-            actor=_ACTOR,
+            actor=CONTROLLER,
         )
 
     def _reference(self, batch: Batch, base: ModelVersion, features: pa.Table) -> pa.Table | None:
         """Return what drift is measured against: the former sample, and the rows since."""
         if base.signature is None:  # then it would be made of these rows
             return None
-        before = self.parts.registry.reference(batch.snapshot)
+        before = self.registry.reference(batch.snapshot)
         if before is None or not set(features.column_names) <= set(before.column_names):
             return features
         return pa.table(
@@ -309,8 +314,8 @@ class Learning:
             "cursor": batch.cursor, "at_cursor": batch.at_cursor,
             "table_versions": batch.table_versions,
         }  # fmt: skip
-        self.parts.audit.note(
-            at=self.at, by=By(_ACTOR, step.reason), action=ONLINE,
+        self.audit.note(
+            at=self.at, by=By(CONTROLLER, step.reason), action=ONLINE,
             subject=subject_of(self.model), evidence=evidence,
         )  # fmt: skip
         self.taught.settle(batch)
@@ -319,19 +324,19 @@ class Learning:
 
     def _tidy(self, batch: Batch, step: Step) -> None:
         """Remove the oldest snapshots that never were in production, beyond those that stay."""
-        own = list(snapshots(self.parts.registry, self.model, batch.champion).values())
+        own = list(snapshots(self.registry, self.model, batch.champion).values())
         for each in own[self.policy.keep :]:
             if each.promoted_at is None and not each.aliases and each.model_id != step.snapshot:
                 with suppress(ConflictError, NotFoundError):  # somebody needs it, or was faster
                     told = "newer snapshots stay"
-                    self.parts.models.delete(each.model_id, by=By(_ACTOR, told))
+                    self.models.delete(each.model_id, by=By(CONTROLLER, told))
 
 
 class _Judge:
     """What a batch says of what was learned, of the champion, and of snapshots as they are."""
 
     def __init__(self, learning: Learning, batch: Batch, stream: Stream, learned: Learned) -> None:
-        self._registry, self._model = learning.parts.registry, learning.model
+        self._registry, self._model = learning.registry, learning.model
         self._policy, self._batch = learning.policy, batch
         self.stream, self.learned = stream, learned
         self._asked: dict[str, Losses] = {}

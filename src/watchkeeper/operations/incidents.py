@@ -21,7 +21,7 @@ from watchkeeper.incidents import (
 )
 from watchkeeper.incidents.incident import Severity
 from watchkeeper.operations.service import Service
-from watchkeeper.records import Finding
+from watchkeeper.records import DocumentEntry, Finding
 from watchkeeper.rollouts import Hold, Rollout, State
 
 __all__ = ["Incidents", "Received"]
@@ -102,7 +102,7 @@ class Incidents(Service[IncidentRepository]):
         """Return the models that ever had an incident, sorted."""
         return self.repository.models()
 
-    def history(self, name: str) -> list[dict[str, Any]]:
+    def history(self, name: str) -> list[DocumentEntry]:
         """Return the audit trail of an incident, the oldest entry first."""
         return self.repository.history(name)
 

@@ -162,6 +162,36 @@ class Models:
         )
         return self._published(version.model_id)
 
+    def put_back(self, model_id: str | ModelId, *, by: By) -> ModelVersion:
+        """Put a version in production again; as in a rollback, the checklist is not asked.
+
+        Parameters
+        ----------
+        model_id : str or ModelId
+        by : By
+
+        Returns
+        -------
+        ModelVersion
+            As it is now.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        ConflictError
+            If it never was in production.
+        IntegrityError
+            If the files are not those that were registered.
+        """
+        version = self.get(model_id)
+        if version.promoted_at is None:
+            raise ConflictError(f"{version.model_id} never was in production", "Promote it.")
+        self.registry.promote_to_production(
+            version.model_id, reason=by.reason, actor=by.actor, cause=by.cause
+        )
+        return self._published(version.model_id)
+
     def roll_back(self, model: str, *, by: By) -> ModelVersion:
         """Put the version in production that was there before.
 

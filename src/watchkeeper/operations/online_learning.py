@@ -5,58 +5,71 @@ production, and until when outcomes had arrived. What is learned next is written
 `watchkeeper.online.consumed`. So a process that dies loses nothing and does nothing twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from watchkeeper.clock import Clock
 from watchkeeper.errors import NotFoundError
-from watchkeeper.events import FEATURE, Window
+from watchkeeper.events import FEATURE, EventLog, Window
+from watchkeeper.labelling import Labelling
 from watchkeeper.online.consumed import ARRIVED, Batch, Taught
 from watchkeeper.online.learning import require_learner
 from watchkeeper.operations.checkpoints import (
     ALIAS,
     ONLINE,
-    Arrivals,
     Learning,
-    Parts,
     Step,
     champion_of,
     snapshots,
     subject_of,
     usable,
 )
+from watchkeeper.operations.models import Models
+from watchkeeper.operations.rollouts import Rollouts
 from watchkeeper.policies.online import OnlinePolicy
+from watchkeeper.records import AuditTrail
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
+from watchkeeper.retraining.repository import RetrainingRepository
 
-__all__ = ["ALIAS", "ONLINE", "Arrivals", "Looked", "Parts", "Step", "look", "waiting"]
+__all__ = ["ALIAS", "ONLINE", "ArrivalLog", "OnlineLearning", "OnlineStatus", "Step"]
 
 _INFIX = "-online."
-_STEPS = 10  # snapshots of one look; the next one goes on
+_STEPS = 10  # snapshots of one call; the next one goes on
 _SLOW = timedelta(minutes=10)  # in which an outcome is seen by others after it has arrived
 _ROWS = ("prediction_id", "timestamp", "actual", ARRIVED)
 
 
+class ArrivalLog(EventLog, Protocol):
+    """An event log that tells which outcomes have arrived without reading them."""
+
+    def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
+        """Return how many outcomes came after a moment, by the UTC day of their prediction."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked(Result):
-    """What a look has found.
+class OnlineStatus(Result):
+    """Where the online learning of a model stands.
 
     Attributes
     ----------
     model : str
     steps : tuple of Step
+        The batches that were learned now.
     busy : bool
-        Whether another process is at it.
+        Whether another process works on it.
     waiting : int
         Outcomes that have arrived since, at most: some may have been there before.
     missing : int
-        How many more are needed for the next snapshot; 0 where the next look goes on.
+        How many more are needed for the next snapshot; 0 where the next call goes on.
     """
 
     model: str
@@ -78,82 +91,210 @@ class _Standing:
     at_cursor: int  # of those that arrived then, which may be many of one request
 
 
-def waiting(parts: Parts, model: str) -> int:
-    """Return how many outcomes have arrived that a model may not have learned; at most, cheaply.
+class OnlineLearning:
+    """Lets models learn from outcomes as they arrive, and stores what they learned.
 
-    Raises
-    ------
-    NotFoundError
-        If nothing of it is in production.
+    Parameters
+    ----------
+    models : Models
+    rollouts : Rollouts
+    events : ArrivalLog
+    audit : AuditTrail
+        Where it is stored how far a model has learned.
+    retraining : RetrainingRepository
+        Holds a model for one process at a time, beside its folder of trainings.
+    clock : Clock
+    policy : callable
+        The policy of a model's settings, by its name.
+    labelling : callable
+        What the labels of a model mean, by its name.
     """
-    return _came(parts, model, _standing(parts, model))
 
+    def __init__(
+        self,
+        *,
+        models: Models,
+        rollouts: Rollouts,
+        events: ArrivalLog,
+        audit: AuditTrail,
+        retraining: RetrainingRepository,
+        clock: Clock,
+        policy: Callable[[str], OnlinePolicy],
+        labelling: Callable[[str], Labelling],
+    ) -> None:
+        self._models, self._registry, self._rollouts = models, models.registry, rollouts
+        self._events, self._audit, self._retraining = events, audit, retraining
+        self._clock, self._policy, self._labelling = clock, policy, labelling
 
-def look(
-    parts: Parts,
-    model: str,
-    policy: OnlinePolicy,
-    *,
-    at: datetime,
-    task: str = "binary",
-    positive: Any = 1,
-) -> Looked:
-    """Let a model learn from the outcomes that have arrived; return what came of it.
+    def waiting(self, model: str) -> int:
+        """Return at most how many outcomes have arrived that a model has not learned; it is cheap.
 
-    It begins at what is in production, which stays as the frozen champion beside it until somebody
-    promotes another version, or rolls back. A batch is learned when `policy.snapshot_every`
-    outcomes are there; one look takes at most 10 of them. Where another process is at it, it
-    returns at once.
+        Parameters
+        ----------
+        model : str
 
-    Only the days are read whose predictions have got outcomes since, one at a time. Where ids are
-    not Watchkeeper's own and were not compacted yet, that may be any day of `policy.window_days`.
+        Returns
+        -------
+        int
 
-    Raises
-    ------
-    InvalidValueError
-        If the model cannot learn row by row.
-    NotFoundError
-        If nothing of it is in production.
-    IntegrityError
-        If a version's files are not what was registered.
-    """
-    with _holding(parts, model) as ours:
-        if not ours:
-            return Looked(model=model, steps=(), busy=True, waiting=0, missing=0)
-        standing = _standing(parts, model)
-        taught = Taught(parts.retraining.folder / ONLINE / model)
-        learning = Learning(parts, model, policy, task, positive, at, taught)
+        Raises
+        ------
+        NotFoundError
+            If nothing of it is in production.
+        """
+        return self._came(model, self._standing(model))
+
+    def advance(self, model: str, at: datetime | None = None) -> OnlineStatus:
+        """Let a model learn from the outcomes that have arrived; return what came of it.
+
+        It begins at what is in production, which stays as the frozen champion beside it until
+        another version is promoted, or rolled back to. A batch is learned when
+        `OnlinePolicy.snapshot_every` outcomes are there; one call takes at most 10 of them. Where
+        another process works on the model, it returns at once.
+
+        Only the days are read whose predictions have got outcomes since, one at a time. Where ids
+        are not Watchkeeper's own and were not compacted yet, that may be any day of
+        `OnlinePolicy.window_days`.
+
+        Parameters
+        ----------
+        model : str
+        at : datetime, optional
+            By default now.
+
+        Returns
+        -------
+        OnlineStatus
+
+        Raises
+        ------
+        InvalidValueError
+            If the model cannot learn row by row.
+        NotFoundError
+            If nothing of it is in production.
+        IntegrityError
+            If a version's files are not what was registered.
+        """
+        now = self._clock() if at is None else at
+        with self._holding(model) as held:
+            if not held:
+                return OnlineStatus(model=model, steps=(), busy=True, waiting=0, missing=0)
+            return self._learn(model, self._policy(model), now)
+
+    def _learn(self, model: str, policy: OnlinePolicy, at: datetime) -> OnlineStatus:
+        standing = self._standing(model)
+        taught = Taught(self._retraining.folder / ONLINE / model)
+        learning = Learning(
+            models=self._models, rollouts=self._rollouts, audit=self._audit, model=model,
+            policy=policy, labelling=self._labelling(model), at=at, taught=taught,
+        )  # fmt: skip
         steps = []
-        left = _left(taught, standing)
-        if left is not None:
-            steps.append(learning.step(left))
-            standing = _standing(parts, model)
-        require_learner(parts.registry.load_model(standing.snapshot))
+        unfinished = _unfinished(taught, standing)
+        if unfinished is not None:
+            steps.append(learning.step(unfinished))
+            standing = self._standing(model)
+        require_learner(self._registry.load_model(standing.snapshot))
         rows = _nothing()
         versions: dict[str, int] = {}
-        enough = _came(parts, model, standing) >= policy.snapshot_every
+        enough = self._came(model, standing) >= policy.snapshot_every
         if enough:
-            rows, versions = _new_rows(parts, model, policy, standing, taught, at)
+            rows, versions = self._new_rows(model, policy, standing, taught, at)
         while rows.num_rows >= policy.snapshot_every and len(steps) < _STEPS:
             part, rows = rows.slice(0, policy.snapshot_every), rows.slice(policy.snapshot_every)
-            steps.append(learning.step(_batch(parts, standing, part, versions)))
-            before, standing = standing, _standing(parts, model)
-            left_at = (before.champion, steps[-1].snapshot)
-            if (standing.champion, standing.snapshot) != left_at:
-                break  # somebody has put another version in production meanwhile
+            steps.append(learning.step(_batch(self._registry, standing, part, versions)))
+            before, standing = standing, self._standing(model)
+            expected = (before.champion, steps[-1].snapshot)
+            if (standing.champion, standing.snapshot) != expected:
+                break  # another version was put in production meanwhile
         taught.forget((at - timedelta(days=policy.window_days)).date())
-        came = _came(parts, model, standing)
-        known = rows.num_rows if enough else came
-        return Looked(
+        came = self._came(model, standing)
+        unlearned = rows.num_rows if enough else came
+        return OnlineStatus(
             model=model,
             steps=tuple(steps),
             busy=False,
             waiting=came,
-            missing=0 if len(steps) == _STEPS else max(0, policy.snapshot_every - known),
+            missing=0 if len(steps) == _STEPS else max(0, policy.snapshot_every - unlearned),
         )
 
+    @contextmanager
+    def _holding(self, model: str) -> Iterator[bool]:
+        """Hold what one process at a time does; a training of the model may go on beside it."""
+        (self._retraining.folder / ONLINE).mkdir(parents=True, exist_ok=True)
+        with self._retraining.holding(f"{ONLINE}/{model}") as held:
+            yield held
 
-def _batch(parts: Parts, standing: _Standing, rows: pa.Table, versions: dict[str, int]) -> Batch:
+    def _standing(self, model: str) -> _Standing:
+        """Return where learning stands: as it was stored, or at what was promoted since."""
+        production = self._registry.get_production_model(model)
+        if production is None:
+            raise NotFoundError("model in production", model, "Promote a version first.")
+        version = self._registry.get(production)
+        champion = champion_of(version)
+        if self._registry.find(model, champion.partition(":")[2]) is None:  # it was deleted
+            champion = production
+        last = self._audit.entries(subject=subject_of(model), action=ONLINE, limit=1)
+        stored = last[0].evidence if last else {}
+        number = stored.get("number", 0)
+        if (stored.get("production"), stored.get("champion")) == (production, champion):
+            snapshot = stored["snapshot"]
+            if not usable(self._registry, snapshot):
+                snapshot = next(iter(snapshots(self._registry, model, champion)), champion)
+            cursor = datetime.fromisoformat(stored["cursor"])
+            return _Standing(champion, snapshot, production, number, cursor, stored["at_cursor"])
+        assert version.promoted_at is not None
+        return _Standing(champion, production, production, number, version.promoted_at, 0)
+
+    def _came(self, model: str, standing: _Standing) -> int:
+        since = standing.cursor - timedelta(microseconds=1)
+        return max(0, sum(self._arrived(model, since).values()) - standing.at_cursor)
+
+    def _arrived(self, model: str, since: datetime) -> dict[date | None, int]:
+        try:
+            return self._events.arrivals(model, since)
+        except NotFoundError:  # nothing was ever recorded
+            return {}
+
+    def _new_rows(
+        self, model: str, policy: OnlinePolicy, standing: _Standing, taught: Taught, at: datetime
+    ) -> tuple[pa.Table, dict[str, int]]:
+        """Return rows that have not taught yet, the first that arrived first, as many as we take.
+
+        What arrived some minutes before the last row is read again: where several processes write,
+        an outcome can be seen later than others that arrived after it.
+        """
+        since = standing.cursor - _SLOW
+        oldest = at - timedelta(days=policy.window_days)
+        window = Window(oldest, at + timedelta(microseconds=1))
+        days = self._arrived(model, since)
+        signature = self._registry.get(standing.champion).signature
+        features = None if signature is None else [FEATURE + name for name in signature.names]
+        columns = None if features is None else [*_ROWS, *features]
+        read = (
+            self._events.days(model, window, columns=columns)
+            if None in days
+            else (
+                self._events.read(model, part, columns=columns)
+                for day in sorted(day for day in days if day is not None)
+                for part in _of_day(day, window)
+            )
+        )
+        most = _STEPS * policy.snapshot_every
+        tables: list[pa.Table] = []
+        versions: dict[str, int] = {}
+        for part in read:
+            versions |= part.versions
+            came = part.rows[ARRIVED].cast(pa.timestamp("us", "UTC"))
+            new = pc.and_(part.rows["actual"].is_valid(), pc.greater(came, _moment(since)))
+            rows = taught.new(part.rows.filter(pc.and_(new, pc.less_equal(came, _moment(at)))))
+            if rows.num_rows:
+                tables = [_first([*tables, _plain(rows, features)], most)]
+        return (tables[0] if tables else _nothing()), versions
+
+
+def _batch(
+    registry: ModelRegistry, standing: _Standing, rows: pa.Table, versions: dict[str, int]
+) -> Batch:
     """Return rows as the next batch."""
     number = standing.number + 1
     newest = max(pc.max(rows[ARRIVED]).as_py(), standing.cursor)
@@ -163,44 +304,13 @@ def _batch(parts: Parts, standing: _Standing, rows: pa.Table, versions: dict[str
         champion=standing.champion,
         snapshot=standing.snapshot,
         production=standing.production,
-        version=_new_version(parts.registry, standing.champion, number),
+        version=_new_version(registry, standing.champion, number),
         attempts=0,
         table_versions=versions,
         cursor=newest.isoformat(),
         at_cursor=then + (standing.at_cursor if newest == standing.cursor else 0),
         rows=rows,
     )
-
-
-@contextmanager
-def _holding(parts: Parts, model: str) -> Iterator[bool]:
-    """Hold what only one process at a time does; a training of the model may go on beside it."""
-    (parts.retraining.folder / ONLINE).mkdir(parents=True, exist_ok=True)
-    with parts.retraining.holding(f"{ONLINE}/{model}") as ours:
-        yield ours
-
-
-def _standing(parts: Parts, model: str) -> _Standing:
-    """Return where learning stands: as it was left, or at what somebody put in production since."""
-    registry = parts.registry
-    production = registry.get_production_model(model)
-    if production is None:
-        raise NotFoundError("model in production", model, "Promote a version first.")
-    version = registry.get(production)
-    champion = champion_of(version)
-    if registry.find(model, champion.partition(":")[2]) is None:  # it was deleted
-        champion = production
-    last = parts.audit.entries(subject=subject_of(model), action=ONLINE, limit=1)
-    told = last[0].evidence if last else {}
-    number = told.get("number", 0)
-    if (told.get("production"), told.get("champion")) == (production, champion):
-        snapshot = told["snapshot"]
-        if not usable(registry, snapshot):
-            snapshot = next(iter(snapshots(registry, model, champion)), champion)
-        cursor = datetime.fromisoformat(told["cursor"])
-        return _Standing(champion, snapshot, production, number, cursor, told["at_cursor"])
-    assert version.promoted_at is not None
-    return _Standing(champion, production, production, number, version.promoted_at, 0)
 
 
 def _new_version(registry: ModelRegistry, champion: str, number: int) -> str:
@@ -212,8 +322,8 @@ def _new_version(registry: ModelRegistry, champion: str, number: int) -> str:
     return next(each for each in names if each not in taken)
 
 
-def _left(taught: Taught, standing: _Standing) -> Batch | None:
-    """Return the batch that a process has left half done, if it is still to be done."""
+def _unfinished(taught: Taught, standing: _Standing) -> Batch | None:
+    """Return the batch that a process has begun and not ended, if it is still to be done."""
     batch = taught.begun()
     if batch is None:
         return None
@@ -225,60 +335,6 @@ def _left(taught: Taught, standing: _Standing) -> Batch | None:
         taught.drop()  # somebody has promoted another version since
         return None
     return batch
-
-
-def _came(parts: Parts, model: str, standing: _Standing) -> int:
-    since = standing.cursor - timedelta(microseconds=1)
-    return max(0, sum(_arrived(parts, model, since).values()) - standing.at_cursor)
-
-
-def _arrived(parts: Parts, model: str, since: datetime) -> dict[date | None, int]:
-    try:
-        return parts.events.arrivals(model, since)
-    except NotFoundError:  # nothing was ever recorded
-        return {}
-
-
-def _new_rows(
-    parts: Parts,
-    model: str,
-    policy: OnlinePolicy,
-    standing: _Standing,
-    taught: Taught,
-    at: datetime,
-) -> tuple[pa.Table, dict[str, int]]:
-    """Return the rows that have not taught yet, the first that arrived first, as many as we take.
-
-    What arrived some minutes before the last row is looked at again: where several processes write,
-    an outcome can be seen later than others that arrived after it.
-    """
-    since = standing.cursor - _SLOW
-    oldest = at - timedelta(days=policy.window_days)
-    window = Window(oldest, at + timedelta(microseconds=1))
-    days = _arrived(parts, model, since)
-    signature = parts.registry.get(standing.champion).signature
-    features = None if signature is None else [FEATURE + name for name in signature.names]
-    columns = None if features is None else [*_ROWS, *features]
-    read = (
-        parts.events.days(model, window, columns=columns)
-        if None in days
-        else (
-            parts.events.read(model, each, columns=columns)
-            for day in sorted(day for day in days if day is not None)
-            for each in _of_day(day, window)
-        )
-    )
-    most = _STEPS * policy.snapshot_every
-    found: list[pa.Table] = []
-    versions: dict[str, int] = {}
-    for part in read:
-        versions |= part.versions
-        came = part.rows[ARRIVED].cast(pa.timestamp("us", "UTC"))
-        own = pc.and_(part.rows["actual"].is_valid(), pc.greater(came, _moment(since)))
-        rows = taught.new(part.rows.filter(pc.and_(own, pc.less_equal(came, _moment(at)))))
-        if rows.num_rows:
-            found = [_first([*found, _plain(rows, features)], most)]
-    return (found[0] if found else _nothing()), versions
 
 
 def _nothing() -> pa.Table:

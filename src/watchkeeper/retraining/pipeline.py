@@ -12,22 +12,13 @@ from typing import Any
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import EventLog, Window
+from watchkeeper.labelling import Labelling
 from watchkeeper.policies.retraining import Policy
 from watchkeeper.quality import ModelPerformanceMonitor
-from watchkeeper.registry import Lineage, ModelRegistry
-from watchkeeper.retraining.candidate import (
-    CHALLENGER,
-    dataset_of,
-    halves_of,
-    job_of,
-    judged,
-    register,
-    training_data,
-)
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.retraining.candidate import CHALLENGER, Candidate, log_of
 from watchkeeper.retraining.gate import GateReport
-from watchkeeper.retraining.job import LOG, write_job
-from watchkeeper.retraining.training import Launch, Progress, launch, read_trained
-from watchkeeper.retraining.versions import next_version
+from watchkeeper.retraining.training import Launch, Progress, launch
 
 __all__ = ["AutoRetrainingPipeline"]
 
@@ -158,64 +149,41 @@ class AutoRetrainingPipeline:
         """
         name = self._model_name()
         production = self._registry.get_production_model(name)
-        champion = None if production is None else self._registry.get(production)
-        if champion is not None:
-            self._registry.verify(champion.model_id)
-        elif self._trainer is None and not self.policy.trainer:
+        if production is None and self._trainer is None and not self.policy.trainer:
             raise NotFoundError(
                 "model in production", name, "Promote a version first, or give a trainer."
             )
-        task, positive = self._monitor.task, self._monitor.positive
         now = self._clock()
         window = Window(now - timedelta(days=self.policy.window_days), now)
-        data, tables = training_data(
-            self._events, self._registry, name, self.policy, window, champion,
-            task=task, source=training_data_path,
-        )  # fmt: skip
-        halves = halves_of(self.policy, data, champion, task=task)
-        job = job_of(self.policy, data, champion)
-        version = next_version(
-            None if champion is None else champion.version,
-            self._registry.taken_versions(name),
-        )
-        kept = list(dict.fromkeys([data.target, *self.policy.segments]))
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place) / "work"
-            file = None if champion is None else Path(champion.file_path).read_bytes()
-            own = None if self._trainer is None else _pickled(self._trainer)
-            write_job(folder, job, halves, file, own)
+        pickled = None if self._trainer is None else _pickled(self._trainer)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "candidate"
+            candidate = Candidate(
+                self._registry,
+                folder,
+                model=name,
+                policy=self.policy,
+                labelling=Labelling(self._monitor.task, self._monitor.positive),
+                champion=production,
+            )
+            material = candidate.prepare(
+                self._events, window, source=training_data_path, trainer=pickled
+            )
+            version = candidate.next_version()
             try:
-                self._launch(folder, job, self._progress or _nobody)
-                trained = read_trained(folder, job, task, positive)
+                candidate.train(self._launch, self._progress or _unwatched)
             finally:
-                self._keep_log(folder / LOG, f"{name}-{version}")
-        report = judged(
-            self.policy,
-            halves.held_out.table.select(kept),
-            trained,
-            task=task,
-            positive=positive,
-            boundary=halves.boundary,
-            champion=champion,
-        )
-        lineage = Lineage(
-            parent=production or "",
-            dataset=dataset_of(self.policy, training_data_path),
-            training_start=halves.learned.first,
-            training_end=halves.boundary,
-            table_versions=tables,
-            evaluated_on=f"{len(halves.held_out):,} later rows",
-        )
-        model_id = register(
-            self._registry, trained, job, halves.learned.table, name=name, version=version,
-            gate=report, champion=champion, lineage=lineage, run=f"{name}-{version}",
-            reason="by the pipeline", actor="",
-        )  # fmt: skip
+                self._keep_log(log_of(folder)[0], f"{name}-{version}")
+            report = candidate.judge(material.boundary)
+            model_id = candidate.register(
+                version, report, material, source=training_data_path, run=f"{name}-{version}",
+                reason="by the pipeline", actor="",
+            )  # fmt: skip
         if report.passed:
             self._registry.set_alias(model_id, CHALLENGER, reason=report.reason)
         self.last_report, self.last_retrain_time = report, self._clock()
         unmoved = self._registry.get_production_model(name) == production
-        if report.passed and unmoved and (champion is None or self.policy.then == "direct"):
+        if report.passed and unmoved and (production is None or self.policy.then == "direct"):
             self._registry.promote_to_production(model_id, reason=report.reason)
         return model_id
 
@@ -236,8 +204,8 @@ class AutoRetrainingPipeline:
             self.last_log.write_bytes(log.read_bytes())
 
 
-def _nobody(_: Progress) -> None:
-    """Hear how a training goes, and do nothing."""
+def _unwatched(_: Progress) -> None:
+    """Let a training go on."""
 
 
 def _pickled(trainer: Any) -> bytes:

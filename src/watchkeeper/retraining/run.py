@@ -9,8 +9,10 @@ from typing import Any, Self
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.events import check_name
+from watchkeeper.labelling import Labelling
 from watchkeeper.policies.retraining import Policy
 from watchkeeper.results import Result
+from watchkeeper.retraining.candidate import Material
 from watchkeeper.retraining.decision import Decision, Facts
 from watchkeeper.retraining.gate import GateReport
 
@@ -143,6 +145,22 @@ class Run(Result):
     def known_at(self) -> datetime:
         """What had arrived by then is what it was decided by, and what its training reads."""
         return self.facts.known_at or self.decided_at
+
+    @property
+    def labelling(self) -> Labelling:
+        """What the labels of the model mean."""
+        return Labelling(self.task, self.positive)
+
+    @property
+    def material(self) -> Material:
+        """What the candidate learned from, once it is trained."""
+        return Material(
+            rows=self.rows,
+            held_out=self.held_out,
+            learned_from=self.learned_from,
+            boundary=self.boundary,
+            table_versions=self.table_versions,
+        )
 
     @property
     def model_id(self) -> str | None:

@@ -26,9 +26,18 @@ from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.gate import Answered
 from watchkeeper.retraining.job import Job
 
-__all__ = ["Launch", "Progress", "Trained", "TrainingFailedError", "launch", "read_trained"]
+__all__ = [
+    "Launch",
+    "Progress",
+    "Trained",
+    "TrainingFailedError",
+    "cancellable",
+    "launch",
+    "read_trained",
+]
 
 _TAIL = 4096  # bytes of the log that are looked through for its last line
+_CHECK = 1.0  # seconds between two checks whether a training was cancelled
 _SHUT = 10.0  # seconds that a process which was killed has to be gone
 
 
@@ -137,6 +146,32 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
     if not (folder / jobs.OUTCOME).exists():
         told = f"its process ended with {process.returncode} before it was done"
         raise TrainingFailedError("ended", f"{told}; it said last: {last_line(log)}")
+
+
+def cancellable(
+    cancelled: Callable[[], bool], watch: Callable[[Progress], None] | None
+) -> Callable[[Progress], None]:
+    """Return what `launch` calls to end a training that was cancelled.
+
+    Parameters
+    ----------
+    cancelled : callable
+        Called once a second at the most.
+    watch : callable, optional
+        Called as well.
+    """
+    checked = 0.0
+
+    def watching(progress: Progress) -> None:
+        nonlocal checked
+        if progress.seconds - checked >= _CHECK:
+            checked = progress.seconds
+            if cancelled():
+                raise TrainingFailedError("cancelled", "it was cancelled")
+        if watch is not None:
+            watch(progress)
+
+    return watching
 
 
 def read_trained(folder: Path, job: Job, task: str, positive: object) -> Trained:

@@ -22,7 +22,6 @@ from watchkeeper.dashboard.time_range import Span
 from watchkeeper.drift.checks import DRIFTED, STEADY, UNKNOWN, Buckets, Checks, Ranked
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import check_name
-from watchkeeper.operations.retraining import under_way
 from watchkeeper.records import Finding
 
 __all__ = ["feature", "page"]
@@ -93,7 +92,7 @@ def page(app: App, ask: Ask) -> Page:
             "now": None if newest is None else _standing(model, span, newest),
             "late": latest is not None
             and (ask.now - latest.at).total_seconds() > _LATE * policy.interval,
-            "waits": under_way(app, model, app.retraining.find(model)),
+            "waits": app.retraining_monitor.under_way(model),
             "incidents": [
                 each
                 for each in app.incidents.find(model)

@@ -11,8 +11,7 @@ from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.dashboard.rendering import words
 from watchkeeper.errors import InvalidValueError, WatchkeeperError
-from watchkeeper.operations import retraining
-from watchkeeper.operations.retraining import Looked
+from watchkeeper.monitoring.retraining import RetrainingStatus
 from watchkeeper.retraining import GateReport, Policy, Run, RunState, Trigger
 
 __all__ = ["one", "page"]
@@ -142,14 +141,13 @@ def decision_of(run: Run) -> str:
     return f"{better}, and {_NEXT[run.state]}."
 
 
-def _checked(app: App, ask: Ask) -> Looked | str | None:
+def _checked(app: App, ask: Ask) -> RetrainingStatus | str | None:
     """Return what would be decided of a model now, or why nobody can tell."""
     model = ask.query.get("check")
     if not model:
         return None
-    setup = app.settings.policy(model).retraining_setup()
     try:
-        return retraining.view(app, model, ask.now, setup)
+        return app.retraining_monitor.view(model, ask.now)
     except WatchkeeperError as error:
         return f"{error.message}. {error.hint}"
 
@@ -160,8 +158,8 @@ def _subjects(app: App) -> list[_Subject]:
         _Subject(
             model,
             production,
-            app.settings.policy(model).retraining_setup().policy,
-            next(iter(app.retraining.find(model, limit=1)), None),
+            app.settings.policy(model).retraining,
+            app.retraining_monitor.newest(model),
         )
         for model, production in sorted(app.registry.production().items())
     ]
@@ -216,5 +214,5 @@ def _follows(run: Run) -> tuple[str, str] | None:
 
 def _log(app: App, name: str) -> dict[str, Any]:
     """Return the last lines that a training has printed."""
-    text = retraining.log_of(app, name, last=_BYTES)
+    text = app.retraining_monitor.log(name, last=_BYTES)
     return {"log": "\n".join(text.splitlines()[-_LINES:]), "log_lines": _LINES}
