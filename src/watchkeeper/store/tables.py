@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
@@ -213,6 +212,8 @@ class EventTable:
         )  # "day" lies in the names of the folders
         options = ds.ParquetReadOptions(dictionary_columns=coded)
         try:
+            import pyarrow.dataset as ds  # it imports pandas wherever that is installed
+
             dataset = ds.dataset(
                 paths,
                 schema=pa.schema([*stored, day]),
