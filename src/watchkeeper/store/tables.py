@@ -210,10 +210,10 @@ class EventTable:
         stored = pa.schema(
             [pa.field(names[f.name], f.type) for f in wanted if f.name != "day"]
         )  # "day" lies in the names of the folders
+        import pyarrow.dataset as ds  # here: it imports pandas wherever that is installed
+
         options = ds.ParquetReadOptions(dictionary_columns=coded)
         try:
-            import pyarrow.dataset as ds  # it imports pandas wherever that is installed
-
             dataset = ds.dataset(
                 paths,
                 schema=pa.schema([*stored, day]),
