@@ -17,6 +17,7 @@ from zipfile import ZIP_DEFLATED
 from watchkeeper.errors import InvalidValueError, MissingExtraError, WatchkeeperError
 from watchkeeper.registry.remote import Remote, RemoteModel
 from watchkeeper.registry.signature import Feature, FeatureType, Signature
+from watchkeeper.registry.sklearn_types import skops_io, trusting_estimators
 
 __all__ = [
     "UNSAFE",
@@ -214,14 +215,13 @@ def dump(
         _onnx_session(data)
         return data
     if format == "skops":
-        import skops.io
-
         if not hasattr(model, "get_params"):
             raise InvalidValueError(
                 "model", type(model).__name__, "a scikit-learn estimator, for the format skops"
             )
-        data = bytes(skops.io.dumps(model, compression=ZIP_DEFLATED))
-        _require_trusted(data, trusted)
+        data = bytes(skops_io().dumps(model, compression=ZIP_DEFLATED))
+        with trusting_estimators(data) as skops:
+            _require_trusted(skops, data, trusted)
         return data
     raise InvalidValueError("format", format, f"one of {', '.join(_FILES)}, that suits the model")
 
@@ -269,9 +269,8 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
             raise
     if format == "onnx":
         return _onnx_session(data)
-    import skops.io
-
-    return skops.io.loads(data, trusted=_require_trusted(data, trusted))
+    with trusting_estimators(data) as skops:
+        return skops.loads(data, trusted=_require_trusted(skops, data, trusted))
 
 
 def files_of_directory(directory: Path) -> dict[str, bytes]:
@@ -453,13 +452,9 @@ def known_types(trusted: Sequence[str]) -> list[str]:
     return sorted({*_OWN_PARTS, *trusted})
 
 
-def _require_trusted(data: bytes, trusted: Sequence[str]) -> list[str]:
-    import skops.io
-
+def _require_trusted(skops: Any, data: bytes, trusted: Sequence[str]) -> list[str]:
     known_names = known_types(trusted)
-    untrusted = [
-        name for name in skops.io.get_untrusted_types(data=data) if name not in known_names
-    ]
+    untrusted = [name for name in skops.get_untrusted_types(data=data) if name not in known_names]
     if untrusted:
         raise UntrustedTypesError(untrusted)
     return known_names

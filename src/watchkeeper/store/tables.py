@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
@@ -211,6 +210,8 @@ class EventTable:
         stored = pa.schema(
             [pa.field(names[f.name], f.type) for f in wanted if f.name != "day"]
         )  # "day" lies in the names of the folders
+        import pyarrow.dataset as ds  # here: it imports pandas wherever that is installed
+
         options = ds.ParquetReadOptions(dictionary_columns=coded)
         try:
             dataset = ds.dataset(
