@@ -1,4 +1,4 @@
-"""What happened to something, the newest first: who did what, why, and by which figures."""
+"""History of a rollout, shadow or experiment, the newest entry first, with its evidence."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Change:
     Attributes
     ----------
     at : datetime
-    what, actor, reason : str
+    action, actor, reason : str
     kind : str
         How its place on the line is coloured.
     judged : tuple of str
@@ -35,7 +35,7 @@ class Change:
     """
 
     at: datetime
-    what: str
+    action: str
     actor: str
     reason: str
     kind: str
@@ -48,27 +48,27 @@ class Changes:
     """The newest entries, and how many earlier ones there are."""
 
     shown: tuple[Change, ...]
-    left: int
+    earlier: int
 
 
 def changes_of(history: Sequence[Mapping[str, Any]]) -> Changes:
     """Return the entries of a history, which has the oldest one first."""
-    shown = tuple(_change(each) for each in reversed(history[-_MOST:]))
+    shown = tuple(_change(entry) for entry in reversed(history[-_MOST:]))
     return Changes(shown, max(0, len(history) - _MOST))
 
 
 def _change(entry: Mapping[str, Any]) -> Change:
-    what = str(entry["action"]).partition(" ")[2] or str(entry["action"])
+    action = str(entry["action"]).partition(" ")[2] or str(entry["action"])
     evidence = dict(entry["evidence"] or {})
     decision = evidence.get("decision")
     judgements = decision.get("judgements", ()) if isinstance(decision, dict) else ()
     return Change(
         at=entry["at"],
-        what=what.replace("_", " "),
+        action=action.replace("_", " "),
         actor=entry["actor"],
         reason=entry["reason"],
-        kind=_KINDS.get(what, ""),
-        judged=tuple(each["reason"] for each in judgements if "reason" in each),
+        kind=_KINDS.get(action, ""),
+        judged=tuple(judgement["reason"] for judgement in judgements if "reason" in judgement),
         figures=json.dumps(_cut(evidence), indent=1, ensure_ascii=False) if evidence else "",
     )
 
@@ -76,8 +76,8 @@ def _change(entry: Mapping[str, Any]) -> Change:
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
         # The plan is on the page, and the same in every entry.
-        return {name: _cut(each) for name, each in value.items() if name != "plan"}
+        return {name: _cut(item) for name, item in value.items() if name != "plan"}
     if isinstance(value, list):
         more = [f"… {len(value) - _LONGEST} more"] if len(value) > _LONGEST else []
-        return [_cut(each) for each in value[:_LONGEST]] + more
+        return [_cut(item) for item in value[:_LONGEST]] + more
     return value

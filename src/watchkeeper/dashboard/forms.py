@@ -1,4 +1,4 @@
-"""What the forms of the pages do; each change has its reason, and the name of who sent it."""
+"""Forms of the pages; each change has an actor and a reason."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = ["FORMS", "Actions", "Sent"]
 
 
 class Actions(Protocol):
-    """What people can do through a server; see `watchkeeper.api.actions.Acting`."""
+    """Actions of a running server; see `watchkeeper.api.actions.Acting`."""
 
     @property
     def app(self) -> App: ...
@@ -35,12 +35,12 @@ class Actions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A form that somebody has sent.
+    """A form that was sent.
 
     Attributes
     ----------
     names : mapping of str to str
-        What stands in the path of its page.
+        Parameters of the path of its page.
     fields : mapping of str to str
     actor : str
     now : datetime
@@ -53,12 +53,12 @@ class Sent:
 
     @property
     def do(self) -> str:
-        """Which of the actions of the page it is."""
+        """Name of the action."""
         return self.fields.get("do", "")
 
     @property
     def why(self) -> dict[str, str]:
-        """Who and why, as every action takes it.
+        """Actor and reason, as every action takes them.
 
         Raises
         ------
@@ -67,12 +67,14 @@ class Sent:
         """
         reason = self.fields.get("reason", "").strip()
         if not reason:
-            raise InvalidValueError("reason", reason, "why, in words: it is kept in the history")
+            raise InvalidValueError(
+                "reason", reason, "the reason of the change: it is stored in the audit trail"
+            )
         return {"actor": self.actor, "reason": reason}
 
     @property
     def by(self) -> By:
-        """Who and why, as every service takes it.
+        """Actor and reason, as every service takes them.
 
         Raises
         ------
@@ -87,18 +89,18 @@ class Sent:
 
 
 Form = Callable[[Actions, Sent], Awaitable[str]]
-"""Does what was sent, and tells what was done."""
+"""Applies the form, and returns the notice of the next page."""
 
 _ROLLOUT = {
     "pause": (Event.PAUSE, "is paused"),
-    "resume": (Event.RESUME, "goes on"),
+    "resume": (Event.RESUME, "is resumed"),
     "step": (Event.STEP, "is at its next step"),
     "promote": (Event.PROMOTE, "is promoted"),
-    "abort": (Event.ABORT, "is taken back: production answers everything again"),
+    "abort": (Event.ABORT, "is aborted: all traffic goes to production"),
 }
 _INCIDENT = {
-    "acknowledge": "is yours",
-    "assign": "has an owner",
+    "acknowledge": "is acknowledged",
+    "assign": "has an assignee",
     "note": "has your note",
     "resolve": "is resolved",
     "finish": "has its post-mortem",
@@ -106,19 +108,19 @@ _INCIDENT = {
 
 
 async def of_model(actions: Actions, sent: Sent) -> str:
-    """Roll a model back, or have it trained again."""
+    """Roll a model back, or start its retraining."""
     model = sent.names["model"]
     if sent.do == "rollback":
         version = await run_in_threadpool(actions.app.models.roll_back, model, by=sent.by)
         return f"{version.model_id} is in production again."
     if sent.do == "retrain":
         run = await actions.retrain(model, **sent.why)
-        return f"The retraining {run.name} begins within seconds."
+        return f"The retraining run {run.name} starts within seconds."
     raise sent.unknown()
 
 
 async def of_version(actions: Actions, sent: Sent) -> str:
-    """Promote a version, or begin to roll it out."""
+    """Promote a version, or start its rollout."""
     model, version = sent.names["model"], sent.names["version"]
     if sent.do == "promote":
         await run_in_threadpool(actions.app.models.promote, f"{model}:{version}", by=sent.by)
@@ -134,41 +136,41 @@ async def of_rollout(actions: Actions, sent: Sent) -> str:
     """Act on a rollout."""
     if sent.do not in _ROLLOUT:
         raise sent.unknown()
-    event, told = _ROLLOUT[sent.do]
+    event, message = _ROLLOUT[sent.do]
     await actions.rollout(sent.names["name"], event, **sent.why)
-    return f"{sent.names['name']} {told}."
+    return f"{sent.names['name']} {message}."
 
 
 async def of_shadow(actions: Actions, sent: Sent) -> str:
-    """End a shadow."""
+    """Stop a shadow."""
     if sent.do != "stop":
         raise sent.unknown()
     await actions.stop_shadow(sent.names["name"], **sent.why)
-    return f"{sent.names['name']} is asked no more; what it was compared by is kept."
+    return f"{sent.names['name']} is stopped; its report is stored."
 
 
 async def of_experiment(actions: Actions, sent: Sent) -> str:
-    """Begin or end an experiment."""
+    """Start or stop an experiment."""
     name = sent.names["name"]
     if sent.do == "start":
         await actions.start_experiment(name, **sent.why)
-        return f"{name} takes traffic."
+        return f"{name} is running."
     if sent.do == "stop":
         await actions.stop_experiment(name, **sent.why)
-        return f"{name} has ended, and its verdict is kept."
+        return f"{name} is stopped; its verdict is stored."
     raise sent.unknown()
 
 
 async def of_run(actions: Actions, sent: Sent) -> str:
-    """Give a retraining up."""
+    """Cancel a retraining run."""
     if sent.do != "cancel":
         raise sent.unknown()
     await actions.cancel(sent.names["name"], **sent.why)
-    return f"{sent.names['name']} is given up; what is in production stays."
+    return f"{sent.names['name']} is cancelled; the champion stays in production."
 
 
 async def of_incident(actions: Actions, sent: Sent) -> str:
-    """Take an incident in hand, and so on until it is learned from."""
+    """Acknowledge, assign, annotate or resolve an incident, or finish its post-mortem."""
     if sent.do not in _INCIDENT:
         raise sent.unknown()
     name = sent.names["name"]
@@ -186,7 +188,7 @@ async def of_incident(actions: Actions, sent: Sent) -> str:
 
 
 async def of_checklist(actions: Actions, sent: Sent) -> str:
-    """Excuse a point of the checklist until a day."""
+    """Waive a point of the checklist until a day."""
     if sent.do != "waive":
         raise sent.unknown()
     until = parse_timestamp(sent.fields.get("until", ""), "until")
@@ -196,7 +198,7 @@ async def of_checklist(actions: Actions, sent: Sent) -> str:
     item = sent.fields.get("item", "")
     waive = actions.app.checklists.waive
     await run_in_threadpool(waive, sent.names["model"], item, until=until, by=sent.by)
-    return f"The point {item} need not pass until {until:%Y-%m-%d}."
+    return f"The point {item} is waived until {until:%Y-%m-%d}."
 
 
 FORMS: Mapping[str, Form] = {
@@ -209,4 +211,4 @@ FORMS: Mapping[str, Form] = {
     "/retraining/{name}": of_run,
     "/incidents/{name}": of_incident,
 }
-"""What is done with a form, by the page that it is sent to."""
+"""Forms by the path of their page."""
