@@ -180,8 +180,9 @@ def test_given_a_newcomer_when_only_the_overview_is_read_then_it_tells_the_year(
         seen.show("/")
         told = seen.text("#story-of-flights")
     ill = re.findall(
-        r"Ill (?:in|since|from) (\w{3} \d{4})(?: to (\w{3} \d{4}))? \(([\d.]+)\): (accuracy|AUC)"
-        r" ([\d.]+), \d+% worse than the ([\d.]+) that was registered\. Moved most: ([\w, ]+)\.",
+        r"Unhealthy (?:in|since|from) (\w{3} \d{4})(?: to (\w{3} \d{4}))? \(([\d.]+)\): "
+        r"(accuracy|AUC) ([\d.]+), \d+% worse than the ([\d.]+) that was registered\. "
+        r"Most drifted: ([\w, ]+)\.",
         told,
     )
 
@@ -197,7 +198,7 @@ def test_given_a_newcomer_when_only_the_overview_is_read_then_it_tells_the_year(
     (run_of_it,) = demo.app.retraining.find("flights")
     assert run_of_it.gate is not None
     assert f"{run_of_it.version} promoted on" in told
-    assert "Did it help?" in told
+    assert "On the same" in told
     for name, figure in (("accuracy", "accuracy"), ("auc", "AUC")):
         before, after = run_of_it.gate.champion[name], run_of_it.gate.candidate[name]
         helped = f"{figure} was {before:.3f} with 1.0.0 and {after:.3f} with {run_of_it.version}"
@@ -310,7 +311,7 @@ def test_given_an_incident_when_its_forms_are_sent_then_it_goes_its_way(
         seen.act("Resolve", text="the column is back")
         assert _who(demo.app, f"flights:incidents/{name}") == (WHO, "the column is back")
         assert not incidents.get(name).active
-        seen.act("Finish the post-mortem", button="Keep it", text="# What we learned")
+        seen.act("Finish the post-mortem", button="Save", text="# What we learned")
         assert incidents.get(name).post_mortem == "# What we learned"
         assert seen.page.get_by_role("heading", name="What we learned").count() == 1
         assert (seen.said, seen.away) == ([], [])
@@ -338,12 +339,12 @@ def test_given_a_model_when_trained_again_and_given_up_then_nothing_comes_of_it(
 ) -> None:
     with watching(demo.browser, demo.url) as seen:
         seen.show("/models/flights")
-        seen.act("Train it again", reason="a new season")
+        seen.act("Retrain", reason="a new season")
         asked = demo.app.retraining.find("flights")[0]
         trail = f"flights:retrainings/{asked.name}"
         assert (WHO, f"asked for by {WHO}: a new season") in _whos(demo.app, trail)
         seen.show(f"/retraining/{asked.name}")
-        seen.act("Cancel", button="Give it up", reason="not yet")
+        seen.act("Cancel", button="Cancel the run", reason="not yet")
         assert (WHO, "not yet") in _whos(demo.app, trail)
     assert demo.app.retraining.get(asked.name).state == "cancelled"
 
@@ -354,7 +355,7 @@ def test_given_a_version_when_rolled_out_then_each_button_moves_it(
     rollouts = demo.app.rollouts
     with watching(demo.browser, demo.url) as seen:
         seen.show("/models/flights/versions/1.1.0")
-        seen.act("Roll out", button="Begin the rollout", name="by-hand", reason="once more")
+        seen.act("Roll out", button="Start the rollout", name="by-hand", reason="once more")
         assert rollouts.get("by-hand").weight == 10.0
         seen.show("/rollouts/by-hand")
         for label, state, weight in (

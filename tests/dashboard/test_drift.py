@@ -1,4 +1,4 @@
-"""Pages of drift: what has moved, since when, and beside what."""
+"""Pages of drift: drifted features, since when, and their reference values."""
 
 import csv
 import re
@@ -100,10 +100,10 @@ def test_given_checks_when_looked_at_then_the_page_says_what_moved_and_since_whe
 ) -> None:
     told = said(client, "/models/late/drift")
 
-    assert "5 of 5 features have moved , against the training data of late:1" in told
+    assert "5 of 5 features drifted , against the training data of late:1" in told
     assert "Since 2026-03-05 00:00 UTC : 3 checks in a row; the one before found none" in told
-    assert "at most 5 % of runs of 365 checks say drift even once" in told
-    assert "What the model answers has moved as well" in told
+    assert "at most 5 % of runs of 365 checks report drift at least once" in told
+    assert "The predictions drifted as well" in told
     assert "3 of 6 checks found drift" in told
     assert "The newest 3 of 3 that found drift" in told
     assert "drifted 3 of 6" in told
@@ -117,7 +117,7 @@ def test_given_a_drifted_feature_when_two_links_are_followed_then_both_histogram
 
     told = said(client, first)
 
-    assert "distance has moved in check 6" in told
+    assert "distance drifted in check 6" in told
     assert re.search(r"The mean went from 6\d\d to 9\d\d , 2.\d standard deviations up", told)
     assert "Values of distance" in told
     assert "500 values of the training data of late:1, from its profile; 120 that" in told
@@ -159,7 +159,7 @@ def test_given_a_check_when_chosen_then_the_page_shows_it_and_what_gives_the_sam
     again = "2026-03-02T00:00:00Z --end 2026-03-03T00:00:00Z --checks 365"
     assert f"watchkeeper drift --model late --start {again}" in told
     assert "watchkeeper history late --replay finding:2" in told
-    assert "distance is like the training data in check 2" in said(
+    assert "distance did not drift in check 2" in said(
         client, address("late", "distance", finding="2")
     )
     api = next(to for to in links(client, "/models/late/drift?finding=2").values() if "/v1/" in to)
@@ -175,7 +175,7 @@ def test_given_segments_when_asked_for_then_they_are_told_with_the_columns_looke
 
     told = said(client, address("late", "distance", segments="1", finding="6"))
 
-    assert "By carrier; the level is shared" in told
+    assert "By carrier; the significance level is shared" in told
     assert "carrier = AA ◆ drifted" in told
 
 
@@ -195,10 +195,10 @@ def test_given_no_check_in_the_range_when_looked_at_then_the_page_leads_to_the_l
 ) -> None:
     query = "start=2020-01-01T00:00&end=2020-02-01T00:00"
 
-    assert "No check of this time range is kept." in said(client, f"/models/late/drift?{query}")
+    assert "No check of this time range is stored." in said(client, f"/models/late/drift?{query}")
     told = said(client, f"/models/late/drift/distance?{query}")
-    assert "No check of this time range looked at it." in told
-    assert "distance has moved in check 6" in told
+    assert "No check of this time range has this feature." in told
+    assert "distance drifted in check 6" in told
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_given_drift_when_it_is_trained_again_from_the_page_then_who_and_why_are
 ) -> None:
     page = "/models/late/drift?range=30d"
 
-    assert "Train it again" in said(client, page)
+    assert "Retrain" in said(client, page)
     form = client.get(page).text
     token = re.search(r'name="token" value="([^"]+)"', form)
     assert token
@@ -239,7 +239,7 @@ def test_given_drift_when_it_is_trained_again_from_the_page_then_who_and_why_are
     (entry,) = app.audit.entries(subject=f"late:retrainings/{run.name}")
     assert (entry.actor, f"drift {HOSTILE}" in entry.reason) == ("maria", True)
     told = said(client, page)
-    assert f"It cannot be trained now: the retraining {run.name} of late is under way" in told
+    assert f"It cannot be retrained now: the retraining {run.name} of late is under way" in told
     assert HOSTILE not in client.get(page).text
 
 
@@ -254,7 +254,7 @@ def test_given_no_check_when_looked_at_then_the_page_says_what_to_do_first(tmp_p
         second = app.registry.register_model(MODEL, "late", "2", {}, training_data=trained_on())
         app.registry.promote_to_production(second)
         told = said(client, "/models/late/drift")
-        assert "what late:2 learned from, every 1 h" in told
+        assert "the training data of late:2, every 1 h" in told
         assert "watchkeeper drift --model late" in told
 
         record(app, 0, shift=0.0)
@@ -265,6 +265,6 @@ def test_given_no_check_when_looked_at_then_the_page_says_what_to_do_first(tmp_p
         )
         app.clock.set(START + 2 * DAY)  # type: ignore[attr-defined]
         told = said(client, "/models/late/drift")
-        assert "The inputs are like the training data of late:2 in all 5 features" in told
-        assert "No check that is kept found drift" in told
+        assert "No feature drifted from the training data of late:2 in all 5 features" in told
+        assert "No stored check found drift" in told
         assert "late A running server makes a check every 1 h" in told

@@ -88,7 +88,7 @@ def test_given_an_experiment_when_started_and_stopped_by_its_page_then_it_tells_
     clock: Any = app.clock
     create(app, "better")
     told = said(client, "/experiments/better")
-    assert "It takes no traffic yet" in told
+    assert "It has no traffic yet" in told
     assert "It takes 100 % of the units of late: old 50 %, new 50 %" in told
     assert HOSTILE in told  # as text
     assert HOSTILE not in client.get("/experiments/better").text
@@ -99,18 +99,18 @@ def test_given_an_experiment_when_started_and_stopped_by_its_page_then_it_tells_
     clock.set(expose(app, "better"))
 
     told = said(client, "/experiments/better")
-    assert "ship new so far; the experiment runs" in told
+    assert "ship new interim result; the experiment is running" in told
     assert "New: accuracy 0.9 of 200 units against 0.5 of 200" in told
     assert "+40.00 points" in told
     assert "400 of 400 units" in told
     assert "acceptable" in told
     assert "Best with probability" in told
-    assert "late:1 answers all requests again" in told
+    assert "late:1 gets all traffic again" in told
     assert "late:2 can be rolled out from its page" in told
     listed = said(client, "/experiments?model=late&state=running")
     assert "new: accuracy 0.9" in listed
     assert "400 of 400" in listed
-    assert "No experiment is like that" in said(client, "/experiments?state=stopped")
+    assert "No experiment matches the filter" in said(client, "/experiments?state=stopped")
 
     assert evidence(client, "/experiments?model=late") == ["/v1/experiments?model=late"]
     assert evidence(client, "/experiments/better") == [

@@ -73,7 +73,7 @@ def test_given_a_kind_when_chosen_then_what_its_records_came_of_is_on_pages_of_t
     assert "promote by" not in said(site.client, f"{PAGE}?kind=rollout")
     html = site.client.get(f"{PAGE}?limit=1&kind=rollout").text
     assert 'href="/models/late/history/rollout%3Ajune/1"' in html
-    assert "Show older ones too" in html
+    assert "Show older records" in html
     assert site.client.get(f"{PAGE}?kind=nothing").status_code == 400
     assert site.client.get(f"{PAGE}?limit=501").status_code == 400
 
@@ -86,9 +86,9 @@ def test_given_a_look_at_a_rollout_when_made_again_then_the_page_says_that_it_is
 
     told = said(site.client, again)
 
-    assert "confirmed The same comes out , in all 3 figures." in told
+    assert "confirmed Reproduced : all 3 figures are equal." in told
     assert "watchkeeper history --replay rollout:june/2" in told
-    assert "Compute it again" in said(site.client, again.partition("?")[0])
+    assert "Replay it from stored events" in said(site.client, again.partition("?")[0])
     assert evidence(site.client, again)
 
 
@@ -114,6 +114,6 @@ def test_given_a_model_with_nothing_but_a_version_when_read_then_the_page_says_h
 
     told = said(site.client, PAGE)
 
-    assert "Nothing has happened to late yet." in told
+    assert "No record of late yet." in told
     assert "watchkeeper models promote late:VERSION" in told
     assert site.client.get("/models/nobody/history").status_code == 404

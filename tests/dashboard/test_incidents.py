@@ -65,10 +65,10 @@ def test_given_several_when_looked_then_the_most_urgent_is_first_and_all_have_si
     told = said(site.client, "/incidents")
 
     assert told.index("late fails <script>") < told.index("drift in 2") < told.index("all of other")
-    assert "nobody has it" in told
+    assert "unassigned" in told
     assert "2026-03-10 03:00 UTC 3 h" in told
-    assert "until somebody acknowledged it, on average of 1 10 min" in told
-    assert "until it was over, on average of 1 1 h" in told
+    assert "mean time to acknowledge (MTTA), of 1 10 min" in told
+    assert "mean time to resolve (MTTR), of 1 1 h" in told
     assert HOSTILE not in site.client.get("/incidents").text
     html = site.client.get("/incidents?severity=warning").text
     assert warned.name in html
@@ -94,13 +94,13 @@ def test_given_an_incident_when_acted_on_then_only_what_its_state_allows_is_offe
     name = opened(site).name
     assert actions(site, name) == {"acknowledge", "assign", "resolve", "note"}
     told = said(site.client, f"/incidents/{name}")
-    assert "Since 2026-03-10 03:00 UTC , for 3 h. Nobody has it in hand." in told
+    assert "Since 2026-03-10 03:00 UTC , for 3 h. No assignee." in told
 
     where = f"/incidents/{name}"
     assert send(site.client, where, do="acknowledge", text=f"a look {HOSTILE}").status_code == 303
     assert actions(site, name) == {"assign", "resolve", "note"}
     assert send(site.client, where, do="assign", text="the weather team").status_code == 303
-    assert "the weather team has it in hand." in said(site.client, where)
+    assert "Assignee: the weather team." in said(site.client, where)
     assert send(site.client, where, do="note", text="they send Celsius").status_code == 303
     assert send(site.client, where, do="resolve", text="").status_code == 400
     assert send(site.client, where, do="resolve", text="Fahrenheit again").status_code == 303
@@ -148,7 +148,7 @@ def test_given_predictions_meanwhile_when_looked_then_the_impact_and_the_cause_a
         site, source="finding:quality", runbook="javascript:alert(1)",
         evidence={"finding": kept.number, "logs": "https://logs.example/q?a=1"},
     ).name  # fmt: skip
-    assert "not known: no prediction of these hours" in said(site.client, f"/incidents/{name}")
+    assert "unknown: no prediction of these hours" in said(site.client, f"/incidents/{name}")
     site.app.recorder.record(
         [
             Prediction(

@@ -1,4 +1,4 @@
-"""The overview and the page of a model: who is ill, since when, why, what was done, what helps."""
+"""The overview and the page of a model: state, since when, why, activity and actions."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def record(site: Site, day: datetime, right: float, version: str = "1", failed: 
         assert answer.status_code == 200, answer.text
 
 
-def test_given_a_model_that_fell_ill_when_looked_at_then_it_says_since_when_and_why(
+def test_given_a_model_that_became_unhealthy_when_looked_at_then_it_says_since_when_and_why(
     start: Start,
 ) -> None:
     site = served(start)
@@ -58,10 +58,10 @@ def test_given_a_model_that_fell_ill_when_looked_at_then_it_says_since_when_and_
 
     told = said(site.client, "/?range=7d")
 
-    assert "Ill: late" in told
+    assert "Unhealthy: late" in told
     assert "model performance since 2026-06-30" in told
     assert "accuracy 60.00% of 200 labelled" in told
-    assert "Ill since 29 Jun, 00:00 (1): accuracy 0.6, 33% worse than the 0.9" in told
+    assert "Unhealthy since 29 Jun, 00:00 (1): accuracy 0.6, 33% worse than the 0.9" in told
     assert "1 since 21 Jun 2026" in told
 
 
@@ -77,22 +77,26 @@ def test_given_a_version_that_helped_when_looked_at_then_it_says_what_was_before
 
     told = said(site.client, "/models/late?range=7d")
 
-    assert "Ill from 26 Jun, 00:00 to 27 Jun, 00:00 (1): accuracy 0.6" in told
+    assert "Unhealthy from 26 Jun, 00:00 to 27 Jun, 00:00 (1): accuracy 0.6" in told
     assert "2 promoted on 28 Jun 2026 , reason 2." in told
-    assert "In use, accuracy was 0.700 in the 7 days before and 0.900 in the 3 days after" in told
+    assert (
+        "In production, accuracy was 0.700 in the 7 days before and 0.900 in the 3 days after"
+        in told
+    )
     assert "Roll back to 1" in told
 
 
-def test_given_a_model_that_is_well_when_looked_at_then_it_says_so(start: Start) -> None:
+def test_given_a_healthy_model_when_looked_at_then_it_says_so(start: Start) -> None:
     site = served(start)
     for back in (3, 2, 1, 0.3):
         record(site, NOW - back * DAY, 0.92)
 
     told = said(site.client, "/?range=7d")
 
-    assert "Ill" not in told.split("Ill means")[0]
-    assert "It was well in all of this time" in told
-    assert "Not known: data drift" in told  # unknown is not healthy
+    assert "Unhealthy" not in told
+    assert "▲ unhealthy" not in told
+    assert "No period of this time range was unhealthy" in told
+    assert "Unknown: data drift" in told  # unknown is not healthy
 
 
 def test_given_a_model_without_events_when_looked_at_then_it_says_what_to_do(
@@ -100,7 +104,7 @@ def test_given_a_model_without_events_when_looked_at_then_it_says_what_to_do(
 ) -> None:
     told = said(served(start).client, "/models/late")
 
-    assert "Nothing was predicted in this time." in told
+    assert "No prediction was recorded in this time range." in told
     assert "POST /v2/models/late/infer" in told
     assert "It cannot be rolled back" in told
 

@@ -141,13 +141,13 @@ def test_given_a_run_when_looked_then_its_story_is_told_from_the_trigger_to_what
     assert "segment gate=0" in page.text
     assert "Champion and candidate on the same 80 rows" in page.text
     assert page.links["late:1.0.1"] == "/models/late/versions/1.0.1"
-    assert page.links["Let both answer again from what is stored, and compare"] == (
+    assert page.links["Replay the gate from stored events, and compare"] == (
         f"/v1/models/late/history/gate:{RUN}"
     )
     assert f"{HOSTILE} watchkeeper: training on 320 rows" in page.text
     assert HOSTILE not in client.get(f"/retraining/{RUN}").text
     assert page.links["All of it"] == f"/v1/retraining/runs/{RUN}/log"
-    order = ["Why it was decided", "What it learned", "How it was judged", "What followed"]
+    order = ["Decision", "Training", "Evaluation gate", "Result"]
     assert sorted(order, key=page.text.index) == order
     assert "promoted by watchkeeper: late:1.0.1 is in production" in page.text
     assert asked(page, "cancel") == []
@@ -189,7 +189,7 @@ def test_given_runs_when_listed_then_they_are_told_newest_first_and_by_model(
     assert "second" not in early.links
     assert "second" in read(client, "/retraining?state=failed").links
     assert read(client, "/retraining?state=odd").status == 400
-    assert "There is none like that" in read(client, "/retraining?model=nobody").text
+    assert "No retraining run matches the filter" in read(client, "/retraining?model=nobody").text
 
 
 def test_given_a_hundred_runs_when_listed_then_fifty_a_page(app: App, client: TestClient) -> None:
@@ -211,20 +211,20 @@ def test_given_nothing_when_looked_then_it_says_what_to_do_first(tmp_path: Path)
         page = read(client, "/retraining")
         assert "No model is in production." in page.text
         assert "watchkeeper models promote" in page.text
-        assert "No model was trained again yet." in page.text
+        assert "No retraining run yet." in page.text
         assert read(client, "/retraining/nothing").status == 404
 
 
 def test_given_a_model_when_checked_then_the_page_tells_what_would_be_decided(
     client: TestClient,
 ) -> None:
-    assert "be trained" not in read(client, "/retraining").text
+    assert "retraining due" not in read(client, "/retraining").text
 
     page = read(client, "/retraining?check=late")
 
-    assert "would not be trained" in page.text
+    assert "no retraining due" in page.text
     assert "nothing asks for a training" in page.text
-    assert "Nothing comes of it, since retraining is not enabled." in page.text
+    assert "Retraining is not enabled." in page.text
     assert client.get(page.links["GET /v1/retraining/check?model=late"]).status_code == 200
 
 
@@ -239,11 +239,11 @@ def test_given_a_person_when_training_again_then_it_is_decided_and_can_be_given_
     run = app.retraining.find("late")[0]
     assert (run.state, run.actor) == (RunState.DECIDED, "eve")
     listed = read(client, "/retraining")
-    assert f"One training at a time: {run.name} is under way." in listed.text
+    assert f"One run at a time: {run.name} is under way." in listed.text
     assert asked(listed, "retrain") == []
     page = read(client, f"/retraining/{run.name}")
     assert "Nothing is decided yet: the candidate is not judged." in page.text
-    assert page.links["What was known"] == f"/models/late/history/decision:{run.name}"
+    assert page.links["Facts"] == f"/models/late/history/decision:{run.name}"
 
     given_up = send(client, page.form("cancel"), reason=f"no, {HOSTILE}")
 
@@ -288,7 +288,7 @@ def test_given_a_trigger_when_followed_then_it_leads_to_what_it_rests_on(
     [
         ("gating", "and what its policy asks for is being done."),
         ("rolling_out", "and is rolled out."),
-        ("shadowing", "and answers a copy of the traffic."),
+        ("shadowing", "and gets mirrored traffic."),
         ("kept", "and did not stay in its place: the rollout r was rolled back."),
     ],
 )

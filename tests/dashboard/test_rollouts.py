@@ -104,10 +104,10 @@ def test_given_a_rollout_within_its_limits_when_read_then_it_says_what_comes_nex
 
     told = said(client, "/rollouts/calm-1")
 
-    assert "calm:2 answers 50 % , calm:1 the rest" in told
+    assert "calm:2 gets 50 % of the traffic, calm:1 the rest" in told
     assert "Next: it gets 100 % of the traffic, if it is within its limits then" in told
     assert "2026-03-01 00:10 UTC at the earliest" in told
-    assert "All going well it has passed its last step 2026-03-01 00:20 UTC" in told
+    assert "At the earliest, its last step ends 2026-03-01 00:20 UTC" in told
     assert "0.00 % (0 of 30)" in told
     assert told.index("Pause…") < told.index("Abort…")
     assert HOSTILE in told  # as text
@@ -134,7 +134,7 @@ def test_given_a_rollout_within_its_limits_when_read_then_it_says_what_comes_nex
     ]  # fmt: skip
 
     clock.advance(timedelta(days=2))
-    assert "Nobody has looked after it since" in said(client, "/rollouts/calm-1")
+    assert "The controller has not reconciled it since" in said(client, "/rollouts/calm-1")
 
 
 def test_given_a_canary_over_a_limit_when_read_then_abort_comes_first_and_the_end_is_explained(
@@ -149,14 +149,14 @@ def test_given_a_canary_over_a_limit_when_read_then_abort_comes_first_and_the_en
     told = said(client, "/rollouts/ill-1")
 
     assert "holding" in told
-    assert "It does not go on: a limit is neither kept nor broken for certain." in told
+    assert "On hold: a limit is neither kept nor broken for certain." in told
     assert "10.00 % (3 of 30)" in told
     assert "at most 5 %, at most 1 % points more than production" in told
     assert told.index("Abort…") < told.index("Promote…")
 
     assert send(client, "/rollouts/ill-1", do="abort", reason="too many").status_code == 303
     ended = said(client, "/rollouts/ill-1")
-    assert "rolled back ill:1 answers everything again; ill:2 was taken back" in ended
+    assert "rolled back ill:1 gets all traffic again; ill:2 was rolled back" in ended
     assert "Too many." in ended
     assert "10.00 % (3 of 30)" in ended  # what it was decided by is kept
     assert "Abort…" not in ended
@@ -166,8 +166,8 @@ def test_given_a_canary_over_a_limit_when_read_then_abort_comes_first_and_the_en
     assert "failed" in csv
 
     begin(app, "ill-2", "ill")
-    assert "It was tried again by ill-2" in said(client, "/rollouts/ill-1")
-    assert "It tries again what ill-1 took back" in said(client, "/rollouts/ill-2")
+    assert "It was retried by ill-2" in said(client, "/rollouts/ill-1")
+    assert "It retries ill-1 , which was rolled back" in said(client, "/rollouts/ill-2")
 
 
 def test_given_a_promoted_version_when_read_then_it_is_watched_and_can_be_taken_back(
@@ -179,7 +179,7 @@ def test_given_a_promoted_version_when_read_then_it_is_watched_and_can_be_taken_
     assert send(client, "/rollouts/done-1", do="promote", reason="sure").status_code == 303
 
     told = said(client, "/rollouts/done-1")
-    assert "completed done:2 answers everything." in told
+    assert "completed done:2 gets all traffic." in told
     assert "evidence that a limit is broken takes it back, until 2026-03-02 00:00 UTC" in told
     assert "All traffic goes back to done:1 within a second and is in production again" in told
 
@@ -198,7 +198,7 @@ def test_given_a_planned_rollout_when_read_then_it_says_when_it_begins(
     told = said(client, "/rollouts/later-1")
 
     assert "it begins with 50 % of the traffic, 2026-03-01 03:00 UTC at the earliest" in told
-    assert "It will not begin, and the traffic stays as it is" in told
+    assert "It will not start, and the traffic stays as it is" in told
 
 
 def test_given_a_shadow_when_read_and_stopped_by_its_page_then_its_comparison_is_kept(
@@ -206,7 +206,7 @@ def test_given_a_shadow_when_read_and_stopped_by_its_page_then_its_comparison_is
 ) -> None:
     add_model(app, "copied")
     app.shadows.start("copied-1", model="copied", version="2", share=20.0, by=By("joe", "to see"))
-    assert "Both have answered nothing yet" in said(client, "/shadows/copied-1")
+    assert "No request was mirrored yet" in said(client, "/shadows/copied-1")
     events = []
     for number in range(40):
         at = START + timedelta(seconds=number)
@@ -224,9 +224,9 @@ def test_given_a_shadow_when_read_and_stopped_by_its_page_then_its_comparison_is
     vars(app)["reports"] = Reports(patience=60.0)  # the one before is new enough for seconds
 
     told = said(client, "/shadows/copied-1")
-    assert "copied:2 answers a copy of 20 % of the requests" in told
+    assert "copied:2 gets mirrored traffic: 20 % of the requests" in told
     assert "75.00 %" in told
-    assert "nobody hears it, copied:1 answers" in told
+    assert "; copied:1 answers them" in told
 
     assert send(client, "/shadows/copied-1", do="stop", reason="seen enough").status_code == 303
     ended = said(client, "/shadows/copied-1")

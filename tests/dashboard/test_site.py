@@ -103,7 +103,7 @@ def test_given_keys_when_somebody_comes_then_they_sign_in_first_and_come_back(
     token = token_of(client.get(away.headers["location"]).text)
     fields = {"token": token, "name": "maria", "next": "/incidents?model=a"}
     wrong = client.post("/sign-in", data={**fields, "key": "guess"})
-    assert (wrong.status_code, "does not know that key" in wrong.text) == (403, True)
+    assert (wrong.status_code, "This key is not valid" in wrong.text) == (403, True)
     right = client.post("/sign-in", data={**fields, "key": "act"}, follow_redirects=False)
     assert right.headers["location"] == "/incidents?model=a"
     assert "maria" in said(client, "/incidents")
@@ -135,7 +135,7 @@ def test_given_a_key_that_may_only_read_when_signed_in_then_no_form_is_shown_or_
     assert "accuracy fell" in shown
     assert 'name="do"' not in shown
     status, told = send(site, f"/incidents/{name}", do="acknowledge")
-    assert (status, "may read here, and change nothing" in told) == (403, True)
+    assert (status, "This key may read, and may not change anything" in told) == (403, True)
     assert site.app.incidents.get(name).owner == ""
 
 
@@ -180,7 +180,7 @@ def test_given_a_form_when_it_is_sent_then_the_reason_and_who_are_kept(start: St
     ("fields", "status", "told"),
     [
         ({"do": "resolve", "text": "", "actor": "mo"}, 400, "why it is over"),
-        ({"do": "resolve", "text": "over"}, 400, "who does this"),
+        ({"do": "resolve", "text": "over"}, 400, "the name of the actor"),
         ({"do": "explode", "text": "over", "actor": "mo"}, 404, "no action 'explode'"),
         ({"do": "finish", "text": "all", "actor": "mo"}, 409, "is not over"),
     ],

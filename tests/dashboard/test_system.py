@@ -24,11 +24,11 @@ def test_given_a_new_server_when_looked_then_it_says_how_it_is_and_what_is_missi
 
     told = said(site.client, "/system")
 
-    assert "ready It answers and records" in told
+    assert "ready It serves and records" in told
     for job in ("landing", "compaction", "notifications"):
         assert job in told
-    assert "Nothing is recorded, and nothing is in production." in told
-    assert "Nobody is told of incidents." in told
+    assert "No event is recorded, and no model is in production." in told
+    assert "No receiver is configured." in told
     assert "Set backup.target" in told
     assert "No entry yet." in told
     assert evidence(site.client, "/system")
@@ -85,8 +85,8 @@ def test_given_events_and_jobs_when_looked_then_their_figures_are_there(
 
     assert "late 7 0 2026-03-10 06:00 UTC" in told
     assert "every 1 h" in told
-    assert "late" in told[told.index("Last one") : told.index("Checked byte by byte")]
-    assert "failed" in told[told.index("Checked byte by byte") : told.index("Restored for a test")]
+    assert "late" in told[told.index("Last one") : told.index("Last verification")]
+    assert "failed" in told[told.index("Last verification") : told.index("Last restore test")]
     assert HOSTILE not in site.client.get("/system").text
 
 
@@ -104,7 +104,7 @@ def test_given_a_receiver_that_does_not_answer_when_looked_then_what_waits_for_i
 
     told = said(site.client, "/system")
 
-    assert "chat warning ▲ does not arrive 1 1" in told
+    assert "chat warning ▲ failing 1 1" in told
     assert "refused" in told
 
 
@@ -112,15 +112,15 @@ def test_given_the_doctor_is_asked_when_looked_then_each_check_is_told(
     start: Callable[..., Site],
 ) -> None:
     site = start()
-    assert "Look whether everything is in order" in said(site.client, "/system")
+    assert "Run the checks" in said(site.client, "/system")
     damaged = site.app.settings.data_dir / "journal" / "damaged" / "x.jsonl"
     damaged.parent.mkdir(parents=True)
     damaged.touch()
 
     told = said(site.client, "/system?doctor=1")
 
-    assert "control database ● good 0 versions" in told
-    assert "journal ▲ bad" in told
+    assert "control database ● passed 0 versions" in told
+    assert "journal ▲ failed" in told
 
 
 def test_given_a_long_trail_when_read_then_it_comes_in_pages_by_page_api_and_command(

@@ -247,8 +247,8 @@ def test_given_a_version_when_rolled_out_on_the_page_then_its_rollout_begins_and
     assert answer.status_code == 303
     assert app.rollouts.get("spring").version == "1.1.0"
     after = read(client, "/models/late/versions/1.0.0")
-    assert "It cannot begin: the rollout spring has the traffic." in after.text
-    assert "The rollout spring is taken back" in after.text
+    assert "It cannot start: the rollout spring has the traffic." in after.text
+    assert "The rollout spring is aborted" in after.text
     assert [each for each in after.forms if each.get("do") == "roll-out"] == []
 
 
@@ -267,7 +267,7 @@ def test_given_the_first_version_when_looked_then_a_rollback_says_why_it_cannot_
 ) -> None:
     model = LogisticRegression().fit(ROWS, LABELS)
     app.registry.register_model(model, "early", "1", {}, allow_unsafe=True, format="joblib")
-    assert "Nothing is in production" in read(client, "/models/early/versions").text
+    assert "No version is in production" in read(client, "/models/early/versions").text
     app.registry.promote_to_production("early:1")
 
     page = read(client, "/models/early/versions/1")

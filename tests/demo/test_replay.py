@@ -51,7 +51,7 @@ def replayed(
         finally:
             writer.close()
 
-    async def told(_: int, at: datetime) -> None:
+    async def progress(_: int, at: datetime) -> None:
         clock.append(at)
 
     async def go() -> Replay:
@@ -64,7 +64,7 @@ def replayed(
                 model="m",
                 host=HOST,
                 port=port,
-                told=told,
+                progress=progress,
             )
         finally:
             server.close()

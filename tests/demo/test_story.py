@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from watchkeeper.demo.story import Story, told
+from watchkeeper.demo.story import Story, story_of
 from watchkeeper.events import Outcome, Prediction, Window
 from watchkeeper.monitoring.measurements import drift_of_window, quality_of_window
 from watchkeeper.registry import ModelRegistry
@@ -38,7 +38,7 @@ def story(registry: ModelRegistry, *, right: float, warmer: float) -> Story:
                     actual=int(late)),
         ])  # fmt: skip
     window = Window(JULY, JULY + timedelta(days=31))
-    return told(
+    return story_of(
         JULY,
         learned,
         events.read("flights", window),
@@ -53,7 +53,7 @@ def registry(tmp_path):  # type: ignore[no-untyped-def]
         yield made
 
 
-def test_given_a_month_that_drifted_and_hurt_when_told_then_the_words_have_its_figures(
+def test_given_a_month_that_drifted_and_hurt_when_described_then_the_words_have_its_figures(
     registry: ModelRegistry,
 ) -> None:
     found = story(registry, right=0.5, warmer=40.0)
@@ -72,7 +72,7 @@ def test_given_a_month_that_drifted_and_hurt_when_told_then_the_words_have_its_f
 @pytest.mark.parametrize(
     ("right", "words"), [(0.8, "Whether it hurt cannot be told from chance"), (0.95, "It did not")]
 )
-def test_given_a_month_that_did_not_hurt_when_told_then_it_is_said_so(
+def test_given_a_month_that_did_not_hurt_when_described_then_it_is_said_so(
     registry: ModelRegistry, right: float, words: str
 ) -> None:
     found = story(registry, right=right, warmer=0.0)

@@ -16,7 +16,7 @@ from watchkeeper.demo.trial import BEGINS, ENDS, NAME
 class Silent:
     """A spectator who looks away."""
 
-    def stage(self, told: str) -> None:
+    def stage(self, text: str) -> None:
         """Do not look."""
 
     def total(self, flights: int) -> None:

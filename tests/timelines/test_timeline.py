@@ -243,7 +243,7 @@ def test_given_any_window_when_cut_then_each_hour_is_in_the_bucket_that_starts_b
 ) -> None:
     unit = unit_for(first, first + length - 1, points)
     hours = np.unique(np.linspace(first, first + length - 1, 50).astype(np.int64))
-    places = unit.place(hours)
+    places = unit.bucket_of(hours)
 
     assert places[-1] - places[0] < points
     assert (unit.start(places) <= hours).all()
@@ -256,7 +256,7 @@ def test_given_weeks_and_months_when_cut_then_they_begin_on_mondays_and_firsts()
 
     for points, months in ((60, False), (12, True)):
         unit = unit_for(first, last, points)
-        places = np.unique(unit.place(np.arange(first, last, dtype=np.int64)))
+        places = np.unique(unit.bucket_of(np.arange(first, last, dtype=np.int64)))
         starts = [EPOCH + int(hour) * HOUR for hour in unit.start(places)]
         assert {at.hour for at in starts} == {0}
         assert {at.day if months else at.weekday() + 1 for at in starts} == {1}

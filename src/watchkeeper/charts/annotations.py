@@ -15,7 +15,7 @@ __all__ = ["Mark", "MarkKind", "Reference", "Span", "SpanKind", "lanes", "mark_i
 SpanKind = Literal["bad", "unknown", "info"]
 MarkKind = Literal["promotion", "retraining", "incident", "rollout", "experiment", "rollback"]
 
-_SHAPES: dict[str, str] = {  # around 0, 0 and told apart by their outline alone
+_SHAPES: dict[str, str] = {  # around 0, 0 and distinguished by their outline alone
     "promotion": "M0-5.5L5.5 4H-5.5z",
     "rollback": "M0 5.5L5.5-4H-5.5z",
     "rollout": "M-4-5.5L5.5 0L-4 5.5z",
@@ -79,15 +79,15 @@ def mark_icon(kind: MarkKind) -> Markup:
                height=14.0, aria_hidden="true")  # fmt: skip
 
 
-def marked(mark: Mark, x: str, y: float, told: str) -> Markup:
+def marked(mark: Mark, x: str, y: float, text: str) -> Markup:
     """Return a mark on a chart, a link if it leads somewhere."""
     drawn = (
         tag("circle", r=_REACH, class_="hit"),
         shape(mark.kind),
-        tag("title", told),
+        tag("title", text),
     )
     inner = joined(drawn)
-    linked = link(mark.href, inner, aria_label=told)
+    linked = link(mark.href, inner, aria_label=text)
     return tag("svg", linked, x=x, y=y, class_="c-at")
 
 
@@ -95,10 +95,10 @@ def lanes(places: Sequence[float], apart: float) -> list[int]:
     """Return for each place, in order, in which of two lanes it stands clear of the last one."""
     last = [-1.0, -1.0]
     lines = []
-    for place in places:
-        free = [at for at in (0, 1) if place - last[at] >= apart]
+    for slot in places:
+        free = [at for at in (0, 1) if slot - last[at] >= apart]
         lane = free[0] if free else min((0, 1), key=last.__getitem__)
-        last[lane] = place
+        last[lane] = slot
         lines.append(lane)
     return lines
 

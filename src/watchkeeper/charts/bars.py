@@ -79,7 +79,7 @@ class BarChart(OverTime):
         if sums:
             references = draw_references(self.references, scale, self.unit)
             drawing += [*self._bars(scale, good, bad), *references]
-            drawing.append(self.hits(top, bottom, self._told))
+            drawing.append(self.hits(top, bottom, self._texts))
         drawing.append(time_axis(self.ticks(), bottom, left))
         return canvas(title=self.title, gist=self.gist(), height=bottom + AXIS, left=left,
                       drawing=drawing, links=[shapes])  # fmt: skip
@@ -176,7 +176,7 @@ class BarChart(OverTime):
         path = tag("path", d=f"M0 {number(lower[0] - top)}{above}{below}z", class_=kind)
         return [stretched(top, max(lower), path)] if max(lower) > top and upper != lower else []
 
-    def _told(self, first: int, after: int) -> list[str]:
+    def _texts(self, first: int, after: int) -> list[str]:
         good, bad = self._parts
         measured = [index for index in range(first, after) if not math.isnan(good[index])]
         if not measured:

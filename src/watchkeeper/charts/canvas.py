@@ -140,6 +140,6 @@ def header(unit: str, entries: Sequence[Header], left: float = 0.0) -> tuple[Mar
     return joined(parts), (row + 1) * ROW + 12.0 if items else 8.0
 
 
-def empty(height: float, told: str = "no data") -> Markup:
+def empty(height: float, text: str = "no data") -> Markup:
     """Return what stands in a plot that has nothing to show."""
-    return tag("text", told, x="50%", y=height, class_="c-mid c-none")
+    return tag("text", text, x="50%", y=height, class_="c-mid c-none")

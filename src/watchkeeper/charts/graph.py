@@ -142,9 +142,9 @@ class Graph:
 
     def _at(self, name: str) -> tuple[float, float]:
         """Return the left end and the middle height of a node."""
-        return self._left(self._plan.layer[name]), self._level(self._plan.y[name])
+        return self._x_of(self._plan.layer[name]), self._level(self._plan.y[name])
 
-    def _left(self, layer: int) -> float:
+    def _x_of(self, layer: int) -> float:
         return _MARGIN + layer * (_WIDTH + _ACROSS)
 
     def _level(self, y: float) -> float:
@@ -176,7 +176,7 @@ class Graph:
         step = -1 if backward else 1
         points = [(x if backward else x + _WIDTH, y)]
         for at, bend in enumerate(bends):
-            left, level = self._left(layer + step * (at + 1)), self._level(bend)
+            left, level = self._x_of(layer + step * (at + 1)), self._level(bend)
             ends = [(left, level), (left + _WIDTH, level)]
             points += ends[::step]
         tip = (to_x + _WIDTH + 1.0, to_y) if backward else (to_x - 1.0, to_y)

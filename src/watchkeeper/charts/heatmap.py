@@ -168,7 +168,7 @@ class HeatMap(OverTime):
             y = _ROW * index
             stroke = f"M{at[run.first]} {y + 7.5:g}H{at[run.after]}"
             labelled = few or run.state == "drifted"
-            title = [tag("title", self._told(self.rows[index], run))] if labelled else []
+            title = [tag("title", self._texts(self.rows[index], run))] if labelled else []
             shade = "hu" if run.shade is None else f"h{run.shade}"
             cell = tag("path", *title, class_=shade, d=stroke)
             parts.append(link(run.href, cell, tabindex="-1"))
@@ -182,7 +182,7 @@ class HeatMap(OverTime):
             parts.append(tag("path", class_="hq", d="".join(unknown)))
         return joined(parts), any(run.href is not None for _, run in runs)
 
-    def _told(self, row: HeatRow, run: _Run) -> str:
+    def _texts(self, row: HeatRow, run: _Run) -> str:
         values = [
             cell.value
             for cell in row.cells[run.first : run.after]

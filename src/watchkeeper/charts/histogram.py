@@ -158,7 +158,7 @@ class HistogramPair:
             return f"from {exact(low, self.unit)}"
         return f"{exact(low, '' if self.unit != '%' else '%')} to {exact(high, self.unit)}"
 
-    def _told(self, index: int) -> str:
+    def _texts(self, index: int) -> str:
         before, after = exact(self._reference[index], "%"), exact(self._current[index], "%")
         return "\n".join([
             self._name(index),
@@ -190,7 +190,7 @@ class HistogramPair:
                 width=percent(1 / shown), height=bottom - top,
                 data_x=number(100 * (index + 0.5) / shown), data_text=tooltip)
             for index in range(shown)
-            for tooltip in (self._told(index),)
+            for tooltip in (self._texts(index),)
         ]  # fmt: skip
         return joined(parts), height, gutter
 
@@ -239,7 +239,7 @@ class HistogramPair:
                 1.0 - scale.at(self._reference[index]),
                 1.0 - scale.at(self._current[index]),
             )
-            tooltip = self._told(index)
+            tooltip = self._texts(index)
             parts += [
                 tag("text", shown, x=-8.0, y=y + 19.0, class_="c-end"),
                 tag("rect", x=0.0, y=y + 4.0, width=percent(before), height=_CATEGORY - 8.0,

@@ -64,14 +64,14 @@ def layered(nodes: Sequence[str], edges: Iterable[Edge]) -> Plan:
         left out; those that close a circle run backwards.
     """
     numbered = dict.fromkeys(nodes)
-    kept = [
+    links_ = [
         e for e in dict.fromkeys(edges) if e[0] in numbered and e[1] in numbered and e[0] != e[1]
     ]
-    forward = {edge: edge for edge in kept}
-    for edge in _closing(list(numbered), kept):
+    forward = {edge: edge for edge in links_}
+    for edge in _closing(list(numbered), links_):
         forward[edge] = (edge[1], edge[0])
     layer = _layers(list(numbered), set(forward.values()))
-    chains = {edge: _chain(*forward[edge], layer) for edge in kept}
+    chains = {edge: _chain(*forward[edge], layer) for edge in links_}
     rows: list[list[_Item]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
     for name in numbered:
         rows[layer[name]].append(name)

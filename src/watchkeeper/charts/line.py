@@ -125,13 +125,13 @@ class LineChart(OverTime):
         taken = header(self.unit, entries)[1] + self.strip()
         top, bottom = taken, taken + max(self.height - AXIS, 40.0)
         scale = self._scale(top, bottom)
-        values = self._found()
+        values = self._has_values()
         axis, left = value_axis(scale, self.unit) if values else (empty((top + bottom) / 2), 0)
         lines, shapes = self.draw_marks(top, bottom)
         drawing = [header(self.unit, entries, left)[0], axis, self.draw_spans(top, bottom), lines]
         drawing.append(time_axis(self.ticks(), bottom, left))
         if values:
-            drawing += [*self._draw(scale, top, bottom), self.hits(top, bottom, self._told)]
+            drawing += [*self._draw(scale, top, bottom), self.hits(top, bottom, self._texts)]
         return canvas(title=self.title, gist=self.gist(), height=bottom + AXIS, left=left,
                       drawing=drawing, links=[shapes])  # fmt: skip
 
@@ -168,7 +168,7 @@ class LineChart(OverTime):
             for one in self.series
         ]  # fmt: skip
 
-    def _found(self) -> bool:
+    def _has_values(self) -> bool:
         return any(not math.isnan(value) for _, values in self._drawn for value in values)
 
     def _key(self) -> list[Header]:
@@ -238,13 +238,15 @@ class LineChart(OverTime):
         return paths
 
     @cached_property
-    def _known(self) -> list[tuple[Series, list[float], tuple[list[float], list[float]] | None]]:
+    def _drawn_series(
+        self,
+    ) -> list[tuple[Series, list[float], tuple[list[float], list[float]] | None]]:
         """The series with their values and bands, as they were given."""
         return [(one, one.numbers(), one.band()) for one in self.series]
 
-    def _told(self, first: int, after: int) -> list[str]:
+    def _texts(self, first: int, after: int) -> list[str]:
         lines = []
-        for one, numbers, band in self._known:
+        for one, numbers, band in self._drawn_series:
             values = [v for v in numbers[first:after] if not math.isnan(v)]
             figure = exact(values[-1] if values else math.nan, self.unit)
             if len(values) > 1:

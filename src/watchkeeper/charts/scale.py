@@ -73,7 +73,7 @@ def fitted(
     if step > 1e-12 * max(abs(low), abs(high)):
         lower, upper = math.floor(low / step + 1e-6) * step, math.ceil(high / step - 1e-6) * step
         low, high = min(low, lower), max(high, upper)
-    return Scale(low, high, top, bottom, _kept(ticks.numeric(low, high, count), low, high), step)
+    return Scale(low, high, top, bottom, _within(ticks.numeric(low, high, count), low, high), step)
 
 
 def _with_bands(low: float, high: float, edges: list[float]) -> tuple[float, float]:
@@ -101,10 +101,10 @@ def _logarithmic(low: float, high: float, top: float, bottom: float) -> Scale:
     below = ticks.logarithmic(low / 10, low * 1.001)
     above = ticks.logarithmic(high * 0.999, high * 10)
     low, high = max([low / 2, *below][-1], 1e-305), [*above, high * 2][0]
-    marked = _kept(ticks.logarithmic(low, high), low, high)
+    marked = _within(ticks.logarithmic(low, high), low, high)
     return Scale(low, high, top, bottom, marked, marked[0] if marked else 0.0, log=True)
 
 
-def _kept(marked: Iterable[float], low: float, high: float) -> tuple[float, ...]:
+def _within(marked: Iterable[float], low: float, high: float) -> tuple[float, ...]:
     """Return ticks within the ends, from which rounding may have moved them."""
     return tuple(min(max(value, low), high) for value in marked)

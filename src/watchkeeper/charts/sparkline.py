@@ -81,7 +81,7 @@ class Sparkline(OverTime):
         low, high = max(min(ends), -1e300), min(max(ends), 1e300)
         parts = []
         if limit is not None:
-            y = number(_place(limit, low, high))
+            y = number(_level(limit, low, high))
             parts.append(tag("path", class_="c-reference", d=f"M0 {y}H{_WIDTH:g}"))
         parts += self._line(values, low, high)
         for mark in self.shown_marks():
@@ -94,13 +94,13 @@ class Sparkline(OverTime):
         x = [f"{_EDGE + (_WIDTH - 2 * _EDGE) * middle:.1f}" for middle in self.middles]
         path, dots, last = [], [], 0
         for first, after in runs(values):
-            points = [f"{x[i]} {_place(values[i], low, high):.1f}" for i in range(first, after)]
+            points = [f"{x[i]} {_level(values[i], low, high):.1f}" for i in range(first, after)]
             last = after - 1
             if len(points) > 1:
                 path.append("M" + "L".join(points))
             else:
-                dots.append(_dot(self.middles[first], _place(values[first], low, high), 1.5))
-        dots.append(_dot(self.middles[last], _place(values[last], low, high), 2.5))
+                dots.append(_dot(self.middles[first], _level(values[first], low, high), 1.5))
+        dots.append(_dot(self.middles[last], _level(values[last], low, high), 2.5))
         line = [tag("path", class_="c-line c-line-0", d="".join(path))] if path else []
         return line + dots
 
@@ -112,7 +112,7 @@ class Sparkline(OverTime):
         )  # fmt: skip
 
 
-def _place(value: float, low: float, high: float) -> float:
+def _level(value: float, low: float, high: float) -> float:
     """Return a height; a line that never moves lies in the middle."""
     if not high - low > 1e-290:
         return _HEIGHT / 2

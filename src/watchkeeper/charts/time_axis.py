@@ -139,12 +139,12 @@ class OverTime:
                 parts.append(tag("svg", label, x=x, y=top, class_="c-at"))
         return joined(parts)
 
-    def hits(self, top: float, bottom: float, told: Callable[[int, int], list[str]]) -> Markup:
+    def hits(self, top: float, bottom: float, texts: Callable[[int, int], list[str]]) -> Markup:
         """Return what one hovers over: a rectangle for each bucket, or for a few.
 
         Parameters
         ----------
-        told : callable
+        texts : callable
             Given the first bucket and the one after the last, what is said of them, by lines.
         """
         every = math.ceil(len(self.times) / _HITS) or 1
@@ -153,7 +153,7 @@ class OverTime:
             after = min(first + every, len(self.times))
             low, high = self.edges[first], self.edges[after]
             text = "\n".join(
-                [self.period(first, after), *told(first, after), *self.near(first, after)]
+                [self.period(first, after), *texts(first, after), *self.near(first, after)]
             )
             parts.append(tag("rect", tag("title", text), class_="hit", x=percent(low), y=top,
                              width=percent(high - low), height=bottom - top,
@@ -167,7 +167,9 @@ class OverTime:
     def near(self, first: int, after: int) -> list[str]:
         """Return what is said of spans and marks in some buckets."""
         start, end = self.times[first], self.bucket(after - 1)[1]
-        return [_said(span) for span in self.spans if span.start < end and span.end > start] + [
+        return [
+            _range_text(span) for span in self.spans if span.start < end and span.end > start
+        ] + [
             isolated(mark.words)
             for mark in self.marks
             if start <= mark.at < end or mark.at == end == self.end
@@ -177,7 +179,7 @@ class OverTime:
         """Return spans and marks in words, for the gist."""
         shown = self.shown_marks()
         lines = [
-            f"{_said(span)} {period(span.start, span.end, self.zone)}"
+            f"{_range_text(span)} {period(span.start, span.end, self.zone)}"
             for span, _, _ in self.shown_spans()
         ]
         lines += [f"{isolated(mark.words)} on {moment(mark.at, self.zone)}" for mark in shown]
@@ -198,7 +200,7 @@ class OverTime:
         start = self.times[0] if self.times else None
         for span in self.spans:
             if start is None or span.end <= start or span.start >= self.end:
-                yield span.start, span.end, _said(span)
+                yield span.start, span.end, _range_text(span)
         for mark in self.marks:
             if start is None or not start <= mark.at <= self.end:
                 yield mark.at, mark.at, isolated(mark.words)
@@ -242,5 +244,5 @@ def runs(values: Sequence[float]) -> Iterator[tuple[int, int]]:
         yield first, len(values)
 
 
-def _said(span: Span) -> str:
+def _range_text(span: Span) -> str:
     return f"{span.kind}: {isolated(span.label)}" if span.label else span.kind

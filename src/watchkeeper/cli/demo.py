@@ -114,7 +114,7 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
 
     if shown.renewed is not None:
         yield f"\nThe retraining {shown.renewed.run}: {shown.renewed.outcome}."
-        yield f"It was asked for by this: {shown.renewed.asked}."
+        yield f"It was asked for by this: {shown.renewed.triggers}."
         yield table(("gate", "figure", "limit", "passed"), shown.renewed.gate)
         figures = ", ".join(
             f"{name} {shown.renewed.before[name]:.3f} before and {after:.3f} after"
@@ -206,10 +206,10 @@ class _Screen:
         self._plain = not progress.console.is_terminal
         self._month = 0
 
-    def stage(self, told: str) -> None:
-        self._progress.update(self._task, description=told, date="", rate="")
+    def stage(self, text: str) -> None:
+        self._progress.update(self._task, description=text, date="", rate="")
         if self._plain:
-            self._progress.console.print(told)
+            self._progress.console.print(text)
 
     def total(self, flights: int) -> None:
         self.stage(f"Replaying {flights:,} flights")

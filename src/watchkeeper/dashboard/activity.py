@@ -1,4 +1,4 @@
-"""What was done to models, and what happened to them, gathered from where it is stored."""
+"""Activity of a model: promotions, retraining runs, rollouts, experiments and incidents."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,20 @@ from urllib.parse import quote
 
 from watchkeeper.app import App
 from watchkeeper.charts import Mark
-from watchkeeper.dashboard.episodes import Deed
+from watchkeeper.dashboard.periods import ActivityEvent
 from watchkeeper.incidents import Incident
 from watchkeeper.records import Entry
 from watchkeeper.retraining import Run
 
-__all__ = ["Deeds", "Promotion", "deeds_of", "marks_of"]
+__all__ = ["Activity", "Promotion", "activity_of", "marks_of"]
 
 _MOST = 200  # of each kind, the newest
 _ENTERS = ("promote", "rollback")  # as the audit trail tells of what comes into production
-_ENDED = {"promoted": "promoted", "kept": "kept aside: not better", "failed": "failed"}
+_ENDED = {
+    "promoted": "promoted",
+    "kept": "kept: the candidate did not pass the gate",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,12 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
-class Deeds:
-    """All that is known to have been done to one model.
+class Activity:
+    """The activity of one model.
 
     Attributes
     ----------
-    told : tuple of Deed
+    events : tuple of ActivityEvent
         The oldest first.
     promotions : tuple of Promotion
         The oldest first.
@@ -55,87 +59,97 @@ class Deeds:
         The newest first.
     """
 
-    told: tuple[Deed, ...]
+    events: tuple[ActivityEvent, ...]
     promotions: tuple[Promotion, ...]
     runs: tuple[Run, ...]
     incidents: tuple[Incident, ...]
 
     def in_production(self, at: datetime) -> str | None:
         """Return the version that was in production at a time; before the first, the first."""
-        earlier = [each.version for each in self.promotions if each.at <= at]
+        earlier = [promotion.version for promotion in self.promotions if promotion.at <= at]
         if earlier:
             return earlier[-1]
         return self.promotions[0].version if self.promotions else None
 
 
-def deeds_of(app: App, model: str) -> Deeds:
-    """Return what was done to a model."""
-    entered = (app.audit.entries(model, action=each, limit=_MOST) for each in _ENTERS)
-    promotions = tuple(_promotions([entry for found in entered for entry in found]))
+def activity_of(app: App, model: str) -> Activity:
+    """Return the activity of a model."""
+    entered = (app.audit.entries(model, action=action, limit=_MOST) for action in _ENTERS)
+    promotions = tuple(_promotions([entry for entries in entered for entry in entries]))
     runs = tuple(app.retraining.find(model))[:_MOST]
     incidents = tuple(app.incidents.find(model))[:_MOST]
-    told = [
+    events = [
         *_of_promotions(model, promotions),
         *_of_runs(runs),
         *_of_rollouts(app, model),
         *_of_experiments(app, model),
         *_of_incidents(incidents),
     ]
-    return Deeds(tuple(sorted(told, key=lambda each: each.at)), promotions, runs, incidents)
+    return Activity(tuple(sorted(events, key=lambda event: event.at)), promotions, runs, incidents)
 
 
-def marks_of(deeds: Sequence[Deed]) -> list[Mark]:
-    """Return deeds as marks of a chart."""
-    return [Mark(each.at, each.told, each.kind, each.href) for each in deeds]
+def marks_of(events: Sequence[ActivityEvent]) -> list[Mark]:
+    """Return events of the activity as marks of a chart."""
+    return [Mark(event.at, event.summary, event.kind, event.href) for event in events]
 
 
 def _promotions(trail: Sequence[Entry]) -> Iterator[Promotion]:
-    for entry in sorted(trail, key=lambda each: (each.at, each.number or 0)):
+    for entry in sorted(trail, key=lambda entry: (entry.at, entry.number or 0)):
         version = entry.subject.partition(":")[2]
         back = entry.action == "rollback"
         yield Promotion(entry.at, version, entry.reason, entry.actor, back)
 
 
-def _of_promotions(model: str, promotions: Sequence[Promotion]) -> Iterator[Deed]:
-    for each in promotions:
-        where = f"/models/{quote(model)}/versions/{quote(each.version)}"
-        if each.back:
-            yield Deed(each.at, "rollback", f"rolled back to {each.version}", where)
+def _of_promotions(model: str, promotions: Sequence[Promotion]) -> Iterator[ActivityEvent]:
+    for promotion in promotions:
+        where = f"/models/{quote(model)}/versions/{quote(promotion.version)}"
+        if promotion.back:
+            yield ActivityEvent(
+                promotion.at, "rollback", f"rolled back to {promotion.version}", where
+            )
         else:
-            yield Deed(each.at, "promotion", f"{each.version} promoted", where)
+            yield ActivityEvent(promotion.at, "promotion", f"{promotion.version} promoted", where)
 
 
-def _of_runs(runs: Sequence[Run]) -> Iterator[Deed]:
-    for each in runs:
-        where = f"/retraining/{quote(each.name)}"
-        asked = ", ".join(trigger.kind for trigger in each.decision.triggers) or "nobody"
-        yield Deed(each.decided_at, "retraining", f"retraining, asked for by {asked}", where)
-        if each.ended_at is not None and each.state.value in _ENDED:
-            told = f"retraining {_ENDED[each.state.value]}"
-            yield Deed(each.ended_at, "retraining", told, where)
+def _of_runs(runs: Sequence[Run]) -> Iterator[ActivityEvent]:
+    for run in runs:
+        where = f"/retraining/{quote(run.name)}"
+        triggers = ", ".join(trigger.kind for trigger in run.decision.triggers) or "no trigger"
+        yield ActivityEvent(
+            run.decided_at, "retraining", f"retraining, triggered by {triggers}", where
+        )
+        if run.ended_at is not None and run.state.value in _ENDED:
+            text = f"retraining {_ENDED[run.state.value]}"
+            yield ActivityEvent(run.ended_at, "retraining", text, where)
 
 
-def _of_rollouts(app: App, model: str) -> Iterator[Deed]:
-    for each in app.rollouts.find(model)[:_MOST]:
-        where = f"/rollouts/{quote(each.name)}"
-        if each.started_at is not None:
-            yield Deed(each.started_at, "rollout", f"rollout of {each.version} began", where)
-        if each.ended_at is not None:
-            told = f"rollout of {each.version} {each.state.value.replace('_', ' ')}"
-            yield Deed(each.ended_at, "rollout", told, where)
+def _of_rollouts(app: App, model: str) -> Iterator[ActivityEvent]:
+    for rollout in app.rollouts.find(model)[:_MOST]:
+        where = f"/rollouts/{quote(rollout.name)}"
+        if rollout.started_at is not None:
+            yield ActivityEvent(
+                rollout.started_at, "rollout", f"rollout of {rollout.version} began", where
+            )
+        if rollout.ended_at is not None:
+            text = f"rollout of {rollout.version} {rollout.state.value.replace('_', ' ')}"
+            yield ActivityEvent(rollout.ended_at, "rollout", text, where)
 
 
-def _of_experiments(app: App, model: str) -> Iterator[Deed]:
-    for each in app.experiments.find(model)[:_MOST]:
-        where = f"/experiments/{quote(each.name)}"
-        if each.started_at is not None:
-            yield Deed(each.started_at, "experiment", f"experiment {each.name} began", where)
-        if each.ended_at is not None:
-            verdict = str((each.decision or {}).get("verdict", "ended")).replace("_", " ")
-            yield Deed(each.ended_at, "experiment", f"experiment {each.name}: {verdict}", where)
+def _of_experiments(app: App, model: str) -> Iterator[ActivityEvent]:
+    for experiment in app.experiments.find(model)[:_MOST]:
+        where = f"/experiments/{quote(experiment.name)}"
+        if experiment.started_at is not None:
+            yield ActivityEvent(
+                experiment.started_at, "experiment", f"experiment {experiment.name} began", where
+            )
+        if experiment.ended_at is not None:
+            verdict = str((experiment.decision or {}).get("verdict", "ended")).replace("_", " ")
+            yield ActivityEvent(
+                experiment.ended_at, "experiment", f"experiment {experiment.name}: {verdict}", where
+            )
 
 
-def _of_incidents(incidents: Sequence[Incident]) -> Iterator[Deed]:
-    for each in incidents:
-        where = f"/incidents/{quote(each.name)}"
-        yield Deed(each.opened_at, "incident", f"{each.severity} incident", where)
+def _of_incidents(incidents: Sequence[Incident]) -> Iterator[ActivityEvent]:
+    for incident in incidents:
+        where = f"/incidents/{quote(incident.name)}"
+        yield ActivityEvent(incident.opened_at, "incident", f"{incident.severity} incident", where)

@@ -1,4 +1,4 @@
-"""What happened to something, the newest first: who did what, why, and by which figures."""
+"""History of a rollout, shadow or experiment, the newest entry first, with its evidence."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class Change:
     Attributes
     ----------
     at : datetime
-    what, actor, reason : str
+    action, actor, reason : str
     kind : str
         How its place on the line is coloured.
     judged : tuple of str
@@ -37,7 +37,7 @@ class Change:
     """
 
     at: datetime
-    what: str
+    action: str
     actor: str
     reason: str
     kind: str
@@ -50,12 +50,12 @@ class Changes:
     """The newest entries, and how many earlier ones there are."""
 
     shown: tuple[Change, ...]
-    left: int
+    earlier: int
 
 
 def changes_of(history: Sequence[DocumentEntry]) -> Changes:
     """Return the entries of a history, which has the oldest one first."""
-    shown = tuple(_change(each) for each in reversed(history[-_MOST:]))
+    shown = tuple(_change(entry) for entry in reversed(history[-_MOST:]))
     return Changes(shown, max(0, len(history) - _MOST))
 
 
@@ -65,11 +65,11 @@ def _change(entry: DocumentEntry) -> Change:
     judgements = decision.get("judgements", ()) if isinstance(decision, dict) else ()
     return Change(
         at=entry.at,
-        what=entry.verb.replace("_", " "),
+        action=entry.verb.replace("_", " "),
         actor=entry.actor,
         reason=entry.reason,
         kind=_KINDS.get(entry.verb, ""),
-        judged=tuple(each["reason"] for each in judgements if "reason" in each),
+        judged=tuple(judgement["reason"] for judgement in judgements if "reason" in judgement),
         figures=json.dumps(_cut(evidence), indent=1, ensure_ascii=False) if evidence else "",
     )
 
@@ -77,8 +77,8 @@ def _change(entry: DocumentEntry) -> Change:
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
         # The plan is on the page, and the same in every entry.
-        return {name: _cut(each) for name, each in value.items() if name != "plan"}
+        return {name: _cut(item) for name, item in value.items() if name != "plan"}
     if isinstance(value, list):
         more = [f"… {len(value) - _LONGEST} more"] if len(value) > _LONGEST else []
-        return [_cut(each) for each in value[:_LONGEST]] + more
+        return [_cut(item) for item in value[:_LONGEST]] + more
     return value

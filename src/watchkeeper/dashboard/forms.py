@@ -1,4 +1,4 @@
-"""What the forms of the pages do; each change has its reason, and the name of who sent it."""
+"""Forms of the pages; each change has an actor and a reason."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ __all__ = ["FORMS", "Sent"]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A form that somebody has sent.
+    """A form that was sent.
 
     Attributes
     ----------
     names : mapping of str to str
-        What stands in the path of its page.
+        Parameters of the path of its page.
     fields : mapping of str to str
     actor : str
     now : datetime
@@ -34,12 +34,12 @@ class Sent:
 
     @property
     def do(self) -> str:
-        """Which of the actions of the page it is."""
+        """Name of the action."""
         return self.fields.get("do", "")
 
     @property
     def by(self) -> By:
-        """Who and why, as every service takes it.
+        """Actor and reason, as every service takes them.
 
         Raises
         ------
@@ -48,7 +48,9 @@ class Sent:
         """
         reason = self.fields.get("reason", "").strip()
         if not reason:
-            raise InvalidValueError("reason", reason, "why, in words: it is kept in the history")
+            raise InvalidValueError(
+                "reason", reason, "the reason of the change: it is stored in the audit trail"
+            )
         return By(self.actor, reason)
 
     def unknown(self) -> NotFoundError:
@@ -57,18 +59,18 @@ class Sent:
 
 
 Form = Callable[[App, Sent], str]
-"""Does what was sent, and tells what was done."""
+"""Applies the form, and returns the notice of the next page."""
 
 _ROLLOUT = {
     "pause": (Rollouts.pause, "is paused"),
-    "resume": (Rollouts.resume, "goes on"),
+    "resume": (Rollouts.resume, "is resumed"),
     "step": (Rollouts.step, "is at its next step"),
     "promote": (Rollouts.promote, "is promoted"),
-    "abort": (Rollouts.abort, "is taken back: production answers everything again"),
+    "abort": (Rollouts.abort, "is aborted: all traffic goes to production"),
 }
 _INCIDENT = {
-    "acknowledge": "is yours",
-    "assign": "has an owner",
+    "acknowledge": "is acknowledged",
+    "assign": "has an assignee",
     "note": "has your note",
     "resolve": "is resolved",
     "finish": "has its post-mortem",
@@ -76,19 +78,19 @@ _INCIDENT = {
 
 
 def of_model(app: App, sent: Sent) -> str:
-    """Roll a model back, or have it trained again."""
+    """Roll a model back, or start its retraining."""
     model = sent.names["model"]
     if sent.do == "rollback":
         version = app.models.roll_back(model, by=sent.by)
         return f"{version.model_id} is in production again."
     if sent.do == "retrain":
         run = app.retraining.request(model, by=sent.by)
-        return f"The retraining {run.name} begins within seconds."
+        return f"The retraining run {run.name} starts within seconds."
     raise sent.unknown()
 
 
 def of_version(app: App, sent: Sent) -> str:
-    """Promote a version, or begin to roll it out."""
+    """Promote a version, or start its rollout."""
     model, version = sent.names["model"], sent.names["version"]
     if sent.do == "promote":
         app.models.promote(f"{model}:{version}", by=sent.by)
@@ -104,41 +106,41 @@ def of_rollout(app: App, sent: Sent) -> str:
     """Act on a rollout."""
     if sent.do not in _ROLLOUT:
         raise sent.unknown()
-    change, told = _ROLLOUT[sent.do]
+    change, message = _ROLLOUT[sent.do]
     change(app.rollouts, sent.names["name"], by=sent.by)
-    return f"{sent.names['name']} {told}."
+    return f"{sent.names['name']} {message}."
 
 
 def of_shadow(app: App, sent: Sent) -> str:
-    """End a shadow."""
+    """Stop a shadow."""
     if sent.do != "stop":
         raise sent.unknown()
     app.shadows.stop(sent.names["name"], by=sent.by)
-    return f"{sent.names['name']} is asked no more; what it was compared by is kept."
+    return f"{sent.names['name']} is stopped; its report is stored."
 
 
 def of_experiment(app: App, sent: Sent) -> str:
-    """Begin or end an experiment."""
+    """Start or stop an experiment."""
     name = sent.names["name"]
     if sent.do == "start":
         app.experiments.start(name, by=sent.by)
-        return f"{name} takes traffic."
+        return f"{name} is running."
     if sent.do == "stop":
         app.experiments.stop(name, by=sent.by)
-        return f"{name} has ended, and its verdict is kept."
+        return f"{name} is stopped; its verdict is stored."
     raise sent.unknown()
 
 
 def of_run(app: App, sent: Sent) -> str:
-    """Give a retraining up."""
+    """Cancel a retraining run."""
     if sent.do != "cancel":
         raise sent.unknown()
     app.retraining.cancel(sent.names["name"], by=sent.by)
-    return f"{sent.names['name']} is given up; what is in production stays."
+    return f"{sent.names['name']} is cancelled; the champion stays in production."
 
 
 def of_incident(app: App, sent: Sent) -> str:
-    """Take an incident in hand, and so on until it is learned from."""
+    """Acknowledge, assign, annotate or resolve an incident, or finish its post-mortem."""
     if sent.do not in _INCIDENT:
         raise sent.unknown()
     name = sent.names["name"]
@@ -156,7 +158,7 @@ def of_incident(app: App, sent: Sent) -> str:
 
 
 def of_checklist(app: App, sent: Sent) -> str:
-    """Excuse a point of the checklist until a day."""
+    """Waive a point of the checklist until a day."""
     if sent.do != "waive":
         raise sent.unknown()
     until = parse_timestamp(sent.fields.get("until", ""), "until")
@@ -165,7 +167,7 @@ def of_checklist(app: App, sent: Sent) -> str:
         raise InvalidValueError("until", f"{until:%Y-%m-%d}", f"{tomorrow:%Y-%m-%d} or later")
     item = sent.fields.get("item", "")
     app.checklists.waive(sent.names["model"], item, until=until, by=sent.by)
-    return f"The point {item} need not pass until {until:%Y-%m-%d}."
+    return f"The point {item} is waived until {until:%Y-%m-%d}."
 
 
 FORMS: Mapping[str, Form] = {
@@ -178,4 +180,4 @@ FORMS: Mapping[str, Form] = {
     "/retraining/{name}": of_run,
     "/incidents/{name}": of_incident,
 }
-"""What is done with a form, by the page that it is sent to."""
+"""Forms by the path of their page."""

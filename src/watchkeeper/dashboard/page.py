@@ -18,7 +18,7 @@ __all__ = ["Ask", "Drawn", "Page", "Running"]
 
 
 class Drawn(Protocol):
-    """A chart: drawn, and as a table."""
+    """A chart that can be shown as SVG and as a table."""
 
     @property
     def title(self) -> str: ...
@@ -27,7 +27,7 @@ class Drawn(Protocol):
         ...
 
     def table(self) -> "Table":
-        """Return what it shows."""
+        """Return its data as a table."""
         ...
 
 
@@ -47,13 +47,13 @@ class Running(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What somebody asks of a page.
+    """The request of a page.
 
     Attributes
     ----------
     path : str
     names : mapping of str to str
-        What stands in the path: a model, a rollout, ….
+        Parameters of the path: a model, a rollout, ….
     query : mapping of str to str
     viewer : Viewer
     now : datetime
@@ -75,7 +75,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a page shows.
+    """Content of a page.
 
     Attributes
     ----------
@@ -83,15 +83,15 @@ class Page:
         Its name in the folder of templates.
     title : str
     section : str
-        Which part of the navigation it belongs to.
+        Its entry in the navigation.
     model : str
-        Whose page it is; empty where it is of no one model.
+        Model of the page; empty where it has none.
     span : Span or None
         The time range that it is of, where it is of one.
     charts : mapping of str to Drawn
         By the name with which ``?csv=NAME`` asks for the table of one.
     context : dict
-        What its template takes beside all that.
+        Further values of its template.
     """
 
     template: str

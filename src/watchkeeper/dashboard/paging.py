@@ -41,8 +41,10 @@ class Leaf:
 def leaf_of(query: Mapping[str, str], count: int, size: int) -> Leaf:
     """Return the page that a query asks for with ``page``, or the nearest that there is."""
     last = max(1, -(-count // size))
-    asked = query.get("page", "")
-    number = min(max(1, int(asked)), last) if asked.isdecimal() and len(asked) < 9 else 1
+    requested = query.get("page", "")
+    number = (
+        min(max(1, int(requested)), last) if requested.isdecimal() and len(requested) < 9 else 1
+    )
     return Leaf(
         number=number,
         last=last,

@@ -1,4 +1,4 @@
-"""Templates, and how figures, times and states are written in them."""
+"""Templates, and formats of figures, times and states."""
 
 import hashlib
 import math
@@ -27,11 +27,11 @@ _NONE = "-"
 _KINDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("healthy", "ok", "pass", "completed", "promoted", "production", "resolved", "ship",
-         "confirmed", "well", "passed", "within", "better", "acceptable"),
+         "confirmed", "passed", "within", "better", "acceptable"),
         "good",
     ),
     **dict.fromkeys(
-        ("unhealthy", "ill", "fail", "failed", "rolled_back", "rolling_back", "critical", "open",
+        ("unhealthy", "fail", "failed", "rolled_back", "rolling_back", "critical", "open",
          "firing", "invalid", "breach", "do_not_ship", "worse", "harmful"),
         "bad",
     ),
@@ -52,14 +52,14 @@ _SHAPES = {"good": "●", "bad": "▲", "warn": "◆", "busy": "◐", "mute": "�
 @cache
 def environment() -> Environment:
     """Return what renders the pages."""
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("watchkeeper.dashboard"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    templates.filters |= {
         "at": at,
         "duration": duration,
         "number": number,
@@ -73,18 +73,18 @@ def environment() -> Environment:
         "without": without,
         "code": code,
     }
-    made.globals |= {"state": state, "static": static_url}
-    return made
+    templates.globals |= {"state": state, "static": static_url}
+    return templates
 
 
 @pass_context
 def at(context: Context, moment: datetime | str | None) -> Markup | str:
-    """Return a time in the zone of who looks, with the same in UTC behind it."""
+    """Return a time in the zone of the viewer, with the UTC time as its title."""
     if moment is None:
         return _NONE
-    known = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    local = known.astimezone(context["viewer"].zone)
-    utc = known.astimezone(UTC)
+    time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    local = time.astimezone(context["viewer"].zone)
+    utc = time.astimezone(UTC)
     return Markup('<time datetime="{}" title="{} UTC">{} {}</time>').format(
         f"{utc:%Y-%m-%dT%H:%M:%SZ}",
         f"{utc:%Y-%m-%d %H:%M:%S}",
@@ -100,18 +100,18 @@ def duration(length: timedelta | float | None) -> str:
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
-    left, told = round(seconds), []
+    rest, parts = round(seconds), []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, size)
+        count, rest = divmod(rest, size)
         if count:
-            told.append(f"{count} {name}")
-        if len(told) == 2 or (told and not left):
+            parts.append(f"{count} {name}")
+        if len(parts) == 2 or (parts and not rest):
             break
-    return " ".join(told)
+    return " ".join(parts)
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Return a number with thousands apart; small ones keep three digits that mean something."""
+    """Return a number with thousands separators; small ones have three significant digits."""
     if value is None or math.isnan(value):
         return _NONE
     if not digits and value != int(value):
@@ -151,7 +151,7 @@ def signed(value: float | None) -> str:
 
 
 def size(count: float) -> str:
-    """Return bytes in the unit that people read them in."""
+    """Return bytes in a readable unit."""
     for name, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= least:
             return f"{count / least:,.3g} {name}"
@@ -163,11 +163,11 @@ def without(query: Mapping[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in query.items() if name not in names}
 
 
-def state(name: str, told: str = "") -> Markup:
-    """Return a state as a badge: its shape and its words say what its colour says."""
+def state(name: str, label: str = "") -> Markup:
+    """Return a state as a badge of shape, text and colour."""
     kind = _KINDS.get(name, "mute")
     return Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>').format(
-        kind, _SHAPES[kind], told or words(name)
+        kind, _SHAPES[kind], label or words(name)
     )
 
 
@@ -190,8 +190,8 @@ def markdown(text: str, below: int = 0) -> Markup:
 def code(text: str) -> Markup:
     """Return a sentence with what stands between backticks as code."""
     parts = str(escape(text)).split("`")
-    told = (f"<code>{each}</code>" if place % 2 else each for place, each in enumerate(parts))
-    return Markup("".join(told))  # noqa: S704 - each part is escaped
+    marked = (f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
+    return Markup("".join(marked))  # noqa: S704 - each part is escaped
 
 
 def static_url(name: str) -> str:
@@ -202,8 +202,8 @@ def static_url(name: str) -> str:
 @cache
 def static_file(name: str) -> tuple[bytes, str]:
     """Return the bytes of a static file, and a short digest of them."""
-    found = resources.files("watchkeeper.dashboard").joinpath("static", name).read_bytes()
-    return found, hashlib.sha256(found).hexdigest()[:12]
+    content = resources.files("watchkeeper.dashboard").joinpath("static", name).read_bytes()
+    return content, hashlib.sha256(content).hexdigest()[:12]
 
 
 def _is_harmless(address: str) -> bool:

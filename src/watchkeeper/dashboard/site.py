@@ -1,6 +1,6 @@
-"""Pages over HTTP: asked, rendered, kept short on the way; forms checked before anything is done.
+"""Pages over HTTP: requests, rendering and compression; forms are checked before any change.
 
-No page holds a script or a style of its own, so that the policy that goes with it can forbid both.
+No page has inline scripts or styles, so its content security policy forbids both.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ __all__ = ["add_dashboard", "is_page"]
 
 log = logging.getLogger(__name__)
 
-_SAID = "watchkeeper_said"  # the cookie of what the next page tells of what was done
+_NOTICE = "watchkeeper_said"  # cookie with the notice that the next page shows
 _SECTIONS = (
     "models", "experiments", "rollouts", "shadows", "retraining", "incidents", "system",
 )  # fmt: skip
@@ -58,19 +58,19 @@ _SHORT = 1_000  # bytes that are not worth packing
 
 
 def is_page(path: str) -> bool:
-    """Return whether a path is of the dashboard, which asks for itself who looks."""
+    """Return whether a path belongs to the dashboard, which has its own sign-in."""
     return _PATHS.fullmatch(path) is not None
 
 
 def add_dashboard(api: FastAPI, app: App, server: Running) -> None:
-    """Add the pages, their forms and what they are made of."""
+    """Add the routes of pages, forms and static files."""
     site = _Site(app, server)
     for path, page in PAGES.items():
         api.router.add_route(path, site.shows(page), methods=["GET"], include_in_schema=False)
     for path, form in FORMS.items():
         api.router.add_route(path, site.does(form), methods=["POST"], include_in_schema=False)
     for path, endpoint, method in (
-        ("/sign-in", site.door, "GET"),
+        ("/sign-in", site.sign_in_form, "GET"),
         ("/sign-in", site.sign_in, "POST"),
         ("/sign-out", site.sign_out, "POST"),
         ("/zone", site.set_zone, "POST"),
@@ -93,13 +93,13 @@ class _Site:
         async def endpoint(request: Request) -> Response:
             viewer = self._viewer(request)
             if viewer.rights is None:
-                return self._to_door(request)
+                return self._to_sign_in(request)
             return await asyncio.to_thread(self._shown, request, viewer, page)
 
         return endpoint
 
     def does(self, form: Form) -> Callable[[Request], Any]:
-        """Return the endpoint that does what a form asks for."""
+        """Return the endpoint of a form."""
 
         async def endpoint(request: Request) -> Response:
             viewer = self._viewer(request)
@@ -108,13 +108,13 @@ class _Site:
                 fields = await _fields(request)
                 actor = self._actor(request, viewer, fields)
                 sent = Sent(request.path_params, fields, actor, self._app.clock())
-                said = await asyncio.to_thread(form, self._app, sent)
+                message = await asyncio.to_thread(form, self._app, sent)
             except WatchkeeperError as error:
                 return self._failed(
                     request, viewer, status_of(error), error.message, error.hint, again=fields
                 )
             answer = _redirect(fields.get("next") or _path(request))
-            answer.set_cookie(_SAID, quote(said), max_age=60, httponly=True, samesite="lax")
+            answer.set_cookie(_NOTICE, quote(message), max_age=60, httponly=True, samesite="lax")
             if actor != viewer.session.name:
                 named = Session(viewer.session.id, actor, viewer.session.key, viewer.session.at)
                 self._set_session(answer, request, named)
@@ -122,24 +122,26 @@ class _Site:
 
         return endpoint
 
-    async def door(self, request: Request) -> Response:
-        """Ask somebody who they are."""
+    async def sign_in_form(self, request: Request) -> Response:
+        """Return the form of the sign-in page."""
         viewer = self._viewer(request)
-        return self._at_door(request, viewer, 200, "")
+        return self._sign_in_page(request, viewer, 200, "")
 
     async def sign_in(self, request: Request) -> Response:
-        """Begin a session for somebody who has a key, or has only said their name."""
+        """Start a session for a client with a valid key, or with a name on an open server."""
         viewer = self._viewer(request)
         fields = await _fields(request)
         key, name = fields.get("key", ""), fields.get("name", "").strip()[:100]
         access = self._app.access
         if not access.is_token(fields.get("token", ""), viewer.session):
-            told = "The page was too old. Try again."
-            return self._at_door(request, viewer, 403, told)
+            text = "The page has expired. Send the form again."
+            return self._sign_in_page(request, viewer, 403, text)
         if not name:
-            return self._at_door(request, viewer, 400, "Say who you are, for the history.")
+            return self._sign_in_page(
+                request, viewer, 400, "A name is required for the audit trail."
+            )
         if not access.open and access.rights_of(key) is None:
-            return self._at_door(request, viewer, 403, "This server does not know that key.")
+            return self._sign_in_page(request, viewer, 403, "This key is not valid.")
         answer = _redirect(fields.get("next") or "/")
         now = system_clock().timestamp()
         self._set_session(answer, request, Session.new(name, key, now=now))
@@ -186,26 +188,26 @@ class _Site:
         now = self._app.clock()
         ask = Ask(_path(request), request.path_params, query, viewer, now, self._server)
         try:
-            found = page(self._app, ask)
+            shown = page(self._app, ask)
             if (wanted := query.get("csv")) is not None:
-                return _csv(found, wanted)
-            body = self._render(request, viewer, found)
+                return _csv(shown, wanted)
+            body = self._render(request, viewer, shown)
         except WatchkeeperError as error:
             return self._failed(request, viewer, status_of(error), error.message, error.hint)
         return self._answer(request, viewer, body, 200)
 
     def _render(self, request: Request, viewer: Viewer, page: Page) -> str:
         app = self._app
-        kept = {name: value for name, value in request.query_params.items() if name != "csv"}
+        query = {name: value for name, value in request.query_params.items() if name != "csv"}
         return environment().get_template(page.template).render(
             page=page,
             charts=page.charts,
             viewer=viewer,
             open_server=app.access.open,
-            said=unquote(request.cookies.get(_SAID, "")),
+            said=unquote(request.cookies.get(_NOTICE, "")),
             path=_path(request),
-            here=_path(request) + (f"?{urlencode(kept)}" if kept else ""),
-            query=kept,
+            here=_path(request) + (f"?{urlencode(query)}" if query else ""),
+            query=query,
             ranges=RANGES,
             active_incidents=app.incidents.count(active=True),
             unowned=app.incidents.count(state=IncidentState.OPEN),
@@ -219,26 +221,29 @@ class _Site:
         request: Request,
         viewer: Viewer,
         status: int,
-        told: str,
+        text: str,
         hint: str,
         *,
         again: Mapping[str, str] | None = None,
     ) -> Response:
-        """Say what was wrong; what was typed is there to be sent again."""
+        """Return the error page, with the values of the form to send again."""
         page = Page(
             template="error.html",
-            title="That did not work",
+            title="Request failed",
             section="",
-            context={"told": told, "hint": hint, "again": dict(again or {})},
+            context={"message": text, "hint": hint, "again": dict(again or {})},
         )
         return self._answer(request, viewer, self._render(request, viewer, page), status)
 
-    def _at_door(self, request: Request, viewer: Viewer, status: int, told: str) -> Response:
+    def _sign_in_page(self, request: Request, viewer: Viewer, status: int, text: str) -> Response:
         page = Page(
             template="sign_in.html",
             title="Sign in",
             section="",
-            context={"told": told, "onward": _own(request.query_params.get("next") or "/")},
+            context={
+                "message": text,
+                "onward": _local_address(request.query_params.get("next") or "/"),
+            },
         )
         return self._answer(request, viewer, self._render(request, viewer, page), status)
 
@@ -250,8 +255,8 @@ class _Site:
             return Response(status_code=304, headers=headers)
         headers["content-type"] = "text/html; charset=utf-8"
         answer = _packed(request, content, status, headers)
-        if _SAID in request.cookies:
-            answer.delete_cookie(_SAID)
+        if _NOTICE in request.cookies:
+            answer.delete_cookie(_NOTICE)
         if viewer.fresh:
             self._set_session(answer, request, viewer.session)
         return answer
@@ -267,9 +272,11 @@ class _Site:
         )
 
     def _actor(self, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> str:
-        """Return who sent a form, if they may and did."""
+        """Return the actor of a form, if the key may write and the token is valid."""
         if viewer.rights is not Rights.ACT:
-            raise ForbiddenError("you may read here, and change nothing", "Use another key.")
+            raise ForbiddenError(
+                "this key may read, and may not change anything", "Use another key."
+            )
         origin = request.headers.get("origin", "")
         foreign = origin not in {"", "null"} and urlsplit(origin).netloc != request.url.netloc
         if foreign or not self._app.access.is_token(fields.get("token", ""), viewer.session):
@@ -279,10 +286,12 @@ class _Site:
             )
         actor = (viewer.session.name or fields.get("actor", "")).strip()[:100]
         if not actor:
-            raise InvalidValueError("your name", actor, "who does this, for the history")
+            raise InvalidValueError(
+                "your name", actor, "the name of the actor, for the audit trail"
+            )
         return actor
 
-    def _to_door(self, request: Request) -> Response:
+    def _to_sign_in(self, request: Request) -> Response:
         onward = _path(request) + (f"?{request.url.query}" if request.url.query else "")
         return _redirect(f"/sign-in?{urlencode({'next': onward})}")
 
@@ -334,10 +343,10 @@ def _path(request: Request) -> str:
 
 
 def _redirect(to: str) -> RedirectResponse:
-    return RedirectResponse(_own(to), 303, headers=_HEADERS)
+    return RedirectResponse(_local_address(to), 303, headers=_HEADERS)
 
 
-def _own(address: str) -> str:
+def _local_address(address: str) -> str:
     """Return an address of this server; one that leads away becomes the overview."""
     away = not address.startswith("/") or address.startswith(("//", "/\\")) or "\n" in address
     return "/" if away else address

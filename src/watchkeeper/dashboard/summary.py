@@ -1,4 +1,4 @@
-"""What there is to know of a model at a glance: how it is, how it fared, what was done."""
+"""Summary of a model: its condition, its periods and its activity."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,8 +9,15 @@ from functools import cache
 import numpy as np
 
 from watchkeeper.app import App
-from watchkeeper.dashboard.activity import Deeds, Promotion, deeds_of
-from watchkeeper.dashboard.episodes import Chapter, Illness, Moved, Terms, chapters, illnesses
+from watchkeeper.dashboard.activity import Activity, Promotion, activity_of
+from watchkeeper.dashboard.periods import (
+    DriftedFeatures,
+    Period,
+    Terms,
+    UnhealthyPeriod,
+    periods_of,
+    unhealthy_periods,
+)
 from watchkeeper.dashboard.time_range import Span
 from watchkeeper.drift.checks import DRIFTED, Checks
 from watchkeeper.errors import NotFoundError
@@ -21,10 +28,10 @@ from watchkeeper.monitoring.report_cache import Asked
 from watchkeeper.monitoring.timelines import ModelTimeline
 from watchkeeper.timelines import Timeline
 
-__all__ = ["Brief", "Helped", "Side", "brief_of", "spells"]
+__all__ = ["ModelSummary", "PromotionEffect", "Side", "summary_of", "unhealthy_spans"]
 
 _POINTS = 100  # of a time line as a page draws it
-_CHAPTERS = 14  # of a story: a year in months
+_PERIODS = 14  # of a summary: a year in months
 _FRESH = timedelta(seconds=60)  # beyond, a time line is brought up to date first
 _COMPARED = timedelta(days=90)  # before and after a promotion, at most
 _Registered = Callable[[str | None], Mapping[str, float]]
@@ -53,8 +60,8 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Helped:
-    """What a promotion has brought.
+class PromotionEffect:
+    """Figures of a model before and after a promotion.
 
     Attributes
     ----------
@@ -76,8 +83,8 @@ class Helped:
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
-    """What there is to know of a model.
+class ModelSummary:
+    """Summary of a model.
 
     Attributes
     ----------
@@ -90,12 +97,12 @@ class Brief:
         None where nothing is recorded.
     baseline : mapping of str to float
         Of the version in production.
-    promised : mapping of str to list of (float or None)
+    registered_metrics : mapping of str to list of (float or None)
         What the version in production was registered with, by metric and point of the time line.
-    story : tuple of Chapter
-    illnesses : tuple of Illness
-    deeds : Deeds
-    helped : tuple of Helped
+    periods : tuple of Period
+    unhealthy_periods : tuple of UnhealthyPeriod
+    activity : Activity
+    promotion_effects : tuple of PromotionEffect
         The newest promotion first.
     """
 
@@ -105,42 +112,42 @@ class Brief:
     health: ModelHealth
     line: ModelTimeline | None
     baseline: Mapping[str, float]
-    promised: Mapping[str, list[float | None]]
-    story: tuple[Chapter, ...]
-    illnesses: tuple[Illness, ...]
-    deeds: Deeds
-    helped: tuple[Helped, ...]
+    registered_metrics: Mapping[str, list[float | None]]
+    periods: tuple[Period, ...]
+    unhealthy_periods: tuple[UnhealthyPeriod, ...]
+    activity: Activity
+    promotion_effects: tuple[PromotionEffect, ...]
 
     @property
-    def illness(self) -> Illness | None:
-        """The one that lasts, if one does."""
-        return next((each for each in self.illnesses if each.lasts), None)
+    def unhealthy_period(self) -> UnhealthyPeriod | None:
+        """The unhealthy period that has not ended, if there is one."""
+        return next((period for period in self.unhealthy_periods if period.ongoing), None)
 
     @property
     def condition(self) -> Condition:
-        """How it is: not well either while its quality is not what was registered."""
-        if self.illness is not None:
+        """Condition of the model: unhealthy as well while an unhealthy period has not ended."""
+        if self.unhealthy_period is not None:
             return Condition.UNHEALTHY
         return self.health.status.condition
 
     @property
-    def told(self) -> list[tuple[str, Illness | Helped]]:
-        """Illnesses and promotions, the oldest first; a promotion within a chapter before it."""
-        found: list[tuple[datetime, str, Illness | Helped]] = [
-            *((each.first.end, "illness", each) for each in self.illnesses),
-            *((each.promotion.at, "promotion", each) for each in self.helped),
+    def highlights(self) -> list[tuple[str, UnhealthyPeriod | PromotionEffect]]:
+        """Unhealthy periods and promotions by time, the oldest first."""
+        items: list[tuple[datetime, str, UnhealthyPeriod | PromotionEffect]] = [
+            *((period.first.end, "unhealthy", period) for period in self.unhealthy_periods),
+            *((effect.promotion.at, "promotion", effect) for effect in self.promotion_effects),
         ]
-        return [(kind, each) for _, kind, each in sorted(found, key=lambda item: item[0])]
+        return [(kind, item) for _, kind, item in sorted(items, key=lambda entry: entry[0])]
 
 
-def brief_of(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Asked[Brief]:
-    """Ask for what there is to know of a model over a span, told in a zone."""
+def summary_of(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Asked[ModelSummary]:
+    """Return the query for the summary of a model over a span, with times in a zone."""
     key = f"{model} {span.query} {zone}"
-    return Asked("brief", key, of=None, at=at, make=lambda: _made(app, model, span, at, zone))
+    return Asked("summary", key, of=None, at=at, make=lambda: _summary(app, model, span, at, zone))
 
 
 def _terms(app: App, model: str) -> Terms:
-    """Return what makes a chapter of a model's story an ill one, by its policy."""
+    """Return what makes a period of a model unhealthy, by its policy."""
     policy = app.settings.policy(model)
     return Terms(
         allowed=policy.quality.max_relative_drop,
@@ -149,78 +156,88 @@ def _terms(app: App, model: str) -> Terms:
     )
 
 
-def _made(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Brief:
+def _summary(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> ModelSummary:
     health = app.health(model, at)
-    deeds = deeds_of(app, model)
+    activity = activity_of(app, model)
     registered = cache(lambda version: baseline_of(app.registry, model, version))
     production = app.registry.get_production_model(model)
     version = None if production is None else app.registry.get(production)
     line: ModelTimeline | None = None
-    story: tuple[Chapter, ...] = ()
+    periods: tuple[Period, ...] = ()
     with suppress(NotFoundError):  # nothing is recorded of it
         line = app.timelines.timeline(model, span.start, span.end, points=_POINTS, fresh=_FRESH)
-        story = _story(app, model, span, deeds, zone, registered)
-    return Brief(
+        periods = _periods(app, model, span, activity, zone, registered)
+    return ModelSummary(
         model=model,
         production=None if version is None else version.version,
         since=None if version is None else version.promoted_at,
         health=health,
         line=line,
         baseline={} if version is None else version.metrics,
-        promised={} if line is None else _promised(line.timeline, deeds, registered),
-        story=story,
-        illnesses=illnesses(story),
-        deeds=deeds,
-        helped=tuple(_helped(app, model, deeds, span.end)),
+        registered_metrics={}
+        if line is None
+        else _registered_metrics(line.timeline, activity, registered),
+        periods=periods,
+        unhealthy_periods=unhealthy_periods(periods),
+        activity=activity,
+        promotion_effects=tuple(_promotion_effects(app, model, activity, span.end)),
     )
 
 
-def _story(
-    app: App, model: str, span: Span, deeds: Deeds, zone: tzinfo, registered: _Registered
-) -> tuple[Chapter, ...]:
-    found = app.timelines.timeline(model, span.start, span.end, points=_CHAPTERS)
+def _periods(
+    app: App, model: str, span: Span, activity: Activity, zone: tzinfo, registered: _Registered
+) -> tuple[Period, ...]:
+    timeline = app.timelines.timeline(model, span.start, span.end, points=_PERIODS)
     checks = app.drift_history.checks(model).within(span.start, span.end)
-    told = chapters(
-        found.timeline,
-        deeds.in_production,
+    periods = periods_of(
+        timeline.timeline,
+        activity.in_production,
         registered,
         zone=zone,
         terms=_terms(app, model),
-        moved=list(_moved(checks)),
-        deeds=[each for each in deeds.told if span.start is None or each.at >= span.start],
+        drifted=list(_drifted(checks)),
+        events=[event for event in activity.events if span.start is None or event.at >= span.start],
     )
-    known = [place for place, each in enumerate(told) if each.predictions]
-    return told[known[0] :] if known else ()  # nothing is told of before it began
+    filled = [index for index, period in enumerate(periods) if period.predictions]
+    return periods[filled[0] :] if filled else ()  # from the first period that has predictions
 
 
-def _promised(
-    line: Timeline, deeds: Deeds, registered: _Registered
+def _registered_metrics(
+    line: Timeline, activity: Activity, registered: _Registered
 ) -> dict[str, list[float | None]]:
-    versions = [deeds.in_production(each) for each in line.starts]
-    return {name: [registered(each).get(name) for each in versions] for name in _FIGURES}
+    versions = [activity.in_production(start) for start in line.starts]
+    return {name: [registered(version).get(name) for version in versions] for name in _FIGURES}
 
 
-def _moved(checks: Checks) -> Iterator[Moved]:
-    """Yield what each check found, the features that moved furthest first."""
+def _drifted(checks: Checks) -> Iterator[DriftedFeatures]:
+    """Yield the drifted features of each check, the highest drift score first."""
     names = np.array(checks.features, dtype=object)
     for row, seconds in enumerate(checks.times.tolist()):
         at = datetime.fromtimestamp(seconds, UTC)
         drifted = checks.states[row] == DRIFTED
         far = np.argsort(-np.nan_to_num(checks.effects[row][drifted]))
-        yield Moved(at, tuple(names[drifted][far]))
+        yield DriftedFeatures(at, tuple(names[drifted][far]))
 
 
-def _helped(app: App, model: str, deeds: Deeds, until: datetime) -> Iterator[Helped]:
-    """Yield what promotions have brought, the newest first; nothing is told of the first one."""
-    entered = [each for each in deeds.promotions if each.at < until]
-    for place in range(len(entered) - 1, 0, -1):
-        former, own = entered[place - 1], entered[place]
-        later = entered[place + 1].at if place + 1 < len(entered) else until
-        before = _side(app, model, former.version, max(former.at, own.at - _COMPARED), own.at)
-        after = _side(app, model, own.version, own.at, min(later, own.at + _COMPARED))
+def _promotion_effects(
+    app: App, model: str, activity: Activity, until: datetime
+) -> Iterator[PromotionEffect]:
+    """Yield the effect of each promotion except the first, the newest first."""
+    entered = [promotion for promotion in activity.promotions if promotion.at < until]
+    for index in range(len(entered) - 1, 0, -1):
+        former, promotion = entered[index - 1], entered[index]
+        later = entered[index + 1].at if index + 1 < len(entered) else until
+        before = _side(
+            app, model, former.version, max(former.at, promotion.at - _COMPARED), promotion.at
+        )
+        after = _side(
+            app, model, promotion.version, promotion.at, min(later, promotion.at + _COMPARED)
+        )
         if before is None or after is None:
             continue
-        run = next((each for each in deeds.runs if each.version == own.version and each.gate), None)
+        run = next(
+            (run for run in activity.runs if run.version == promotion.version and run.gate), None
+        )
         gate: dict[str, tuple[float, float]] = {}
         rows = 0
         if run is not None and run.gate is not None:
@@ -230,40 +247,40 @@ def _helped(app: App, model: str, deeds: Deeds, until: datetime) -> Iterator[Hel
                 for name in _FIGURES
                 if name in run.gate.champion and name in run.gate.candidate
             }
-        yield Helped(own, before, after, rows, gate)
+        yield PromotionEffect(promotion, before, after, rows, gate)
 
 
 def _side(app: App, model: str, version: str, start: datetime, end: datetime) -> Side | None:
     if end <= start:
         return None
     try:
-        found = app.timelines.timeline(model, start, end, points=1, version=version).timeline
+        timeline = app.timelines.timeline(model, start, end, points=1, version=version).timeline
     except NotFoundError:
         return None
     return Side(
         version,
         start,
         end,
-        int(found.predictions.sum()),
-        int(found.labelled.sum()),
-        dict(_figures(found)),
+        int(timeline.predictions.sum()),
+        int(timeline.labelled.sum()),
+        dict(_figures(timeline)),
     )
 
 
-def _figures(found: Timeline) -> Iterator[tuple[str, tuple[float, float, float]]]:
+def _figures(timeline: Timeline) -> Iterator[tuple[str, tuple[float, float, float]]]:
     for name in _FIGURES:
-        band = found[name]
+        band = timeline[name]
         if band is not None and len(band.value) and not np.isnan(band.value[0]):
             yield name, (float(band.value[0]), float(band.low[0]), float(band.high[0]))
 
 
-def spells(story: Sequence[Chapter]) -> list[tuple[datetime, datetime]]:
-    """Return the stretches of a story in which it was ill, those that touch as one."""
-    found: list[tuple[datetime, datetime]] = []
-    for each in story:
-        if each.condition == "ill":
-            if found and found[-1][1] == each.start:
-                found[-1] = (found[-1][0], each.end)
+def unhealthy_spans(periods: Sequence[Period]) -> list[tuple[datetime, datetime]]:
+    """Return the time ranges in which the model was unhealthy; adjacent periods are one range."""
+    spans: list[tuple[datetime, datetime]] = []
+    for period in periods:
+        if period.condition == "unhealthy":
+            if spans and spans[-1][1] == period.start:
+                spans[-1] = (spans[-1][0], period.end)
             else:
-                found.append((each.start, each.end))
-    return found
+                spans.append((period.start, period.end))
+    return spans

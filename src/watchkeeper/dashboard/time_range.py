@@ -1,4 +1,4 @@
-"""The time range of a page: part of its address, so that it can be shared."""
+"""Time range of a page; it is part of the address."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ RANGES: Mapping[str, tuple[str, timedelta | None]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time, as a page was asked for it.
+    """The time range of a page, from its query.
 
     Attributes
     ----------
@@ -61,11 +61,11 @@ def span_of(query: Mapping[str, str], *, now: datetime, default: str) -> Span:
         If it names a range that does not exist, a time that is none, or an end before its start.
     """
     if "start" in query or "end" in query:
-        given = {name: query[name] for name in ("start", "end") if query.get(name)}
-        times = {name: parse_timestamp(value, name) for name, value in given.items()}
+        bounds = {name: query[name] for name in ("start", "end") if query.get(name)}
+        times = {name: parse_timestamp(value, name) for name, value in bounds.items()}
         start, end = times.get("start"), times.get("end", as_utc(now))
         Window(start, end)  # which checks their order
-        return Span(start, end, "", urlencode(given))
+        return Span(start, end, "", urlencode(bounds))
     named = query.get("range") or default
     if named not in RANGES:
         raise InvalidValueError("range", named, f"one of {', '.join(RANGES)}")

@@ -1,4 +1,4 @@
-"""Who looks at a page: their session, what they may do, and their time zone."""
+"""Viewer of a page: session, rights and time zone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ SESSION, ZONE = "watchkeeper_session", "watchkeeper_zone"
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Somebody at a browser.
+    """The user of a browser session.
 
     Attributes
     ----------
     session : Session
     rights : Rights or None
-        None of somebody who has to sign in first.
+        None before sign-in.
     zone : ZoneInfo
-        In which times are told.
+        Time zone of the times on pages.
     token : str
-        What the forms of their pages carry.
+        CSRF token of the forms.
     fresh : bool
         Whether the session has just been begun, and its cookie is to be set.
     """
@@ -73,10 +73,10 @@ def _session(app: App, cookies: Mapping[str, str]) -> Session | None:
 
 def _cookies(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     try:
-        found = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
+        jar = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
     except CookieError:
         return {}
-    return {name: morsel.value for name, morsel in found.items()}
+    return {name: morsel.value for name, morsel in jar.items()}
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -77,7 +77,8 @@ def prepared(flights: pa.Table, weather: pa.Table) -> pa.Table:
         **{name: joined[name] for name in WEATHER},
     }
     features = {
-        name: each if name in WORDS else each.cast(pa.float64()) for name, each in columns.items()
+        name: column if name in WORDS else column.cast(pa.float64())
+        for name, column in columns.items()
     }
     late = pc.greater(joined["arr_delay"], LATE_AFTER).cast(pa.int64())
     landed = pc.if_else(late.is_valid(), pc.add(departs, _minutes(_until_landing(joined))), None)

@@ -64,25 +64,25 @@ class Release:
             await (self._roll_out_swapped() if self._bad else self._retrain())
             return
         answer = await self._server.post(f"/v1/rollouts/{self._rollout}/look", {})
-        found = msgspec.json.decode(answer)["rollout"]
-        state = State(found["state"])
-        if found["hold"] == Hold.SIGNAL and not self._bad:
+        rollout = msgspec.json.decode(answer)["rollout"]
+        state = State(rollout["state"])
+        if rollout["hold"] == Hold.SIGNAL and not self._bad:
             reason = "August and the gate have shown that such a one answers otherwise, and better"
             await self._server.post(f"/v1/rollouts/{self._rollout}/resume", {"reason": reason})
         elif state in _OVER:
             self._over = True
             if not self._bad:
                 await self._look()  # the retraining learns what became of its candidate
-            told = "is in production" if state is State.COMPLETED else "was taken back"
-            self._spectator.stage(f"The new version {told}; replaying the rest of the year")
+            text = "is in production" if state is State.COMPLETED else "was taken back"
+            self._spectator.stage(f"The new version {text}; replaying the rest of the year")
 
     async def _retrain(self) -> None:
         self._spectator.stage("Looking whether the model has to learn again")
         run = await self._look()
         self._rollout = "" if run is None else run["follows"]
         self._over = not self._rollout
-        told = "nothing asks for it" if run is None else run["reason"]
-        self._spectator.stage(f"Retraining: {told}")
+        text = "nothing asks for it" if run is None else run["reason"]
+        self._spectator.stage(f"Retraining: {text}")
 
     async def _look(self) -> dict[str, Any] | None:
         answer = await self._server.post("/v1/retraining/look", {"model": MODEL})
@@ -114,5 +114,5 @@ class Release:
 
 
 def _swapped(flights: pa.Table) -> pa.Table:
-    place = flights.column_names.index("late")
-    return flights.set_column(place, "late", pc.subtract(1, flights["late"]))
+    column = flights.column_names.index("late")
+    return flights.set_column(column, "late", pc.subtract(1, flights["late"]))

@@ -23,7 +23,7 @@ __all__ = ["Flight", "Replay", "flights_of", "request_of"]
 CONNECTIONS = 64
 BATCH = 256  # outcomes a request
 
-Told = Callable[[int, datetime], Awaitable[None]]
+Progress = Callable[[int, datetime], Awaitable[None]]
 
 
 class _Parameters(msgspec.Struct):
@@ -87,7 +87,7 @@ def request_of(flight: Flight) -> bytes:
 
 
 async def replay(
-    flights: Iterator[Flight], *, model: str, host: str, port: int, told: Told
+    flights: Iterator[Flight], *, model: str, host: str, port: int, progress: Progress
 ) -> Replay:
     """Replay `flights`, which are in the order of departure.
 
@@ -96,15 +96,15 @@ async def replay(
     flights : iterator of Flight
     model, host, port
         Which model of which server.
-    told : callable
-        Told of every event-time hour that begins, with the flights sent so far; waited for.
+    progress : callable
+        Progress of every event-time hour that begins, with the flights sent so far; waited for.
 
     Raises
     ------
     RefusedError, UnavailableError
         If the server refuses a request, or goes away.
     """
-    run = _Run(flights, model, told)
+    run = _Run(flights, model, progress)
     try:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(CONNECTIONS):
@@ -117,8 +117,8 @@ async def replay(
 
 
 class _Run:
-    def __init__(self, flights: Iterator[Flight], model: str, told: Told) -> None:
-        self._flights, self._told = flights, told
+    def __init__(self, flights: Iterator[Flight], model: str, progress: Progress) -> None:
+        self._flights, self._progress = flights, progress
         self._infer = f"/v2/models/{model}/infer"
         self._ingest = f"/v1/models/{model}/outcomes"
         self._landings: list[tuple[datetime, str, int]] = []  # a heap
@@ -135,7 +135,7 @@ class _Run:
         self.sent += 1
         if flight.departs >= self._hour + timedelta(hours=1):
             self._hour = flight.departs.replace(minute=0)
-            await self._told(self.sent, flight.departs)
+            await self._progress(self.sent, flight.departs)
             await self.send_outcomes(connection, flight.departs)
         answer = _answer.decode(await connection.send(self._infer, request_of(flight)))
         if flight.landed is not None and flight.late is not None:

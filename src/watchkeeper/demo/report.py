@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Played
-from watchkeeper.demo.story import Story, told
+from watchkeeper.demo.story import Story, story_of
 from watchkeeper.events import Window
 from watchkeeper.experiments import State as ExperimentState
 from watchkeeper.incidents import Incident
@@ -103,8 +103,8 @@ class Renewed(Result):
     Attributes
     ----------
     run : str
-    asked : str
-        What asked for it.
+    triggers : str
+        Why it was triggered.
     outcome : str
     gate : tuple of (str, str, str, bool)
         Check, figure, limit, and whether it was passed.
@@ -115,7 +115,7 @@ class Renewed(Result):
     """
 
     run: str
-    asked: str
+    triggers: str
     outcome: str
     gate: tuple[tuple[str, str, str, bool], ...]
     before: dict[str, float]
@@ -183,7 +183,7 @@ def report(played: Played) -> Report:
         outcomes=counts.outcomes,
         accuracy=played.trained.metrics["accuracy"],
         auc=played.trained.metrics["auc"],
-        months=tuple(_measured(app, each) for each in months),
+        months=tuple(_measured(app, month) for month in months),
         story=_story(app, months),
         tried=_tried(app),
         renewed=_renewed(app),
@@ -221,22 +221,24 @@ def _measured(app: App, begins: datetime) -> Month:
 
 def _story(app: App, months: Sequence[datetime]) -> Story | None:
     """Return what became of July, or of the last month there is."""
-    month = next((each for each in months if each.month == _TOLD), months[-1] if months else None)
+    month = next(
+        (month for month in months if month.month == _TOLD), months[-1] if months else None
+    )
     learned = app.registry.reference(f"{MODEL}:{VERSION}")
     if month is None or month.month == _LEARNED or learned is None:
         return None
     read = app.events.read(MODEL, Window(month, _next_month(month)))
-    return told(month, learned, read, _drift(app, month), _quality(app, month))
+    return story_of(month, learned, read, _drift(app, month), _quality(app, month))
 
 
 def _tried(app: App) -> Tried | None:
-    for each in app.experiments.find(MODEL, ExperimentState.STOPPED):
-        versions = {arm.key: arm.model_version for arm in each.allocation.arms}
-        decision = each.decision or {}
+    for experiment in app.experiments.find(MODEL, ExperimentState.STOPPED):
+        versions = {arm.key: arm.model_version for arm in experiment.allocation.arms}
+        decision = experiment.decision or {}
         better = versions.get(decision["arm"])
         return Tried(
-            experiment=each.name,
-            hypothesis=each.hypothesis,
+            experiment=experiment.name,
+            hypothesis=experiment.hypothesis,
             verdict=decision["verdict"],
             reason=decision["reason"],
             ship=None if better is None else f"{MODEL}:{better}",
@@ -245,13 +247,13 @@ def _tried(app: App) -> Tried | None:
 
 
 def _renewed(app: App) -> Renewed | None:
-    for each in app.retraining.find(MODEL):
-        gate = each.gate
+    for run in app.retraining.find(MODEL):
+        gate = run.gate
         checks = () if gate is None else gate.checks
         return Renewed(
-            run=each.name,
-            asked="; ".join(trigger.reason for trigger in each.decision.triggers),
-            outcome=f"{each.state.value.replace('_', ' ')}: {each.reason}",
+            run=run.name,
+            triggers="; ".join(trigger.reason for trigger in run.decision.triggers),
+            outcome=f"{run.state.value.replace('_', ' ')}: {run.reason}",
             gate=tuple((one.check, one.figure, one.limit, one.passed) for one in checks),
             before={} if gate is None else {name: gate.champion[name] for name in _FIGURES},
             after={} if gate is None else {name: gate.candidate[name] for name in _FIGURES},
@@ -268,20 +270,24 @@ def _post_mortem(app: App, at: datetime) -> str:
 
 
 def _released(app: App) -> Released | None:
-    for each in app.rollouts.find(MODEL):
+    for rollout in app.rollouts.find(MODEL):
         history = tuple(
-            (entry.at, entry.verb, entry.reason) for entry in app.rollouts.history(each.name)
+            (entry.at, entry.verb, entry.reason) for entry in app.rollouts.history(rollout.name)
         )
-        return Released(each.name, each.version, each.state.value, history)
+        return Released(rollout.name, rollout.version, rollout.state.value, history)
     return None
 
 
 def _in_production(app: App, at: datetime) -> str:
     """Return the version that was in production at a time."""
     version = VERSION
-    for each in reversed(app.rollouts.find(MODEL)):
-        if each.state is State.COMPLETED and each.ended_at is not None and each.ended_at <= at:
-            version = each.version
+    for rollout in reversed(app.rollouts.find(MODEL)):
+        if (
+            rollout.state is State.COMPLETED
+            and rollout.ended_at is not None
+            and rollout.ended_at <= at
+        ):
+            version = rollout.version
     return version
 
 

@@ -81,7 +81,7 @@ class Plan:
 class Spectator(Protocol):
     """Who is told how far the demo is."""
 
-    def stage(self, told: str) -> None:
+    def stage(self, text: str) -> None:
         """Be told what begins."""
         ...
 
@@ -168,17 +168,17 @@ def _replayed(
 ) -> Replay:
     one_by_one = asyncio.Lock()  # several connections may begin an hour at once
 
-    async def told(sent: int, at: datetime) -> None:
+    async def progress(sent: int, at: datetime) -> None:
         spectator.replayed(sent, at)
         async with one_by_one:
-            for each in acts:
-                await each.at(at)
+            for act in acts:
+                await act.at(at)
 
     async def go() -> Replay:
         await server.ready()
         spectator.total(flights.num_rows)
         return await replay(
-            flights_of(flights), model=MODEL, host=HOST, port=server.port, told=told
+            flights_of(flights), model=MODEL, host=HOST, port=server.port, progress=progress
         )
 
     try:

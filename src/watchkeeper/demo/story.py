@@ -15,7 +15,7 @@ from watchkeeper.events import FEATURE, EventWindow
 from watchkeeper.monitoring.measurements import WindowDrift, WindowQuality
 from watchkeeper.results import Result
 
-__all__ = ["Story", "told"]
+__all__ = ["Story", "story_of"]
 
 _MOST = 5  # features that are told of
 
@@ -55,7 +55,7 @@ class Story(Result):
     predictions: str
 
 
-def told(
+def story_of(
     month: datetime,
     learned: pa.Table,
     read: EventWindow,
@@ -82,18 +82,18 @@ def told(
             _moved(name, learned[name], read.rows[FEATURE + name]) for name in strongest[:_MOST]
         ),
         quality=_hurt(quality),
-        predictions=_said(read.rows),
+        predictions=_rates(read.rows),
     )
 
 
 def _moved(name: str, before: pa.ChunkedArray, now: pa.ChunkedArray) -> str:
     if name in _NUMBERS:
-        what, unit = _NUMBERS[name]
+        title, unit = _NUMBERS[name]
         was, became = (_mean(column) for column in (before, now))
-        return f"{what} was {became:,.4g}{unit} on average, and {was:,.4g}{unit} before"
+        return f"{title} was {became:,.4g}{unit} on average, and {was:,.4g}{unit} before"
     was_of, now_of = (_shares(column) for column in (before, now))
     labels = was_of.keys() | now_of.keys()
-    label = max(labels, key=lambda each: abs(now_of[each] - was_of[each]))
+    label = max(labels, key=lambda choice: abs(now_of[choice] - was_of[choice]))
     return (
         f"{now_of[label]:.1%} of the flights had the {_WORDS.get(name, name)} {label}, and "
         f"{was_of[label]:.1%} before"
@@ -119,10 +119,12 @@ def _hurt(quality: WindowQuality) -> str:
     return f"Whether it hurt cannot be told from chance: {figures}."
 
 
-def _said(rows: pa.Table) -> str:
-    known = rows.filter(rows["actual"].is_valid())
-    said, true = (float(np.mean(known[name].to_numpy())) for name in ("prediction", "actual"))
-    return f"The model called {said:.1%} of the flights late; {true:.1%} were."
+def _rates(rows: pa.Table) -> str:
+    labelled = rows.filter(rows["actual"].is_valid())
+    predicted, true = (
+        float(np.mean(labelled[name].to_numpy())) for name in ("prediction", "actual")
+    )
+    return f"The model called {predicted:.1%} of the flights late; {true:.1%} were."
 
 
 def _mean(column: pa.ChunkedArray) -> float:

@@ -23,7 +23,7 @@ _WEEK = 7 * 86_400.0
 class Stage(Protocol):
     """Who is told what begins."""
 
-    def stage(self, told: str) -> None:
+    def stage(self, text: str) -> None:
         """Be told what begins."""
         ...
 
@@ -56,8 +56,8 @@ class Trial:
             await self._server.post(f"/v1/experiments/{NAME}/start", {})
         elif self._state is State.RUNNING and now >= ENDS:
             self._state = State.STOPPED
-            told = {"reason": "August is over"}
-            await self._server.post(f"/v1/experiments/{NAME}/stop", told)
+            body = {"reason": "August is over"}
+            await self._server.post(f"/v1/experiments/{NAME}/stop", body)
             self._spectator.stage("The experiment has ended; replaying the rest of the year")
 
     def _register(self) -> None:

@@ -14,7 +14,7 @@ COLORS = ("#8a94a6", "#d1495b")  # reference, current: told apart by lightness t
 WIDTH, HEIGHT = 320, 140
 
 
-def distribution_chart(found: Distribution) -> "alt.Chart":
+def distribution_chart(distribution: Distribution) -> "alt.Chart":
     """Return the shares of the reference and of the current sample over the same bins.
 
     Raises
@@ -32,10 +32,12 @@ def distribution_chart(found: Distribution) -> "alt.Chart":
         legend=alt.Legend(title=None, orient="top"),
     )
     share = alt.Y("share:Q", title="share of rows", axis=alt.Axis(format="%"), stack=None)
-    chart = alt.Chart(alt.Data(values=_values(found)))  # type: ignore[no-untyped-call]
-    if found.labels is not None:
+    chart = alt.Chart(alt.Data(values=_values(distribution)))  # type: ignore[no-untyped-call]
+    if distribution.labels is not None:
         drawn = chart.mark_bar().encode(
-            x=alt.X("label:N", title=None, sort=list(found.labels), axis=alt.Axis(labelLimit=90)),
+            x=alt.X(
+                "label:N", title=None, sort=list(distribution.labels), axis=alt.Axis(labelLimit=90)
+            ),
             xOffset=alt.XOffset("sample:N", sort=["reference", "current"]),
             y=share,
             color=color,

@@ -231,14 +231,14 @@ class DataDriftDetector:
             }
         for name, method in methods.items():
             if name not in self._columns:
-                raise NotFoundError("feature in the reference", name, self._known())
+                raise NotFoundError("feature in the reference", name, self._feature_names())
             _require_known(f"methods[{name!r}]", method)
             chosen[name] = method
         return chosen
 
     def _raw(self, current: object, feature: str, method: str) -> tuple[bool, float]:
         if feature not in self._columns:
-            raise NotFoundError("feature in the reference", feature, self._known())
+            raise NotFoundError("feature in the reference", feature, self._feature_names())
         frame = queried(current) or frame_of(current, "current")
         if feature not in frame.columns:
             raise NotFoundError(
@@ -267,7 +267,7 @@ class DataDriftDetector:
             distribution=look.distribution,
         )
 
-    def _known(self) -> str:
+    def _feature_names(self) -> str:
         return f"It has {', '.join(list(self._columns)[:20])}."
 
 

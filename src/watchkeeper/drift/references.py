@@ -65,7 +65,7 @@ def prepared(data: object) -> tuple[int, dict[str, Reference]]:
     columns: dict[str, Reference]
     if isinstance(data, Profile):
         rows = data.rows
-        columns = {name: _kept(column) for name, column in data.columns.items()}
+        columns = {name: _reference_of(column) for name, column in data.columns.items()}
         columns |= {name: f"its type is {kind}" for name, kind in data.unread.items()}
     else:
         frame = queried(data) or frame_of(data, "reference_data")
@@ -85,7 +85,7 @@ def _sorted(column: Current) -> Current:
     return column
 
 
-def _kept(column: ColumnProfile) -> Reference:
+def _reference_of(column: ColumnProfile) -> Reference:
     """Return the column of a profile, as a plain column where all of it is known."""
     if isinstance(column, NumberProfile):
         return Categories(dict(column.values or {}), column.missing) if column.coded else column

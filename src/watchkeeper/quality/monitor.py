@@ -243,7 +243,7 @@ class ModelPerformanceMonitor:
         instant = _instant(timestamp or self._clock())
         at = self._added % self.window_size
         if self.window is not None and self._added >= self.window_size:
-            self._left(self._times[at])
+            self._evict(self._times[at])
         self._scores[at] = kept_score
         self._predicted[at] = predicted
         self._actual[at] = came
@@ -268,9 +268,9 @@ class ModelPerformanceMonitor:
             If the sequences differ in length, or a value is wrong; nothing is added then.
         """
         count = len(predictions)
-        for name, given in (("actuals", actuals), ("timestamps", timestamps), ("scores", scores)):
-            if given is not None and len(given) != count:
-                raise InvalidValueError(name, f"{len(given)} values", f"{count}, one a prediction")
+        for name, column in (("actuals", actuals), ("timestamps", timestamps), ("scores", scores)):
+            if column is not None and len(column) != count:
+                raise InvalidValueError(name, f"{len(column)} values", f"{count}, one a prediction")
         predicted = self._task.all_labels(predictions, "predictions")
         actual = self._task.all_labels(actuals, "actuals")
         given_scores = self._task.all_scores(scores, count)
@@ -281,7 +281,7 @@ class ModelPerformanceMonitor:
         if self.window is not None and self._added + count > self.window_size:
             before = np.frombuffer(self._times, dtype=np.int64)[self._arrivals()]
             leaving = np.append(before, np.array(times, dtype=np.int64))[: -self.window_size]
-            self._left(int(leaving.max()))
+            self._evict(int(leaving.max()))
         first = max(0, count - self.window_size)
         for column, values in (
             (self._predicted, predicted),
@@ -360,7 +360,7 @@ class ModelPerformanceMonitor:
             places, times = places[within], times[within]
         return _Rows(*self._task.taken(self._predicted, self._actual, self._scores, places), times)
 
-    def _left(self, instant: int) -> None:
+    def _evict(self, instant: int) -> None:
         if self._newest_left is None or instant > self._newest_left:
             self._newest_left = instant
 

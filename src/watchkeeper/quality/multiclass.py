@@ -116,9 +116,9 @@ def metrics_of_codes(
                 "actual": int(came[i]),
                 "predicted": int(called[i]),
                 "correct": int(correct[i]),
-                "precision": _known(precision[i]),
-                "recall": _known(recall[i]),
-                "f1": _known(f1[i]),
+                "precision": _finite(precision[i]),
+                "recall": _finite(recall[i]),
+                "f1": _finite(f1[i]),
             }
             for i, label in enumerate(labels)
         },
@@ -188,7 +188,7 @@ def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDA
     return shares
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 

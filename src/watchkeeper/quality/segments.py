@@ -184,15 +184,17 @@ def worst_segments_by_error(
         for name, label, inside in _segments(columns, len(sizes), min_rows)
     ]
     p_values: list[float | None] = []
-    for _, _, own, rest in candidates:
-        varies = own[1] > 0.0 or rest[1] > 0.0
-        tested = ttest_ind_from_stats(*own, *rest, equal_var=False).pvalue if varies else None
-        p_values.append(float(own[0] == rest[0]) if tested is None else float(tested))
+    for _, _, segment_errors, rest in candidates:
+        varies = segment_errors[1] > 0.0 or rest[1] > 0.0
+        tested = (
+            ttest_ind_from_stats(*segment_errors, *rest, equal_var=False).pvalue if varies else None
+        )
+        p_values.append(float(segment_errors[0] == rest[0]) if tested is None else float(tested))
     segments = []
-    for (name, label, own, rest), p_value, adjusted_p in zip(
+    for (name, label, segment_errors, rest), p_value, adjusted_p in zip(
         candidates, p_values, adjusted(p_values), strict=True
     ):
-        mae, spread, rows = own
+        mae, spread, rows = segment_errors
         half = normal_quantile(0.95) * spread / np.sqrt(rows)
         segments.append(
             ErrorSegment(

@@ -184,10 +184,10 @@ class Multiclass:
             values = np.array(rows, dtype=np.float64)
         except (TypeError, ValueError):
             raise InvalidValueError("score", rows, "a probability of each class") from None
-        found: list[list[float]] = checked_probabilities(
+        distributions: list[list[float]] = checked_probabilities(
             values, len(rows), len(self.classes)
         ).tolist()
-        return found
+        return distributions
 
     def taken(
         self, predicted: Column, actual: Column, scores: Column, rows: npt.NDArray[np.int64]

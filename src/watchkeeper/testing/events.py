@@ -45,9 +45,9 @@ class InMemoryEvents:
 
     def as_of(self, at: datetime) -> "InMemoryEvents":
         """Return those that had arrived by a moment."""
-        known = InMemoryEvents()
-        known.recorded = [event for event in self.recorded if event.arrived_at <= at]
-        return known
+        events = InMemoryEvents()
+        events.recorded = [event for event in self.recorded if event.arrived_at <= at]
+        return events
 
     def models(self) -> list[str]:
         """Return the names of the models with events, sorted."""
@@ -55,28 +55,31 @@ class InMemoryEvents:
 
     def counts(self, model: str) -> EventCounts:
         """Return how much is kept of `model`."""
-        made, outcomes = self._rows_of(model)
-        known = truths(outcomes)
-        ids, named = set(made["prediction_id"].to_pylist()), set(known["prediction_id"].to_pylist())
-        times: list[datetime] = made["timestamp"].to_pylist()
+        predictions, outcomes = self._rows_of(model)
+        labels = truths(outcomes)
+        ids, named = (
+            set(predictions["prediction_id"].to_pylist()),
+            set(labels["prediction_id"].to_pylist()),
+        )
+        times: list[datetime] = predictions["timestamp"].to_pylist()
         return EventCounts(
             predictions=len(ids),
             outcomes=len(named),
             labelled=len(ids & named),
             oldest=min(times, default=None),
             newest=max(times, default=None),
-            kept_as_text=count_texts(made["as_text"]) + count_texts(known["as_text"]),
-            metric_values=outcomes.num_rows - known.num_rows,
+            kept_as_text=count_texts(predictions["as_text"]) + count_texts(labels["as_text"]),
+            metric_values=outcomes.num_rows - labels.num_rows,
         )
 
     def read(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
     ) -> EventWindow:
         """Return the predictions of `window` with their outcomes."""
-        made, known = self._rows_of(model)
-        inside = [at in window for at in made["timestamp"].to_pylist()]
-        made = in_order(made.filter(pa.array(inside, pa.bool_())))
-        return EventWindow(model, window, joined(made, known, columns), {})
+        predictions, labels = self._rows_of(model)
+        inside = [at in window for at in predictions["timestamp"].to_pylist()]
+        predictions = in_order(predictions.filter(pa.array(inside, pa.bool_())))
+        return EventWindow(model, window, joined(predictions, labels, columns), {})
 
     def days(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
@@ -92,18 +95,18 @@ class InMemoryEvents:
     def day_keys(self, model: str) -> DayKeys:
         """Return by what to tell the days that have changed."""
         self._rows_of(model)  # says so if there are none
-        own = [each for each in self.recorded if each.model == model]
+        events = [event for event in self.recorded if event.model == model]
         days: dict[date, list[Event]] = defaultdict(list)
         of_id: dict[str, set[date]] = defaultdict(set)
-        for each in own:
-            if isinstance(each, Prediction):
-                day = each.timestamp.astimezone(UTC).date()
-                days[day].append(each)
-                of_id[each.prediction_id].add(day)
-        for each in own:
-            if isinstance(each, Outcome):
-                for day in of_id.get(each.prediction_id, ()):
-                    days[day].append(each)
+        for event in events:
+            if isinstance(event, Prediction):
+                day = event.timestamp.astimezone(UTC).date()
+                days[day].append(event)
+                of_id[event.prediction_id].add(day)
+        for event in events:
+            if isinstance(event, Outcome):
+                for day in of_id.get(event.prediction_id, ()):
+                    days[day].append(event)
         keys = {day: sha256(repr(these).encode()).hexdigest() for day, these in days.items()}
         return DayKeys(keys, {})
 
@@ -123,8 +126,10 @@ class InMemoryEvents:
     def _rows_of(self, model: str) -> tuple[pa.Table, pa.Table]:
         events = [event for event in self.recorded if event.model == model]
         if not events:
-            known = ", ".join(self.models()) or "none yet"
-            raise NotFoundError("model with events", model, f"There are events of: {known}.")
-        made = prediction_rows([each for each in events if isinstance(each, Prediction)], {})
-        truth = outcome_rows([each for each in events if isinstance(each, Outcome)], {})
-        return first_arrived(made), latest(truth)
+            names = ", ".join(self.models()) or "none yet"
+            raise NotFoundError("model with events", model, f"There are events of: {names}.")
+        predictions = prediction_rows(
+            [event for event in events if isinstance(event, Prediction)], {}
+        )
+        truth = outcome_rows([event for event in events if isinstance(event, Outcome)], {})
+        return first_arrived(predictions), latest(truth)

@@ -24,14 +24,14 @@ class Unit:
     Attributes
     ----------
     name : str
-    place : callable
+    bucket_of : callable
         The number of the stretch that an hour since 1970 is in; they are numbered without gaps.
     start : callable
         The first hour of a stretch.
     """
 
     name: str
-    place: Callable[[Hours], Hours]
+    bucket_of: Callable[[Hours], Hours]
     start: Callable[[Hours], Hours]
 
 
@@ -39,7 +39,7 @@ def unit_for(first: int, last: int, points: int) -> Unit:
     """Return the shortest kind of which at most `points` hold all hours from `first` to `last`."""
     if points > 1:
         for unit in _UNITS:
-            begin, end = unit.place(np.array([first, last], dtype=np.int64))
+            begin, end = unit.bucket_of(np.array([first, last], dtype=np.int64))
             if end - begin < points:
                 return unit
     return Unit(WHOLE, np.zeros_like, lambda places: np.full_like(places, first))
@@ -55,7 +55,7 @@ def _hours(name: str, count: int) -> Unit:
 
 
 def _months(name: str, count: int) -> Unit:
-    def place(hours: Hours) -> Hours:
+    def bucket_of(hours: Hours) -> Hours:
         days = (hours // 24).astype("datetime64[D]")
         return days.astype("datetime64[M]").astype(np.int64) // count
 
@@ -63,7 +63,7 @@ def _months(name: str, count: int) -> Unit:
         months = (places * count).astype("datetime64[M]")
         return months.astype("datetime64[D]").astype(np.int64) * 24
 
-    return Unit(name, place, start)
+    return Unit(name, bucket_of, start)
 
 
 _TO_MONDAY = 3  # days from a Monday to the first of January 1970

@@ -158,7 +158,7 @@ def timeline_of(
     grid = _grid(window, first, until, points)
     rows = np.flatnonzero(_chosen(cells, version, variant))
     inside = rows[slice(*np.searchsorted(hours[rows], [first, until]))]
-    counted = _Counted(cells, inside, grid.place(hours[inside]), len(grid.starts))
+    counted = _Counted(cells, inside, grid.bucket_of(hours[inside]), len(grid.starts))
     task = task_of(cells)
     return Timeline(
         task=task,
@@ -211,7 +211,7 @@ class _Grid:
     bucket: str
     starts: tuple[datetime, ...]
     ends: tuple[datetime, ...]
-    place: Any  # of each hour
+    bucket_of: Any  # of each hour
 
 
 def _hours_within(window: Window, hours: Ints) -> tuple[int, int]:
@@ -230,12 +230,12 @@ def _grid(window: Window, first: int, until: int, points: int) -> _Grid:
     if first == until:
         return _Grid("whole" if points == 1 else "hour", (), (), np.zeros_like)
     unit = unit_for(first, until - 1, points)
-    low, high = (int(hour) for hour in unit.place(np.array([first, until - 1], dtype=np.int64)))
+    low, high = (int(hour) for hour in unit.bucket_of(np.array([first, until - 1], dtype=np.int64)))
     starts = unit.start(np.arange(low, high + 1, dtype=np.int64))
     starts[0] = first
     begins = tuple(EPOCH + int(hour) * HOUR for hour in starts)
     last = EPOCH + until * HOUR if window.end is None else window.end
-    return _Grid(unit.name, begins, (*begins[1:], last), lambda hours: unit.place(hours) - low)
+    return _Grid(unit.name, begins, (*begins[1:], last), lambda hours: unit.bucket_of(hours) - low)
 
 
 def _chosen(cells: pa.Table, version: str | None, variant: str | None) -> npt.NDArray[np.bool_]:
@@ -252,13 +252,13 @@ def _chosen(cells: pa.Table, version: str | None, variant: str | None) -> npt.ND
 class _Counted:
     """The cells of a window, added up by bucket."""
 
-    def __init__(self, cells: pa.Table, rows: Ints, place: Ints, buckets: int) -> None:
+    def __init__(self, cells: pa.Table, rows: Ints, buckets_of_rows: Ints, buckets: int) -> None:
         self._buckets = buckets
         begin, stop = (int(rows[0]), int(rows[-1]) + 1) if rows.size else (0, 0)
         self._cells = cells.slice(begin, stop - begin)
-        self._rows, self._of_rows = rows - begin, place
-        self._place = np.full(stop - begin, -1, dtype=np.int64)
-        self._place[self._rows] = place
+        self._rows, self._of_rows = rows - begin, buckets_of_rows
+        self._bucket_of_row = np.full(stop - begin, -1, dtype=np.int64)
+        self._bucket_of_row[self._rows] = buckets_of_rows
 
     def count(self, name: str) -> Ints:
         return self.sum(name).astype(np.int64)
@@ -275,19 +275,19 @@ class _Counted:
         first = min((int(bins.min()) for bins in filled), default=0)
         width = max((int(bins.max()) + 1 for bins in filled), default=1) - first
         tables = [
-            np.bincount(place * width + (bins - first), counts, minlength=self._buckets * width)
-            for place, bins, counts in entries
+            np.bincount(bucket * width + (bins - first), counts, minlength=self._buckets * width)
+            for bucket, bins, counts in entries
         ]
         shape = (self._buckets, width)
         return first, [table.reshape(shape).astype(np.float64, copy=False) for table in tables]
 
     def _entries(self, name: str) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
         row, bins, counts = histogram_entries(self._cells, name)
-        place = self._place[row]
+        buckets = self._bucket_of_row[row]
         if len(self._rows) < self._cells.num_rows:
-            inside = place >= 0
-            place, bins, counts = place[inside], bins[inside], counts[inside]
-        return place, bins.astype(np.int64), counts
+            inside = buckets >= 0
+            buckets, bins, counts = buckets[inside], bins[inside], counts[inside]
+        return buckets, bins.astype(np.int64), counts
 
 
 def _traffic(counted: _Counted) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The pages: each a function of the app, and of what was asked, to what its template shows.
 
-A page is loaded when somebody first looks at it: a server that only answers starts without them.
+A page is loaded at its first request, so a server that only serves starts without them.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ __all__ = ["PAGES"]
 
 def _of(module: str, name: str = "page") -> "Callable[[App, Ask], Page]":
     def page(app: "App", ask: "Ask") -> "Page":
-        made: Page = getattr(import_module(f"{__name__}.{module}"), name)(app, ask)
-        return made
+        built: Page = getattr(import_module(f"{__name__}.{module}"), name)(app, ask)
+        return built
 
     return page
 

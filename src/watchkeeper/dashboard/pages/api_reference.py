@@ -20,20 +20,20 @@ class _Call:
     tag: str
     method: str
     path: str
-    told: str
-    asked: tuple[str, ...]
+    description: str
+    parameters: tuple[str, ...]
     body: tuple[str, ...]
 
 
 def page(description: Mapping[str, Any]) -> Page:
     """Return what the OpenAPI description of this server says."""
-    calls = sorted(_calls(description), key=lambda each: (each.tag, each.path, each.method))
-    by_tag = groupby(calls, key=lambda each: each.tag)
+    calls = sorted(_calls(description), key=lambda call: (call.tag, call.path, call.method))
+    by_tag = groupby(calls, key=lambda call: call.tag)
     return Page(
         template="calls.html",
         title="HTTP API",
         section="",
-        context={"by_tag": [(tag, list(each)) for tag, each in by_tag], "number": len(calls)},
+        context={"by_tag": [(tag, list(group)) for tag, group in by_tag], "number": len(calls)},
     )
 
 
@@ -41,18 +41,23 @@ def _calls(description: Mapping[str, Any]) -> Iterator[_Call]:
     for path, methods in description["paths"].items():
         for method in _METHODS:
             if method in methods:
-                own = methods[method]
-                told = own.get("description") or own.get("summary", "")
-                asked = (each for each in own.get("parameters", ()) if each["in"] == "query")
+                operation = methods[method]
+                text = operation.get("description") or operation.get("summary", "")
+                parameters = (
+                    parameter
+                    for parameter in operation.get("parameters", ())
+                    if parameter["in"] == "query"
+                )
                 yield _Call(
-                    tag=next(iter(own.get("tags", ())), "other"),
+                    tag=next(iter(operation.get("tags", ())), "other"),
                     method=method.upper(),
                     path=path,
-                    told=told.partition("\n\n")[0],
-                    asked=tuple(
-                        _named(each["name"], each.get("required", False)) for each in asked
+                    description=text.partition("\n\n")[0],
+                    parameters=tuple(
+                        _named(parameter["name"], parameter.get("required", False))
+                        for parameter in parameters
                     ),
-                    body=tuple(_body(own.get("requestBody", {}), description)),
+                    body=tuple(_body(operation.get("requestBody", {}), description)),
                 )
 
 

@@ -1,4 +1,4 @@
-"""Drift of a model: have its inputs moved, since when, which of them, and what helps."""
+"""Drift of a model: state, drifted features over time, and actions."""
 
 import math
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ _STATES: Mapping[int, Any] = {DRIFTED: "drifted", STEADY: "not", UNKNOWN: "unkno
 
 @dataclass(frozen=True, kw_only=True)
 class DriftMap(HeatMap):
-    """A heat map whose table has a row for each stretch of time, and a column for each feature."""
+    """A heat map whose table has a row for each bucket, and a column for each feature."""
 
     def table(self) -> Table:
-        """Return the distances, and the names of what drifted."""
+        """Return the drift scores, and the names of the drifted features."""
         rows: list[tuple[Entry, ...]] = []
         for index, start in enumerate(self.times):
             end = self.times[index + 1] if index + 1 < len(self.times) else self.end
@@ -57,18 +57,18 @@ class DriftMap(HeatMap):
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return whether the inputs have drifted, since when, and which features most."""
+    """Return the page of drift: state, since when, and the most drifted features."""
     model = ask.names["model"]
-    known = app.drift_history.checks(model)
+    checks = app.drift_history.checks(model)
     production = app.registry.get_production_model(model)
-    if not len(known):
+    if not len(checks):
         _require_known(app, model)
     span = ask.span()
-    within = known.within(span.start, span.end)
+    within = checks.within(span.start, span.end)
     ranking = within.ranking()
     buckets = within.over(span.start, span.end)
     marks = marks_of(app, model, span)
-    latest = known.latest
+    latest = checks.latest
     newest = None if latest is None else app.findings.get(latest.number)
     policy = app.settings.policy(model).drift
     chosen = asked_check(app, ask, model)
@@ -94,13 +94,13 @@ def page(app: App, ask: Ask) -> Page:
             and (ask.now - latest.at).total_seconds() > _LATE * policy.interval,
             "waits": app.retraining_monitor.under_way(model),
             "incidents": [
-                each
-                for each in app.incidents.find(model)
-                if each.active and each.source == "finding:drift"
+                incident
+                for incident in app.incidents.find(model)
+                if incident.active and incident.source == "finding:drift"
             ],
             "within": len(within),
             "drifted_within": int(within.bad.sum()),
-            "known": len(known),
+            "known": len(checks),
             "features": len(ranking),
             "drawn": min(_ROWS, len(ranking)),
             "ranking": _ranking(app, model, ask, span, ranking[:_LISTED], within, buckets),
@@ -133,14 +133,14 @@ def _heat(
             for number, bad, share in zip(buckets.numbers, buckets.bad, buckets.shares, strict=True)
         ],
     )
-    places = {name: place for place, name in enumerate(checks.features)}
+    places = {name: column for column, name in enumerate(checks.features)}
     rows = [
         HeatRow(
-            each.feature,
-            _cells(buckets, places[each.feature]),
-            address(model, each.feature, **_query(span)),
+            ranked.feature,
+            _cells(buckets, places[ranked.feature]),
+            address(model, ranked.feature, **_query(span)),
         )
-        for each in ranking[:_ROWS]
+        for ranked in ranking[:_ROWS]
     ]
     return DriftMap(
         title="Distance from the training data, by feature",
@@ -152,10 +152,10 @@ def _heat(
     )
 
 
-def _cells(buckets: Buckets, place: int) -> list[Cell | None]:
-    states, effects = buckets.states[:, place].tolist(), buckets.effects[:, place].tolist()
+def _cells(buckets: Buckets, column: int) -> list[Cell | None]:
+    states, effects = buckets.states[:, column].tolist(), buckets.effects[:, column].tolist()
     return [
-        None if state not in _STATES else Cell(_known(effect), _STATES[state])
+        None if state not in _STATES else Cell(_finite(effect), _STATES[state])
         for state, effect in zip(states, effects, strict=True)
     ]
 
@@ -170,29 +170,31 @@ def _ranking(
     buckets: Buckets,
 ) -> list[dict[str, Any]]:
     """Return the features as rows; a p-value is that of the last check that looked at one."""
-    numbers = sorted({each.last for each in ranking}, reverse=True)[:_READ]
+    numbers = sorted({ranked.last for ranked in ranking}, reverse=True)[:_READ]
     read = {number: app.findings.get(number) for number in numbers}
-    places = {name: place for place, name in enumerate(checks.features)}
+    places = {name: column for column, name in enumerate(checks.features)}
     rows = []
-    for each in ranking:
-        found = read.get(each.last)
-        told = {} if found is None else found.evidence["features"].get(each.feature, {})
+    for ranked in ranking:
+        finding = read.get(ranked.last)
+        result = {} if finding is None else finding.evidence["features"].get(ranked.feature, {})
         line = Sparkline(
-            title=f"distance of {each.feature}",
+            title=f"distance of {ranked.feature}",
             zone=ask.viewer.zone,
             times=buckets.starts,
             end=buckets.end,
-            values=[_known(value) for value in buckets.effects[:, places[each.feature]].tolist()],
-            limit=None if found is None else found.evidence.get("min_effect"),
+            values=[
+                _finite(value) for value in buckets.effects[:, places[ranked.feature]].tolist()
+            ],
+            limit=None if finding is None else finding.evidence.get("min_effect"),
             zero=True,
         )
         rows.append(
             {
-                "ranked": each,
-                "address": address(model, each.feature, **_query(span)),
-                "p_value": told.get("p_value"),
-                "method": told.get("method"),
-                "error": told.get("error"),
+                "ranked": ranked,
+                "address": address(model, ranked.feature, **_query(span)),
+                "p_value": result.get("p_value"),
+                "method": result.get("method"),
+                "error": result.get("error"),
                 "line": line.svg(),
             }
         )
@@ -200,7 +202,7 @@ def _ranking(
 
 
 def _standing(model: str, span: Span, newest: Finding) -> dict[str, Any]:
-    """Return what the newest check says: what moved most, and whether the answers did."""
+    """Return the result of the newest check: the most drifted features, and prediction drift."""
     evidence = newest.evidence
     features = strongest(newest)
     query = {**_query(span), "finding": str(newest.number)}
@@ -209,14 +211,14 @@ def _standing(model: str, span: Span, newest: Finding) -> dict[str, Any]:
         "reference": evidence.get("reference", ""),
         "features": len(features),
         "drifted": [
-            (name, each["effect_size"], address(model, name, **query))
-            for name, each in features
-            if each.get("drift_detected")
+            (name, result["effect_size"], address(model, name, **query))
+            for name, result in features
+            if result.get("drift_detected")
         ],
         "unknown": [
-            (name, each.get("error") or "no reason is kept", address(model, name, **_query(span)))
-            for name, each in features
-            if each.get("drift_detected") is None
+            (name, result.get("error") or "no reason is kept", address(model, name, **_query(span)))
+            for name, result in features
+            if result.get("drift_detected") is None
         ],
         "answers": evidence.get("answers"),
         "threshold": evidence.get("threshold"),
@@ -225,28 +227,28 @@ def _standing(model: str, span: Span, newest: Finding) -> dict[str, Any]:
     }
 
 
-def _check(model: str, span: Span, found: Finding) -> dict[str, Any]:
-    """Return one check in full."""
-    evidence = found.evidence
-    query = {**_query(span), "finding": str(found.number)}
+def _check(model: str, span: Span, finding: Finding) -> dict[str, Any]:
+    """Return all figures of one check."""
+    evidence = finding.evidence
+    query = {**_query(span), "finding": str(finding.number)}
     missing, unseen = evidence.get("missing_values", {}), evidence.get("unseen_categories", {})
-    features = strongest(found)
+    features = strongest(finding)
     return {
-        "finding": found,
+        "finding": finding,
         "whole": evidence,
         "features": len(features),
-        "told": sum(each.get("drift_detected") is not None for _, each in features),
+        "compared": sum(result.get("drift_detected") is not None for _, result in features),
         "rows": [
             {
-                **each,
+                **result,
                 "name": name,
                 "address": address(model, name, **query),
                 "missing": missing.get(name),
                 "unseen": unseen.get(name),
             }
-            for name, each in features[:_COMPARED]
+            for name, result in features[:_COMPARED]
         ],
-        "evidence": evidence_of(found),
+        "evidence": evidence_of(finding),
     }
 
 
@@ -265,7 +267,7 @@ def _query(span: Span) -> dict[str, str]:
     return dict(parse_qsl(span.query))
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Kept drift checks as pages show them: where each leads, what it is of, how it is had again."""
+"""Stored drift checks as pages show them: addresses, windows and evidence."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Checked:
     at : datetime
         The end of its window.
     bad : bool
-    drifted, told : int
+    drifted, compared : int
         Features that drifted, of those of which that could be told.
     strongest : tuple of str
         The first of them.
@@ -45,7 +45,7 @@ class Checked:
     at: datetime
     bad: bool
     drifted: int
-    told: int
+    compared: int
     strongest: tuple[str, ...]
     distance: float | None
 
@@ -68,15 +68,15 @@ def asked_check(app: App, ask: Ask, model: str) -> Finding | None:
     NotFoundError
         If there is no such check of this model.
     """
-    told = ask.query.get("finding")
-    if not told:
+    number = ask.query.get("finding")
+    if not number:
         return None
-    if not (told.isascii() and told.isdecimal() and len(told) < 16):
-        raise InvalidValueError("finding", told, "the number of a drift check")
-    found = app.findings.get(int(told))
-    if found.model != model or found.kind != "drift":
-        raise NotFoundError(f"drift check of {model}", told, "The page of its drift lists them.")
-    return found
+    if not (number.isascii() and number.isdecimal() and len(number) < 16):
+        raise InvalidValueError("finding", number, "the number of a drift check")
+    finding = app.findings.get(int(number))
+    if finding.model != model or finding.kind != "drift":
+        raise NotFoundError(f"drift check of {model}", number, "The page of its drift lists them.")
+    return finding
 
 
 def listed(checks: Checks, most: int) -> list[Checked]:
@@ -87,46 +87,46 @@ def listed(checks: Checks, most: int) -> list[Checked]:
 
 def _line(checks: Checks, row: int) -> Checked:
     states, effects = checks.states[row], np.nan_to_num(checks.effects[row], nan=-1.0)
-    moved = [place for place in np.argsort(-effects).tolist() if states[place] == DRIFTED]
+    moved = [column for column in np.argsort(-effects).tolist() if states[column] == DRIFTED]
     return Checked(
         int(checks.numbers[row]),
         checks.moment(row),
         bool(checks.bad[row]),
         len(moved),
         int((states >= STEADY).sum()),
-        tuple(checks.features[place] for place in moved[:_NAMED]),
+        tuple(checks.features[column] for column in moved[:_NAMED]),
         float(effects.max()) if len(effects) and effects.max() >= 0 else None,
     )
 
 
-def evidence_of(found: Finding) -> dict[str, Any]:
-    """Return how a check is had again: by the API, by the command line, and from what was known."""
-    checks = int(found.evidence.get("checks", 1))
+def evidence_of(finding: Finding) -> dict[str, Any]:
+    """Return how to reproduce a check: by the API, by the command line, and by replay."""
+    checks = int(finding.evidence.get("checks", 1))
     window = {
         name: at.isoformat().replace("+00:00", "Z")
-        for name, at in (("start", found.start), ("end", found.end))
+        for name, at in (("start", finding.start), ("end", finding.end))
         if at is not None
     }
     options = "".join(f" --{name} {at}" for name, at in window.items())
     query = urlencode({**window, "checks": checks})
     return {
-        "api": f"/v1/models/{quote(found.model)}/drift?{query}",
-        "command": f"watchkeeper drift --model {found.model}{options} --checks {checks}",
-        "replay": f"watchkeeper history {found.model} --replay finding:{found.number}",
-        "record": f"/models/{quote(found.model)}/history/finding:{found.number}",
-        "versions": found.table_versions,
-        "at": found.at,
+        "api": f"/v1/models/{quote(finding.model)}/drift?{query}",
+        "command": f"watchkeeper drift --model {finding.model}{options} --checks {checks}",
+        "replay": f"watchkeeper history {finding.model} --replay finding:{finding.number}",
+        "record": f"/models/{quote(finding.model)}/history/finding:{finding.number}",
+        "versions": finding.table_versions,
+        "at": finding.at,
     }
 
 
 def marks_of(app: App, model: str, span: Span) -> list[Mark]:
-    """Return the promotions in a span: with each the reference becomes another."""
+    """Return the promotions in a span: each changes the reference."""
     entries = app.audit.entries(
         model, action="promote", since=span.start, until=span.end, limit=_PROMOTIONS
     )
     return [
-        Mark(each.at, each.subject, "promotion", _version_address(each.subject))
-        for each in reversed(entries)
+        Mark(entry.at, entry.subject, "promotion", _version_address(entry.subject))
+        for entry in reversed(entries)
     ]
 
 
@@ -135,14 +135,14 @@ def _version_address(subject: str) -> str:
     return f"/models/{quote(model)}/versions/{quote(version)}"
 
 
-def strongest(found: Finding) -> list[tuple[str, dict[str, Any]]]:
-    """Return the features of a check, those that drifted first, the strongest of them before."""
-    features: Iterable[tuple[str, dict[str, Any]]] = found.evidence.get("features", {}).items()
+def strongest(finding: Finding) -> list[tuple[str, dict[str, Any]]]:
+    """Return the features of a check, drifted ones first, by drift score."""
+    features: Iterable[tuple[str, dict[str, Any]]] = finding.evidence.get("features", {}).items()
     return sorted(
         features,
-        key=lambda each: (
-            not each[1].get("drift_detected"),
-            -(each[1].get("effect_size") or 0.0),
-            each[0],
+        key=lambda item: (
+            not item[1].get("drift_detected"),
+            -(item[1].get("effect_size") or 0.0),
+            item[0],
         ),
     )

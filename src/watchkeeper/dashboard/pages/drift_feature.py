@@ -1,4 +1,4 @@
-"""One feature: how far it has moved over time, and its values beside what the model learned."""
+"""Drift of one feature: drift score over time, reference and current values."""
 
 import math
 from datetime import datetime
@@ -35,29 +35,29 @@ _LONG = 40  # characters of a name that the title shows
 
 
 def feature(app: App, ask: Ask) -> Page:
-    """Return one feature: its distance over time, and both histograms of one check."""
+    """Return the page of a feature: drift score over time, and both histograms of one check."""
     model = ask.names["model"]
     name = ask.query.get("feature") or ask.names["feature"]
     checks = app.drift_history.checks(model)
-    known = checks.of_feature(name)
-    if not len(known):
+    every_check = checks.of_feature(name)
+    if not len(every_check):
         raise _unknown(app, checks, model, name)
     span = ask.span()
-    within = known.within(span.start, span.end)
-    chosen = asked_check(app, ask, model) or app.findings.get(_newest(within, known))
+    within = every_check.within(span.start, span.end)
+    chosen = asked_check(app, ask, model) or app.findings.get(_newest(within, every_check))
     drift = chosen.evidence.get("features", {}).get(name)
     charts: dict[str, Drawn] = {}
     if len(within):
         charts["effect"] = _over_time(app, ask, model, span, within, chosen)
-    look, told, hint = None, "", ""
+    look, message, hint = None, "", ""
     if drift is None:
-        told = f"the check {chosen.number} did not look at {name}"
+        message = f"the check {chosen.number} does not have {name}"
         hint = "Choose another below."
     else:
         try:
             look = app.drift_looks.look(chosen, name)
         except WatchkeeperError as error:
-            told, hint = error.message, error.hint
+            message, hint = error.message, error.hint
     if look is not None and look.distribution is not None:
         charts["histogram"] = _histogram(name, look)
     query = {**dict(parse_qsl(span.query)), "finding": str(chosen.number)}
@@ -73,12 +73,14 @@ def feature(app: App, ask: Ask) -> Page:
             "feature": name,
             "kept": dict(parse_qsl(span.query)),
             "named": {"feature": name} if "feature" in ask.query else {},
-            "new": [] if look is None else [each.label for each in look.shares if not each.before],
+            "new": []
+            if look is None
+            else [share.label for share in look.shares if not share.before],
             "finding": chosen,
             "whole": chosen.evidence,
             "drift": drift,
             "look": look,
-            "told": told,
+            "message": message,
             "hint": hint,
             "figures": [] if look is None else _figures(look),
             "moved": None if look is None else _deviations(look),
@@ -86,8 +88,8 @@ def feature(app: App, ask: Ask) -> Page:
             "evidence": evidence_of(chosen),
             "others": [
                 (other, address(model, other, **query))
-                for other, each in strongest(chosen)
-                if each.get("drift_detected") and other != name
+                for other, result in strongest(chosen)
+                if result.get("drift_detected") and other != name
             ][:_OTHERS],
             "checks": listed(within, _CHECKS),
             "within": len(within),
@@ -102,20 +104,20 @@ def feature(app: App, ask: Ask) -> Page:
 def _unknown(app: App, checks: Checks, model: str, name: str) -> NotFoundError:
     """Return why there is nothing to show of a feature."""
     latest = checks.latest
-    told = f"The page of the drift of {model} lists those there are."
+    message = f"The page of the drift of {model} lists those there are."
     if latest is None:
-        told = f"No drift check of {model} is kept yet: `watchkeeper drift --model {model}`."
+        message = f"No drift check of {model} is stored yet: `watchkeeper drift --model {model}`."
     elif name in app.findings.get(latest.number).evidence["schema_changes"]["new"]:
-        told = (
+        message = (
             "It is recorded, and no training data has it: it is compared once a version is "
             "in production that was registered with training data that do."
         )
-    return NotFoundError(f"drift check of {model} that compared", name, told)
+    return NotFoundError(f"drift check of {model} that compared", name, message)
 
 
-def _newest(within: Checks, known: Checks) -> int:
-    """Return the newest check in which the feature drifted, else the newest that looked at it."""
-    checks = within if len(within) else known
+def _newest(within: Checks, every_check: Checks) -> int:
+    """Return the newest check in which the feature drifted, else the newest that has it."""
+    checks = within if len(within) else every_check
     drifted = np.flatnonzero(checks.states[:, 0] == DRIFTED)
     return int(checks.numbers[drifted[-1] if len(drifted) else -1])
 
@@ -133,7 +135,10 @@ def _over_time(
         series=[
             Series(
                 "distance",
-                [None if math.isnan(each) else each for each in buckets.effects[:, 0].tolist()],
+                [
+                    None if math.isnan(effect) else effect
+                    for effect in buckets.effects[:, 0].tolist()
+                ],
             )
         ],
         references=[] if least is None else [Reference("smallest that counts as drift", least)],
@@ -144,15 +149,15 @@ def _over_time(
 
 
 def _stretches(buckets: Buckets) -> list[Stretch]:
-    """Return when the feature had drifted, neighbours together."""
+    """Return the time ranges in which the feature drifted; adjacent ones are one."""
     edges = [*buckets.starts, buckets.end]
-    found: list[tuple[datetime, datetime]] = []
-    for place in np.flatnonzero(buckets.states[:, 0] == DRIFTED).tolist():
-        start, end = edges[place], edges[place + 1]
-        if found and found[-1][1] == start:
-            start = found.pop()[0]
-        found.append((start, end))
-    return [Stretch(start, end, "drifted") for start, end in found]
+    spans: list[tuple[datetime, datetime]] = []
+    for row in np.flatnonzero(buckets.states[:, 0] == DRIFTED).tolist():
+        start, end = edges[row], edges[row + 1]
+        if spans and spans[-1][1] == start:
+            start = spans.pop()[0]
+        spans.append((start, end))
+    return [Stretch(start, end, "drifted") for start, end in spans]
 
 
 def _histogram(name: str, look: FeatureLook) -> HistogramPair:
@@ -170,7 +175,7 @@ def _histogram(name: str, look: FeatureLook) -> HistogramPair:
 
 
 def _deviations(look: FeatureLook) -> float | None:
-    """Return by how many standard deviations of the reference the mean has moved."""
+    """Return by how many standard deviations of the reference the mean has changed."""
     before, now = look.before, look.now
     if before.mean is None or now.mean is None or not before.deviation:
         return None
@@ -178,7 +183,7 @@ def _deviations(look: FeatureLook) -> float | None:
 
 
 def _spread(look: FeatureLook) -> float | None:
-    """Return how many times as far apart the values lie, by the standard deviation."""
+    """Return the ratio of the standard deviations, current to reference."""
     before, now = look.before.deviation, look.now.deviation
     return None if not before or now is None else now / before
 
@@ -196,24 +201,24 @@ def _figures(look: FeatureLook) -> list[tuple[str, str, str]]:
             ("standard deviation", number(before.deviation), number(now.deviation)),
         ]
         rows += [
-            (_told(name), number(value), number(now.quantiles.get(name)))
+            (_quantile_label(name), number(value), number(now.quantiles.get(name)))
             for name, value in before.quantiles.items()
         ]
     return rows
 
 
-def _told(quantile: str) -> str:
+def _quantile_label(quantile: str) -> str:
     return "median" if quantile == "50%" else quantile.replace("%", " % lie below")
 
 
 def _segments(app: App, ask: Ask, chosen: Finding, name: str) -> dict[str, Any] | None:
-    """Return where the drift is strongest, if that is asked for: it reads more than the rest."""
+    """Return drift by segment, if the query has it: it reads more events than the rest."""
     if "segments" not in ask.query:
         return None
     try:
-        found = app.drift_looks.segments(
+        segments = app.drift_looks.segments(
             chosen, name, threshold=float(chosen.evidence.get("threshold", 0.05))
         )
     except WatchkeeperError as error:
         return {"error": error.message, "hint": error.hint}
-    return {"found": found, "error": "", "rows": found.segments[:_SEGMENTS]}
+    return {"found": segments, "error": "", "rows": segments.segments[:_SEGMENTS]}

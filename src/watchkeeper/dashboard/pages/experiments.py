@@ -1,4 +1,4 @@
-"""Experiments: which there are, and what one of them says so far."""
+"""Experiments: the list, and the page of one experiment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,133 +59,149 @@ class _Compared:
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the list of experiments, those that run first."""
+    """Return the list of experiments, running ones first."""
     model, state = ask.query.get("model"), ask.query.get("state")
     everything = app.experiments.find()
-    found = [
-        each
-        for each in everything
-        if model in {None, "", each.model} and state in {None, "", each.state.value}
+    matching = [
+        experiment
+        for experiment in everything
+        if model in {None, "", experiment.model} and state in {None, "", experiment.state.value}
     ]
-    found.sort(key=lambda each: _ORDER.index(each.state))  # and the newest first, as they come
-    shown = found[:_MOST]
-    asked = [_asked(app, ask, each) for each in shown if each.state is not State.DRAFT]
-    known = dict(zip((each.name for each in asked), app.reports.latest_of(asked), strict=True))
+    matching.sort(
+        key=lambda experiment: _ORDER.index(experiment.state)
+    )  # and the newest first, as they come
+    shown = matching[:_MOST]
+    queries = [
+        _report_query(app, ask, experiment)
+        for experiment in shown
+        if experiment.state is not State.DRAFT
+    ]
+    reports = dict(
+        zip((query.name for query in queries), app.reports.latest_of(queries), strict=True)
+    )
     return Page(
         template="experiments.html",
         title="Experiments",
         section="Experiments",
         context={
-            "listed": [_listed(each, known.get(each.name)) for each in shown],
-            "left": len(found) - len(shown),
+            "listed": [_listed(experiment, reports.get(experiment.name)) for experiment in shown],
+            "left": len(matching) - len(shown),
             "any": bool(everything),
-            "models": sorted({each.model for each in everything}),
-            "states": [each.value for each in _ORDER],
+            "models": sorted({experiment.model for experiment in everything}),
+            "states": [experiment.value for experiment in _ORDER],
         },
     )
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return what an experiment says so far, the verdict first."""
-    own = app.experiments.get(ask.names["name"])
-    known: Known[ExperimentReport] | None = None
-    if own.state is not State.DRAFT:
-        known = app.reports.latest(_asked(app, ask, own))
-    report = None if known is None else known.report
+    """Return the page of an experiment, the verdict first."""
+    experiment = app.experiments.get(ask.names["name"])
+    latest: Known[ExperimentReport] | None = None
+    if experiment.state is not State.DRAFT:
+        latest = app.reports.latest(_report_query(app, ask, experiment))
+    report = None if latest is None else latest.report
     return Page(
         template="experiment.html",
-        title=f"Experiment {own.name}",
+        title=f"Experiment {experiment.name}",
         section="Experiments",
-        model=own.model,
-        charts={} if report is None else _charts(own, report, ask),
+        model=experiment.model,
+        charts={} if report is None else _charts(experiment, report, ask),
         context={
-            "own": own,
-            "known": known,
+            "experiment": experiment,
+            "known": latest,
             "report": report,
-            "shares": ", ".join(f"{e.key} {e.weight_bp / 100:g} %" for e in own.allocation.arms),
-            "production": app.registry.get_production_model(own.model),
-            "changes": changes_of(app.experiments.history(own.name)),
-            **({} if report is None else _figures(own, report)),
+            "shares": ", ".join(
+                f"{e.key} {e.weight_bp / 100:g} %" for e in experiment.allocation.arms
+            ),
+            "production": app.registry.get_production_model(experiment.model),
+            "changes": changes_of(app.experiments.history(experiment.name)),
+            **({} if report is None else _figures(experiment, report)),
         },
     )
 
 
-def _figures(own: Experiment, report: ExperimentReport) -> dict[str, Any]:
+def _figures(experiment: Experiment, report: ExperimentReport) -> dict[str, Any]:
     """Return what the tables of a report hold."""
-    secondary = {each.name: each for each in own.secondary}
+    secondary = {metric.name: metric for metric in experiment.secondary}
     return {
         "counted": _counted(report),
         "shipped": next(
-            (arm.model_version for arm in own.allocation.arms if arm.key == report.decision.arm),
+            (
+                arm.model_version
+                for arm in experiment.allocation.arms
+                if arm.key == report.decision.arm
+            ),
             None,
         ),
-        "rows": [_compared(own.metric, e.comparison, e.standing.value) for e in report.arms],
-        "guardrails": _guardrails(own, report),
-        "secondary": [_compared(secondary[each.metric], each, "") for each in report.secondary],
-        "split": _split(own, report),
+        "rows": [_compared(experiment.metric, e.comparison, e.standing.value) for e in report.arms],
+        "guardrails": _guardrails(experiment, report),
+        "secondary": [
+            _compared(secondary[result.metric], result, "") for result in report.secondary
+        ],
+        "split": _split(experiment, report),
     }
 
 
-def _asked(app: App, ask: Ask, own: Experiment) -> Asked[ExperimentReport]:
-    return app.experiment_reports.request(own, ask.now)
+def _report_query(app: App, ask: Ask, experiment: Experiment) -> Asked[ExperimentReport]:
+    return app.experiment_reports.request(experiment, ask.now)
 
 
-def _listed(own: Experiment, known: Known[ExperimentReport] | None) -> _Listed:
-    report = None if known is None else known.report
-    kept = own.decision or ({} if report is None else report.decision.to_dict())
+def _listed(experiment: Experiment, latest: Known[ExperimentReport] | None) -> _Listed:
+    report = None if latest is None else latest.report
+    decision = experiment.decision or ({} if report is None else report.decision.to_dict())
     return _Listed(
-        own,
+        experiment,
         None if report is None else sum(report.units.values()),
-        kept.get("verdict", ""),
-        kept.get("reason", ""),
-        known is not None and known.making and report is None,
+        decision.get("verdict", ""),
+        decision.get("reason", ""),
+        latest is not None and latest.making and report is None,
     )
 
 
 def _counted(report: ExperimentReport) -> int:
-    """Return the units that have been watched for long enough to count."""
+    """Return the units whose conversion window is complete."""
     if not report.arms:
         return 0
-    control = max(each.comparison.contrast.units_control for each in report.arms)
-    return control + sum(each.comparison.contrast.units_treatment for each in report.arms)
+    control = max(arm.comparison.contrast.units_control for arm in report.arms)
+    return control + sum(arm.comparison.contrast.units_treatment for arm in report.arms)
 
 
-def _charts(own: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Drawn]:
+def _charts(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Drawn]:
     charts: dict[str, Drawn] = {}
-    if own.planned_units is not None:
+    if experiment.planned_units is not None:
         counted = _counted(report)
         charts["sample"] = Progress(
-            title="Units that count, of those planned",
-            label=f"{counted:,} of {own.planned_units:,} units",
-            share=counted / own.planned_units,
+            title="Units with complete conversion window, of those planned",
+            label=f"{counted:,} of {experiment.planned_units:,} units",
+            share=counted / experiment.planned_units,
         )
-    return {**charts, **_over_time(own, report, ask), **_guarded(own, report)}
+    return {**charts, **_over_time(experiment, report, ask), **_guarded(experiment, report)}
 
 
-def _over_time(own: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Drawn]:
+def _over_time(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Drawn]:
     """Return the difference of each treatment with its interval, as it became known."""
     phases = [
-        Mark(each.started_at, f"phase {each.number}: other weights", "experiment")
-        for each in own.phases[1:]
+        Mark(phase.started_at, f"phase {phase.number}: other weights", "experiment")
+        for phase in experiment.phases[1:]
     ]
     charts: dict[str, Drawn] = {}
     for arm in report.arms:
         moments = _thinned(arm.moments)
         if not moments:
             continue
-        decided = [Mark(each.at, "decided", "experiment") for each in arm.looks if each.crossed]
+        decided = [Mark(look.at, "decided", "experiment") for look in arm.looks if look.crossed]
         charts[f"difference-{arm.arm}"] = LineChart(
-            title=f"{own.metric.name}: {arm.arm} minus {own.control}",
-            unit=_unit(own.metric, arm.comparison),
+            title=f"{experiment.metric.name}: {arm.arm} minus {experiment.control}",
+            unit=_unit(experiment.metric, arm.comparison),
             zone=ask.viewer.zone,
-            times=[each.at for each in moments],
+            times=[point.at for point in moments],
             end=max(report.at, moments[-1].at),
             series=[
                 Series(
                     "difference",
-                    [each.difference for each in moments],
-                    low=[each.low for each in moments],
-                    high=[each.high for each in moments],
+                    [point.difference for point in moments],
+                    low=[point.low for point in moments],
+                    high=[point.high for point in moments],
                 )
             ],
             references=[Reference("no difference", 0.0)],
@@ -195,45 +211,49 @@ def _over_time(own: Experiment, report: ExperimentReport, ask: Ask) -> dict[str,
 
 
 def _thinned(moments: Sequence[Moment]) -> Sequence[Moment]:
-    """Return so many of them as a chart can tell apart, the last one always."""
+    """Return at most as many moments as a chart can show, the last one always."""
     every = max(1, ceil(len(moments) / _MOMENTS))
     return moments[::-1][::every][::-1]
 
 
-def _guarded(own: Experiment, report: ExperimentReport) -> dict[str, Drawn]:
+def _guarded(experiment: Experiment, report: ExperimentReport) -> dict[str, Drawn]:
     """Return a chart of each guardrail: each has a unit and a margin of its own."""
     charts: dict[str, Drawn] = {}
-    for guardrail in own.guardrails:
+    for guardrail in experiment.guardrails:
         metric = guardrail.metric
-        results = [each for each in report.guardrails if each.comparison.metric == metric.name]
+        results = [
+            result for result in report.guardrails if result.comparison.metric == metric.name
+        ]
         if results:
             charts[f"guardrail-{metric.name}"] = IntervalChart(
-                title=f"{metric.name}, difference from {own.control}",
+                title=f"{metric.name}, difference from {experiment.control}",
                 unit=_unit(metric, results[0].comparison),
-                rows=[_interval(each) for each in results],
+                rows=[_interval(result) for result in results],
                 margin=-guardrail.margin if metric.higher_is_better else guardrail.margin,
             )
     return charts
 
 
 def _interval(result: GuardrailResult) -> Interval:
-    own, tone = result.comparison, _TONES.get(result.safety.value, "")
-    difference = own.contrast.difference if _both_known(own) else None
-    return Interval(own.arm, difference, own.low, own.high, tone=tone)
+    comparison, tone = result.comparison, _TONES.get(result.safety.value, "")
+    difference = comparison.contrast.difference if _both_known(comparison) else None
+    return Interval(comparison.arm, difference, comparison.low, comparison.high, tone=tone)
 
 
-def _guardrails(own: Experiment, report: ExperimentReport) -> list[tuple[_Compared, str]]:
-    metrics = {each.metric.name: each.metric for each in own.guardrails}
-    found = []
-    for each in report.guardrails:
-        metric = metrics[each.comparison.metric]
-        row = _compared(metric, each.comparison, each.safety.value)
-        found.append((row, _apart(each.margin, _unit(metric, each.comparison)).removeprefix("+")))
-    return found
+def _guardrails(experiment: Experiment, report: ExperimentReport) -> list[tuple[_Compared, str]]:
+    metrics = {guardrail.metric.name: guardrail.metric for guardrail in experiment.guardrails}
+    rows = []
+    for guardrail in report.guardrails:
+        metric = metrics[guardrail.comparison.metric]
+        row = _compared(metric, guardrail.comparison, guardrail.safety.value)
+        rows.append(
+            (row, _apart(guardrail.margin, _unit(metric, guardrail.comparison)).removeprefix("+"))
+        )
+    return rows
 
 
-def _split(own: Experiment, report: ExperimentReport) -> list[dict[str, Any]]:
-    """Return what each arm was given, and what it has."""
+def _split(experiment: Experiment, report: ExperimentReport) -> list[dict[str, Any]]:
+    """Return weight and exposed units of each variant."""
     ratio = report.sample_ratio
     return [
         {
@@ -241,36 +261,42 @@ def _split(own: Experiment, report: ExperimentReport) -> list[dict[str, Any]]:
             "version": arm.model_version,
             "weight": arm.weight_bp / 10_000,
             "units": report.units[arm.key],
-            "expected": None if ratio is None else round(ratio.expected[place]),
+            "expected": None if ratio is None else round(ratio.expected[index]),
         }
-        for place, arm in enumerate(own.allocation.arms)
+        for index, arm in enumerate(experiment.allocation.arms)
     ]
 
 
-def _compared(metric: Metric, own: Comparison, standing: str) -> _Compared:
-    found, unit, known = own.contrast, _unit(metric, own), _both_known(own)
-    p = own.p_value if own.adjusted_p_value is None else own.adjusted_p_value
+def _compared(metric: Metric, comparison: Comparison, standing: str) -> _Compared:
+    contrast, unit, measured = (
+        comparison.contrast,
+        _unit(metric, comparison),
+        _both_known(comparison),
+    )
+    p = comparison.p_value if comparison.adjusted_p_value is None else comparison.adjusted_p_value
     return _Compared(
-        metric=own.metric,
-        arm=own.arm,
-        units=f"{found.units_treatment:,}",
-        control=_value(found.control, unit) if known else "-",
-        treatment=_value(found.treatment, unit) if known else "-",
-        difference=_apart(found.difference, unit) if known else "-",
-        between=_between(own.low, own.high, unit),
-        relative=f"{100 * own.relative:+.1f} %" if known and own.relative is not None else "-",
+        metric=comparison.metric,
+        arm=comparison.arm,
+        units=f"{contrast.units_treatment:,}",
+        control=_value(contrast.control, unit) if measured else "-",
+        treatment=_value(contrast.treatment, unit) if measured else "-",
+        difference=_apart(contrast.difference, unit) if measured else "-",
+        between=_between(comparison.low, comparison.high, unit),
+        relative=f"{100 * comparison.relative:+.1f} %"
+        if measured and comparison.relative is not None
+        else "-",
         p=f"{p:.3g}" if p >= 0.001 else "below 0.001",
         standing=standing,
     )
 
 
-def _both_known(own: Comparison) -> bool:
-    return bool(own.contrast.units_control and own.contrast.units_treatment)
+def _both_known(comparison: Comparison) -> bool:
+    return bool(comparison.contrast.units_control and comparison.contrast.units_treatment)
 
 
-def _unit(metric: Metric, own: Comparison) -> str:
+def _unit(metric: Metric, comparison: Comparison) -> str:
     """Return the unit of a metric's values; ``%`` means that they are shares."""
-    if own.contrast.shares or (metric.counts_events and metric.kind != "mean"):
+    if comparison.contrast.shares or (metric.counts_events and metric.kind != "mean"):
         return "%"
     return "ms" if metric.source == "latency_ms" else ""
 

@@ -1,4 +1,4 @@
-"""What happened to a model, each record linked to what it came of; and decisions made again."""
+"""History of a model: records linked to their causes, and replays of decisions."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -33,19 +33,19 @@ def page(app: App, ask: Ask) -> Page:
     model, kind = ask.names["model"], ask.query.get("kind") or None
     everything = ask.query.get("all") == "1"
     limit = _limit(ask.query.get("limit", ""))
-    found = app.history.listed(model, everything=everything, limit=limit, kind=kind)
-    if kind is not None and kind not in found.kinds:
-        raise InvalidValueError("kind", kind, f"one of {', '.join(sorted(found.kinds))}")
-    count = sum(found.kinds.values()) if kind is None else found.kinds[kind]
-    here = {each.id for each in found.records}
+    listing = app.history.listed(model, everything=everything, limit=limit, kind=kind)
+    if kind is not None and kind not in listing.kinds:
+        raise InvalidValueError("kind", kind, f"one of {', '.join(sorted(listing.kinds))}")
+    count = sum(listing.kinds.values()) if kind is None else listing.kinds[kind]
+    here = {record.id for record in listing.records}
     return Page(
         template="history.html",
         title=f"History of {model}",
         section="",
         model=model,
         context={
-            "lines": [_Line.of(model, each, here) for each in reversed(found.records)],
-            "kinds": found.kinds,
+            "lines": [_Line.of(model, record, here) for record in reversed(listing.records)],
+            "kinds": listing.kinds,
             "kind": kind,
             "everything": everything,
             "count": count,
@@ -109,14 +109,14 @@ class _Line:
     ) -> "_Line":
         text, cut = _excerpt(record.evidence, most)
         kind, _, name = record.id.partition(":")
-        place = _PLACES.get(kind, "")
-        own = name.rpartition("/")[0] if kind in {"rollout", "shadow"} else name
+        prefix = _PLACES.get(kind, "")
+        subject = name.rpartition("/")[0] if kind in {"rollout", "shadow"} else name
         return cls(
             record=record,
-            follows=tuple((each, _address(model, each, here)) for each in record.follows),
+            follows=tuple((cause, _address(model, cause, here)) for cause in record.follows),
             evidence=text,
             cut=cut,
-            where=f"{place}{quote(own)}" if place else "",
+            where=f"{prefix}{quote(subject)}" if prefix else "",
             called="retraining" if kind in _STEPS else kind,
             tone=_tone(record),
         )
@@ -133,7 +133,7 @@ class _Figure:
 
 
 def _excerpt(evidence: Mapping[str, Any], most: int) -> tuple[str, bool]:
-    """Return the beginning of evidence as JSON that people can read, and whether there is more."""
+    """Return the beginning of evidence as indented JSON, and whether there is more."""
     written = json.JSONEncoder(indent=1, ensure_ascii=False, default=plain).iterencode
     text = ""
     for part in written(dict(evidence)) if evidence else ():
@@ -171,9 +171,9 @@ def _tone(record: Record) -> str:
     return _TONES.get(record.kind, "busy")
 
 
-def _limit(asked: str) -> int:
-    if not asked:
+def _limit(requested: str) -> int:
+    if not requested:
         return _STEP
-    if not (asked.isdecimal() and len(asked) < 6 and 1 <= int(asked) <= _MOST):
-        raise InvalidValueError("limit", asked, f"between 1 and {_MOST}")
-    return int(asked)
+    if not (requested.isdecimal() and len(requested) < 6 and 1 <= int(requested) <= _MOST):
+        raise InvalidValueError("limit", requested, f"between 1 and {_MOST}")
+    return int(requested)

@@ -1,4 +1,4 @@
-"""Incidents: those that are not over first, and the story of one until it is learned from."""
+"""Incidents: the list, active ones first, and the page of one incident."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,22 +32,22 @@ _TONES: Mapping[Step, str] = {
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return what is wrong now, and what was."""
+    """Return the list of incidents, active ones first."""
     model = ask.query.get("model") or None
     state = _one_of(ask, "state", tuple(IncidentState))
     severity = _one_of(ask, "severity", _SEVERITIES)
-    found = app.incidents
+    store = app.incidents
     chosen = {"severity": severity}
     active = (
         [] if state == IncidentState.RESOLVED
-        else found.find(model, state, severity=severity, active=True, limit=_MOST)
+        else store.find(model, state, severity=severity, active=True, limit=_MOST)
     )  # fmt: skip
     over = 0 if state in {IncidentState.OPEN, IncidentState.ACKNOWLEDGED} else None
     leaf = leaf_of(
-        ask.query, found.count(model, **chosen, active=False) if over is None else 0, _PER_PAGE
+        ask.query, store.count(model, **chosen, active=False) if over is None else 0, _PER_PAGE
     )
     past = (
-        found.find(model, **chosen, active=False, limit=_PER_PAGE, offset=leaf.offset)
+        store.find(model, **chosen, active=False, limit=_PER_PAGE, offset=leaf.offset)
         if leaf.count
         else []
     )
@@ -57,12 +57,14 @@ def page(app: App, ask: Ask) -> Page:
         title="Incidents",
         section="Incidents",
         context={
-            "active": [_Told(each, ask.now) for each in sorted(active, key=_urgency)],
-            "active_count": found.count(model, state, severity=severity, active=True),
-            "past": [_Told(each, ask.now) for each in past],
+            "active": [
+                _IncidentRow(incident, ask.now) for incident in sorted(active, key=_urgency)
+            ],
+            "active_count": store.count(model, state, severity=severity, active=True),
+            "past": [_IncidentRow(incident, ask.now) for incident in past],
             "leaf": leaf,
-            "ever": bool(active) or found.count() > 0,
-            "names": found.models(),
+            "ever": bool(active) or store.count() > 0,
+            "names": store.models(),
             "states": list(IncidentState),
             "severities": _SEVERITIES,
             "asked": {"model": model, "state": state, "severity": severity},
@@ -73,7 +75,7 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return the story of an incident, and what can be done about it."""
+    """Return the page of an incident: timeline, impact, post-mortem and actions."""
     incident = app.incidents.get(ask.names["name"])
     draft = None
     if not incident.post_mortem:
@@ -85,26 +87,26 @@ def one(app: App, ask: Ask) -> Page:
         title=incident.title,
         section="Incidents",
         context={
-            "told": _Told(incident, ask.now),
+            "row": _IncidentRow(incident, ask.now),
             "incident": incident,
             "impact": _impact(app, incident, ask.now),
             "source": _source(incident),
             "causes": [
-                each
-                for each in _proofs(incident.model, incident.timeline[0].evidence)
-                if each.where.startswith("/")
+                proof
+                for proof in _proofs(incident.model, incident.timeline[0].evidence)
+                if proof.where.startswith("/")
             ]
             if incident.timeline
             else [],
             "runbook": incident.runbook if _leads_somewhere(incident.runbook) else "",
-            "moments": [_Line.of(incident, each) for each in reversed(incident.timeline)],
+            "moments": [_Line.of(incident, moment) for moment in reversed(incident.timeline)],
             "draft": draft,
         },
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _IncidentRow:
     """An incident as a list shows it."""
 
     incident: Incident
@@ -112,7 +114,7 @@ class _Told:
 
     @property
     def lasted(self) -> timedelta:
-        """How long it has lasted, or did."""
+        """Its duration until its end, or until now."""
         return max((self.incident.ended_at or self.now) - self.incident.opened_at, timedelta())
 
 
@@ -144,7 +146,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Impact:
-    """What was predicted meanwhile, by whole hours."""
+    """Predictions during an incident, by whole hours."""
 
     start: datetime
     end: datetime
@@ -160,20 +162,20 @@ def _impact(app: App, incident: Incident, now: datetime) -> _Impact | None:
     try:
         if app.timelines.known(incident.model) is None:
             return None
-        found = app.timelines.timeline(incident.model, incident.opened_at, end, points=1)
+        timeline = app.timelines.timeline(incident.model, incident.opened_at, end, points=1)
     except NotFoundError:  # nothing is recorded of it
         return None
-    line = found.timeline
+    line = timeline.timeline
     if not line.starts:
         return None
     return _Impact(
         line.starts[0], line.ends[-1], int(line.predictions.sum()), int(line.failed.sum()),
-        found.as_of.table_versions, found.as_of.at,
+        timeline.as_of.table_versions, timeline.as_of.at,
     )  # fmt: skip
 
 
 def _source(incident: Incident) -> _Proof:
-    """Return what it came of, and where that is told."""
+    """Return the source of an incident, and its address."""
     kind, name = incident.origin
     model = quote(incident.model)
     where = {
@@ -199,7 +201,7 @@ def _proofs(model: str, evidence: Mapping[str, Any]) -> Iterator[_Proof]:
 
 
 def _leads_somewhere(text: str) -> bool:
-    """Return whether a text may be a link: anybody may have posted it."""
+    """Return whether a text may be a link: clients can post any text."""
     return text.startswith(("https://", "http://")) and " " not in text
 
 
@@ -208,8 +210,8 @@ def _urgency(incident: Incident) -> tuple[bool, bool, datetime]:
     return incident.severity != "critical", owned, incident.opened_at
 
 
-def _one_of(ask: Ask, name: str, known: tuple[str, ...]) -> str | None:
+def _one_of(ask: Ask, name: str, choices: tuple[str, ...]) -> str | None:
     value = ask.query.get(name) or None
-    if value is not None and value not in known:
-        raise InvalidValueError(name, value, f"one of {', '.join(known)}")
+    if value is not None and value not in choices:
+        raise InvalidValueError(name, value, f"one of {', '.join(choices)}")
     return value

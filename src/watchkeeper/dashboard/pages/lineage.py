@@ -1,4 +1,4 @@
-"""Where the versions of a model come from, as a graph."""
+"""Lineage of the versions of a model, as a graph."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ __all__ = ["BACK", "NEWEST", "descent"]
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 NEWEST, BACK = 12, 4
-"""Versions that are drawn in any case, and how many generations of what they were made from."""
+"""Versions that are drawn in any case, and the number of generations of ancestors."""
 
 _MOST, _WINDOW = 60, 100
 _STATES: dict[Status, NodeState] = {
@@ -23,44 +23,44 @@ _STATES: dict[Status, NodeState] = {
 
 
 def descent(registry: ModelRegistry, model: str, champion: ModelVersion | None) -> Graph:
-    """Return the newest versions and the one in production, with what they were made from.
+    """Return the newest versions and the one in production, with their ancestors.
 
-    A model with thousands of versions has more than anybody can look at, so the rest is left out.
+    A model with thousands of versions has more than a graph can show, so the rest is omitted.
     """
     window = registry.list_models(model_name=model, limit=_WINDOW)
-    known = {each.model_id: each for each in window}
-    found: dict[str, ModelVersion | None] = {}
-    for each in [*([] if champion is None else [champion]), *window[:NEWEST]]:
-        _trace(registry, each, known, found)
-    nodes = [_node(name, each, model) for name, each in sorted(found.items(), key=_age)]
+    versions = {version.model_id: version for version in window}
+    graph: dict[str, ModelVersion | None] = {}
+    for version in [*([] if champion is None else [champion]), *window[:NEWEST]]:
+        _trace(registry, version, versions, graph)
+    nodes = [_node(name, version, model) for name, version in sorted(graph.items(), key=_age)]
     edges = [
-        Edge(each.lineage.parent, name, _came_of(each))
-        for name, each in found.items()
-        if each is not None and each.lineage.parent in found
+        Edge(version.lineage.parent, name, _came_of(version))
+        for name, version in graph.items()
+        if version is not None and version.lineage.parent in graph
     ]
-    title = f"Where the versions of {model} come from"
+    title = f"Lineage of {model}"
     return Graph(title=title, nodes=nodes, edges=edges)
 
 
 def _trace(
     registry: ModelRegistry,
     version: ModelVersion,
-    known: Mapping[str, ModelVersion],
-    found: dict[str, ModelVersion | None],
+    versions: Mapping[str, ModelVersion],
+    graph: dict[str, ModelVersion | None],
 ) -> None:
     """Add a version and its ancestors; of one that is gone, or elsewhere, only the name."""
-    each: ModelVersion | None = version
+    ancestor: ModelVersion | None = version
     for _ in range(BACK + 1):
-        if each is None or len(found) >= _MOST:
+        if ancestor is None or len(graph) >= _MOST:
             return
-        found[each.model_id] = each
-        parent = each.lineage.parent
-        if not parent or parent in found:
+        graph[ancestor.model_id] = ancestor
+        parent = ancestor.lineage.parent
+        if not parent or parent in graph:
             return
-        name, _, own = parent.partition(":")
-        each = known.get(parent) or registry.find(name, own)
-        if each is None:
-            found[parent] = None
+        name, _, number = parent.partition(":")
+        ancestor = versions.get(parent) or registry.find(name, number)
+        if ancestor is None:
+            graph[parent] = None
 
 
 def _age(item: tuple[str, ModelVersion | None]) -> tuple[bool, datetime, str]:
@@ -73,9 +73,9 @@ def _node(name: str, version: ModelVersion | None, model: str) -> Node:
     label = name.removeprefix(f"{model}:")
     if version is None:
         return Node(name, label, "not in the registry", "mute")
-    told = f"{version.status.value}, {version.registered_at:%d %b %Y}"
+    note = f"{version.status.value}, {version.registered_at:%d %b %Y}"
     href = f"/models/{version.model_name}/versions/{version.version}"
-    return Node(name, label, told, _STATES[version.status], href)
+    return Node(name, label, note, _STATES[version.status], href)
 
 
 def _came_of(version: ModelVersion) -> str:

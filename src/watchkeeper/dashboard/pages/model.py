@@ -1,4 +1,4 @@
-"""The page of a model: how it is, its time lines, what was done, and what helps."""
+"""Page of a model: state, time lines, activity and actions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,13 +8,13 @@ from watchkeeper.charts import BarChart, LineChart, Reference, Series
 from watchkeeper.charts import Span as Stretch
 from watchkeeper.dashboard.activity import marks_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
-from watchkeeper.dashboard.summary import Brief, brief_of, spells
+from watchkeeper.dashboard.summary import ModelSummary, summary_of, unhealthy_spans
 from watchkeeper.errors import NotFoundError
 from watchkeeper.health import Component, Condition
 from watchkeeper.rollouts.shadow import ShadowState
 from watchkeeper.timelines import Band
 
-__all__ = ["page", "story_chart"]
+__all__ = ["page", "quality_chart"]
 
 _NAMES = {
     "accuracy": "Accuracy",
@@ -31,9 +31,9 @@ def page(app: App, ask: Ask) -> Page:
     registered = bool(app.registry.taken_versions(model))
     if not registered and model not in app.events.models():
         raise NotFoundError("model", model, "The overview lists those there are.")
-    found = app.reports.latest(brief_of(app, model, span, ask.now, ask.viewer.zone))
-    brief = found.report
-    charts = {} if brief is None else dict(_charts(app, brief, ask))
+    latest = app.reports.latest(summary_of(app, model, span, ask.now, ask.viewer.zone))
+    summary = latest.report
+    charts = {} if summary is None else dict(_charts(app, summary, ask))
     back, why_not = None, ""
     try:
         back = app.registry.earlier(model).version
@@ -48,18 +48,22 @@ def page(app: App, ask: Ask) -> Page:
         span=span,
         charts=charts,
         context={
-            "brief": brief,
-            "making": found.making,
-            "error": found.error,
-            "as_of": found.at,
+            "summary": summary,
+            "making": latest.making,
+            "error": latest.error,
+            "as_of": latest.at,
             "back": back,
             "why_not": why_not,
-            "components": [] if brief is None else _worst_first(brief),
-            "active": [each for each in brief.deeds.incidents if each.active] if brief else [],
-            "rollouts": [each for each in app.rollouts.find(model) if each.active],
+            "components": [] if summary is None else _worst_first(summary),
+            "active": [incident for incident in summary.activity.incidents if incident.active]
+            if summary
+            else [],
+            "rollouts": [rollout for rollout in app.rollouts.find(model) if rollout.active],
             "shadows": shadows,
             "experiments": [
-                each for each in app.experiments.find(model) if each.state.value == "running"
+                experiment
+                for experiment in app.experiments.find(model)
+                if experiment.state.value == "running"
             ],
             "policy": app.settings.policy(model),
             "registered": registered,
@@ -67,32 +71,32 @@ def page(app: App, ask: Ask) -> Page:
     )
 
 
-def _worst_first(brief: Brief) -> list[Component]:
+def _worst_first(summary: ModelSummary) -> list[Component]:
     order = (Condition.UNHEALTHY, Condition.UNKNOWN, Condition.HEALTHY)
-    parts = brief.health.status.components.values()
-    return sorted(parts, key=lambda each: order.index(each.condition))
+    parts = summary.health.status.components.values()
+    return sorted(parts, key=lambda part: order.index(part.condition))
 
 
-def story_chart(brief: Brief, ask: Ask) -> LineChart | None:
+def quality_chart(summary: ModelSummary, ask: Ask) -> LineChart | None:
     """Return how the quality of a model went, with what was done; None where nothing is known."""
-    if brief.line is None:
+    if summary.line is None:
         return None
-    line = brief.line.timeline
+    line = summary.line.timeline
     name = "accuracy" if line.accuracy is not None else "mae"
     band = line.accuracy or line.mae
-    return None if band is None else _quality(brief, ask, name, band)
+    return None if band is None else _quality(summary, ask, name, band)
 
 
-def _charts(app: App, brief: Brief, ask: Ask) -> Iterator[tuple[str, Drawn]]:
-    if brief.line is None or not brief.line.timeline.starts:
+def _charts(app: App, summary: ModelSummary, ask: Ask) -> Iterator[tuple[str, Drawn]]:
+    if summary.line is None or not summary.line.timeline.starts:
         return
-    line = brief.line.timeline
-    health = app.settings.policy(brief.model).health
-    marks = marks_of(brief.deeds.told)
+    line = summary.line.timeline
+    health = app.settings.policy(summary.model).health
+    marks = marks_of(summary.activity.events)
     for name in _NAMES:
         band = line[name]
         if band is not None:
-            yield name, _quality(brief, ask, name, band)
+            yield name, _quality(summary, ask, name, band)
     yield (
         "traffic",
         BarChart(
@@ -125,34 +129,32 @@ def _charts(app: App, brief: Brief, ask: Ask) -> Iterator[tuple[str, Drawn]]:
     )  # fmt: skip
     yield (
         "coverage",
-        drawn(
-            "Share of answers whose outcome is known", "%", Series("labelled", list(line.coverage))
-        ),
+        drawn("Label coverage", "%", Series("labelled", list(line.coverage))),
     )
     if line.predicted_share is not None and line.positive_share is not None:
         yield "shares", drawn(
-            "Share of the positive class, as predicted and as it came", "%",
+            "Share of the positive class, predicted and actual", "%",
             _series("predicted", line.predicted_share),
-            _series("came true", line.positive_share, style=1),
+            _series("actual", line.positive_share, style=1),
         )  # fmt: skip
 
 
-def _quality(brief: Brief, ask: Ask, name: str, band: Band) -> LineChart:
-    assert brief.line is not None
-    line = brief.line.timeline
-    promised = brief.promised.get(name, [])
+def _quality(summary: ModelSummary, ask: Ask, name: str, band: Band) -> LineChart:
+    assert summary.line is not None
+    line = summary.line.timeline
+    registered = summary.registered_metrics.get(name, [])
     return LineChart(
-        title=f"{_NAMES[name]} of {brief.model}",
+        title=f"{_NAMES[name]} of {summary.model}",
         unit="%" if name == "accuracy" else "",
         zone=ask.viewer.zone,
         times=line.starts,
         end=line.ends[-1],
         series=[
             _series(_NAMES[name].lower() if name != "auc" else "AUC", band),
-            *([Series("as registered", promised, style=1)] if any(promised) else []),
+            *([Series("as registered", registered, style=1)] if any(registered) else []),
         ],
-        spans=[Stretch(start, end, "ill") for start, end in spells(brief.story)],
-        marks=marks_of(brief.deeds.told),
+        spans=[Stretch(start, end, "unhealthy") for start, end in unhealthy_spans(summary.periods)],
+        marks=marks_of(summary.activity.events),
     )
 
 

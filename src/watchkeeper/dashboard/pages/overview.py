@@ -1,4 +1,4 @@
-"""The overview: which model is ill, since when, why, and what is being done about it."""
+"""The overview: condition of each model, since when, why, and what is under way."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from watchkeeper.charts import Span as Stretch
 from watchkeeper.charts import Sparkline
 from watchkeeper.dashboard.activity import marks_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
-from watchkeeper.dashboard.pages.model import story_chart
+from watchkeeper.dashboard.pages.model import quality_chart
 from watchkeeper.dashboard.rendering import ms, number, percent
-from watchkeeper.dashboard.summary import Brief, brief_of, spells
+from watchkeeper.dashboard.summary import ModelSummary, summary_of, unhealthy_spans
 from watchkeeper.health import Condition
 from watchkeeper.monitoring.health import served
 from watchkeeper.monitoring.report_cache import Asked, Known
@@ -19,7 +19,7 @@ from watchkeeper.rollouts import Rollout
 
 __all__ = ["page"]
 
-_TOLD = 3  # models whose story is told here; of the others their pages tell it
+_DETAILED = 3  # models whose periods are shown here; the pages of the rest show theirs
 _ORDER = (Condition.UNHEALTHY, Condition.UNKNOWN, Condition.HEALTHY)
 
 
@@ -28,7 +28,7 @@ class Row:
     """One model, as the table of all models shows it."""
 
     model: str
-    brief: Brief | None
+    summary: ModelSummary | None
     error: str
     lines: dict[str, Sparkline]
     rollout: Rollout | None
@@ -38,48 +38,52 @@ class Row:
     def newest(self, name: str) -> str:
         """Return the last figure of one of its time lines that is known."""
         line = self.lines[name]
-        known = [each for each in line.values if each is not None and not math.isnan(each)]
-        if not known:
+        numbers = [value for value in line.values if value is not None and not math.isnan(value)]
+        if not numbers:
             return ""
         if line.unit == "%":
-            return percent(known[-1])
-        return ms(known[-1]) if line.unit == "ms" else number(known[-1])
+            return percent(numbers[-1])
+        return ms(numbers[-1]) if line.unit == "ms" else number(numbers[-1])
 
     @property
     def condition(self) -> Condition:
-        """How it is; unknown while that is being found out."""
-        return Condition.UNKNOWN if self.brief is None else self.brief.condition
+        """Condition of the model; unknown until it is computed."""
+        return Condition.UNKNOWN if self.summary is None else self.summary.condition
 
 
 def page(app: App, ask: Ask) -> Page:
     """Return the overview of all models."""
     span = ask.span()
-    known = app.reports.latest(
+    latest = app.reports.latest(
         Asked("served", "", of=None, at=ask.now, make=lambda: served(app.events, app.registry))
     )
-    models = known.report or []
-    briefs = app.reports.latest_of(
-        [brief_of(app, each, span, ask.now, ask.viewer.zone) for each in models]
+    models = latest.report or []
+    summaries = app.reports.latest_of(
+        [summary_of(app, name, span, ask.now, ask.viewer.zone) for name in models]
     )
-    active = [each for each in app.incidents.find() if each.active]
-    under_way = {each.model: each for each in reversed(app.rollouts.find()) if each.active}
+    active = [incident for incident in app.incidents.find() if incident.active]
+    under_way = {
+        rollout.model: rollout for rollout in reversed(app.rollouts.find()) if rollout.active
+    }
     rows = [
         Row(
             model=name,
-            brief=found.report,
-            error=found.error,
-            lines=_lines(found, ask),
+            summary=summary.report,
+            error=summary.error,
+            lines=_lines(summary, ask),
             rollout=under_way.get(name),
-            incidents=sum(each.model == name for each in active),
-            unowned=sum(each.model == name and not each.owner for each in active),
+            incidents=sum(incident.model == name for incident in active),
+            unowned=sum(incident.model == name and not incident.owner for incident in active),
         )
-        for name, found in zip(models, briefs, strict=True)
+        for name, summary in zip(models, summaries, strict=True)
     ]
-    rows.sort(key=lambda each: (_ORDER.index(each.condition), -each.incidents, each.model))
-    told = [each for each in rows if each.brief is not None and each.brief.story][:_TOLD]
+    rows.sort(key=lambda row: (_ORDER.index(row.condition), -row.incidents, row.model))
+    rows_with_story = [row for row in rows if row.summary is not None and row.summary.periods][
+        :_DETAILED
+    ]
     charts: dict[str, Drawn] = {}
-    for row in told:
-        if row.brief is not None and (chart := story_chart(row.brief, ask)) is not None:
+    for row in rows_with_story:
+        if row.summary is not None and (chart := quality_chart(row.summary, ask)) is not None:
             charts[f"story-{row.model}"] = chart
     return Page(
         template="overview.html",
@@ -90,39 +94,46 @@ def page(app: App, ask: Ask) -> Page:
         context={
             "rows": rows,
             "base_url": app.settings.url,
-            "told": told,
-            "making": known.making or any(each.making and each.report is None for each in briefs),
-            "ill": [each.model for each in rows if each.condition is Condition.UNHEALTHY],
-            "as_of": min((each.at for each in briefs if each.at), default=None),
-            "incidents": sorted(active, key=lambda each: each.opened_at, reverse=True)[:5],
+            "detailed": rows_with_story,
+            "making": latest.making
+            or any(summary.making and summary.report is None for summary in summaries),
+            "unhealthy": [row.model for row in rows if row.condition is Condition.UNHEALTHY],
+            "as_of": min((summary.at for summary in summaries if summary.at), default=None),
+            "incidents": sorted(active, key=lambda incident: incident.opened_at, reverse=True)[:5],
         },
     )
 
 
-def _lines(found: Known[Brief], ask: Ask) -> dict[str, Sparkline]:
+def _lines(latest: Known[ModelSummary], ask: Ask) -> dict[str, Sparkline]:
     """Return the time lines of a model as the table shows them."""
-    brief = found.report
-    if brief is None or brief.line is None or not brief.line.timeline.starts:
+    summary = latest.report
+    if summary is None or summary.line is None or not summary.line.timeline.starts:
         return {}
-    line = brief.line.timeline
+    line = summary.line.timeline
     zone = ask.viewer.zone
-    ill = [Stretch(start, end, "ill") for start, end in spells(brief.story)]
+    unhealthy = [
+        Stretch(start, end, "unhealthy") for start, end in unhealthy_spans(summary.periods)
+    ]
     drawn: dict[str, Sparkline] = {}
 
     def draw(
         name: str, title: str, unit: str, values: Sequence[float], limit: float | None
     ) -> None:
         drawn[name] = Sparkline(
-            title=f"{title} of {brief.model}",
+            title=f"{title} of {summary.model}",
             unit=unit,
             zone=zone,
             times=line.starts,
             end=line.ends[-1],
             values=values,
             limit=limit,
-            spans=ill if name == "quality" else (),
+            spans=unhealthy if name == "quality" else (),
             marks=marks_of(
-                [each for each in brief.deeds.told if each.kind in {"promotion", "rollback"}]
+                [
+                    event
+                    for event in summary.activity.events
+                    if event.kind in {"promotion", "rollback"}
+                ]
             )
             if name == "quality"
             else (),
@@ -136,5 +147,5 @@ def _lines(found: Known[Brief], ask: Ask) -> dict[str, Sparkline]:
     if quality is not None:
         metric = "accuracy" if line.accuracy is not None else "mae"
         unit = "%" if metric == "accuracy" else ""
-        draw("quality", metric, unit, list(quality.value), brief.baseline.get(metric))
+        draw("quality", metric, unit, list(quality.value), summary.baseline.get(metric))
     return drawn

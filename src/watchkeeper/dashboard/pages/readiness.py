@@ -1,4 +1,4 @@
-"""The readiness of a model: whether it may answer people, point by point, and what is missing."""
+"""Readiness of a model: the production checklist, point by point."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -15,33 +15,35 @@ from watchkeeper.results import plain, strict_json
 
 __all__ = ["page"]
 
-_USUALLY = timedelta(days=30)  # for which a waiver is asked, unless somebody says otherwise
+_USUALLY = timedelta(days=30)  # default duration of a waiver
 _LONGEST = 300  # characters of a piece of evidence
 _GOOD = (State.PASS, State.WAIVED)
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the checklist; what is measured for it may be a little older than the rest."""
+    """Return the checklist; its measurements may be older than the rest."""
     model = ask.names["model"]
     if not app.registry.list_models(model_name=model) and model not in app.events.models():
         raise NotFoundError("model", model, "`watchkeeper models list` has those that there are.")
-    found, slow = app.checklists.latest(model, ask.now)
+    checklist, slow = app.checklists.latest(model, ask.now)
     return Page(
         template="readiness.html",
         title=f"Readiness of {model}",
         section="",
         model=model,
         context={
-            "found": found,
+            "found": checklist,
             "slow": slow,
             "points": len(ITEMS),
-            "missing": [] if found is None else list(_missing(found, Priority.REQUIRED)),
-            "advised": [] if found is None else list(_missing(found, Priority.RECOMMENDED)),
-            "waived": [] if found is None else [each for each in found.points if each.waiver],
-            "categories": [] if found is None else _by_category(found),
+            "missing": [] if checklist is None else list(_missing(checklist, Priority.REQUIRED)),
+            "advised": [] if checklist is None else list(_missing(checklist, Priority.RECOMMENDED)),
+            "waived": []
+            if checklist is None
+            else [point for point in checklist.points if point.waiver],
+            "categories": [] if checklist is None else _by_category(checklist),
             "proofs": {}
-            if found is None
-            else {p.item.key: _proofs(model, p) for p in found.points},
+            if checklist is None
+            else {p.item.key: _proofs(model, p) for p in checklist.points},
             "asked_for": app.settings.policy(model).promotion_requires_checklist,
             "tomorrow": ask.now + timedelta(days=1),
             "usual": ask.now + _USUALLY,
@@ -49,15 +51,16 @@ def page(app: App, ask: Ask) -> Page:
     )
 
 
-def _missing(found: Checklist, priority: Priority) -> Iterator[Point]:
-    for each in found.points:
-        if each.item.priority is priority and each.state not in _GOOD:
-            yield each
+def _missing(checklist: Checklist, priority: Priority) -> Iterator[Point]:
+    for point in checklist.points:
+        if point.item.priority is priority and point.state not in _GOOD:
+            yield point
 
 
-def _by_category(found: Checklist) -> list[tuple[str, list[Point]]]:
+def _by_category(checklist: Checklist) -> list[tuple[str, list[Point]]]:
     return [
-        (name, list(points)) for name, points in groupby(found.points, lambda p: p.item.category)
+        (name, list(points))
+        for name, points in groupby(checklist.points, lambda p: p.item.category)
     ]
 
 
@@ -73,9 +76,9 @@ def _proofs(model: str, point: Point) -> list[tuple[str, str, str]]:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
-    if isinstance(value, Mapping) and all(isinstance(each, int) for each in value.values()):
+    if isinstance(value, Mapping) and all(isinstance(item, int) for item in value.values()):
         return ", ".join(f"{name} {number}" for name, number in value.items())
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)
     return value if isinstance(value, str) else strict_json(plain(value))
 

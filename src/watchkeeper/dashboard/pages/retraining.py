@@ -1,4 +1,4 @@
-"""Retrainings: all that there were, and the story of one."""
+"""Retraining runs: the list, and the page of one run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ _NEXT = {
     RunState.GATING: "what its policy asks for is being done",
     RunState.PROMOTED: "went to production",
     RunState.ROLLING_OUT: "is rolled out",
-    RunState.SHADOWING: "answers a copy of the traffic",
+    RunState.SHADOWING: "gets mirrored traffic",
 }
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the retrainings of all models, and what would be decided of one now."""
+    """Return the retraining runs of all models, and the decision for one model now."""
     model, state = ask.query.get("model") or None, ask.query.get("state") or None
     if state is not None and state not in set(RunState):
         raise InvalidValueError("state", state, f"one of {', '.join(RunState)}")
@@ -39,13 +39,13 @@ def page(app: App, ask: Ask) -> Page:
         title="Retraining",
         section="Retraining",
         context={
-            "runs": [_Told(each, ask.now) for each in runs],
+            "runs": [_RunRow(run, ask.now) for run in runs],
             "leaf": leaf,
             "only": model or "",
             "state_asked": state or "",
             "states": list(RunState),
             "subjects": subjects,
-            "names": sorted({each.model for each in subjects} | {each.model for each in runs}),
+            "names": sorted({run.model for run in subjects} | {run.model for run in runs}),
             "checking": ask.query.get("check", ""),
             "checked": _checked(app, ask),
             "asked_at": ask.now,
@@ -54,7 +54,7 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return the story of a retraining, in the order in which it happened."""
+    """Return the page of a retraining run, in the order of its steps."""
     run = app.retraining.get(ask.names["name"])
     gate = run.gate
     return Page(
@@ -65,8 +65,8 @@ def one(app: App, ask: Ask) -> Page:
         charts={"steps": _steps(run)},
         context={
             "run": run,
-            "told": _Told(run, ask.now),
-            "triggers": [(each, evidence_of(run, each)) for each in run.decision.triggers],
+            "row": _RunRow(run, ask.now),
+            "triggers": [(trigger, evidence_of(run, trigger)) for trigger in run.decision.triggers],
             "gate": gate,
             "criteria": [] if gate is None else _checks(gate, guarded=False),
             "segments": [] if gate is None else _checks(gate, guarded=True),
@@ -80,8 +80,8 @@ def one(app: App, ask: Ask) -> Page:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """A retraining as a list tells of it."""
+class _RunRow:
+    """A retraining run as a list shows it."""
 
     run: Run
     now: datetime
@@ -99,13 +99,13 @@ class _Told:
 
     @property
     def triggers(self) -> str:
-        """What asked for it."""
-        return ", ".join(dict.fromkeys(each.kind for each in self.run.decision.triggers))
+        """Kinds of its triggers."""
+        return ", ".join(dict.fromkeys(trigger.kind for trigger in self.run.decision.triggers))
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """A model that can be trained again."""
+    """A model that can be retrained."""
 
     model: str
     production: str
@@ -123,7 +123,7 @@ def evidence_of(run: Run, trigger: Trigger) -> str:
 
 
 def decision_of(run: Run) -> str:
-    """Return in a sentence what was decided, and why."""
+    """Return the decision and its reason as a sentence."""
     champion = run.champion or "no version"
     if run.state is RunState.FAILED:
         return f"The training failed, and {champion} stays in production: {run.reason}."
@@ -142,7 +142,7 @@ def decision_of(run: Run) -> str:
 
 
 def _checked(app: App, ask: Ask) -> RetrainingStatus | str | None:
-    """Return what would be decided of a model now, or why nobody can tell."""
+    """Return the retraining decision for a model now, or why it cannot be evaluated."""
     model = ask.query.get("check")
     if not model:
         return None
@@ -166,21 +166,23 @@ def _subjects(app: App) -> list[_Subject]:
 
 
 def _steps(run: Run) -> Stepper:
-    """Return how far a retraining has come."""
+    """Return the progress of a retraining run."""
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED}
     done = 1 + bool(run.rows) + (run.gate is not None) + (not run.active and not ended_badly)
-    kinds = ", ".join(dict.fromkeys(each.kind for each in run.decision.triggers))
+    kinds = ", ".join(dict.fromkeys(trigger.kind for trigger in run.decision.triggers))
     verdict = "" if run.gate is None else "passed" if run.gate.passed else "not passed"
-    told = [
+    labels = [
         ("decided", kinds),
         ("trained", f"{run.rows:,} rows" if run.rows else ""),
         ("judged", verdict),
         ("decision" if run.active else words(run.state), run.model_id or ""),
     ]
-    steps = [Step(label, _reached(number, done), note) for number, (label, note) in enumerate(told)]
+    steps = [
+        Step(label, _reached(number, done), note) for number, (label, note) in enumerate(labels)
+    ]
     if ended_badly:
         steps = [*steps[:done], Step(words(run.state), "failed")]
-    return Stepper(title=f"How far {run.name} has come", steps=steps)
+    return Stepper(title=f"Progress of {run.name}", steps=steps)
 
 
 def _reached(number: int, done: int) -> StepState:
@@ -188,7 +190,7 @@ def _reached(number: int, done: int) -> StepState:
 
 
 def _checks(gate: GateReport, *, guarded: bool) -> list[Any]:
-    return [each for each in gate.checks if (each.kind == "segment") is guarded]
+    return [check for check in gate.checks if (check.kind == "segment") is guarded]
 
 
 def _metrics(gate: GateReport) -> list[tuple[str, float | None, float | None, float | None]]:
@@ -205,7 +207,7 @@ def _difference(
 
 
 def _follows(run: Run) -> tuple[str, str] | None:
-    """Return what came of a run: what it is called, and its page."""
+    """Return the name and the address of what a run started."""
     if not run.follows:
         return None
     kind, folder = ("shadow", "shadows") if run.policy.then == "shadow" else ("rollout", "rollouts")
@@ -213,6 +215,6 @@ def _follows(run: Run) -> tuple[str, str] | None:
 
 
 def _log(app: App, name: str) -> dict[str, Any]:
-    """Return the last lines that a training has printed."""
+    """Return the last lines of the log of a training."""
     text = app.retraining_monitor.log(name, last=_BYTES)
     return {"log": "\n".join(text.splitlines()[-_LINES:]), "log_lines": _LINES}

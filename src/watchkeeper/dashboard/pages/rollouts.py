@@ -1,4 +1,4 @@
-"""Rollouts and shadows: who has the traffic, why it does not go on, and what can be done."""
+"""Rollouts and shadows: traffic weights, holds and actions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ _HOLDS: Mapping[Hold, str] = {
     Hold.SRM: "the two versions do not have the units they were given",
     Hold.SIGNAL: "a limit is broken that a person is to judge, or the two answer differently",
     Hold.ANALYSIS_ERROR: "what was recorded cannot be read",
-    Hold.APPROVAL: "it is well, and waits for somebody to say yes",
-    Hold.READINESS: "it is well, and the readiness checklist of the model does not pass",
+    Hold.APPROVAL: "it waits for manual approval",
+    Hold.READINESS: "the readiness checklist of the model does not pass",
 }
 _BY_PEOPLE = (Event.RESUME, Event.STEP, Event.PROMOTE, Event.PAUSE, Event.ABORT)
 _FOLLOWS = frozenset({Event.ROLLED_BACK, Event.PROMOTED})  # the registry, after a decision
@@ -60,7 +60,7 @@ class _Listed:
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    """A button: what it is called, what it does, and how it looks."""
+    """A button: label, effect and style."""
 
     do: str
     label: str
@@ -70,7 +70,7 @@ class _Action:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A canary held against one limit, beside production at the same time; figures as text."""
+    """A canary and production at the same time, compared with one limit; figures as text."""
 
     limit: str
     bad: str
@@ -85,7 +85,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What was counted of one version in one step; figures as text."""
+    """Counts of one version in one step; figures as text."""
 
     step: str
     version: str
@@ -95,28 +95,30 @@ class _Side:
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the list of rollouts and shadows, what is under way first."""
+    """Return the list of rollouts and shadows, active ones first."""
     model, state = ask.query.get("model"), ask.query.get("state")
     rollouts, shadows = app.rollouts.find(), app.shadows.find()
-    found = [
-        each
-        for each in rollouts
-        if model in {None, "", each.model} and state in {None, "", each.state.value}
+    matching = [
+        rollout
+        for rollout in rollouts
+        if model in {None, "", rollout.model} and state in {None, "", rollout.state.value}
     ]
     copies = [
-        each
-        for each in shadows
-        if model in {None, "", each.model} and state in {None, "", each.state.value}
+        shadow
+        for shadow in shadows
+        if model in {None, "", shadow.model} and state in {None, "", shadow.state.value}
     ]
-    found.sort(key=lambda each: _urgency(each, ask.now))  # and the newest first, as they come
-    copies.sort(key=lambda each: each.state is not ShadowState.RUNNING)
+    matching.sort(
+        key=lambda rollout: _urgency(rollout, ask.now)
+    )  # and the newest first, as they come
+    copies.sort(key=lambda shadow: shadow.state is not ShadowState.RUNNING)
     return Page(
         template="rollouts.html",
         title="Rollouts and shadows",
         section="Rollouts",
         context={
-            "listed": [_listed(app, each, ask.now) for each in found[:_MOST]],
-            "left": max(0, len(found) - _MOST),
+            "listed": [_listed(app, rollout, ask.now) for rollout in matching[:_MOST]],
+            "left": max(0, len(matching) - _MOST),
             "shadows": copies[:_MOST],
             "shadows_left": max(0, len(copies) - _MOST),
             "any": bool(rollouts or shadows),
@@ -127,42 +129,44 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return where a rollout is and why, what comes next, and what can be done."""
-    own = app.rollouts.get(ask.names["name"])
-    history = app.rollouts.history(own.name)
-    known = _known(app, own, ask)
-    looked = None if known is None else known.report
+    """Return the page of a rollout: state, reason, next step and actions."""
+    rollout = app.rollouts.get(ask.names["name"])
+    history = app.rollouts.history(rollout.name)
+    latest = _latest_report(app, rollout, ask)
+    report = None if latest is None else latest.report
     decision, seen, counted_at = None, None, None
-    if known is not None and looked is not None and looked.seen is not None:
-        decision = looked.decision if known.current else None
-        seen, counted_at = looked.seen, known.at
+    if latest is not None and report is not None and report.seen is not None:
+        decision = report.decision if latest.current else None
+        seen, counted_at = report.seen, latest.at
     if seen is None:  # it is over, or its figures are still being read
         seen, counted_at = _last_seen(history)
-    judgements = () if seen is None else _judged(own, seen)
-    until = app.rollouts.repository.watched_until(own.name)
+    judgements = () if seen is None else _judged(rollout, seen)
+    until = app.rollouts.repository.watched_until(rollout.name)
     return Page(
         template="rollout.html",
-        title=f"Rollout {own.name}",
+        title=f"Rollout {rollout.name}",
         section="Rollouts",
-        model=own.model,
-        charts=_charts(own, judgements),
+        model=rollout.model,
+        charts=_charts(rollout, judgements),
         context={
-            "own": own,
-            "known": known,
-            "ill": _is_ill(own, judgements),
-            "since": history[-1].at if history else own.started_at,
-            "holds": None if own.hold is None else _HOLDS[own.hold],
-            "reason": _reason(own, decision, history),
-            "outlook": outlook(own, decision, ask.now),
-            "unwatched": _is_unwatched(own, until, ask.now),
+            "rollout": rollout,
+            "known": latest,
+            "unhealthy": _is_unhealthy(rollout, judgements),
+            "since": history[-1].at if history else rollout.started_at,
+            "holds": None if rollout.hold is None else _HOLDS[rollout.hold],
+            "reason": _reason(rollout, decision, history),
+            "outlook": outlook(rollout, decision, ask.now),
+            "unwatched": _is_unwatched(rollout, until, ask.now),
             "watched_until": until,
-            "actions": _actions(own, judgements, ask.now),
+            "actions": _actions(rollout, judgements, ask.now),
             "limits": [] if seen is None else _held(seen, judgements),
-            "sides": [] if seen is None else _sides(own, seen),
-            "names": [each.name for each in own.plan.limits],
+            "sides": [] if seen is None else _sides(rollout, seen),
+            "names": [limit.name for limit in rollout.plan.limits],
             "seen": seen,
             "counted_at": counted_at,
-            "retried_by": [e.name for e in app.rollouts.find(own.model) if e.retries == own.name],
+            "retried_by": [
+                e.name for e in app.rollouts.find(rollout.model) if e.retries == rollout.name
+            ],
             "changes": changes_of(history),
         },
     )
@@ -170,48 +174,48 @@ def one(app: App, ask: Ask) -> Page:
 
 def shadow(app: App, ask: Ask) -> Page:
     """Return how a shadow compares with production on the same requests."""
-    own = app.shadows.get(ask.names["name"])
-    policy = app.settings.policy(own.model)
-    known = app.reports.latest(app.shadow_reports.request(own, ask.now))
-    report = known.report
+    subject = app.shadows.get(ask.names["name"])
+    policy = app.settings.policy(subject.model)
+    latest = app.reports.latest(app.shadow_reports.request(subject, ask.now))
+    report = latest.report
     return Page(
         template="shadow.html",
-        title=f"Shadow {own.name}",
+        title=f"Shadow {subject.name}",
         section="Rollouts",
-        model=own.model,
+        model=subject.model,
         charts={} if report is None or not report.pairs else _agreement(report),
         context={
-            "own": own,
-            "known": known,
+            "shadow": subject,
+            "known": latest,
             "report": report,
             "task": policy.task,
-            "production": app.registry.get_production_model(own.model),
-            "changes": changes_of(app.shadows.history(own.name)),
+            "production": app.registry.get_production_model(subject.model),
+            "changes": changes_of(app.shadows.history(subject.name)),
         },
     )
 
 
-def _urgency(own: Rollout, now: datetime) -> int:
-    if own.active:
-        return 1 if own.state is State.RUNNING else 0
-    return 2 if own.state is State.SCHEDULED or own.watched(now) else 3
+def _urgency(rollout: Rollout, now: datetime) -> int:
+    if rollout.active:
+        return 1 if rollout.state is State.RUNNING else 0
+    return 2 if rollout.state is State.SCHEDULED or rollout.watched(now) else 3
 
 
-def _listed(app: App, own: Rollout, now: datetime) -> _Listed:
-    last = app.audit.entries(subject=f"{own.model}:rollouts/{own.name}", limit=2)
+def _listed(app: App, rollout: Rollout, now: datetime) -> _Listed:
+    last = app.audit.entries(subject=f"{rollout.model}:rollouts/{rollout.name}", limit=2)
     reasons = [entry.reason for entry in last if entry.verb not in _FOLLOWS]
-    since = last[0].at if last else own.started_at
-    return _Listed(own, since, reasons[0] if reasons else "", own.watched(now))
+    since = last[0].at if last else rollout.started_at
+    return _Listed(rollout, since, reasons[0] if reasons else "", rollout.watched(now))
 
 
-def _known(app: App, own: Rollout, ask: Ask) -> Known[RolloutStatus] | None:
-    if own.started_at is None or not (own.active or own.watched(ask.now)):
+def _latest_report(app: App, rollout: Rollout, ask: Ask) -> Known[RolloutStatus] | None:
+    if rollout.started_at is None or not (rollout.active or rollout.watched(ask.now)):
         return None
-    return app.reports.latest(app.rollout_monitor.request(own, ask.now))
+    return app.reports.latest(app.rollout_monitor.request(rollout, ask.now))
 
 
 def _last_seen(history: Sequence[DocumentEntry]) -> tuple[Seen | None, datetime | None]:
-    """Return the counts that the control loop decided by last, and when that was."""
+    """Return the counts of the last decision of the controller, and their time."""
     for entry in reversed(history):
         stored = (entry.evidence or {}).get("seen")
         if stored is not None:
@@ -219,13 +223,15 @@ def _last_seen(history: Sequence[DocumentEntry]) -> tuple[Seen | None, datetime 
     return None, None
 
 
-def _judged(own: Rollout, seen: Seen) -> tuple[Judgement, ...]:
-    return tuple(judged(own.plan, limit, seen.steps, seen.production) for limit in own.plan.limits)
+def _judged(rollout: Rollout, seen: Seen) -> tuple[Judgement, ...]:
+    return tuple(
+        judged(rollout.plan, limit, seen.steps, seen.production) for limit in rollout.plan.limits
+    )
 
 
-def _reason(own: Rollout, decision: Decision | None, history: Sequence[DocumentEntry]) -> str:
-    """Return why it is as it is: what is found now, or what was said when it became so."""
-    if decision is not None and own.state in {State.RUNNING, State.HOLDING}:
+def _reason(rollout: Rollout, decision: Decision | None, history: Sequence[DocumentEntry]) -> str:
+    """Return the reason of its state: the current decision, or the last entry of its history."""
+    if decision is not None and rollout.state in {State.RUNNING, State.HOLDING}:
         return decision.reason
     for entry in reversed(history):
         if entry.verb not in _FOLLOWS:
@@ -233,140 +239,152 @@ def _reason(own: Rollout, decision: Decision | None, history: Sequence[DocumentE
     return ""
 
 
-def _is_unwatched(own: Rollout, until: datetime | None, now: datetime) -> bool:
-    """Return whether production answers everything, since nobody looks after it any more."""
-    shares = own.state in _SHARED and not own.plan.keep
+def _is_unwatched(rollout: Rollout, until: datetime | None, now: datetime) -> bool:
+    """Return whether production gets all traffic, since no controller reconciles the rollout."""
+    shares = rollout.state in _SHARED and not rollout.plan.keep
     return shares and until is not None and until < now
 
 
-def _is_ill(own: Rollout, judgements: Sequence[Judgement]) -> bool:
-    if not own.active and own.state is not State.COMPLETED:
+def _is_unhealthy(rollout: Rollout, judgements: Sequence[Judgement]) -> bool:
+    if not rollout.active and rollout.state is not State.COMPLETED:
         return False
-    held = own.hold not in {None, Hold.APPROVAL}
-    return held or any(each.standing in {Standing.OVER, Standing.BREACH} for each in judgements)
+    held = rollout.hold not in {None, Hold.APPROVAL}
+    return held or any(
+        judgement.standing in {Standing.OVER, Standing.BREACH} for judgement in judgements
+    )
 
 
-def _actions(own: Rollout, judgements: Sequence[Judgement], now: datetime) -> list[_Action]:
-    """Return what can be done with it now; what helps comes first."""
-    if own.state in TERMINAL or (own.state is State.COMPLETED and not own.watched(now)):
+def _actions(rollout: Rollout, judgements: Sequence[Judgement], now: datetime) -> list[_Action]:
+    """Return the actions that are possible now, the advised one first."""
+    if rollout.state in TERMINAL or (rollout.state is State.COMPLETED and not rollout.watched(now)):
         return []
-    last = own.step + 1 == len(own.plan.steps)
+    last = rollout.step + 1 == len(rollout.plan.steps)
     possible = [
         event
         for event in _BY_PEOPLE
-        if (own.state, event) in MOVES and not (event is Event.STEP and last)
+        if (rollout.state, event) in MOVES and not (event is Event.STEP and last)
     ]
-    if _is_ill(own, judgements):
+    if _is_unhealthy(rollout, judgements):
         possible.sort(key=lambda event: event is not Event.ABORT)
-    return [_action(own, event) for event in possible]
+    return [_action(rollout, event) for event in possible]
 
 
-def _action(own: Rollout, event: Event) -> _Action:
-    canary, stable = f"{own.model}:{own.version}", f"{own.model}:{own.stable}"
-    if event is Event.ABORT and own.state in _BEFORE:
-        told = "It will not begin, and the traffic stays as it is."
-        return _Action("abort", "Cancel", told, "danger")
+def _action(rollout: Rollout, event: Event) -> _Action:
+    canary, stable = f"{rollout.model}:{rollout.version}", f"{rollout.model}:{rollout.stable}"
+    if event is Event.ABORT and rollout.state in _BEFORE:
+        effect = "It will not start, and the traffic stays as it is."
+        return _Action("abort", "Cancel", effect, "danger")
     if event is Event.ABORT:
-        again = " and is in production again" if own.state is State.COMPLETED else ""
-        told = (
-            f"All traffic goes back to {stable} within a second{again}. This rollout is over then; "
-            f"to try {canary} again, begin another."
+        again = " and is in production again" if rollout.state is State.COMPLETED else ""
+        effect = (
+            f"All traffic goes back to {stable} within a second{again}. This rollout ends; "
+            f"to retry {canary}, start another one."
         )
-        return _Action("abort", "Abort", told, "danger")
+        return _Action("abort", "Abort", effect, "danger")
     if event is Event.PAUSE:
-        told = f"{canary} keeps its {own.weight:g} % until somebody resumes the rollout. Evidence "
-        return _Action("pause", "Pause", f"{told}of harm still takes it back.")
+        effect = f"{canary} keeps its {rollout.weight:g} % until the rollout is resumed. Evidence "
+        return _Action("pause", "Pause", f"{effect}of harm still rolls it back.")
     if event is Event.RESUME:
-        told = f"{canary} keeps its {own.weight:g} %, and the present step begins its window anew."
-        signal = " It is not held for a signal again." if own.hold is Hold.SIGNAL else ""
-        return _Action("resume", "Resume", told + signal)
+        effect = (
+            f"{canary} keeps its {rollout.weight:g} %, and the present step starts a new window."
+        )
+        signal = " It is not held for a signal again." if rollout.hold is Hold.SIGNAL else ""
+        return _Action("resume", "Resume", effect + signal)
     if event is Event.STEP:
-        percent = own.plan.steps[own.step + 1]
-        told = f"{canary} gets {percent:g} % of the traffic within a second, whatever was counted."
-        return _Action("step", f"Step to {percent:g} %", told)
-    told = (
-        f"{canary} goes into production and gets all traffic within a second, whatever was "
-        f"counted. It is watched for {own.plan.watch / 3600:g} hours, and can be taken back then."
+        percent = rollout.plan.steps[rollout.step + 1]
+        effect = f"{canary} gets {percent:g} % of the traffic within a second, without analysis."
+        return _Action("step", f"Step to {percent:g} %", effect)
+    effect = (
+        f"{canary} goes into production and gets all traffic within a second, without analysis. "
+        f"Its bake time is {rollout.plan.watch / 3600:g} hours, in which it can be rolled back."
     )
-    return _Action("promote", "Promote", told)
+    return _Action("promote", "Promote", effect)
 
 
-def _charts(own: Rollout, judgements: Sequence[Judgement]) -> dict[str, Drawn]:
+def _charts(rollout: Rollout, judgements: Sequence[Judgement]) -> dict[str, Drawn]:
     steps = [
-        Step(f"{percent:g} %", _step_state(own, place), _note(own) if place == own.step else "")
-        for place, percent in enumerate(own.plan.steps)
+        Step(
+            f"{percent:g} %",
+            _step_state(rollout, step),
+            _note(rollout) if step == rollout.step else "",
+        )
+        for step, percent in enumerate(rollout.plan.steps)
     ]
     charts: dict[str, Drawn] = {"steps": Stepper(title="Steps", steps=steps)}
     compared = [
-        each for each in judgements if each.comparison is not None and each.comparison.enough
+        judgement
+        for judgement in judgements
+        if judgement.comparison is not None and judgement.comparison.enough
     ]
     if compared:
-        margins = {each.limit.margin for each in compared}
+        margins = {judgement.limit.margin for judgement in compared}
         charts["difference"] = IntervalChart(
             title="Share of bad requests: canary minus production at the same time",
             unit="%",
-            rows=[_interval(each) for each in compared],
+            rows=[_interval(judgement) for judgement in compared],
             margin=margins.pop() if len(margins) == 1 else None,
         )
     return charts
 
 
-def _interval(own: Judgement) -> Interval:
-    found = own.comparison
-    if found is None:
-        return Interval(own.limit.name, None)
-    tone: Any = "bad" if own.standing is Standing.BREACH else ""
-    return Interval(own.limit.name, found.estimate, found.low, found.high, tone=tone)
+def _interval(judgement: Judgement) -> Interval:
+    comparison = judgement.comparison
+    if comparison is None:
+        return Interval(judgement.limit.name, None)
+    tone: Any = "bad" if judgement.standing is Standing.BREACH else ""
+    return Interval(
+        judgement.limit.name, comparison.estimate, comparison.low, comparison.high, tone=tone
+    )
 
 
-def _step_state(own: Rollout, place: int) -> StepState:
-    if own.state in {State.COMPLETED, State.PROMOTING}:
+def _step_state(rollout: Rollout, step: int) -> StepState:
+    if rollout.state in {State.COMPLETED, State.PROMOTING}:
         return "done"
-    if own.state in _BEFORE or place > own.step:
+    if rollout.state in _BEFORE or step > rollout.step:
         return "next"
-    if place < own.step:
+    if step < rollout.step:
         return "done"
-    return "failed" if own.state in _TAKEN_BACK else "current"
+    return "failed" if rollout.state in _TAKEN_BACK else "current"
 
 
-def _note(own: Rollout) -> str:
-    if own.state in _TAKEN_BACK:
-        return "taken back"
-    if own.hold is not None:
-        return own.hold.value.replace("_", " ")
-    return "paused" if own.state is State.PAUSED else ""
+def _note(rollout: Rollout) -> str:
+    if rollout.state in _TAKEN_BACK:
+        return "rolled back"
+    if rollout.hold is not None:
+        return rollout.hold.value.replace("_", " ")
+    return "paused" if rollout.state is State.PAUSED else ""
 
 
 def _held(seen: Seen, judgements: Sequence[Judgement]) -> list[_Held]:
     theirs = seen.production[-1] if seen.production else None
     return [
         _Held(
-            limit=each.limit.name,
-            bad=_bad(each.limit),
-            canary=_share(each.bad, each.requests),
-            production="-" if theirs is None else _counted(theirs, each.limit.name),
-            allowed=_allowed(each.limit),
-            difference=_difference(each),
-            standing=each.standing,
-            reason=each.reason,
-            on_breach="takes it back" if each.limit.on_breach == "rollback" else "holds it",
+            limit=judgement.limit.name,
+            bad=_bad(judgement.limit),
+            canary=_share(judgement.bad, judgement.requests),
+            production="-" if theirs is None else _counted(theirs, judgement.limit.name),
+            allowed=_allowed(judgement.limit),
+            difference=_difference(judgement),
+            standing=judgement.standing,
+            reason=judgement.reason,
+            on_breach="rolls back" if judgement.limit.on_breach == "rollback" else "holds",
         )
-        for each in judgements
+        for judgement in judgements
     ]
 
 
 def _bad(limit: Limit) -> str:
     """Return what counts as bad by a limit."""
-    told = "failed requests"
+    text = "failed requests"
     if limit.slower_than_ms is not None:
-        told = f"slower than {limit.slower_than_ms:,g} ms"
+        text = f"slower than {limit.slower_than_ms:,g} ms"
     elif limit.wrong:
-        told = "wrong answers"
+        text = "wrong predictions"
         if limit.off_by is not None:
-            told = f"answers off by more than {limit.off_by:g}"
+            text = f"predictions off by more than {limit.off_by:g}"
     if limit.segment is not None:
-        told += f", where {limit.segment[0]} is {limit.segment[1]}"
-    return told
+        text += f", where {limit.segment[0]} is {limit.segment[1]}"
+    return text
 
 
 def _allowed(limit: Limit) -> str:
@@ -376,14 +394,14 @@ def _allowed(limit: Limit) -> str:
     return ", ".join(parts)
 
 
-def _difference(own: Judgement) -> str:
-    found = own.comparison
-    if found is None:
+def _difference(judgement: Judgement) -> str:
+    comparison = judgement.comparison
+    if comparison is None:
         return "-"
-    if not found.enough:
-        return "too few to tell"
-    low, high = 100 * found.low, 100 * found.high
-    return f"{100 * found.estimate:+.2f} points, {low:+.2f} to {high:+.2f}"
+    if not comparison.enough:
+        return "too few requests"
+    low, high = 100 * comparison.low, 100 * comparison.high
+    return f"{100 * comparison.estimate:+.2f} points, {low:+.2f} to {high:+.2f}"
 
 
 def _counted(counts: Counts, name: str) -> str:
@@ -394,27 +412,27 @@ def _share(bad: int, of: int) -> str:
     return f"{100 * bad / of:.2f} % ({bad:,} of {of:,})" if of else "none"
 
 
-def _sides(own: Rollout, seen: Seen) -> list[_Side]:
-    found = []
-    for place, canary in enumerate(seen.steps):
-        both = [(own.version, canary)]
-        if place < len(seen.production):
-            both.append((own.stable or "production", seen.production[place]))
-        units = seen.units[place] if place < len(seen.units) else None
+def _sides(rollout: Rollout, seen: Seen) -> list[_Side]:
+    rows = []
+    for step, canary in enumerate(seen.steps):
+        both = [(rollout.version, canary)]
+        if step < len(seen.production):
+            both.append((rollout.stable or "production", seen.production[step]))
+        units = seen.units[step] if step < len(seen.units) else None
         for side, (version, counts) in enumerate(both):
-            found.append(
+            rows.append(
                 _Side(
-                    step=f"{place + 1}: {own.plan.steps[place]:g} %",
+                    step=f"{step + 1}: {rollout.plan.steps[step]:g} %",
                     version=version,
                     requests=counts.requests,
                     units=None if units is None else units[side],
-                    bad=tuple(_counted(counts, limit.name) for limit in own.plan.limits),
+                    bad=tuple(_counted(counts, limit.name) for limit in rollout.plan.limits),
                 )
             )
-    return found
+    return rows
 
 
 def _agreement(report: ShadowReport) -> dict[str, Drawn]:
-    row = Interval("said the same", report.agreement, report.agreement_low, report.agreement_high)
-    title = "Requests to which both said the same"
+    row = Interval("agreement", report.agreement, report.agreement_low, report.agreement_high)
+    title = "Requests with the same prediction"
     return {"agreement": IntervalChart(title=title, unit="%", rows=[row], null=None)}

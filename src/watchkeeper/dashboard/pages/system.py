@@ -1,4 +1,4 @@
-"""The system about itself: whether it runs, records, keeps up, is backed up, and tells people."""
+"""State of the system: readiness, jobs, events, backups and notifications."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,11 @@ _EXAMINED_FOR = 600.0  # seconds for which what the doctor found is shown
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return how the system is."""
+    """Return the page of the system."""
     settings, now = app.settings, system_clock()
     disk = shutil.disk_usage(settings.data_dir)
     waiting = app.recorder.journal.waiting()
-    jobs = sorted(ask.server.jobs(), key=lambda each: (each.well, each.name))
+    jobs = sorted(ask.server.jobs(), key=lambda job: (job.well, job.name))
     return Page(
         template="system.html",
         title="System",
@@ -46,12 +46,12 @@ def page(app: App, ask: Ask) -> Page:
             if waiting.oldest is None
             else datetime.fromtimestamp(waiting.oldest, UTC),
             "jobs": jobs,
-            "ill": [each.name for each in jobs if not each.well],
+            "failed_jobs": [job.name for job in jobs if not job.well],
             "kept": _recorded(app, now),
             "backups": _backups(app),
-            "told": _told(app),
+            "notifications": _notifications(app),
             "checks": _examined(app, now) if ask.query.get("doctor") == "1" else None,
-            "own": settings,
+            "settings": settings,
             "rows": list(_settings(app)),
             "trail": _trail(app, ask),
         },
@@ -59,8 +59,8 @@ def page(app: App, ask: Ask) -> Page:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What is kept of a model, as the time lines last counted it."""
+class _RecordedEvents:
+    """Recorded events of a model, as last counted by the time lines."""
 
     model: str
     predictions: int | None
@@ -71,32 +71,32 @@ class _Kept:
     versions: dict[str, int]
 
 
-def _recorded(app: App, now: datetime) -> list[_Kept] | None:
-    """Return what is kept of each model, as it was known a moment ago; None until it is known."""
-    asked = Asked("recorded", "", of=None, at=now, make=lambda: list(_kept(app)))
-    return app.reports.latest(asked).report
+def _recorded(app: App, now: datetime) -> list[_RecordedEvents] | None:
+    """Return the recorded events of each model; None until they are counted."""
+    query = Asked("recorded", "", of=None, at=now, make=lambda: list(_recorded_events(app)))
+    return app.reports.latest(query).report
 
 
-def _kept(app: App) -> Iterator[_Kept]:
-    """Yield it of each model that has events or is in production."""
+def _recorded_events(app: App) -> Iterator[_RecordedEvents]:
+    """Yield the recorded events of each model that has events or is in production."""
     for model in sorted({*app.events.models(), *app.registry.production()}):
-        known = app.timelines.known(model)
-        if known is None:  # to count everything would take seconds: the server does it by itself
-            yield _Kept(model, None, None, None, None, None, {})
+        counted = app.timelines.known(model)
+        if counted is None:  # to count everything would take seconds: the server does it by itself
+            yield _RecordedEvents(model, None, None, None, None, None, {})
             continue
         try:
             line = app.timelines.timeline(model, points=1).timeline
         except NotFoundError:  # dropped meanwhile
             continue
-        yield _Kept(
+        yield _RecordedEvents(
             model, int(line.predictions.sum()), int(line.labelled.sum()), line.first, line.last,
-            known.at, known.table_versions,
+            counted.at, counted.table_versions,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class _Backups:
-    """What was done about backups, as the audit trail has it."""
+    """Last backup, verification and restore test, from the audit trail."""
 
     taken: Entry | None
     checked: Entry | None
@@ -106,50 +106,52 @@ class _Backups:
 
 def _backups(app: App) -> _Backups:
     def last(action: str) -> Entry | None:
-        found = app.audit.entries(subject=BACKUPS, action=action, limit=1)
-        return found[0] if found else None
+        entries = app.audit.entries(subject=BACKUPS, action=action, limit=1)
+        return entries[0] if entries else None
 
-    own, taken = app.settings.backup, last(BACKUP)
+    settings, taken = app.settings.backup, last(BACKUP)
     late = False
-    if own.target and taken is not None:
-        late = system_clock() - taken.at > 2 * timedelta(hours=own.hours)
+    if settings.target and taken is not None:
+        late = system_clock() - taken.at > 2 * timedelta(hours=settings.hours)
     return _Backups(taken, last(BACKUP_CHECK), last(RESTORE_TEST), late)
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """Who is told of incidents, and what waits for them."""
+class _Notifications:
+    """Receivers of incidents, and their pending deliveries."""
 
-    places: Sequence[Waiting]
+    deliveries: Sequence[Waiting]
     new: Sequence[str]
     error: str
 
 
-def _told(app: App) -> _Told:
+def _notifications(app: App) -> _Notifications:
     try:
         receivers = app.settings.receivers()
     except WatchkeeperError as error:  # a file with an address cannot be read
-        return _Told((), (), f"{error.message}. {error.hint}")
-    places = app.receivers.waiting()
-    begun = {each.receiver for each in places}
-    return _Told(places, [each.name for each in receivers if each.name not in begun], "")
+        return _Notifications((), (), f"{error.message}. {error.hint}")
+    deliveries = app.receivers.waiting()
+    begun = {delivery.receiver for delivery in deliveries}
+    return _Notifications(
+        deliveries, [receiver.name for receiver in receivers if receiver.name not in begun], ""
+    )
 
 
 def _examined(app: App, now: datetime) -> Any:
-    """Return what the doctor found, at most some minutes ago."""
-    asked: Asked[list[Check]] = Asked(
+    """Return the results of the doctor, at most some minutes old."""
+    query: Asked[list[Check]] = Asked(
         "doctor", "", of=now.timestamp() // _EXAMINED_FOR, at=now,
         make=lambda: list(app.examine()), lasting=True,
     )  # fmt: skip
-    return app.reports.latest(asked)
+    return app.reports.latest(query)
 
 
 def _settings(app: App) -> Iterator[tuple[str, str]]:
     """Yield the settings that matter here; of keys only how many there are."""
-    own = app.settings
-    server, store = own.server, own.store
+    settings = app.settings
+    server, store = settings.server, settings.store
     asks = f"{len(server.api_keys)} keys may act, {len(server.read_keys)} may read"
-    yield "data_dir", str(own.data_dir.resolve())
+    yield "data_dir", str(settings.data_dir.resolve())
     yield "server.host, port", f"{server.host}:{server.port}"
     yield "server.workers", f"{server.workers} process{'es' if server.workers > 1 else ''}"
     yield "server.api_keys, read_keys", "none: who reaches it may act" if app.access.open else asks
@@ -160,18 +162,24 @@ def _settings(app: App) -> Iterator[tuple[str, str]]:
     yield "store.retention_days", _or_none(store.retention_days, "all is kept")
     yield "store.max_bytes", _or_none(store.max_bytes, "no limit")
     yield "store.compaction_hours", _or_none(store.compaction_hours, "never by itself")
-    yield "backup.target", _without_secrets(own.backup.target) or "none"
-    yield "notifications.receivers", ", ".join(own.notifications.receivers) or "none"
-    yield "telemetry.url", own.url
-    yield "telemetry.alertmanagers", ", ".join(map(_without_secrets, own.telemetry.alertmanagers))
-    yield "telemetry.grafana", _without_secrets(own.telemetry.grafana) or "none"
-    yield "telemetry.otlp_endpoint", _without_secrets(own.telemetry.otlp_endpoint) or "none"
-    yield "registry.public_key", "signatures are asked for" if own.registry.public_key else "none"
-    yield "log_level, log_file", f"{own.log_level}, {own.log_file or 'no file'}"
+    yield "backup.target", _without_secrets(settings.backup.target) or "none"
+    yield "notifications.receivers", ", ".join(settings.notifications.receivers) or "none"
+    yield "telemetry.url", settings.url
+    yield (
+        "telemetry.alertmanagers",
+        ", ".join(map(_without_secrets, settings.telemetry.alertmanagers)),
+    )
+    yield "telemetry.grafana", _without_secrets(settings.telemetry.grafana) or "none"
+    yield "telemetry.otlp_endpoint", _without_secrets(settings.telemetry.otlp_endpoint) or "none"
+    yield (
+        "registry.public_key",
+        "signatures are asked for" if settings.registry.public_key else "none",
+    )
+    yield "log_level, log_file", f"{settings.log_level}, {settings.log_file or 'no file'}"
 
 
-def _or_none(value: float | None, told: str) -> str:
-    return told if value is None else f"{value:,.10g}"
+def _or_none(value: float | None, text: str) -> str:
+    return text if value is None else f"{value:,.10g}"
 
 
 def _without_secrets(address: str | None) -> str:
@@ -195,29 +203,29 @@ class _Trail:
 
     @property
     def query(self) -> dict[str, str]:
-        """What was asked for, as the API takes it."""
-        asked = {"model": self.model, "action": self.action, "before": str(self.before or "")}
-        return {name: value for name, value in asked.items() if value}
+        """The query, as the API takes it."""
+        values = {"model": self.model, "action": self.action, "before": str(self.before or "")}
+        return {name: value for name, value in values.items() if value}
 
 
 def _trail(app: App, ask: Ask) -> _Trail:
     model, action = ask.query.get("model", "").strip(), ask.query.get("action", "").strip()
-    asked = ask.query.get("before", "")
-    if asked and not (asked.isdecimal() and len(asked) < 16):
-        raise InvalidValueError("before", asked, "the number of an entry")
-    before = int(asked) if asked else None
-    found = app.audit.entries(
+    values = ask.query.get("before", "")
+    if values and not (values.isdecimal() and len(values) < 16):
+        raise InvalidValueError("before", values, "the number of an entry")
+    before = int(values) if values else None
+    entries = app.audit.entries(
         model or None, action=action or None, before=before, limit=_PER_PAGE + 1
     )
-    more = len(found) > _PER_PAGE
-    found = found[:_PER_PAGE]
+    more = len(entries) > _PER_PAGE
+    entries = entries[:_PER_PAGE]
     return _Trail(
-        entries=[(each, _proof(each)) for each in found],
+        entries=[(entry, _proof(entry)) for entry in entries],
         model=model,
         action=action,
         actions=app.audit.actions(),
         before=before,
-        older=found[-1].number if more else None,
+        older=entries[-1].number if more else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The registry of a model: its versions, one of them, and in what two of them differ."""
+"""Registry of a model: its versions, one version, and the differences of two."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def page(app: App, ask: Ask) -> Page:
             "metrics": metrics,
             "newest": NEWEST,
             "back": BACK,
-            "rival": next((each.version for each in shown if each != champion), ""),
+            "rival": next((version.version for version in shown if version != champion), ""),
             "size_of": size_of,
             "signed": SIGNATURE,
             "checked": registry.public_key is not None,
@@ -118,10 +118,10 @@ def diff(app: App, ask: Ask) -> Page:
     newest = registry.list_models(None, model, limit=_PER_PAGE)
     champion = _champion(registry, model)
     first = ask.query.get("a") or (newest[-1] if champion is None else champion).version
-    others = [each.version for each in newest if each.version != first]
-    second = ask.query.get("b") or next(iter(others), first)
-    a, b = (registry.get(models.named(model, each)) for each in (first, second))
-    found = registry.diff(a.model_id, b.model_id)
+    rest = [version.version for version in newest if version.version != first]
+    second = ask.query.get("b") or next(iter(rest), first)
+    a, b = (registry.get(models.named(model, number)) for number in (first, second))
+    differences = registry.diff(a.model_id, b.model_id)
     return Page(
         template="diff.html",
         title=f"{a.model_id} and {b.model_id}",
@@ -130,9 +130,9 @@ def diff(app: App, ask: Ask) -> Page:
         context={
             "a": a,
             "b": b,
-            "sections": _sections(found),
+            "sections": _sections(differences),
             "same": _same(a, b),
-            "differences": len(found),
+            "differences": len(differences),
             "champion": champion,
             "versions": newest,
             "rows_differ": a.lineage.evaluated_on != b.lineage.evaluated_on,
@@ -153,7 +153,7 @@ class Section:
 
 def size_of(version: ModelVersion) -> int:
     """Return the bytes of all files of a version."""
-    return sum(each["size"] for each in version.files.values())
+    return sum(file["size"] for file in version.files.values())
 
 
 def run_of(version: ModelVersion) -> str | None:
@@ -194,30 +194,30 @@ def _require_known(app: App, model: str) -> None:
 
 
 def _champion(registry: ModelRegistry, model: str) -> ModelVersion | None:
-    found = registry.list_models(Status.PRODUCTION, model, limit=1)
-    return found[0] if found else None
+    champions = registry.list_models(Status.PRODUCTION, model, limit=1)
+    return champions[0] if champions else None
 
 
 def _telling(champion: ModelVersion | None, shown: Sequence[ModelVersion]) -> tuple[str, ...]:
     """Return the few metrics that are told of each version."""
     first = champion if champion is not None and champion.metrics else None
-    known = (first or next((each for each in shown if each.metrics), None)) or champion
-    if known is None:
+    measured = (first or next((version for version in shown if version.metrics), None)) or champion
+    if measured is None:
         return ()
-    names = [name for name in _TELLING if name in known.metrics] or sorted(known.metrics)
+    names = [name for name in _TELLING if name in measured.metrics] or sorted(measured.metrics)
     return tuple(names[:_COLUMNS])
 
 
 def _written(registry: ModelRegistry, version: ModelVersion) -> dict[str, str]:
-    """Return what people wrote of a version, and its whole card, or why they cannot be read."""
+    """Return the notes and the model card of a version, or why they cannot be read."""
     try:
         words, card = registry.words(version.model_id), registry.card(version.model_id)
     except IntegrityError as error:
-        return {"words": "", "card": "", "unreadable": _told(registry, error)}
+        return {"words": "", "card": "", "unreadable": _integrity_message(registry, error)}
     return {"words": words, "card": card, "unreadable": ""}
 
 
-def _told(registry: ModelRegistry, error: IntegrityError) -> str:
+def _integrity_message(registry: ModelRegistry, error: IntegrityError) -> str:
     """Return what an error says, without the folder where this host keeps its models."""
     return f"{error.message}. {error.hint}".replace(f"{registry.path}/", "")
 
@@ -227,7 +227,7 @@ def _verified(registry: ModelRegistry, version: ModelVersion) -> str:
     try:
         registry.verify(version.model_id)
     except IntegrityError as error:
-        return _told(registry, error)
+        return _integrity_message(registry, error)
     return ""
 
 
@@ -264,7 +264,7 @@ def _possible(
 def _plan(app: App, model: str, plan: Plan, now: datetime) -> dict[str, str]:
     """Return the steps of a rollout in words, and how long it takes."""
     return {
-        "steps": ", ".join(f"{each:g}" for each in plan.steps),
+        "steps": ", ".join(f"{step:g}" for step in plan.steps),
         "window": duration(plan.window),
         "least": duration(plan.window * len(plan.steps)),
         "expected": _expected(app, model, plan, now),
@@ -279,32 +279,32 @@ def _expected(app: App, model: str, plan: Plan, now: datetime) -> str:
         line = app.timelines.timeline(model, now - _DAY, now, points=1).timeline
         requests = float(line.predictions.sum()) / 24
         return duration(expected_duration(plan, requests).seconds)
-    except (InvalidValueError, NotFoundError):  # nobody asked it anything
+    except (InvalidValueError, NotFoundError):  # it had no requests
         return ""
 
 
 def _under_way(app: App, model: str) -> Rollout | None:
     """Return the rollout that has the traffic of a model, if there is one."""
     moving = (State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.ROLLING_BACK)
-    found = (each for state in moving for each in app.rollouts.find(model, state))
-    return next(found, None)
+    rollouts = (state_ for state in moving for state_ in app.rollouts.find(model, state))
+    return next(rollouts, None)
 
 
-def _sections(found: Iterable[Difference]) -> list[Section]:
+def _sections(differences: Iterable[Difference]) -> list[Section]:
     """Return differences by kind; what begins in two ways is of the longer one."""
     rows: dict[str, list[Difference]] = {section[0]: [] for section in _SECTIONS}
     begins = [(start, section[0]) for section in _SECTIONS for start in section[2:]]
-    for each in found:
-        start, name = max(pair for pair in begins if each.what.startswith(pair[0]))
-        what = each.what.removeprefix(start) if start.endswith(".") else each.what
-        what = what.removeprefix("signature").lstrip(". ") if name == "inputs" else what
-        rows[name].append(Difference(what, each.before, each.after, each.change))
+    for difference in differences:
+        start, name = max(pair for pair in begins if difference.what.startswith(pair[0]))
+        label = difference.what.removeprefix(start) if start.endswith(".") else difference.what
+        label = label.removeprefix("signature").lstrip(". ") if name == "inputs" else label
+        rows[name].append(Difference(label, difference.before, difference.after, difference.change))
     return [Section(name, title, tuple(rows[name])) for name, title, *_ in _SECTIONS if rows[name]]
 
 
 def _same(a: ModelVersion, b: ModelVersion) -> Mapping[str, int]:
     """Return how many metrics and inputs two versions have in common, unchanged."""
     metrics = sum(b.metrics.get(name) == value for name, value in a.metrics.items())
-    both = (each.signature.features if each.signature else () for each in (a, b))
-    inputs = len(set.intersection(*(set(each) for each in both)))
+    both = (version.signature.features if version.signature else () for version in (a, b))
+    inputs = len(set.intersection(*(set(names) for names in both)))
     return {"metrics": metrics, "inputs": inputs}
