@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
 from watchkeeper.monitoring import feature_drift as drift_looks
 from watchkeeper.monitoring.feature_drift import DriftLooks
-from watchkeeper.monitoring.findings import keep_drift
+from watchkeeper.monitoring.findings import drift_finding
 from watchkeeper.monitoring.measurements import drift_of_window
 from watchkeeper.records import Finding
 from watchkeeper.registry import ModelRegistry
@@ -26,15 +27,6 @@ TRAINED_ON = {
     "gate": RNG.integers(0, 3, 600),
 }
 MODEL = DummyClassifier(strategy="constant", constant=1).fit([[0.0] * 3], [1])
-
-
-class Kept:
-    """Gives findings their numbers."""
-
-    def add(self, finding: Finding) -> Finding:
-        from dataclasses import replace
-
-        return replace(finding, number=1)
 
 
 @pytest.fixture
@@ -63,7 +55,7 @@ def events() -> InMemoryEvents:
 
 def checked(events: InMemoryEvents, registry: ModelRegistry, **changes: Any) -> Finding:
     found = drift_of_window(events, registry, "flights", Window(START, END), **changes)
-    return keep_drift(Kept(), found, at=END)
+    return replace(drift_finding(found, at=END), number=1)
 
 
 def test_given_numbers_when_looked_at_then_both_sides_have_their_figures_and_bars(

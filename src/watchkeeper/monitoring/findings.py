@@ -2,30 +2,21 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 
 from watchkeeper.monitoring.measurements import WindowDrift, WindowQuality
 from watchkeeper.quality import LossEstimate
-from watchkeeper.records import Finding
+from watchkeeper.records import Finding, FindingRepository
 from watchkeeper.results import plain
 
-__all__ = ["Findings", "drift_finding", "keep_drift", "keep_quality", "quality_finding"]
+__all__ = ["drift_finding", "keep_drift", "keep_quality", "quality_finding"]
 
 
-class Findings(Protocol):
-    """Where findings are kept."""
-
-    def add(self, finding: Finding) -> Finding:
-        """Keep a finding and return it with its number."""
-        ...
-
-
-def keep_drift(findings: Findings, found: WindowDrift, *, at: datetime) -> Finding:
+def keep_drift(findings: FindingRepository, found: WindowDrift, *, at: datetime) -> Finding:
     """Store a drift check and return it with its number."""
     return findings.add(drift_finding(found, at=at))
 
 
-def keep_quality(findings: Findings, found: WindowQuality, *, at: datetime) -> Finding:
+def keep_quality(findings: FindingRepository, found: WindowQuality, *, at: datetime) -> Finding:
     """Store a measurement of quality and return it with its number."""
     return findings.add(quality_finding(found, at=at))
 

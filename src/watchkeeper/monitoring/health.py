@@ -21,10 +21,10 @@ from watchkeeper.health import (
     budget_of,
     traffic_of,
 )
+from watchkeeper.incidents import AlertRepository
 from watchkeeper.monitoring.event_columns import wrong_of
 from watchkeeper.monitoring.measurements import baseline_of
-from watchkeeper.monitoring.repositories import KeptAlerts, KeptFindings
-from watchkeeper.records import Finding
+from watchkeeper.records import Finding, FindingRepository
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.rollouts.shadow import stream_of
@@ -67,8 +67,8 @@ class ModelHealth(Result):
 def health_of(
     events: EventLog,
     registry: ModelRegistry,
-    findings: KeptFindings,
-    alerts: KeptAlerts,
+    findings: FindingRepository,
+    alerts: AlertRepository,
     model: str,
     *,
     at: datetime,
@@ -152,7 +152,7 @@ def _verdict(found: Sequence[Finding]) -> Verdict | None:
     return Verdict(newest.bad, newest.summary, newest.at, since)
 
 
-def _firing(alerts: KeptAlerts, model: str) -> Iterator[str]:
+def _firing(alerts: AlertRepository, model: str) -> Iterator[str]:
     for each in alerts.find("firing"):
         if each.labels.get("model", model) == model and each.labels.get("severity") != "none":
             told = each.annotations.get("summary", "it fires")

@@ -340,9 +340,8 @@ class Retraining(Service[RetrainingRepository]):
                 f"{run.attempts} trainings were begun, and their processes ended before they did"
             )
             return self._save(run, run.moved(RunState.FAILED, at, reason), at)
-        reason = "training begins"
-        if run.attempts:
-            reason = "training begins again: the process that trained has ended"
+        ended = ": the process that trained has ended" if run.attempts else ""
+        reason = f"training begins{' again' if ended else ''}{ended}"
         after = run.moved(RunState.TRAINING, at, reason, attempts=run.attempts + 1)
         return self._save(run, after, at)
 
@@ -462,11 +461,11 @@ class Retraining(Service[RetrainingRepository]):
         """Store why a run failed; production is as it was."""
         if isinstance(error, UnavailableError):
             raise error  # later it may go
-        failed = isinstance(error, TrainingFailedError)
-        reason = error.reason if isinstance(error, TrainingFailedError) else str(error)
-        kind = error.kind if isinstance(error, TrainingFailedError) else type(error).__name__
-        if failed and kind == "cancelled":
-            return self.repository.get(run.name)
+        kind, reason = type(error).__name__, str(error)
+        if isinstance(error, TrainingFailedError):
+            kind, reason = error.kind, error.reason
+            if kind == "cancelled":
+                return self.repository.get(run.name)
         after = run.moved(RunState.FAILED, at, " ".join(reason.split())[:1000])
         try:
             return self._save(run, after, at, evidence={"kind": kind, "error": reason[:4000]})
