@@ -52,6 +52,8 @@ def plan(
     min_samples: MinSamples = None,
 ) -> None:
     """Tell how long a rollout takes at the traffic of a model, all going well."""
+    from watchkeeper.monitoring.rollouts import expected_duration, requests_an_hour
+
     if (model is None) == (requests_per_hour is None):
         raise InvalidValueError(
             "the traffic", None, "either --model or --requests-per-hour, and not both"
@@ -69,8 +71,6 @@ def plan(
         )
     )
     requests = requests_per_hour
-    from watchkeeper.monitoring.rollouts import expected_duration, requests_an_hour
-
     if requests is None and model is not None:
         app, over = cli.app, timedelta(hours=over_hours)
         requests = requests_an_hour(app.events, model, app.clock(), over)

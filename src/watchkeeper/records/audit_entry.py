@@ -60,6 +60,5 @@ class Entry(Result):
 
     @property
     def verb(self) -> str:
-        """The action without the kind of its subject: ``abort`` of ``rollout abort``."""
-        kind = self.subject.partition(":")[2].partition("/")[0].removesuffix("s")
-        return self.action.removeprefix(f"{kind} ")
+        """The action without the kind of the document: ``abort`` of ``rollout abort``."""
+        return self.action.removeprefix(f"{self.kind} ")
