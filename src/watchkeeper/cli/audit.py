@@ -30,10 +30,14 @@ def audit(
     """
     if limit < 1:
         raise InvalidValueError("--limit", limit, "at least 1")
-    found = cli.app.audit.entries(model, subject=subject, action=action, before=before, limit=limit)
+    entries = cli.app.audit.entries(
+        model, subject=subject, action=action, before=before, limit=limit
+    )
     rows = [
-        (each.number, each.at, each.actor or None, each.action, each.subject, each.reason)
-        for each in found
+        (entry.number, entry.at, entry.actor or None, entry.action, entry.subject, entry.reason)
+        for entry in entries
     ]
     drawn = table(["", "at", "who", "did", "to what", "why"], rows)
-    cli.show({"entries": [each.to_dict() for each in found]}, drawn if rows else "no entries yet")
+    cli.show(
+        {"entries": [entry.to_dict() for entry in entries]}, drawn if rows else "no entries yet"
+    )

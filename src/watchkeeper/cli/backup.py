@@ -37,17 +37,17 @@ def create(cli: Invocation, *, target: Target = None) -> None:
 @command(commands, "list")
 def list_(cli: Invocation, *, target: Target = None) -> None:
     """List the backups, the newest first."""
-    found = cli.app.backups.find(target=target)
-    rows = [(each.name, each.point, each.files, each.size) for each in found]
+    backups = cli.app.backups.find(target=target)
+    rows = [(backup.name, backup.point, backup.files, backup.size) for backup in backups]
     drawn = table(["name", "has all before", "files", "bytes"], rows)
-    cli.show({"backups": found}, drawn if found else "no backups yet")
+    cli.show({"backups": backups}, drawn if backups else "no backups yet")
 
 
 @command(commands)
 def verify(cli: Invocation, name: Name = None, *, target: Target = None) -> None:
     """Read a backup and check every byte of it; what comes of it is kept as evidence."""
-    found = cli.app.backups.verify(name, target=target, by=By(actor()))
-    cli.show(found, f"{found.name} is whole: {found.files:,} files, {found.size:,} bytes")
+    backup = cli.app.backups.verify(name, target=target, by=By(actor()))
+    cli.show(backup, f"{backup.name} is whole: {backup.files:,} files, {backup.size:,} bytes")
 
 
 @command(commands, "test")
@@ -75,8 +75,8 @@ def restore(
     target: Target = None,
 ) -> None:
     """Make a data directory of a backup; nothing is written over."""
-    found = cli.app.backups.restore(into, name, target=target)
+    backup = cli.app.backups.restore(into, name, target=target)
     cli.show(
-        found,
-        f"{into} is as it was at {found.point}; serve it with --data-dir {into}",
+        backup,
+        f"{into} is as it was at {backup.point}; serve it with --data-dir {into}",
     )

@@ -34,21 +34,21 @@ def checklist(
         if until is None:
             raise InvalidValueError("--until", until, "a time: no waiver holds for ever")
         end = parse_timestamp(until, "--until")
-        kept = app.checklists.waive(model, waive, until=end, by=By(actor(), reason))
-        cli.show(kept, f"{model}: {waive} is waived until {end:%Y-%m-%d %H:%M}")
+        waiver = app.checklists.waive(model, waive, until=end, by=By(actor(), reason))
+        cli.show(waiver, f"{model}: {waive} is waived until {end:%Y-%m-%d %H:%M}")
         return 0
-    found = app.checklists.of(model)
+    assessed = app.checklists.of(model)
     rows = [
         (
-            each.item.category,
-            each.item.told,
-            each.item.priority.value,
-            each.state.value,
-            each.told if each.waiver is None else f"{each.waiver.actor}: {each.waiver.reason}",
-            "" if each.state.value in {"pass", "waived"} else each.item.do,
+            point.item.category,
+            point.item.told,
+            point.item.priority.value,
+            point.state.value,
+            point.told if point.waiver is None else f"{point.waiver.actor}: {point.waiver.reason}",
+            "" if point.state.value in {"pass", "waived"} else point.item.do,
         )
-        for each in found.points
+        for point in assessed.points
     ]
     drawn = table(["", "point", "", "state", "evidence", "to do"], rows)
-    cli.show(found, drawn, f"{model} is {'ready' if found.ready else 'not ready'}")
-    return 0 if found.ready else BAD
+    cli.show(assessed, drawn, f"{model} is {'ready' if assessed.ready else 'not ready'}")
+    return 0 if assessed.ready else BAD

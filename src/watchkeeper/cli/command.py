@@ -106,11 +106,11 @@ class Invocation:
 
             sys.stdout.write(strict_json(result) + "\n")
             return
-        for each in human:
-            if isinstance(each, str):
-                sys.stdout.write(f"{each}\n")  # as it is: no markup, no wrapping
+        for part in human:
+            if isinstance(part, str):
+                sys.stdout.write(f"{part}\n")  # as it is: no markup, no wrapping
             else:
-                self.console.print(each)
+                self.console.print(part)
 
     def close(self) -> None:
         """Close the parts that were used."""
@@ -125,7 +125,7 @@ def command(
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         signature = inspect.signature(function, eval_str=True)
-        own = list(signature.parameters.values())[1:]
+        declared = list(signature.parameters.values())[1:]
         shared = [
             inspect.Parameter(
                 option,
@@ -136,14 +136,17 @@ def command(
             for option, annotation in _SHARED.items()
         ]
 
-        def call(**given: Any) -> int:
-            options = {option: given.pop(option) for option in _SHARED}
-            return _guarded(lambda cli: function(cli, **given), Invocation(**options))
+        def call(**arguments: Any) -> int:
+            options = {option: arguments.pop(option) for option in _SHARED}
+            return _guarded(lambda cli: function(cli, **arguments), Invocation(**options))
 
         # Typer reads the options of a command from its signature.
-        parameters = [*(each.replace(kind=each.KEYWORD_ONLY) for each in own), *shared]
+        parameters = [
+            *(parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in declared),
+            *shared,
+        ]
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        call.__annotations__ = {each.name: each.annotation for each in parameters}
+        call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         call.__name__, call.__doc__ = function.__name__, function.__doc__
         commands.command(name)(call)
         return function
@@ -240,8 +243,8 @@ def _explain_usage(error: typer.TyperException) -> int:
     if (after := _RENAMED_OPTIONS.get(getattr(error, "option_name", ""))) is not None:
         _complain(f"{error.option_name} is now {after}", f"See: {path} --help")  # type: ignore[attr-defined]
         return FAILED
-    told = getattr(error, "format_message", error.__str__)()
-    _complain(" ".join(str(told).split()).rstrip("."), f"See: {path} --help")
+    message = getattr(error, "format_message", error.__str__)()
+    _complain(" ".join(str(message).split()).rstrip("."), f"See: {path} --help")
     return FAILED
 
 

@@ -62,14 +62,14 @@ def demo(
     from watchkeeper.demo.report import report
     from watchkeeper.demo.run import FAST, Plan, played
 
-    place = folder or cli.data_dir or FOLDER
+    target = folder or cli.data_dir or FOLDER
     plan = Plan(share=1.0 if full else FAST, days=days, bad_candidate=bad_candidate)
-    with _ending_on_sigterm(), _watching() as spectator, played(place, plan, spectator) as run:
+    with _ending_on_sigterm(), _watching() as spectator, played(target, plan, spectator) as run:
         spectator.stage("Measuring, month by month, what was recorded")
         shown = report(run)
         spectator.close()
         url = run.server.url if serve else None
-        where = _where_next(place, shown, url)
+        where = _where_next(target, shown, url)
         # A demo that serves is meant to end by an interrupt, from where it says that it is up.
         with contextlib.suppress(*([KeyboardInterrupt] if serve else [])):
             cli.show(shown, *_told(shown), *where)
@@ -89,22 +89,22 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         ("month", "predictions", "labelled", "accuracy", "AUC", "quality", "drifted features"),
         [
             (
-                f"{each.begins:%b %Y}",
-                each.predictions,
-                f"{each.labelled:.1%}",
-                _figure(each.accuracy),
-                _figure(each.auc),
-                each.verdict,
-                ", ".join(each.drifted) or "none",
+                f"{month.begins:%b %Y}",
+                month.predictions,
+                f"{month.labelled:.1%}",
+                _figure(month.accuracy),
+                _figure(month.auc),
+                month.verdict,
+                ", ".join(month.drifted) or "none",
             )
-            for each in shown.months
+            for month in shown.months
         ],
     )
 
     if shown.story is not None:
         month = f"{shown.story.month:%B}"
         yield f"\nWhat drifted from January, which the model learned on, to {month}:"
-        yield from (f"  {each}." for each in shown.story.drifted)
+        yield from (f"  {feature}." for feature in shown.story.drifted)
         yield f"{shown.story.quality}\n{shown.story.predictions}"
 
     if shown.tried is not None:
@@ -134,14 +134,14 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
             ("incident", "severity", "state", "opened", "ended", "what"),
             [
                 (
-                    each.name,
-                    each.severity,
-                    each.state.value,
-                    each.opened_at,
-                    each.ended_at,
-                    each.title,
+                    incident.name,
+                    incident.severity,
+                    incident.state.value,
+                    incident.opened_at,
+                    incident.ended_at,
+                    incident.title,
                 )
-                for each in shown.incidents[:_MOST_INCIDENTS]
+                for incident in shown.incidents[:_MOST_INCIDENTS]
             ],
         )
         head, _, _ = shown.post_mortem.partition("## Evidence")
@@ -152,8 +152,8 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
     yield table(
         ("point", "", "state", "evidence"),
         [
-            (each.item.told, each.item.priority.value, each.state.value, each.told)
-            for each in shown.readiness.points
+            (point.item.told, point.item.priority.value, point.state.value, point.told)
+            for point in shown.readiness.points
         ],
     )
     yield f"\n{shown.health.status.to_text('Health at the end of it').rstrip()}"

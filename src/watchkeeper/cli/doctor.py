@@ -22,9 +22,10 @@ def doctor(cli: Invocation) -> int:
     The exit code is 1 if one of them is bad.
     """
     checks = list(_examine(cli))
-    healthy = all(each.ok for each in checks)
+    healthy = all(check.ok for check in checks)
     drawn = table(
-        ("check", "", ""), [(each.name, "good" if each.ok else "BAD", each.told) for each in checks]
+        ("check", "", ""),
+        [(check.name, "good" if check.ok else "BAD", check.told) for check in checks],
     )
     cli.show({"ok": healthy, "checks": checks}, drawn)
     return 0 if healthy else 1

@@ -78,8 +78,12 @@ def drift(
             )
         from watchkeeper.drift import DataDriftDetector, classifier_two_sample_test
 
-        known = read_table(reference)
-        chosen = known if features is None else known.select(_chosen(features, known.column_names))
+        reference_table = read_table(reference)
+        chosen = (
+            reference_table
+            if features is None
+            else reference_table.select(_chosen(features, reference_table.column_names))
+        )
         detector = DataDriftDetector(
             chosen,
             0.05 if alpha is None else alpha,
@@ -114,7 +118,7 @@ def drift(
         return answers_to_training(registry, registry.get_production_model(model))
 
     now = cli.app.arrivals.settled()
-    found = drift_of_window(
+    window_drift = drift_of_window(
         cli.app.events.as_of(now),
         registry,
         model,
@@ -127,11 +131,11 @@ def drift(
         checks=checks,
         answers=learned,
     )
-    keep_drift(cli.app.findings, found, at=now)
-    _write(page, found.report, f"{model} against {found.reference}")
-    drawn = _drawn(found.report, f"{model} against {found.reference}")
-    cli.show(found, *drawn, *_moved(found.answers))
-    return BAD if found.report.drift_detected else 0
+    keep_drift(cli.app.findings, window_drift, at=now)
+    _write(page, window_drift.report, f"{model} against {window_drift.reference}")
+    drawn = _drawn(window_drift.report, f"{model} against {window_drift.reference}")
+    cli.show(window_drift, *drawn, *_moved(window_drift.answers))
+    return BAD if window_drift.report.drift_detected else 0
 
 
 def _queried(path: Path, stack: ExitStack) -> object:
@@ -149,9 +153,9 @@ def _moved(answers: "FeatureDrift | None") -> Iterator[str]:
     if answers is not None and answers.error is not None:
         yield f"whether the answers have moved cannot be told: {answers.error}"
     elif answers is not None:
-        told = "have moved" if answers.drift_detected else "have not moved"
+        verdict = "have moved" if answers.drift_detected else "have not moved"
         yield (
-            f"the answers {told}, against those to the training data: effect "
+            f"the answers {verdict}, against those to the training data: effect "
             f"{answers.effect_size:.3g}, p {answers.p_value:.3g}"
         )
 
@@ -178,11 +182,11 @@ def _window(prefix: str, start: str | None, end: str | None) -> "Window":
     )
 
 
-def _chosen(features: str, known: list[str]) -> list[str]:
+def _chosen(features: str, columns: list[str]) -> list[str]:
     names = features.split(",")
     for name in names:
-        if name not in known:
-            raise InvalidValueError("--features", name, f"among {', '.join(known[:20])}")
+        if name not in columns:
+            raise InvalidValueError("--features", name, f"among {', '.join(columns[:20])}")
     return names
 
 
@@ -190,25 +194,25 @@ def _drawn(report: "DriftReport", title: str) -> "list[RenderableType]":
     rows = [
         (
             name,
-            {True: "DRIFT", False: "ok", None: "?"}[each.drift_detected],
-            each.method,
-            each.effect_size,
-            each.p_value,
-            each.adjusted_p_value,
-            each.error or "",
+            {True: "DRIFT", False: "ok", None: "?"}[feature.drift_detected],
+            feature.method,
+            feature.effect_size,
+            feature.p_value,
+            feature.adjusted_p_value,
+            feature.error or "",
         )
-        for name, each in sorted(
+        for name, feature in sorted(
             report.features.items(), key=lambda item: -(item[1].effect_size or 0.0)
         )
     ]
     changes = report.schema_changes
     notes = [
-        f"{what}: {', '.join(names)}"
-        for what, names in (("missing columns", changes.missing), ("new columns", changes.new))
+        f"{label}: {', '.join(names)}"
+        for label, names in (("missing columns", changes.missing), ("new columns", changes.new))
         if names
     ]
-    drifted, known = len(report.drifted), len(report.features)
-    verdict = f"drift in {drifted} of {known} features" if drifted else "no drift"
+    drifted, total = len(report.drifted), len(report.features)
+    verdict = f"drift in {drifted} of {total} features" if drifted else "no drift"
     return [
         table(
             ["feature", "", "method", "effect", "p", "adjusted p", "note"],

@@ -35,7 +35,7 @@ def stats(cli: Invocation, *, model: Model = None) -> None:
             "kept as text",
             "values",
         ),
-        [(name, *each.values()) for name, each in counts.items()],
+        [(name, *row.values()) for name, row in counts.items()],
     )
     cli.show({"models": counts}, drawn if counts else "no events yet")
 

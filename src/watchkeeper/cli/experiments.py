@@ -75,10 +75,10 @@ def create(
     """Create an experiment on a model; it takes no traffic before it is started."""
     from watchkeeper.experiments.drafting import draft
 
-    made = draft(
+    drafted = draft(
         name,
         model,
-        dict(_pair(each, "--arm", "NAME=VERSION") for each in arm),
+        dict(_pair(option, "--arm", "NAME=VERSION") for option in arm),
         weights=_numbers(weight, "--weight"),
         share=share,
         metric=metric,
@@ -92,14 +92,14 @@ def create(
         looks=looks,
         namespace=None if namespace is None else _part(namespace),
         holdout=holdout,
-        targeting=[_rule(each) for each in target],
-        overrides=dict(_pair(each, "--override", "UNIT=ARM") for each in override),
+        targeting=[_rule(rule) for rule in target],
+        overrides=dict(_pair(option, "--override", "UNIT=ARM") for option in override),
         hashing=hashing,
         salt=salt,
     )
-    cli.app.experiments.create(made, by=By(actor(), reason))
+    cli.app.experiments.create(drafted, by=By(actor(), reason))
     cli.show(
-        made.to_dict(), f"{name} is a draft; start it with: watchkeeper experiments start {name}"
+        drafted.to_dict(), f"{name} is a draft; start it with: watchkeeper experiments start {name}"
     )
 
 
@@ -124,7 +124,7 @@ def plan(
     """Tell how many units an experiment on a rate needs, and how long it takes."""
     from watchkeeper.experiments.planning import planned
 
-    found = planned(
+    planning = planned(
         baseline,
         effect,
         alpha=alpha,
@@ -135,22 +135,22 @@ def plan(
         looks=looks,
         units_a_day=per_day,
     )
-    took = "" if found.days is None else f", {found.days:,.1f} days"
+    took = "" if planning.days is None else f", {planning.days:,.1f} days"
     cli.show(
-        found,
-        f"{found.units:,} units in all{took}: {found.control:,} of the control and "
-        f"{found.treatment:,} of each treatment",
+        planning,
+        f"{planning.units:,} units in all{took}: {planning.control:,} of the control and "
+        f"{planning.treatment:,} of each treatment",
     )
 
 
 @command(commands)
 def start(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Let an experiment take traffic."""
-    found = cli.app.experiments.start(name, by=By(actor(), reason))
+    experiment = cli.app.experiments.start(name, by=By(actor(), reason))
     shares = ", ".join(
-        f"{arm} {points / 100:g} %" for arm, points in found.allocation.weights.items()
+        f"{arm} {points / 100:g} %" for arm, points in experiment.allocation.weights.items()
     )
-    cli.show(found.to_dict(), f"{name} runs: {shares}")
+    cli.show(experiment.to_dict(), f"{name} runs: {shares}")
 
 
 @command(commands)
@@ -165,45 +165,47 @@ def weights(
     """Begin another phase with other weights; no comparison crosses two phases."""
     from watchkeeper.experiments import basis_points
 
-    found = cli.app.experiments.change_weights(
+    experiment = cli.app.experiments.change_weights(
         name,
-        weights={each: basis_points(own) for each, own in _numbers(weight, "--weight").items()},
+        weights={
+            arm: basis_points(percent) for arm, percent in _numbers(weight, "--weight").items()
+        },
         included_bp=None if share is None else basis_points(share),
         by=By(actor(), reason),
     )
-    cli.show(found.to_dict(), f"{name} is in phase {found.allocation.phase}")
+    cli.show(experiment.to_dict(), f"{name} is in phase {experiment.allocation.phase}")
 
 
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """End an experiment: production answers again, and the verdict is kept with its evidence."""
-    found = cli.app.experiments.stop(name, by=By(actor(), reason))
-    cli.show(found, *_shown(found))
+    final = cli.app.experiments.stop(name, by=By(actor(), reason))
+    cli.show(final, *_shown(final))
 
 
 @command(commands)
 def status(cli: Invocation, name: Name) -> None:
     """Show what an experiment is and how far it has come."""
-    found = cli.app.experiments.get(name)
+    experiment = cli.app.experiments.get(name)
     facts: list[tuple[str, object]] = [
-        ("model", found.model),
-        ("state", found.state.value),
-        ("started", found.started_at),
-        ("ended", found.ended_at),
-        ("hypothesis", found.hypothesis or None),
-        ("metric", found.metric.name),
-        ("mode", found.mode.value),
-        ("planned units", found.planned_units),
-        ("verdict", (found.decision or {}).get("verdict")),
-        ("reason", (found.decision or {}).get("reason")),
+        ("model", experiment.model),
+        ("state", experiment.state.value),
+        ("started", experiment.started_at),
+        ("ended", experiment.ended_at),
+        ("hypothesis", experiment.hypothesis or None),
+        ("metric", experiment.metric.name),
+        ("mode", experiment.mode.value),
+        ("planned units", experiment.planned_units),
+        ("verdict", (experiment.decision or {}).get("verdict")),
+        ("reason", (experiment.decision or {}).get("reason")),
     ]
     phases = [
         (phase.number, arm, points / 100, phase.included_bp / 100, phase.started_at)
-        for phase in found.phases
+        for phase in experiment.phases
         for arm, points in phase.weights.items()
     ]
     cli.show(
-        found.to_dict(),
+        experiment.to_dict(),
         table(["", name], facts),
         table(["phase", "arm", "weight %", "of units %", "since"], phases, title="\nPhases"),
     )
@@ -219,11 +221,11 @@ def report(
     """Show what an experiment says so far; exit code 1 when it must not be shipped or trusted."""
     from watchkeeper.experiments.decision import Verdict
 
-    found = cli.app.experiment_reports.of(name)
+    current = cli.app.experiment_reports.of(name)
     if html is not None:
-        html.write_text(found.to_html(), encoding="utf-8")
-    cli.show(found, *_shown(found))
-    return BAD if found.decision.verdict in {Verdict.DO_NOT_SHIP, Verdict.INVALID} else 0
+        html.write_text(current.to_html(), encoding="utf-8")
+    cli.show(current, *_shown(current))
+    return BAD if current.decision.verdict in {Verdict.DO_NOT_SHIP, Verdict.INVALID} else 0
 
 
 @command(commands, "list")
@@ -234,62 +236,69 @@ def list_(
     state: Annotated[State | None, typer.Option(help="In one state only.")] = None,
 ) -> None:
     """List experiments, the newest first."""
-    found = cli.app.experiments.find(model, state)
+    experiments = cli.app.experiments.find(model, state)
     rows = [
         (
-            each.name,
-            each.model,
-            each.state.value,
-            each.metric.name,
-            each.started_at,
-            (each.decision or {}).get("verdict"),
+            experiment.name,
+            experiment.model,
+            experiment.state.value,
+            experiment.metric.name,
+            experiment.started_at,
+            (experiment.decision or {}).get("verdict"),
         )
-        for each in found
+        for experiment in experiments
     ]
     drawn = table(["experiment", "model", "state", "metric", "started", "verdict"], rows)
     cli.show(
-        {"experiments": [each.to_dict() for each in found]},
+        {"experiments": [experiment.to_dict() for experiment in experiments]},
         drawn if rows else "no experiments yet",
     )
 
 
-def _shown(found: "ExperimentReport") -> list[Any]:
+def _shown(shown: "ExperimentReport") -> list[Any]:
     rows: list[tuple[object, ...]] = []
-    roles = [("decides", own.comparison) for own in found.arms]
-    roles += [(f"guardrail: {each.safety.value}", each.comparison) for each in found.guardrails]
-    roles += [("secondary", each) for each in found.secondary]
-    for role, each in roles:
-        own = each.contrast
-        p_value = each.p_value if each.adjusted_p_value is None else each.adjusted_p_value
+    roles = [("decides", arm.comparison) for arm in shown.arms]
+    roles += [
+        (f"guardrail: {guardrail.safety.value}", guardrail.comparison)
+        for guardrail in shown.guardrails
+    ]
+    roles += [("secondary", comparison) for comparison in shown.secondary]
+    for role, comparison in roles:
+        contrast = comparison.contrast
+        p_value = (
+            comparison.p_value
+            if comparison.adjusted_p_value is None
+            else comparison.adjusted_p_value
+        )
         rows.append(
             (
-                each.metric,
-                each.arm,
-                own.control,
-                own.treatment,
-                own.difference,
-                f"{each.low:+.4g} to {each.high:+.4g}",
+                comparison.metric,
+                comparison.arm,
+                contrast.control,
+                contrast.treatment,
+                contrast.difference,
+                f"{comparison.low:+.4g} to {comparison.high:+.4g}",
                 p_value,
                 role,
             )
         )
-    units = ", ".join(f"{arm} {count:,}" for arm, count in found.units.items())
+    units = ", ".join(f"{arm} {count:,}" for arm, count in shown.units.items())
     columns = ["metric", "arm", "control", "treatment", "difference", "always within", "p", ""]
     return [
-        f"{found.decision.verdict.value.replace('_', ' ')}: {found.decision.reason}",
-        f"units: {units}; in two arms: {found.multi_exposed:,}",
+        f"{shown.decision.verdict.value.replace('_', ' ')}: {shown.decision.reason}",
+        f"units: {units}; in two arms: {shown.multi_exposed:,}",
         table(columns, rows),
-        *_believed(found),
-        *(f"warning: {each}" for each in found.warnings),
+        *_believed(shown),
+        *(f"warning: {warning}" for warning in shown.warnings),
     ]
 
 
-def _believed(found: "ExperimentReport") -> list[Any]:
-    if found.bayesian is None:
+def _believed(shown: "ExperimentReport") -> list[Any]:
+    if shown.bayesian is None:
         return []
     rows = [
-        (arm, f"{each.probability_best:.1%}", each.expected_loss)
-        for arm, each in found.bayesian.arms.items()
+        (arm, f"{posterior.probability_best:.1%}", posterior.expected_loss)
+        for arm, posterior in shown.bayesian.arms.items()
     ]
     return [
         "for information (Bayesian; it decides nothing, and looking often makes it wrong):",
@@ -297,42 +306,42 @@ def _believed(found: "ExperimentReport") -> list[Any]:
     ]
 
 
-def _numbers(given: list[str], option: str) -> dict[str, float]:
+def _numbers(options: list[str], option: str) -> dict[str, float]:
     """Return what NAME=NUMBER options say."""
-    found = {}
-    for each in given:
-        name, value = _pair(each, option, "NAME=NUMBER")
+    numbers = {}
+    for text in options:
+        name, value = _pair(text, option, "NAME=NUMBER")
         try:
-            found[name] = float(value)
+            numbers[name] = float(value)
         except ValueError:
-            raise InvalidValueError(option, each, "a number after the =") from None
-    return found
+            raise InvalidValueError(option, text, "a number after the =") from None
+    return numbers
 
 
-def _pair(given: str, option: str, expected: str) -> tuple[str, str]:
-    name, found, value = given.partition("=")
-    if not (found and name and value):
-        raise InvalidValueError(option, given, expected)
+def _pair(text: str, option: str, expected: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (separator and name and value):
+        raise InvalidValueError(option, text, expected)
     return name, value
 
 
-def _part(given: str) -> tuple[str, float, float]:
+def _part(text: str) -> tuple[str, float, float]:
     """Return what NAME=FROM-TO says."""
-    name, part = _pair(given, "--namespace", "NAME=FROM-TO")
+    name, part = _pair(text, "--namespace", "NAME=FROM-TO")
     start, _, end = part.partition("-")
     try:
         return name, float(start), float(end)
     except ValueError:
-        raise InvalidValueError("--namespace", given, "NAME=FROM-TO, two percentages") from None
+        raise InvalidValueError("--namespace", text, "NAME=FROM-TO, two percentages") from None
 
 
-def _rule(given: str) -> dict[str, Any]:
+def _rule(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(given)
+        rule = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        rule = None
+    if not isinstance(rule, dict):
         raise InvalidValueError(
-            "--target", given, 'a rule as JSON: {"attribute": "carrier", "in": ["UA"]}'
+            "--target", text, 'a rule as JSON: {"attribute": "carrier", "in": ["UA"]}'
         )
-    return found
+    return rule

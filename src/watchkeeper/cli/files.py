@@ -40,5 +40,7 @@ def read_table(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise NotFoundError("file", str(path)) from None
     except (pa.ArrowException, OSError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InvalidValueError("file", str(path), f"a {path.suffix[1:]} file ({told})") from None
+        message = " ".join(str(error).split())[:200]
+        raise InvalidValueError(
+            "file", str(path), f"a {path.suffix[1:]} file ({message})"
+        ) from None

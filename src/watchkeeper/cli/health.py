@@ -42,28 +42,31 @@ def health(
     names = [model] if model is not None else served(app.events, app.registry)
     if not names:
         raise NotFoundError("model", "", "Register and promote one, or post predictions.")
-    found = [app.health(name, now) for name in names]
+    assessments = [app.health(name, now) for name in names]
     if html is not None:
-        html.write_text(found[0].status.to_html(f"Health of {model}"), encoding="utf-8")
-    healthy = all(each.is_healthy for each in found)
-    shown = {"is_healthy": healthy, "models": {each.model: each.to_dict() for each in found}}
-    drawn = [part for each in found for part in _drawn(each)]
+        html.write_text(assessments[0].status.to_html(f"Health of {model}"), encoding="utf-8")
+    healthy = all(assessment.is_healthy for assessment in assessments)
+    shown = {
+        "is_healthy": healthy,
+        "models": {assessment.model: assessment.to_dict() for assessment in assessments},
+    }
+    drawn = [part for assessment in assessments for part in _drawn(assessment)]
     cli.show(shown, *drawn)
     return 0 if healthy else BAD
 
 
-def _drawn(found: "ModelHealth") -> "list[RenderableType]":
+def _drawn(assessment: "ModelHealth") -> "list[RenderableType]":
     rows = [
         (
-            each.slo.name,
-            f"{each.slo.objective:.2%} of {each.requests:,} in {each.slo.days:g} days",
-            "unknown" if each.left is None else f"{each.left:.1%}",
-            ", ".join(f"{rate:.1f} in {window}" for window, rate in each.burn_rates.items()),
-            each.burning,
+            budget.slo.name,
+            f"{budget.slo.objective:.2%} of {budget.requests:,} in {budget.slo.days:g} days",
+            "unknown" if budget.left is None else f"{budget.left:.1%}",
+            ", ".join(f"{rate:.1f} in {window}" for window, rate in budget.burn_rates.items()),
+            budget.burning,
         )
-        for each in found.budgets
+        for budget in assessment.budgets
     ]
     return [
-        found.status.to_text(found.model).rstrip(),
+        assessment.status.to_text(assessment.model).rstrip(),
         table(["objective", "", "budget left", "burn rates", "burns"], rows),
     ]

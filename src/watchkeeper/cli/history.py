@@ -45,18 +45,22 @@ def history(
         raise InvalidValueError("MODEL", None, "the name of a model, or --replay with a record")
     if limit < 1:
         raise InvalidValueError("--limit", limit, "at least 1")
-    found = app.history.records(model, everything=everything, limit=limit)
+    records = app.history.records(model, everything=everything, limit=limit)
     rows = [
         (
-            each.at,
-            each.id,
-            each.kind,
-            each.summary,
-            ", ".join(each.follows) or None,
-            ", ".join(f"{name} {version}" for name, version in each.table_versions.items()) or None,
+            record_shown.at,
+            record_shown.id,
+            record_shown.kind,
+            record_shown.summary,
+            ", ".join(record_shown.follows) or None,
+            ", ".join(f"{name} {version}" for name, version in record_shown.table_versions.items())
+            or None,
         )
-        for each in found
+        for record_shown in records
     ]
     drawn = table(["at", "record", "what", "told", "came of", "tables"], rows)
-    cli.show({"history": [each.to_dict() for each in found]}, drawn if rows else "no records yet")
+    cli.show(
+        {"history": [record_shown.to_dict() for record_shown in records]},
+        drawn if rows else "no records yet",
+    )
     return 0

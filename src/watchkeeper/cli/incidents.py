@@ -25,37 +25,47 @@ def list_(
     state: Annotated[IncidentState | None, typer.Option(help="In one state only.")] = None,
 ) -> int:
     """List incidents, the newest first; exit code 1 while a critical one is open."""
-    found = cli.app.incidents.find(model, state)
+    incidents = cli.app.incidents.find(model, state)
     rows = [
-        (each.name, each.severity, each.state.value, each.owner, each.opened_at, each.title)
-        for each in found
+        (
+            incident.name,
+            incident.severity,
+            incident.state.value,
+            incident.owner,
+            incident.opened_at,
+            incident.title,
+        )
+        for incident in incidents
     ]
     drawn = table(["incident", "severity", "state", "owner", "opened", "what"], rows)
-    shown = {"incidents": [each.to_dict() for each in found]}
+    shown = {"incidents": [incident.to_dict() for incident in incidents]}
     cli.show(shown, drawn if rows else "no incidents")
-    urgent = any(each.state is IncidentState.OPEN and each.severity == "critical" for each in found)
+    urgent = any(
+        incident.state is IncidentState.OPEN and incident.severity == "critical"
+        for incident in incidents
+    )
     return BAD if urgent else 0
 
 
 @command(commands)
 def show(cli: Invocation, name: Name) -> None:
     """Show the timeline of an incident."""
-    found = cli.app.incidents.get(name)
+    incident = cli.app.incidents.get(name)
     facts: list[tuple[str, object]] = [
-        ("model", found.model),
-        ("what", found.title),
-        ("severity", found.severity),
-        ("state", found.state.value),
-        ("owner", found.owner or None),
-        ("source", found.source),
-        ("runbook", found.runbook or None),
-        ("opened", found.opened_at),
-        ("ended", found.ended_at),
-        ("post-mortem", "finished" if found.post_mortem else None),
+        ("model", incident.model),
+        ("what", incident.title),
+        ("severity", incident.severity),
+        ("state", incident.state.value),
+        ("owner", incident.owner or None),
+        ("source", incident.source),
+        ("runbook", incident.runbook or None),
+        ("opened", incident.opened_at),
+        ("ended", incident.ended_at),
+        ("post-mortem", "finished" if incident.post_mortem else None),
     ]
-    rows = [(each.at, each.actor, each.what) for each in found.timeline]
+    rows = [(moment.at, moment.actor, moment.what) for moment in incident.timeline]
     cli.show(
-        found, table(["", name], facts), table(["when", "who", "what"], rows, title="\nTimeline")
+        incident, table(["", name], facts), table(["when", "who", "what"], rows, title="\nTimeline")
     )
 
 

@@ -87,18 +87,18 @@ def loadtest(
         config.write_text(f"data_dir = {json.dumps(folder)}\n")
         with serving(config, free_port()) as server:
             latency, failed = asyncio.run(_loaded(server, model, rows, rate, seconds))
-    p50, p95, p99 = (float(each) for each in np.quantile(latency, (0.5, 0.95, 0.99)))
+    p50, p95, p99 = (float(quantile) for quantile in np.quantile(latency, (0.5, 0.95, 0.99)))
     passed = p95 <= p95_ms and failed <= errors * len(latency)
-    found = LoadTest(model_id, rate, len(latency), failed, p50, p95, p99, passed)
-    told = (
+    result = LoadTest(model_id, rate, len(latency), failed, p50, p95, p99, passed)
+    summary = (
         f"{len(latency):,} requests at {rate:g} a second: 95th percentile {p95:.1f} ms (at most "
         f"{p95_ms:g}), {failed:,} failed"
     )
     app.models.keep_load_test(
-        model, evidence={**found.to_dict(), "version": version.version}, by=By(actor(), told)
+        model, evidence={**result.to_dict(), "version": version.version}, by=By(actor(), summary)
     )
-    facts = [(name, value) for name, value in found.items() if name != "passed"]
-    cli.show(found, table(["", model_id], facts), "passed" if passed else "NOT passed")
+    facts = [(name, value) for name, value in result.items() if name != "passed"]
+    cli.show(result, table(["", model_id], facts), "passed" if passed else "NOT passed")
     return 0 if passed else BAD
 
 
@@ -110,7 +110,7 @@ def _rows(registry: ModelRegistry, version: ModelVersion) -> list[bytes]:
             "training data of version", version.model_id, "Register it with its training data."
         )
     records = sample.slice(0, 1_000).to_pylist()
-    return [msgspec.json.encode({"dataframe_records": [each]}) for each in records]
+    return [msgspec.json.encode({"dataframe_records": [record]}) for record in records]
 
 
 def _copied(registry: ModelRegistry, version: ModelVersion, folder: Path) -> None:

@@ -40,8 +40,14 @@ def list_(
     drawn = table(
         ["model id", "status", "format", "metrics", "registered"],
         [
-            (each.model_id, each.status, each.format, _metrics(each), each.registered_at)
-            for each in versions
+            (
+                version.model_id,
+                version.status,
+                version.format,
+                _metrics(version),
+                version.registered_at,
+            )
+            for version in versions
         ],
     )
     cli.show({"models": versions}, drawn if versions else "no models yet")
@@ -165,8 +171,10 @@ def rollback(
     if dry_run:
         earlier = cli.app.models.rehearse_rollback(name, by=By(actor()))
         current = cli.app.registry.get_production_model(name)
-        told = f"{earlier.model_id} would take the place of {current}; its files are as registered"
-        cli.show(earlier, told)
+        message = (
+            f"{earlier.model_id} would take the place of {current}; its files are as registered"
+        )
+        cli.show(earlier, message)
         return
     restored = cli.app.models.roll_back(name, by=By(actor(), reason))
     cli.show(restored, f"{restored.model_id} is in production again")
@@ -202,26 +210,29 @@ def alias(
     version = cli.app.models.get(model_id)
     if remove:
         cli.app.models.remove_alias(version.model_name, alias, by=by)
-        told = f"{version.model_name}@{alias} is no more"
+        message = f"{version.model_name}@{alias} is no more"
     else:
         cli.app.models.set_alias(version.model_id, alias, by=by)
-        told = f"{version.model_name}@{alias} is {version.model_id}"
-    cli.show(cli.app.models.get(version.model_id), told)
+        message = f"{version.model_name}@{alias} is {version.model_id}"
+    cli.show(cli.app.models.get(version.model_id), message)
 
 
 @command(commands)
 def diff(cli: Invocation, model_id: ModelId, other: ModelId) -> None:
     """Show in what two versions differ: metrics, inputs, lineage, parameters, format, size."""
     registry = cli.app.registry
-    found = registry.diff(model_id, other)
-    names = [registry.get(each).model_id for each in (model_id, other)]
+    differences = registry.diff(model_id, other)
+    names = [registry.get(name).model_id for name in (model_id, other)]
     rows = [
-        (each.what, *(_shown(value) for value in (each.before, each.after, each.change)))
-        for each in found
+        (
+            difference.what,
+            *(_shown(value) for value in (difference.before, difference.after, difference.change)),
+        )
+        for difference in differences
     ]
     drawn = table(["", *names, "change"], rows)
-    told = drawn if found else f"{names[0]} and {names[1]} do not differ"
-    cli.show({"from": names[0], "to": names[1], "differences": found}, told)
+    shown = drawn if differences else f"{names[0]} and {names[1]} do not differ"
+    cli.show({"from": names[0], "to": names[1], "differences": differences}, shown)
 
 
 @command(commands)
@@ -238,8 +249,8 @@ def history(cli: Invocation, name: Name) -> None:
     if not entries:
         raise NotFoundError("registered model", name, "See models list for those there are.")
     rows = [
-        (each["at"], each["subject"], each["action"], each["actor"], each["reason"])
-        for each in entries
+        (entry["at"], entry["subject"], entry["action"], entry["actor"], entry["reason"])
+        for entry in entries
     ]
     cli.show({"history": entries}, table(["at", "version", "action", "by", "reason"], rows))
 
@@ -251,27 +262,27 @@ def verify(
 ) -> int:
     """Check that files are those that were registered; exit code 1 when any is not."""
     registry = cli.app.registry
-    ids = [model_id] if model_id else [each.model_id for each in registry.list_models()]
-    found: dict[str, str] = {}
-    for each in ids:
+    ids = [model_id] if model_id else [version.model_id for version in registry.list_models()]
+    results: dict[str, str] = {}
+    for checked in ids:
         try:
-            registry.verify(each)
+            registry.verify(checked)
         except IntegrityError as error:
-            found[each] = str(error)
+            results[checked] = str(error)
         else:
-            found[each] = "ok"
-    cli.show({"versions": found}, table(["model id", "files"], list(found.items())))
-    return BAD if any(said != "ok" for said in found.values()) else 0
+            results[checked] = "ok"
+    cli.show({"versions": results}, table(["model id", "files"], list(results.items())))
+    return BAD if any(result != "ok" for result in results.values()) else 0
 
 
 def _parsed(option: str, text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidValueError(option, text, f"JSON ({error})") from None
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise InvalidValueError(option, text, "a JSON object")
-    return found
+    return parsed
 
 
 def _lineage(text: str) -> "Lineage":
@@ -286,12 +297,12 @@ def _lineage(text: str) -> "Lineage":
     return Lineage.from_dict(described)
 
 
-def _tags(given: list[str]) -> dict[str, str]:
+def _tags(options: list[str]) -> dict[str, str]:
     tags = {}
-    for each in given:
-        name, separator, value = each.partition("=")
+    for option in options:
+        name, separator, value = option.partition("=")
         if not separator or not name:
-            raise InvalidValueError("--tag", each, "NAME=VALUE")
+            raise InvalidValueError("--tag", option, "NAME=VALUE")
         tags[name] = value
     return tags
 

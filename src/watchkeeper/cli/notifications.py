@@ -20,17 +20,17 @@ commands = typer.Typer(help="List and test the receivers of notifications.", no_
 def list_(cli: Invocation) -> None:
     """List the receivers, what waits for them, and why it has not arrived."""
     receivers = _receivers(cli)
-    found = cli.app.receivers.waiting()
+    queues = cli.app.receivers.waiting()
     rows = [
-        (each.receiver, each.severity, each.waiting, each.tries, each.next_try or "-",
-         each.error or "-")
-        for each in found
+        (queue.receiver, queue.severity, queue.waiting, queue.tries, queue.next_try or "-",
+         queue.error or "-")
+        for queue in queues
     ]  # fmt: skip
     drawn = table(["receiver", "of", "waiting", "tries", "next try", "error"], rows)
-    begun = {each.receiver for each in found}
-    new = [each.name for each in receivers if each.name not in begun]
+    begun = {queue.receiver for queue in queues}
+    new = [receiver.name for receiver in receivers if receiver.name not in begun]
     cli.show(
-        {"receivers": [each.to_dict() for each in found], "new": new},
+        {"receivers": [queue.to_dict() for queue in queues], "new": new},
         drawn,
         f"not told of anything yet: {', '.join(new)}" if new else "",
     )
@@ -44,15 +44,15 @@ def try_out(
     """Send a test message now; that it arrived is kept as evidence."""
     _receivers(cli)
     errors = cli.app.receivers.try_out(name, by=By(actor()))
-    rows = [(each, error or "arrived") for each, error in errors.items()]
+    rows = [(receiver, error or "arrived") for receiver, error in errors.items()]
     cli.show({"receivers": errors}, table(["receiver", "test"], rows))
     return BAD if any(errors.values()) else 0
 
 
 def _receivers(cli: Invocation) -> "list[Receiver]":
-    found = cli.app.settings.receivers()
-    if not found:
+    configured = cli.app.settings.receivers()
+    if not configured:
         raise InvalidValueError(
             "notifications.receivers", "nobody", "a table [notifications.receivers.NAME] with url"
         )
-    return found
+    return configured

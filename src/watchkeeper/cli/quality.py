@@ -78,10 +78,10 @@ def quality(
     if file is not None:
         if start or end or model_version:
             raise InvalidValueError("--start, --end and --model-version", str(file), "no FILE")
-        given = rows_of(read_table(file), prediction=prediction, actual=actual, score=score)
+        table_rows = rows_of(read_table(file), prediction=prediction, actual=actual, score=score)
         baseline = {} if model is None else baseline_of(cli.app.registry, model)
-        read = EventWindow(model or file.name, Window(), given, {})
-        found = quality_of_rows(read, baseline, **how)
+        read = EventWindow(model or file.name, Window(), table_rows, {})
+        measured = quality_of_rows(read, baseline, **how)
     elif model is None:
         raise InvalidValueError("FILE", None, "a file, or --model NAME for recorded predictions")
     else:
@@ -93,29 +93,31 @@ def quality(
         )
         app = cli.app
         now = app.arrivals.settled()
-        found = quality_of_window(
+        measured = quality_of_window(
             app.events.as_of(now), app.registry, model, window, version=model_version, **how
         )
-        keep_quality(app.findings, found, at=now)
-    drop = found.drop
-    held = {name: each for name, each in drop.drops.items() if each is not None}
+        keep_quality(app.findings, measured, at=now)
+    drop = measured.drop
+    held = {
+        name: metric_drop for name, metric_drop in drop.drops.items() if metric_drop is not None
+    }
     rows: list[tuple[object, ...]] = [
-        (name, found.metrics.get(name), f"{100 * worse:.1f}") for name, worse in held.items()
+        (name, measured.metrics.get(name), f"{100 * worse:.1f}") for name, worse in held.items()
     ]
     rows += [
         (name, value, None)
-        for name, value in found.metrics.items()
+        for name, value in measured.metrics.items()
         if name not in held and (value is None or isinstance(value, int | float))
     ]
     verdict = "quality has dropped" if drop.drift_detected else "no drop beyond the threshold"
     cli.show(
-        found,
-        f"{found.model}: {found.predictions:,} predictions, {found.labelled:,} labelled "
-        f"({found.coverage:.1%})",
+        measured,
+        f"{measured.model}: {measured.predictions:,} predictions, {measured.labelled:,} labelled "
+        f"({measured.coverage:.1%})",
         table(["metric", "current", "worse than the baseline by %"], rows),
-        *_apart(found.segments),
-        *_promised(found.estimate),
-        *_kept(found.estimate_scores),
+        *_apart(measured.segments),
+        *_promised(measured.estimate),
+        *_kept(measured.estimate_scores),
         _REASONS[drop.reason] if drop.reason else verdict,
     )
     return BAD if drop.drift_detected else 0
@@ -130,15 +132,15 @@ def _apart(segments: "Sequence[Segment | ErrorSegment]") -> Iterator["Renderable
             ["segment", "", "predictions", figure, "others", "adjusted p", ""],
             [
                 (
-                    each.column,
-                    each.value,
-                    each.rows,
-                    each[figure],
-                    each.others,
-                    each.adjusted_p_value,
-                    "worse" if each.worse else "",
+                    segment.column,
+                    segment.value,
+                    segment.rows,
+                    segment[figure],
+                    segment.others,
+                    segment.adjusted_p_value,
+                    "worse" if segment.worse else "",
                 )
-                for each in segments[:_MOST_SEGMENTS]
+                for segment in segments[:_MOST_SEGMENTS]
             ],
             title="\nSegments",
         )
@@ -148,26 +150,28 @@ def _promised(estimate: "Estimate | LossEstimate | None") -> Iterator[str]:
     from watchkeeper.quality import LossEstimate
 
     if isinstance(estimate, LossEstimate):
-        what = f"inputs promise a mean absolute error of {_figure(estimate.mae, estimate.interval)}"
+        promise = (
+            f"inputs promise a mean absolute error of {_figure(estimate.mae, estimate.interval)}"
+        )
     elif estimate is not None:
-        what = f"scores promise an accuracy of {_figure(estimate.accuracy, estimate.interval)}"
+        promise = f"scores promise an accuracy of {_figure(estimate.accuracy, estimate.interval)}"
         if estimate.auc is not None and estimate.auc_interval is not None:
-            what += f" and an AUC of {_figure(estimate.auc, estimate.auc_interval)}"
+            promise += f" and an AUC of {_figure(estimate.auc, estimate.auc_interval)}"
     else:
         return
     yield (
-        f"\nOf the {estimate.rows:,} without an outcome the {what}: an estimate, which cannot see "
-        "that the same inputs now lead to other outcomes."
+        f"\nOf the {estimate.rows:,} without an outcome the {promise}: an estimate, which cannot "
+        "see that the same inputs now lead to other outcomes."
     )
 
 
 def _kept(scores: "Mapping[str, EstimateScore]") -> Iterator[str]:
     """Say how the same estimate fared where outcomes are known."""
-    for name, each in scores.items():
+    for name, estimate_score in scores.items():
         yield (
             f"Such an estimate of the {name} of the later half with outcomes: "
-            f"{each.estimated:.3f}; it was {each.realised:.3f}, "
-            f"{'within' if each.inside else 'outside'} the interval."
+            f"{estimate_score.estimated:.3f}; it was {estimate_score.realised:.3f}, "
+            f"{'within' if estimate_score.inside else 'outside'} the interval."
         )
 
 

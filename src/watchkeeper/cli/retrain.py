@@ -89,17 +89,17 @@ def online_(
     """Let MODEL learn from the outcomes that have come; 1 if something was thrown away."""
     app = cli.app
     at = app.clock() if until is None else parse_timestamp(until, "--until")
-    found = app.online_learning.advance(model, at)
-    if found.busy:
+    learning = app.online_learning.advance(model, at)
+    if learning.busy:
         raise ConflictError(f"another process lets {model} learn", "Look again when it is done.")
     rows = [
         (step.number, "yes" if step.kept else "no", step.snapshot, step.reason)
-        for step in found.steps
+        for step in learning.steps
     ]
-    waiting = f"{model}: {found.missing:,} more outcomes make the next snapshot"
+    waiting = f"{model}: {learning.missing:,} more outcomes make the next snapshot"
     drawn = [table(["batch", "kept", "goes on at", "what came of it"], rows)] if rows else []
-    cli.show(found, *drawn, waiting if found.missing else f"{model}: there is more to learn")
-    return 0 if all(step.kept and not step.returned for step in found.steps) else BAD
+    cli.show(learning, *drawn, waiting if learning.missing else f"{model}: there is more to learn")
+    return 0 if all(step.kept and not step.returned for step in learning.steps) else BAD
 
 
 @command(commands)
@@ -110,13 +110,13 @@ def runs(
     state: Annotated[RunState | None, typer.Option(help="In one state only.")] = None,
 ) -> None:
     """List retrainings, the newest first."""
-    found = cli.app.retraining.find(model, state)
+    listed = cli.app.retraining.find(model, state)
     rows = [
-        (each.name, each.model, each.version, _told(each.state), each.decided_at, each.reason)
-        for each in found
+        (run.name, run.model, run.version, _told(run.state), run.decided_at, run.reason)
+        for run in listed
     ]
     drawn = table(["retraining", "model", "candidate", "state", "decided", "reason"], rows)
-    cli.show({"runs": [each.to_dict() for each in found]}, drawn if rows else "no retrainings yet")
+    cli.show({"runs": [run.to_dict() for run in listed]}, drawn if rows else "no retrainings yet")
 
 
 @command(commands)
@@ -142,8 +142,8 @@ def cancel(
     reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
 ) -> None:
     """Give a retraining up; a training ends within seconds, wherever it runs."""
-    found = cli.app.retraining.cancel(name, by=By(actor(), reason))
-    cli.show(found, f"{name}: cancelled")
+    run = cli.app.retraining.cancel(name, by=By(actor(), reason))
+    cli.show(run, f"{name}: cancelled")
 
 
 @contextmanager
@@ -159,9 +159,9 @@ def _shown(cli: Invocation, run: "Run") -> Iterator[Any]:
     with Status(f"{run.name}: begins", console=cli.console) as status:
 
         def watch(progress: Progress) -> None:
-            said = progress.said.removeprefix("watchkeeper: ")
+            line = progress.said.removeprefix("watchkeeper: ")
             took = timedelta(seconds=round(progress.seconds))
-            status.update(f"{run.name}: {took}, {progress.memory / 2**20:,.0f} MiB, {said}")
+            status.update(f"{run.name}: {took}, {progress.memory / 2**20:,.0f} MiB, {line}")
 
         yield watch
 
@@ -171,7 +171,10 @@ def _show(cli: Invocation, run: "Run") -> None:
         ("model", run.model),
         ("state", _told(run.state)),
         ("reason", run.reason),
-        ("asked by", "; ".join(f"{each.kind}: {each.reason}" for each in run.decision.triggers)),
+        (
+            "asked by",
+            "; ".join(f"{trigger.kind}: {trigger.reason}" for trigger in run.decision.triggers),
+        ),
         ("decided", run.decided_at),
         ("champion", run.champion),
         ("candidate", run.model_id),
@@ -182,7 +185,7 @@ def _show(cli: Invocation, run: "Run") -> None:
     ]
     drawn = [table(["", run.name], facts)]
     if run.gate is not None:
-        rows = [(each.check, each.figure, each.limit, each.passed) for each in run.gate.checks]
+        rows = [(check.check, check.figure, check.limit, check.passed) for check in run.gate.checks]
         drawn.append(table(["check", "figure", "limit", "passed"], rows, title="\nGate"))
     cli.show(run, *drawn)
 

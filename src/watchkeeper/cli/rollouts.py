@@ -60,7 +60,7 @@ def plan(
         )
     if not 0.0 < over_hours <= 8_784.0:
         raise InvalidValueError("--over-hours", over_hours, "hours above 0, up to those of a year")
-    made = cli.settings.policy(model or "").rollout_plan(
+    chosen = cli.settings.policy(model or "").rollout_plan(
         **_given(
             steps=_percentages(steps),
             initial=initial,
@@ -74,7 +74,7 @@ def plan(
     if requests is None and model is not None:
         app, over = cli.app, timedelta(hours=over_hours)
         requests = requests_an_hour(app.events, model, app.clock(), over)
-    duration = expected_duration(made, requests or 0.0)
+    duration = expected_duration(chosen, requests or 0.0)
     cli.show(duration, _takes(duration))
 
 
@@ -119,7 +119,7 @@ def start(
 ) -> None:
     """Give a version the first step of its traffic; a running server does the rest."""
     app = cli.app
-    made = app.settings.policy(model).rollout_plan(
+    chosen = app.settings.policy(model).rollout_plan(
         **_given(
             steps=_percentages(steps),
             initial=initial,
@@ -139,19 +139,19 @@ def start(
         name,
         model=model,
         version=version,
-        plan=made,
+        plan=chosen,
         begins_at=None if begin_at is None else parse_timestamp(begin_at, "--begin-at"),
         replace=replace,
         by=By(actor(), reason),
     )
-    cli.show(begun, f"{name}: {_state(begun)}", *_duration(cli, model, made))
+    cli.show(begun, f"{name}: {_state(begun)}", *_duration(cli, model, chosen))
 
 
 @command(commands)
 def status(cli: Invocation, name: Name) -> int:
     """Show where a rollout is, what was counted, and why it does not go on; 1 if taken back."""
-    found = cli.app.rollout_monitor.status(name)
-    rollout = found.rollout
+    current = cli.app.rollout_monitor.status(name)
+    rollout = current.rollout
     facts: list[tuple[str, object]] = [
         ("model", rollout.model),
         ("canary", rollout.version),
@@ -161,10 +161,10 @@ def status(cli: Invocation, name: Name) -> int:
         ("ended", rollout.ended_at),
         ("retries", rollout.retries),
     ]
-    if found.decision is not None:
-        facts.append(("next", found.decision.event or "goes on as it is"))
-        facts.append(("reason", found.decision.reason))
-    cli.show(found, table(["", name], facts), *_counted(found))
+    if current.decision is not None:
+        facts.append(("next", current.decision.event or "goes on as it is"))
+        facts.append(("reason", current.decision.reason))
+    cli.show(current, table(["", name], facts), *_counted(current))
     return BAD if rollout.state in {State.ROLLING_BACK, State.ROLLED_BACK} else 0
 
 
@@ -217,13 +217,23 @@ def list_(
     state: Annotated[State | None, typer.Option(help="In one state only.")] = None,
 ) -> None:
     """List rollouts, the newest first."""
-    found = cli.app.rollouts.find(model, state)
+    listed = cli.app.rollouts.find(model, state)
     rows = [
-        (each.name, each.model, each.version, _state(each), each.started_at, each.ended_at)
-        for each in found
+        (
+            rollout.name,
+            rollout.model,
+            rollout.version,
+            _state(rollout),
+            rollout.started_at,
+            rollout.ended_at,
+        )
+        for rollout in listed
     ]
     drawn = table(["rollout", "model", "version", "state", "started", "ended"], rows)
-    cli.show({"rollouts": [each.to_dict() for each in found]}, drawn if rows else "no rollouts yet")
+    cli.show(
+        {"rollouts": [rollout.to_dict() for rollout in listed]},
+        drawn if rows else "no rollouts yet",
+    )
 
 
 def _show(cli: Invocation, rollout: "Rollout") -> None:
@@ -231,33 +241,33 @@ def _show(cli: Invocation, rollout: "Rollout") -> None:
 
 
 def _state(rollout: "Rollout") -> str:
-    told = rollout.state.value.replace("_", " ")
+    words = rollout.state.value.replace("_", " ")
     if rollout.state is State.SCHEDULED:
-        told += f" for {rollout.begins_at}"
+        words += f" for {rollout.begins_at}"
     if rollout.hold is not None:
-        told += f" ({rollout.hold.value.replace('_', ' ')})"
+        words += f" ({rollout.hold.value.replace('_', ' ')})"
     if rollout.active:
-        told += f", {rollout.weight:g} %"
-    return told
+        words += f", {rollout.weight:g} %"
+    return words
 
 
-def _counted(found: "RolloutStatus") -> list[Any]:
-    seen = found.seen
+def _counted(current: "RolloutStatus") -> list[Any]:
+    seen = current.seen
     if seen is None:
         return []
     rows = [
         (
             f"{percent:g} %",
             limit.name,
-            f"{own.bad[limit.name]:,} of {own.counted(limit.name):,}",
+            f"{canary.bad[limit.name]:,} of {canary.counted(limit.name):,}",
             f"{theirs.bad[limit.name]:,} of {theirs.counted(limit.name):,}",
             None if limit.share is None else f"{limit.share:.1%}",
             None if limit.margin is None else f"{limit.margin:.1%}",
         )
-        for percent, own, theirs in zip(
-            found.rollout.plan.steps, seen.steps, seen.production, strict=False
+        for percent, canary, theirs in zip(
+            current.rollout.plan.steps, seen.steps, seen.production, strict=False
         )
-        for limit in found.rollout.plan.limits
+        for limit in current.rollout.plan.limits
     ]
     drawn = table(
         ["step", "bad", "canary", "production", "limit", "margin"], rows, title="\nCounted"
@@ -277,11 +287,12 @@ def _duration(cli: Invocation, model: str, plan: "Plan") -> list[str]:
     return [_takes(expected_duration(plan, requests))]
 
 
-def _takes(found: "Duration") -> str:
+def _takes(duration: "Duration") -> str:
     return (
-        f"{timedelta(seconds=found.seconds)} at {found.requests_an_hour:,.0f} requests an hour: "
-        f"{len(found.plan.steps)} steps in {found.windows:,} windows of "
-        f"{found.plan.window / 60:g} minutes"
+        f"{timedelta(seconds=duration.seconds)} at {duration.requests_an_hour:,.0f} "
+        "requests an hour: "
+        f"{len(duration.plan.steps)} steps in {duration.windows:,} windows of "
+        f"{duration.plan.window / 60:g} minutes"
     )
 
 
@@ -294,6 +305,6 @@ def _percentages(steps: str | None) -> tuple[float, ...] | None:
     if steps is None:
         return None
     try:
-        return tuple(float(each) for each in steps.split(","))
+        return tuple(float(step) for step in steps.split(","))
     except ValueError:
         raise InvalidValueError("--steps", steps, "numbers such as 1,10,50,100") from None

@@ -39,15 +39,15 @@ def start(
 @command(commands)
 def report(cli: Invocation, name: Name) -> None:
     """Compare what a shadow answered with what production answered to the same requests."""
-    found = cli.app.shadow_reports.of(name)
-    cli.show(found, table(["", name], _facts(found)))
+    current = cli.app.shadow_reports.of(name)
+    cli.show(current, table(["", name], _facts(current)))
 
 
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
     """Ask a shadow no more, and keep what it was compared by."""
-    found = cli.app.shadows.stop(name, by=By(actor(), reason))
-    cli.show(found, table(["", name], _facts(found)))
+    final = cli.app.shadows.stop(name, by=By(actor(), reason))
+    cli.show(final, table(["", name], _facts(final)))
 
 
 @command(commands, "list")
@@ -58,36 +58,46 @@ def list_(
     state: Annotated[ShadowState | None, typer.Option(help="In one state only.")] = None,
 ) -> None:
     """List shadows, the newest first."""
-    found = cli.app.shadows.find(model, state)
+    listed = cli.app.shadows.find(model, state)
     rows = [
-        (each.name, each.model, each.version, each.share, each.state.value, each.started_at)
-        for each in found
+        (
+            shadow.name,
+            shadow.model,
+            shadow.version,
+            shadow.share,
+            shadow.state.value,
+            shadow.started_at,
+        )
+        for shadow in listed
     ]
     drawn = table(["shadow", "model", "version", "percent", "state", "started"], rows)
-    cli.show({"shadows": [each.to_dict() for each in found]}, drawn if rows else "no shadows yet")
+    cli.show(
+        {"shadows": [shadow.to_dict() for shadow in listed]}, drawn if rows else "no shadows yet"
+    )
 
 
-def _facts(found: "ShadowReport") -> list[tuple[str, object]]:
+def _facts(compared: "ShadowReport") -> list[tuple[str, object]]:
     between = ""
-    if found.agreement is not None:
-        between = f"{found.agreement:.2%} ({found.agreement_low:.2%} to {found.agreement_high:.2%})"
+    if compared.agreement is not None:
+        low, high = compared.agreement_low, compared.agreement_high
+        between = f"{compared.agreement:.2%} ({low:.2%} to {high:.2%})"
     return [
-        ("version", found.shadow.version),
-        ("state", found.shadow.state.value),
-        ("requests that both answered", found.pairs),
-        ("failed", found.failed),
+        ("version", compared.shadow.version),
+        ("state", compared.shadow.state.value),
+        ("requests that both answered", compared.pairs),
+        ("failed", compared.failed),
         ("said the same", between or None),
-        ("score shift, mean", found.score_shift),
-        ("95 % of the shifts are below", found.largest_shifts),
-        ("latency p50 and p95 of production, ms", _two(found.latency_p50, found.latency_p95)),
+        ("score shift, mean", compared.score_shift),
+        ("95 % of the shifts are below", compared.largest_shifts),
+        ("latency p50 and p95 of production, ms", _two(compared.latency_p50, compared.latency_p95)),
         (
             "of the shadow, at most",
-            _two(found.shadow_latency_p50, found.shadow_latency_p95),
+            _two(compared.shadow_latency_p50, compared.shadow_latency_p95),
         ),
-        ("pairs with an outcome", found.labelled),
-        ("quality of production", found.quality),
-        ("of the shadow", found.shadow_quality),
-        ("p of no difference (McNemar)", found.p_value),
+        ("pairs with an outcome", compared.labelled),
+        ("quality of production", compared.quality),
+        ("of the shadow", compared.shadow_quality),
+        ("p of no difference (McNemar)", compared.p_value),
     ]
 
 

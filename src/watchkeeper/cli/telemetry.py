@@ -24,16 +24,16 @@ def export(cli: Invocation, folder: Folder, *, force: Force = False) -> None:
     """Write scrape and alert rules, routes, dashboards and the runbook to DIR."""
     from watchkeeper.alerting.export import KEY_FILE, exported, write
 
-    around = cli.settings.surroundings()
-    files = exported(around)
+    surroundings = cli.settings.surroundings()
+    files = exported(surroundings)
     written = [str(path) for path in write(files, folder, force=force)]
-    told = [f"  {name}" for name in files]
-    told.append(f"\n{len(written)} of {len(files)} files in {folder} are new or changed.")
-    told.append(f"  prometheus --config.file={folder / 'prometheus.yml'}")
-    told.append(f"  prometheus-alertmanager --config.file={folder / 'alertmanager.yml'}")
-    if around.asks_for_key:
-        told.append(f"Put a key of server.api_keys into {folder / KEY_FILE}, for both to read.")
-    cli.show({"folder": str(folder), "files": list(files), "written": written}, *told)
+    lines = [f"  {name}" for name in files]
+    lines.append(f"\n{len(written)} of {len(files)} files in {folder} are new or changed.")
+    lines.append(f"  prometheus --config.file={folder / 'prometheus.yml'}")
+    lines.append(f"  prometheus-alertmanager --config.file={folder / 'alertmanager.yml'}")
+    if surroundings.asks_for_key:
+        lines.append(f"Put a key of server.api_keys into {folder / KEY_FILE}, for both to read.")
+    cli.show({"folder": str(folder), "files": list(files), "written": written}, *lines)
 
 
 @command(commands, "test-alert")
@@ -46,8 +46,8 @@ def send_test_alert(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 120.0,
 ) -> None:
     """Send a synthetic alert through Alertmanager, and wait until it has come back."""
-    known = cli.settings.telemetry.alertmanagers
-    chosen = alertmanager or (f"http://{known[0]}" if known else None)
+    configured = cli.settings.telemetry.alertmanagers
+    chosen = alertmanager or (f"http://{configured[0]}" if configured else None)
     if chosen is None:
         raise InvalidValueError(
             "--alertmanager", None, "an address such as http://127.0.0.1:9093, or "

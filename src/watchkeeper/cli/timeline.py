@@ -48,7 +48,7 @@ def timeline(
     """
     app = cli.app
     app.timelines.refresh(model)
-    found = app.timelines.timeline(
+    requested = app.timelines.timeline(
         model,
         None if start is None else parse_timestamp(start, "--start"),
         None if end is None else parse_timestamp(end, "--end"),
@@ -56,7 +56,7 @@ def timeline(
         version=model_version,
         variant=variant,
     )
-    line = found.timeline
+    line = requested.timeline
     columns = {name: line[name] for name in _SHOWN if line[name] is not None}
     rows = [
         (
@@ -67,7 +67,9 @@ def timeline(
     ]
     if csv_file is not None:
         _write(csv_file, line)
-    cli.show(found, table([line.bucket, *(_SHOWN[name] for name in columns)], rows, title=model))
+    cli.show(
+        requested, table([line.bucket, *(_SHOWN[name] for name in columns)], rows, title=model)
+    )
 
 
 def _cell(name: str, column: Any, at: int) -> object:
@@ -87,8 +89,8 @@ def _write(path: Path, line: "Timeline") -> None:
     from watchkeeper.timelines import Band
 
     columns: dict[str, list[object]] = {
-        "start": [each.isoformat() for each in line.starts],
-        "end": [each.isoformat() for each in line.ends],
+        "start": [moment.isoformat() for moment in line.starts],
+        "end": [moment.isoformat() for moment in line.ends],
     }
     for name, column in line.items():
         if isinstance(column, Band):
@@ -102,5 +104,5 @@ def _write(path: Path, line: "Timeline") -> None:
         writer.writerow(columns)
         for row in zip(*columns.values(), strict=True):
             writer.writerow(
-                [None if isinstance(each, float) and isnan(each) else each for each in row]
+                [None if isinstance(value, float) and isnan(value) else value for value in row]
             )

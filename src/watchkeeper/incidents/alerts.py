@@ -72,13 +72,13 @@ def notification_of(notification: object) -> Notification:
     """
     if not isinstance(notification, Mapping):
         raise InvalidValueError("body", notification, "a notification of Alertmanager")
-    given = notification.get("alerts")
-    if not isinstance(given, list) or len(given) > _MOST:
-        raise InvalidValueError("alerts", given, f"a list of at most {_MOST} alerts")
+    listed = notification.get("alerts")
+    if not isinstance(listed, list) or len(listed) > _MOST:
+        raise InvalidValueError("alerts", listed, f"a list of at most {_MOST} alerts")
     receiver = _text(notification.get("receiver", ""), "receiver")
     alerts: list[Alert] = []
     refused: list[InvalidValueError] = []
-    for number, posted in enumerate(given):
+    for number, posted in enumerate(listed):
         try:
             alerts.append(_alert(posted, f"alerts[{number}]", receiver))
         except InvalidValueError as error:
@@ -86,17 +86,17 @@ def notification_of(notification: object) -> Notification:
     return Notification(tuple(alerts), tuple(refused))
 
 
-def _alert(given: object, field: str, receiver: str) -> Alert:
-    if not isinstance(given, Mapping):
-        raise InvalidValueError(field, given, "an object")
-    status = given.get("status")
+def _alert(posted: object, field: str, receiver: str) -> Alert:
+    if not isinstance(posted, Mapping):
+        raise InvalidValueError(field, posted, "an object")
+    status = posted.get("status")
     if status not in {"firing", "resolved"}:
         raise InvalidValueError(f"{field}.status", status, "firing or resolved")
-    labels = _texts(given.get("labels"), f"{field}.labels")
+    labels = _texts(posted.get("labels"), f"{field}.labels")
     name = labels.get("alertname", "")
     if not name:
         raise InvalidValueError(f"{field}.labels.alertname", name, "the name of the alert")
-    fingerprint = _text(given.get("fingerprint"), f"{field}.fingerprint")
+    fingerprint = _text(posted.get("fingerprint"), f"{field}.fingerprint")
     if not fingerprint:
         raise InvalidValueError(f"{field}.fingerprint", fingerprint, "a string, not empty")
     fires = status == "firing"
@@ -104,12 +104,12 @@ def _alert(given: object, field: str, receiver: str) -> Alert:
         fingerprint=fingerprint,
         name=name,
         status="firing" if fires else "resolved",
-        starts_at=_time(given.get("startsAt"), f"{field}.startsAt"),
-        ends_at=None if fires else _time(given.get("endsAt"), f"{field}.endsAt"),
+        starts_at=_time(posted.get("startsAt"), f"{field}.startsAt"),
+        ends_at=None if fires else _time(posted.get("endsAt"), f"{field}.endsAt"),
         labels=labels,
-        annotations=_texts(given.get("annotations", {}), f"{field}.annotations"),
+        annotations=_texts(posted.get("annotations", {}), f"{field}.annotations"),
         receiver=receiver,
-        generator_url=_text(given.get("generatorURL", ""), f"{field}.generatorURL", 10_000),
+        generator_url=_text(posted.get("generatorURL", ""), f"{field}.generatorURL", 10_000),
     )
 
 

@@ -59,8 +59,8 @@ class AlertRepository:
         """Return when the last alert came, and its name."""
         query = sa.select(_columns.received_at, _columns.name).order_by(_columns.received_at.desc())
         with self._database.read() as connection:
-            found = connection.execute(query.limit(1)).one_or_none()
-        return None if found is None else (found[0], found[1])
+            row = connection.execute(query.limit(1)).one_or_none()
+        return None if row is None else (row[0], row[1])
 
 
 class IncidentRepository(Documents[Incident]):
@@ -89,8 +89,8 @@ class IncidentRepository(Documents[Incident]):
         query = sa.select(_own.document).order_by(_own.id.desc())
         query = query.where(*self._of(model, state), *_also(severity, active))
         with self._database.read() as connection:
-            found = connection.execute(query.limit(limit).offset(offset or None)).scalars()
-            return [Incident.from_dict(each) for each in found]
+            documents = connection.execute(query.limit(limit).offset(offset or None)).scalars()
+            return [Incident.from_dict(document) for document in documents]
 
     def count(
         self,
@@ -112,13 +112,13 @@ class IncidentRepository(Documents[Incident]):
             return list(connection.execute(query).scalars())
 
     def _stored(self, document: Incident) -> dict[str, Any]:
-        own = {"source": document.source, "active": document.active}
-        return {**super()._stored(document), **own}
+        columns = {"source": document.source, "active": document.active}
+        return {**super()._stored(document), **columns}
 
 
 def _also(severity: str | None, active: bool | None) -> list[sa.ColumnElement[bool]]:
-    asked = [] if severity is None else [_own.document["severity"].as_string() == severity]
-    return asked if active is None else [*asked, _own.active == active]
+    conditions = [] if severity is None else [_own.document["severity"].as_string() == severity]
+    return conditions if active is None else [*conditions, _own.active == active]
 
 
 def _same(alert: Alert) -> sa.ColumnElement[bool]:

@@ -74,18 +74,18 @@ def check(name: str, look: Callable[[], str]) -> Check:
 def disk(data_dir: Path, *, min_free_bytes: int) -> Check:
     """Return whether there is room to record."""
     free = shutil.disk_usage(data_dir).free
-    told = f"{free / 2**30:.1f} GiB free; recording stops below {min_free_bytes / 2**20:g} MiB"
-    return Check("disk", free > min_free_bytes, told)
+    sentence = f"{free / 2**30:.1f} GiB free; recording stops below {min_free_bytes / 2**20:g} MiB"
+    return Check("disk", free > min_free_bytes, sentence)
 
 
 def journal(data_dir: Path, waiting: Waiting) -> Check:
     """Return what waits in the journal, and what could not be read."""
     folder = data_dir / "journal" / "damaged"
     damaged = len(list(folder.glob("*")))
-    told = f"{waiting.count} segments wait ({waiting.size / 2**20:.1f} MiB)"
+    sentence = f"{waiting.count} segments wait ({waiting.size / 2**20:.1f} MiB)"
     if damaged:
-        told += f"; {damaged} damaged, kept in {folder}"
-    return Check("journal", not damaged, told)
+        sentence += f"; {damaged} damaged, kept in {folder}"
+    return Check("journal", not damaged, sentence)
 
 
 def _verified(parts: Parts, model_id: str) -> str:

@@ -67,13 +67,13 @@ class DriftHistory:
         with self._one:
             lock = self._locks.setdefault(model, Lock())
         with lock:
-            known = self._known.get(model)
-            newest = int(known.numbers.max()) if known is not None and len(known) else 0
-            found = self._after(model, newest)
-            if known is None or len(found):
-                known = found if known is None else known.merge(found)
-                self._known[model] = known
-            return known
+            checks = self._known.get(model)
+            newest = int(checks.numbers.max()) if checks is not None and len(checks) else 0
+            newer = self._after(model, newest)
+            if checks is None or len(newer):
+                checks = newer if checks is None else checks.merge(newer)
+                self._known[model] = checks
+            return checks
 
     def _after(self, model: str, newest: int) -> Checks:
         looks: list[Look] = []
@@ -98,6 +98,9 @@ def _look_of(finding: Unread) -> Look:
         finding.end or finding.at,
         finding.bad,
         tuple(features),
-        [_STATES[each.drift_detected] for each in features.values()],
-        [math.nan if each.effect_size is None else each.effect_size for each in features.values()],
+        [_STATES[feature.drift_detected] for feature in features.values()],
+        [
+            math.nan if feature.effect_size is None else feature.effect_size
+            for feature in features.values()
+        ],
     )

@@ -60,14 +60,14 @@ def scored(
     estimate = _estimated(usable.slice(0, half), later, task, positive, min_samples)
     if estimate is None:
         return {}
-    said, came = (labels_of(later[name], task, positive) for name in ("prediction", "actual"))
+    predicted, came = (labels_of(later[name], task, positive) for name in ("prediction", "actual"))
     if task == "regression":
-        return {"mae": score_estimate(estimate, float(np.mean(np.abs(said - came))), "mae")}
-    found = {"accuracy": score_estimate(estimate, float(np.mean(said == came)))}
+        return {"mae": score_estimate(estimate, float(np.mean(np.abs(predicted - came))), "mae")}
+    scores = {"accuracy": score_estimate(estimate, float(np.mean(predicted == came)))}
     area = roc_auc(scores_of(later["score"]), came) if task == "binary" else None
     if area is not None and estimate["auc"] is not None:
-        found["auc"] = score_estimate(estimate, area.area, "auc")
-    return found
+        scores["auc"] = score_estimate(estimate, area.area, "auc")
+    return scores
 
 
 def _usable(rows: pa.Table, task: str) -> pa.Table:
@@ -83,19 +83,19 @@ def _estimated(
 ) -> Estimate | LossEstimate | None:
     if not rows.num_rows:
         return None
-    known = labelled.slice(max(0, labelled.num_rows - _MOST_LEARNED))
-    said, came = (labels_of(known[name], task, positive) for name in ("prediction", "actual"))
+    newest = labelled.slice(max(0, labelled.num_rows - _MOST_LEARNED))
+    predicted, came = (labels_of(newest[name], task, positive) for name in ("prediction", "actual"))
     if task == "regression":
         if len(came) < max(FEWEST, min_samples):
             return None
-        return LossEstimator().fit(_inputs(known), said, came).estimate(_inputs(rows))
+        return LossEstimator().fit(_inputs(newest), predicted, came).estimate(_inputs(rows))
     if task == "binary":
         truth, called = came, labels_of(rows["prediction"], task, positive)
     else:  # the score is the probability of the class predicted
-        truth, called = said == came, np.ones(rows.num_rows, dtype=bool)
+        truth, called = predicted == came, np.ones(rows.num_rows, dtype=bool)
     calibrator = None
     if len(truth) >= min_samples and truth.any() and not truth.all():
-        calibrator = fit_calibrator(scores_of(known["score"]), truth)
+        calibrator = fit_calibrator(scores_of(newest["score"]), truth)
     estimate = estimate_binary(scores_of(rows["score"]), called, calibrator)
     return estimate if task == "binary" else replace(estimate, auc=None, auc_interval=None)
 

@@ -30,12 +30,14 @@ _TAG = "tag."  # prefix of a tag where a feature is named
 
 def answered(rows: pa.Table, version: str | None) -> pa.Table:
     """Return the predictions that were answered, of one version if one is named."""
-    kept = pc.and_(
+    answered_rows = pc.and_(
         pc.equal(rows["status"].cast(pa.string()), "success"), rows["prediction"].is_valid()
     )
     if version is not None:
-        kept = pc.and_(kept, pc.equal(rows["model_version"].cast(pa.string()), version))
-    return rows.filter(kept)
+        answered_rows = pc.and_(
+            answered_rows, pc.equal(rows["model_version"].cast(pa.string()), version)
+        )
+    return rows.filter(answered_rows)
 
 
 def newest_time(events: EventLog) -> datetime | None:
@@ -93,10 +95,10 @@ def wrong_of(
 
     A regression is wrong where it is further from its outcome than `off_by`.
     """
-    known = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
-    told, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
-    wrong = told != came if off_by is None else np.abs(told - came) > off_by
-    return np.where(known, np.asarray(wrong, dtype=np.float64), np.nan)
+    labelled = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
+    predicted, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
+    wrong = predicted != came if off_by is None else np.abs(predicted - came) > off_by
+    return np.where(labelled, np.asarray(wrong, dtype=np.float64), np.nan)
 
 
 def segment_of(rows: pa.Table, name: str, model: str) -> pa.ChunkedArray:

@@ -141,7 +141,7 @@ def report_of(
     window = Window(experiment.started_at, until + timedelta(microseconds=1))
     if experiment.model not in events.models():  # no prediction of it was recorded yet
         return analyse(experiment, Observations(at, (), (), 0, {}))
-    wanted = {name for each in experiment.metrics for name in _columns_of(each)}
+    wanted = {name for metric in experiment.metrics for name in _columns_of(metric)}
     columns = [*_COLUMNS, *sorted(wanted)]
     # A day at a time: no more than the exposures are ever held.
     days: list[tuple[pa.Table, pa.Table]] = []
@@ -153,7 +153,7 @@ def report_of(
         read = events.read(experiment.model, window, columns=columns)
         days.append(_halves(exposures_of(read, experiment, labelling)))
         versions = read.versions
-    halves = [pa.concat_tables(each, promote_options="default") for each in zip(*days, strict=True)]
+    halves = [pa.concat_tables(half, promote_options="default") for half in zip(*days, strict=True)]
     seen = observe(halves, experiment.metrics, experiment.arms, at=at)
     return analyse(experiment, seen, table_versions=versions)
 
@@ -170,24 +170,26 @@ def exposures_of(read: EventWindow, experiment: Experiment, labelling: Labelling
     if rows[UNIT_HASH].null_count:
         drawn &= rows[UNIT_HASH].is_valid().to_numpy()
     if experiment.allocation.overrides:
-        testers = pa.array([each.unit for each in experiment.allocation.overrides], pa.string())
+        testers = pa.array(
+            [override.unit for override in experiment.allocation.overrides], pa.string()
+        )
         hashes = fingerprints(pa.chunked_array([testers])).combine_chunks()
         drawn &= ~pc.is_in(rows[UNIT_HASH], value_set=hashes).to_numpy()
     if not drawn.all():
         rows, phase = rows.filter(pa.array(drawn)), phase[drawn]
-    found: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "unit": rows[UNIT_HASH],
         "arm": rows["variant"],
         "phase": phase,
         "timestamp": rows["timestamp"],
     }
     for metric in experiment.metrics:
-        found[metric.name] = _values(rows, metric, labelling)
+        columns[metric.name] = _values(rows, metric, labelling)
         if metric.needs_outcome:
-            found[f"{metric.name}.at"] = rows["actual_timestamp"]
+            columns[f"{metric.name}.at"] = rows["actual_timestamp"]
         elif metric.source == "value" and _posted(metric) in rows.schema.names:
-            found[f"{metric.name}.at"] = rows[METRIC_TIMESTAMP + (metric.posted or metric.name)]
-    return pa.table(found)
+            columns[f"{metric.name}.at"] = rows[METRIC_TIMESTAMP + (metric.posted or metric.name)]
+    return pa.table(columns)
 
 
 def _halves(exposures: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -200,13 +202,13 @@ def _halves(exposures: pa.Table) -> tuple[pa.Table, pa.Table]:
 def _phases(labels: pa.ChunkedArray, experiment: str) -> npt.NDArray[np.int32]:
     """Return the phase of each label ``NAME/PHASE`` of an experiment; -1 of all others."""
     coded = _coded(labels)
-    names = [str(each).rpartition("/") for each in coded.dictionary.to_pylist()]
+    names = [str(label).rpartition("/") for label in coded.dictionary.to_pylist()]
     phases = [
         int(phase) if name == experiment and phase.isdecimal() else -1 for name, _, phase in names
     ]
     # What has no experiment has no label either.
-    found = pc.fill_null(pa.array(phases, pa.int32()).take(coded.indices), -1)
-    return np.asarray(found.to_numpy(), dtype=np.int32)
+    phase_of_row = pc.fill_null(pa.array(phases, pa.int32()).take(coded.indices), -1)
+    return np.asarray(phase_of_row.to_numpy(), dtype=np.int32)
 
 
 def _coded(words: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -239,19 +241,21 @@ def _values(
             return np.full(rows.num_rows, np.nan)
         return np.asarray(rows[_posted(metric)].to_numpy(), dtype=np.float64)
     task, positive = labelling.task, labelling.positive
-    known = rows["actual"].is_valid().to_numpy()
+    labelled = rows["actual"].is_valid().to_numpy()
     if metric.source == "actual":
         kind = task if task == "binary" else "regression"
         actual = np.asarray(labels_of(rows["actual"], kind, positive), dtype=np.float64)
-        return np.where(known, actual, np.nan)
-    known = known & rows["prediction"].is_valid().to_numpy()
-    predicted, actual = (labels_of(rows[each], task, positive) for each in ("prediction", "actual"))
+        return np.where(labelled, actual, np.nan)
+    labelled = labelled & rows["prediction"].is_valid().to_numpy()
+    predicted, actual = (
+        labels_of(rows[column], task, positive) for column in ("prediction", "actual")
+    )
     if metric.source in {"correct", "brier"}:
         correct = np.asarray(predicted == actual, dtype=np.float64)
         if metric.source == "correct":
-            return pa.array(correct.astype(np.int8), mask=~known)
+            return pa.array(correct.astype(np.int8), mask=~labelled)
         # The score is the probability of the positive class, or, of several, of the one predicted.
         came = actual if task == "binary" else correct
         score = np.asarray(rows["score"].cast(pa.float64()).to_numpy(), dtype=np.float64)
-        return np.where(known, (score - came) ** 2, np.nan)
-    return np.where(known, np.abs(predicted.astype(np.float64) - actual), np.nan)
+        return np.where(labelled, (score - came) ** 2, np.nan)
+    return np.where(labelled, np.abs(predicted.astype(np.float64) - actual), np.nan)

@@ -96,11 +96,11 @@ def export_events(events: EventLog, model: str, window: Window, out: Path) -> Ex
 
 def _days(events: EventLog, model: str, window: Window) -> Iterator[pa.Table]:
     """Yield the table of each day; an empty one if the window has none."""
-    found = False
+    any_rows = False
     for day in events.days(model, window):
-        found = True
+        any_rows = True
         yield _laid_out(day.rows)
-    if not found:
+    if not any_rows:
         yield _laid_out(events.read(model, window).rows)
 
 

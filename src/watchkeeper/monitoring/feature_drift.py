@@ -177,9 +177,9 @@ class DriftLooks:
         NotFoundError
             If no profile is kept, it has no such feature, or nothing is kept of the window.
         """
-        model_id, own = self._reference_of(finding)
+        model_id, of_version = self._reference_of(finding)
         key = finding.number, feature, model_id
-        return self._looks.get(key, lambda: self._looked(finding, feature, model_id, own))
+        return self._looks.get(key, lambda: self._looked(finding, feature, model_id, of_version))
 
     def segments(self, finding: Finding, feature: str, *, threshold: float) -> SegmentLooks:
         """Return how a feature compares by the values of other columns.
@@ -213,9 +213,9 @@ class DriftLooks:
         return production, False
 
     def _profile(self, model_id: str) -> Profile:
-        kept = self._registry.profile(model_id)
-        if kept is not None:
-            return kept
+        stored = self._registry.profile(model_id)
+        if stored is not None:
+            return stored
         rows = self._registry.reference(model_id)
         if rows is None:
             raise NotFoundError(
@@ -225,23 +225,25 @@ class DriftLooks:
             )
         return Profile.of(rows)
 
-    def _looked(self, finding: Finding, feature: str, model_id: str, own: bool) -> FeatureLook:
+    def _looked(
+        self, finding: Finding, feature: str, model_id: str, of_version: bool
+    ) -> FeatureLook:
         profile = self._profile(model_id)
         if feature not in profile.columns:
-            known = ", ".join([*profile.columns][:20])
+            columns = ", ".join([*profile.columns][:20])
             raise NotFoundError(
-                f"feature in the training data of {model_id}", feature, f"It has {known}."
+                f"feature in the training data of {model_id}", feature, f"It has {columns}."
             )
         before = profile.columns[feature]
         table, read, days = self._rows(finding, [feature])
         if feature not in table.column_names:
             raise NotFoundError(f"feature in the window of finding {finding.number}", feature)
         now = Profile.of(table).columns.get(feature)
-        found = DataDriftDetector(
+        drift = DataDriftDetector(
             Profile(profile.rows, {feature: before}, {}),
             float(finding.evidence.get("threshold", 0.05)),
         ).detect(table)
-        error = found.features[feature].error
+        error = drift.features[feature].error
         distribution = None
         if now is not None and error is None:
             distribution = distribution_between(before, now)
@@ -250,12 +252,12 @@ class DriftLooks:
             feature=feature,
             kind="category" if category else before.kind,
             model_id=model_id,
-            own_reference=own,
+            own_reference=of_version,
             before=_side(before),
             now=Side(0, 1.0, None, None, {}) if now is None else _side(now),
             distribution=distribution,
             shares=_shares(before, now) if category and now is not None else (),
-            unseen=found.unseen_categories.get(feature),
+            unseen=drift.unseen_categories.get(feature),
             error=error,
             rows=table.num_rows,
             checked=finding.evidence.get("current_size"),
@@ -277,7 +279,7 @@ class DriftLooks:
         columns = [name for name in columns if name in table.column_names]
         if not columns or feature not in table.column_names:
             raise NotFoundError("column with few different values beside", feature)
-        found: list[ColumnSegment] = []
+        drifted_segments: list[ColumnSegment] = []
         small: list[str] = []
         for by in columns:
             try:
@@ -291,9 +293,14 @@ class DriftLooks:
             except InvalidValueError:  # no segment is large enough
                 small.append(by)
             else:
-                found += [ColumnSegment(by, each) for each in segments]
-        found.sort(key=lambda each: (not each.found.drift_detected, -each.found.effect_size))
-        return SegmentLooks(tuple(columns), tuple(small), tuple(found))
+                drifted_segments += [ColumnSegment(by, segment) for segment in segments]
+        drifted_segments.sort(
+            key=lambda column_segment: (
+                not column_segment.found.drift_detected,
+                -column_segment.found.effect_size,
+            )
+        )
+        return SegmentLooks(tuple(columns), tuple(small), tuple(drifted_segments))
 
     def _rows(self, finding: Finding, features: Sequence[str]) -> tuple[pa.Table, int, int]:
         """Return columns of a window as they were known, and how many of its days were read."""
@@ -302,16 +309,16 @@ class DriftLooks:
         events = self._events.as_of(finding.at)
         windows = _sampled(window, int(finding.evidence.get("current_size") or 0))
         parts = [events.read(finding.model, part, columns=columns).rows for part in windows]
-        known = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
-        if not known.num_rows:
+        rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
+        if not rows.num_rows:
             raise NotFoundError(
                 f"event of the window of finding {finding.number} of",
                 finding.model,
                 "They are older than what is kept (store.retention_days).",
             )
-        names = [name.removeprefix(FEATURE) for name in known.column_names]
+        names = [name.removeprefix(FEATURE) for name in rows.column_names]
         whole = 1 if windows == [window] else _days(window)
-        return known.rename_columns(names), len(windows), whole
+        return rows.rename_columns(names), len(windows), whole
 
 
 class _Remembered(Generic[T]):
@@ -327,22 +334,22 @@ class _Remembered(Generic[T]):
             if key in self._known:
                 self._known[key] = self._known.pop(key)  # asked for last
                 return self._known[key]
-        made = make()
+        value = make()
         with self._lock:
-            self._known[key] = made
+            self._known[key] = value
             while len(self._known) > self._most:
                 del self._known[next(iter(self._known))]
-        return made
+        return value
 
 
 def _few_valued(reference: pa.Table, feature: str) -> list[str]:
     """Return the columns by whose values to look: words before numbers, few values before many."""
-    found = []
+    names = []
     for name in reference.column_names:
         count = len(pc.unique(reference[name]).drop_null())
         if name != feature and count in _SEGMENTS:
-            found.append((pa.types.is_floating(reference.schema.field(name).type), count, name))
-    return [name for _, _, name in sorted(found)][:_COLUMNS]
+            names.append((pa.types.is_floating(reference.schema.field(name).type), count, name))
+    return [name for _, _, name in sorted(names)][:_COLUMNS]
 
 
 def _sampled(window: Window, rows: int) -> list[Window]:
@@ -350,9 +357,9 @@ def _sampled(window: Window, rows: int) -> list[Window]:
     if rows <= MOST_VALUES or window.start is None or window.end is None:
         return [window]
     count = _days(window)
-    kept = max(1, count * MOST_VALUES // rows)
+    sampled = max(1, count * MOST_VALUES // rows)
     first = datetime.combine(window.start.date(), time(), UTC)
-    starts = [first + timedelta(days=number * count // kept) for number in range(kept)]
+    starts = [first + timedelta(days=number * count // sampled) for number in range(sampled)]
     return [
         Window(max(start, window.start), min(start + timedelta(days=1), window.end))
         for start in starts
@@ -387,13 +394,13 @@ def _finite(value: float) -> float | None:
 
 
 def _shares(before: ColumnProfile, now: ColumnProfile) -> tuple[Share, ...]:
-    counted = [_counts(each) for each in (before, now)]
+    counted = [_counts(side) for side in (before, now)]
     sizes = max(1, before.size), max(1, now.size)
     shares = [
         Share(label, counted[0].get(label, 0) / sizes[0], counted[1].get(label, 0) / sizes[1])
         for label in dict.fromkeys((*counted[0], *counted[1]))
     ]
-    return tuple(sorted(shares, key=lambda each: (-abs(each.moved), each.label))[:_SHARES])
+    return tuple(sorted(shares, key=lambda share: (-abs(share.moved), share.label))[:_SHARES])
 
 
 def _counts(column: ColumnProfile) -> dict[str, int]:

@@ -25,19 +25,21 @@ def drift_finding(found: WindowDrift, *, at: datetime) -> Finding:
     """Return a drift check as a finding, without the bins of its charts, which are large."""
     report = found.report
     drifted = report.drifted
-    told = f"drift in {len(drifted)} of {len(report.features)} features"
+    summary = f"drift in {len(drifted)} of {len(report.features)} features"
     if drifted:
-        told += f": {', '.join(drifted[:5])}{', …' if len(drifted) > 5 else ''}"
-    told += f", against {found.reference}"
+        summary += f": {', '.join(drifted[:5])}{', …' if len(drifted) > 5 else ''}"
+    summary += f", against {found.reference}"
     answers = None if found.answers is None else replace(found.answers, distribution=None)
     if answers is not None and answers.drift_detected is not None:
-        told += f"; the answers {'have' if answers.drift_detected else 'have not'} moved"
-    features = {name: replace(each, distribution=None) for name, each in report.features.items()}
+        summary += f"; the answers {'have' if answers.drift_detected else 'have not'} moved"
+    features = {
+        name: replace(feature, distribution=None) for name, feature in report.features.items()
+    }
     return Finding(
         model=found.model,
         kind="drift",
         bad=report.drift_detected,
-        summary=told,
+        summary=summary,
         at=at,
         start=found.start,
         end=found.end,
@@ -55,11 +57,11 @@ def quality_finding(found: WindowQuality, *, at: datetime) -> Finding:
     """Return a measurement of quality as a finding."""
     drop = found.drop
     worse = [
-        f"{name} {100 * each:.1f} % worse than the baseline"
-        for name, each in drop.drops.items()
-        if each is not None and each > 0
+        f"{name} {100 * metric_drop:.1f} % worse than the baseline"
+        for name, metric_drop in drop.drops.items()
+        if metric_drop is not None and metric_drop > 0
     ]
-    told = ", ".join(worse) or (drop.reason or "no metric is worse than the baseline")
+    summary = ", ".join(worse) or (drop.reason or "no metric is worse than the baseline")
     labelled = f"{found.labelled:,} of {found.predictions:,} labelled"
     if found.estimate is not None:
         name = "mae" if isinstance(found.estimate, LossEstimate) else "accuracy"
@@ -72,7 +74,7 @@ def quality_finding(found: WindowQuality, *, at: datetime) -> Finding:
         model=found.model,
         kind="quality",
         bad=drop.drift_detected,
-        summary=f"{told.replace('_', ' ')}; {labelled}",
+        summary=f"{summary.replace('_', ' ')}; {labelled}",
         at=at,
         start=found.start,
         end=found.end,

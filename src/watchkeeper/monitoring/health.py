@@ -95,9 +95,9 @@ def health_of(
     if model not in events.models() and not registry.list_models(model_name=model):
         raise NotFoundError("model", model, "`watchkeeper models list` has those that there are.")
     limits = thresholds or Thresholds()
-    longest = max([window, *(timedelta(days=each.days) for each in slos)])
+    longest = max([window, *(timedelta(days=slo.days) for slo in slos)])
     versions: dict[str, int] = {}
-    own: list[pa.Table] = []
+    tables: list[pa.Table] = []
     earlier: list[pa.Table] = []
     with suppress(NotFoundError):  # nothing is recorded, or retention has dropped all of it
         columns = _COLUMNS if task == "regression" else (*_COLUMNS, *_LABELS)
@@ -106,20 +106,20 @@ def health_of(
             versions = read.versions
             new = pc.greater_equal(read.rows["timestamp"], pa.scalar(at - window, _TIME))
             earlier.append(read.rows.filter(pc.invert(new)))
-            own.append(_with_right(read.rows.filter(new), task, positive))
-    traffic, before = traffic_of(own, limits), traffic_of(earlier, limits)
-    told = Measured(
+            tables.append(_with_right(read.rows.filter(new), task, positive))
+    traffic, before = traffic_of(tables, limits), traffic_of(earlier, limits)
+    measured = Measured(
         traffic=traffic,
         baseline=baseline_of(registry, model).get("accuracy"),
         drift=_verdict(findings.find(model, "drift")),
         quality=_verdict(findings.find(model, "quality")) if task == "regression" else None,
         alerts=tuple(_firing(alerts, model)),
     )
-    system = ComprehensiveMonitoringSystem(lambda _: told, thresholds=limits, clock=lambda: at)
+    system = ComprehensiveMonitoringSystem(lambda _: measured, thresholds=limits, clock=lambda: at)
     return ModelHealth(
         model=model,
         status=system.check_system_health(),
-        budgets=tuple(budget_of(each, traffic + before, at) for each in slos),
+        budgets=tuple(budget_of(slo, traffic + before, at) for slo in slos),
         start=at - window,
         end=at,
         table_versions=versions,
@@ -128,7 +128,7 @@ def health_of(
 
 def served(events: EventLog, registry: ModelRegistry) -> list[str]:
     """Return the models that answer somebody: in production here, or recorded from elsewhere."""
-    shadows = {stream_of(each.model_name) for each in registry.list_models()}
+    shadows = {stream_of(version.model_name) for version in registry.list_models()}
     recorded = set(events.models()) - shadows
     return sorted(recorded | registry.production().keys())
 
@@ -140,20 +140,20 @@ def _with_right(rows: pa.Table, task: str, positive: object) -> pa.Table:
     return rows.append_column("right", pa.array(1.0 - wrong_of(rows, task, positive)))
 
 
-def _verdict(found: Sequence[Finding]) -> Verdict | None:
+def _verdict(findings: Sequence[Finding]) -> Verdict | None:
     """Return what the last measurement said, and since when the last ones in a row said so."""
-    if not found:
+    if not findings:
         return None
-    newest, since = found[0], found[0].at
-    for each in found:
-        if each.bad != newest.bad:
+    newest, since = findings[0], findings[0].at
+    for finding in findings:
+        if finding.bad != newest.bad:
             break
-        since = each.start or each.at
+        since = finding.start or finding.at
     return Verdict(newest.bad, newest.summary, newest.at, since)
 
 
 def _firing(alerts: AlertRepository, model: str) -> Iterator[str]:
-    for each in alerts.find("firing"):
-        if each.labels.get("model", model) == model and each.labels.get("severity") != "none":
-            told = each.annotations.get("summary", "it fires")
-            yield f"{each.name}: {told}, since {each.starts_at:%Y-%m-%d %H:%M}"
+    for alert in alerts.find("firing"):
+        if alert.labels.get("model", model) == model and alert.labels.get("severity") != "none":
+            summary = alert.annotations.get("summary", "it fires")
+            yield f"{alert.name}: {summary}, since {alert.starts_at:%Y-%m-%d %H:%M}"

@@ -42,13 +42,13 @@ def pace(audit: AuditTrail, *, since: datetime) -> Pace:
     """Return how long the incidents that were opened since a time took, by the audit trail."""
 
     def first(action: str) -> dict[str, datetime]:
-        found = audit.entries(action=f"incident {action}", since=since, limit=10_000)
-        return {each.subject: each.at for each in found}  # the newest come first
+        entries = audit.entries(action=f"incident {action}", since=since, limit=10_000)
+        return {entry.subject: entry.at for entry in entries}  # the newest come first
 
     opened = first("create")
 
     def taken(action: str) -> list[timedelta]:
-        return [at - opened[each] for each, at in first(action).items() if each in opened]
+        return [at - opened[subject] for subject, at in first(action).items() if subject in opened]
 
     acknowledged, resolved = taken("acknowledge"), taken("resolve")
     return Pace(
@@ -106,8 +106,8 @@ def draft(
         "| when (UTC) | who | what |",
         "| --- | --- | --- |",
         *(
-            f"| {each.at:%Y-%m-%d %H:%M:%S} | {each.actor} | {_cell(each.what)} |"
-            for each in incident.timeline
+            f"| {step.at:%Y-%m-%d %H:%M:%S} | {step.actor} | {_cell(step.what)} |"
+            for step in incident.timeline
         ),
         "",
         "## Changes in the day before",
@@ -129,11 +129,11 @@ def draft(
 
 
 def _impact(events: EventLog, model: str, window: Window) -> Iterator[str]:
-    made = failed = 0
+    predictions = failed = 0
     units: list[pa.Array] = []
     try:
         for read in events.days(model, window, columns=[UNIT_HASH, "status"]):
-            made += read.rows.num_rows
+            predictions += read.rows.num_rows
             failed += pc.sum(pc.equal(read.rows["status"].cast(pa.string()), "error")).as_py() or 0
             units.append(read.rows[UNIT_HASH].unique())
     except NotFoundError:
@@ -141,21 +141,22 @@ def _impact(events: EventLog, model: str, window: Window) -> Iterator[str]:
         return
     apart = len(pa.chunked_array(units).unique()) if units else 0
     yield (
-        f"{made:,} predictions for {apart:,} units were made meanwhile; {failed:,} of them failed."
+        f"{predictions:,} predictions for {apart:,} units were made meanwhile; "
+        f"{failed:,} of them failed."
     )
 
 
 def _changes(audit: AuditTrail, incident: Incident) -> Iterator[str]:
     since = incident.opened_at - _BEFORE
-    found = audit.entries(incident.model, since=since, until=incident.opened_at, limit=100)
-    kept = [each for each in reversed(found) if each.kind != "incident"]
-    if not kept:
+    entries = audit.entries(incident.model, since=since, until=incident.opened_at, limit=100)
+    changes = [entry for entry in reversed(entries) if entry.kind != "incident"]
+    if not changes:
         yield "None is recorded."
-    for each in kept:
-        why = f": {_cell(each.reason)}" if each.reason else ""
+    for change in changes:
+        why = f": {_cell(change.reason)}" if change.reason else ""
         yield (
-            f"- {each.at:%Y-%m-%d %H:%M:%S} {each.action} of `{each.subject}` by "
-            f"{each.actor or 'somebody'}{why}"
+            f"- {change.at:%Y-%m-%d %H:%M:%S} {change.action} of `{change.subject}` by "
+            f"{change.actor or 'somebody'}{why}"
         )
 
 

@@ -281,7 +281,7 @@ def quality_of_rows(
     )
     monitor.set_baseline(**{name: baseline[name] for name in _HELD[task] if name in baseline})
     predicted, actual = (
-        labels_of(labelled[each], task, positive) for each in ("prediction", "actual")
+        labels_of(labelled[column], task, positive) for column in ("prediction", "actual")
     )
     scores = scores_of(labelled["score"]) if task == "binary" else None
     monitor.add_batch(predicted, actual, scores=scores)
@@ -399,8 +399,8 @@ def _only(reference: object, features: Sequence[str]) -> object:
         return frame_of(reference, "reference").select(list(features)).to_native()
     for name in features:
         if name not in reference.columns:
-            known = ", ".join(reference.columns)
-            raise NotFoundError("feature in the reference", name, f"It has {known}.")
+            names = ", ".join(reference.columns)
+            raise NotFoundError("feature in the reference", name, f"It has {names}.")
     return Profile(reference.rows, {name: reference.columns[name] for name in features}, {})
 
 
@@ -410,18 +410,18 @@ def _kept_reference(
     """Return the profile of the training data or a sample of its rows, and of which version."""
     named = None if version is None else f"{model}:{version}"
     model_id = named or registry.get_production_model(model)
-    kept: pa.Table | Profile | None = None
+    reference: pa.Table | Profile | None = None
     if model_id is not None:
-        kept = None if rows else registry.profile(model_id)
-        kept = registry.reference(model_id) if kept is None else kept
-    if kept is None or model_id is None:
+        reference = None if rows else registry.profile(model_id)
+        reference = registry.reference(model_id) if reference is None else reference
+    if reference is None or model_id is None:
         raise NotFoundError(
             "reference for model",
             model,
             "Register a version with training_data, or give --reference FILE, or "
             "--reference-start and --reference-end.",
         )
-    return kept, ModelId.parse(model_id)
+    return reference, ModelId.parse(model_id)
 
 
 def baseline_of(
@@ -429,8 +429,8 @@ def baseline_of(
 ) -> dict[str, float]:
     """Return the metrics registered with a version, by default with that in production."""
     if version is not None:
-        found = registry.find(model, version)
-        return {} if found is None else found.metrics
+        registered = registry.find(model, version)
+        return {} if registered is None else registered.metrics
     model_id = registry.get_production_model(model)
     return {} if model_id is None else registry.get(model_id).metrics
 

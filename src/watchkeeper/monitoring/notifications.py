@@ -68,12 +68,12 @@ class NotificationQueue:
         by_name = {receiver.name: receiver for receiver in receivers}
         return [
             Waiting(
-                **place,
-                waiting=len(list(self.pending(by_name[place.receiver], place)))
-                if place.receiver in by_name
+                **position,
+                waiting=len(list(self.pending(by_name[position.receiver], position)))
+                if position.receiver in by_name
                 else 0,
             )
-            for place in self._places.find()
+            for position in self._places.find()
         ]
 
     def pending(self, receiver: Receiver, place: Place) -> Iterator[Note]:

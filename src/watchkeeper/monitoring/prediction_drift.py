@@ -38,17 +38,19 @@ def answers_to_training(registry: "ModelRegistry", model_id: str | None) -> Lear
 
     It loads the version. None without a version, or where no rows are kept.
     """
-    kept = None if model_id is None else registry.reference(model_id)
-    if model_id is None or kept is None:
+    reference = None if model_id is None else registry.reference(model_id)
+    if model_id is None or reference is None:
         return None
     try:
-        found = _answers_to(registry.open_runtime(model_id), kept)
+        answers = _answers_to(registry.open_runtime(model_id), reference)
     except Exception as error:  # noqa: BLE001 - whatever a model raises is told
-        told = f"{model_id} does not answer to its training data: {type(error).__name__}: {error}"
-        return LearnedAnswers(error=told)
-    if found.predictions.ndim > 1:
+        message = (
+            f"{model_id} does not answer to its training data: {type(error).__name__}: {error}"
+        )
+        return LearnedAnswers(error=message)
+    if answers.predictions.ndim > 1:
         return LearnedAnswers(error=f"{model_id} answers a row with several values")
-    return LearnedAnswers(found.predictions, found.scores)
+    return LearnedAnswers(answers.predictions, answers.scores)
 
 
 def answers_drift(
@@ -60,15 +62,15 @@ def answers_drift(
     rows = answered(events.read(model, window, columns=["timestamp", *LABELLED]).rows, None)
     scored = learned.scores is not None and rows["score"].null_count < rows.num_rows
     name = "score" if scored else "prediction"
-    known = learned.scores if scored else learned.predictions
-    detector = DataDriftDetector({name: np.asarray(known)}, threshold)
+    reference = learned.scores if scored else learned.predictions
+    detector = DataDriftDetector({name: np.asarray(reference)}, threshold)
     return detector.detect({name: rows[name].combine_chunks()}).features[name]
 
 
-def _answers_to(runtime: "Runtime", kept: pa.Table) -> "Answers":
-    columns = {name: kept[name].to_pylist() for name in kept.column_names}
+def _answers_to(runtime: "Runtime", reference: pa.Table) -> "Answers":
+    columns = {name: reference[name].to_pylist() for name in reference.column_names}
     if not runtime.wants_matrix:
         return runtime.predict(columns)
     return runtime.predict(
-        np.column_stack([np.asarray(each, dtype=np.float64) for each in columns.values()])
+        np.column_stack([np.asarray(column, dtype=np.float64) for column in columns.values()])
     )

@@ -297,10 +297,10 @@ def _logs(path: Path | None) -> Answer:
         return Answer(State.UNKNOWN, f"{path.name} is empty")
     for line in lines:
         try:
-            found = json.loads(line)
+            record = json.loads(line)
         except ValueError:
             return Answer(State.FAIL, f"a line of {path.name} is not JSON: {line[:80]!r}")
-        if not isinstance(found, dict) or not found.keys() >= _LOGGED:
+        if not isinstance(record, dict) or not record.keys() >= _LOGGED:
             return Answer(State.FAIL, f"a line of {path.name} lacks one of {sorted(_LOGGED)}")
     return Answer(State.PASS, f"the last {len(lines)} lines of {path.name} are well-formed")
 
@@ -310,17 +310,17 @@ def _last_lines(path: Path) -> list[str]:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))
-        found = file.read().decode("utf-8", errors="replace").splitlines()
-    whole = found if size <= _TAIL else found[1:]  # the first may have begun earlier
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    whole = lines if size <= _TAIL else lines[1:]  # the first may have begun earlier
     return whole[-_LINES:]
 
 
 def _procedures() -> Answer:
     text = page(AlertThresholds())
-    names = [each.name for each in alerts(AlertThresholds())]
+    names = [alert.name for alert in alerts(AlertThresholds())]
     missing = [name for name in names if f'id="{name.lower()}"' not in text]
-    told = f"the runbook has a section for {len(names) - len(missing)} of {len(names)} alerts"
-    return Answer(State.FAIL if missing else State.PASS, told)
+    sentence = f"the runbook has a section for {len(names) - len(missing)} of {len(names)} alerts"
+    return Answer(State.FAIL if missing else State.PASS, sentence)
 
 
 def _grafana(address: str, at: datetime) -> Answer:

@@ -127,63 +127,63 @@ class Reports:
     def latest_of(self, asked: Sequence[Asked[T]]) -> list[Known[T]]:
         """Return the same of several, which wait and rest for as long as all of them take."""
         with self._lock:
-            known = [self._made.get((each.kind, each.name)) for each in asked]
-        took = sum(each.took for each in known if each is not None)
-        begun = [self._begun(each, took) for each in asked]
-        wait([each for each in begun if each is not None], timeout=self._patience)
+            latest = [self._made.get((request.kind, request.name)) for request in asked]
+        took = sum(report.took for report in latest if report is not None)
+        begun = [self._begun(request, took) for request in asked]
+        wait([future for future in begun if future is not None], timeout=self._patience)
         with self._lock:
-            return [self._known(each) for each in asked]
+            return [self._known(request) for request in asked]
 
     def close(self) -> None:
         """Wait for the report that is being made, and make no more."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _begun(self, asked: Asked[Any], took: float) -> "Future[None] | None":
+    def _begun(self, request: Asked[Any], took: float) -> "Future[None] | None":
         """Have a report made if it is due; return what is worth waiting for.
 
         `took` is what it took the last time, with all that are asked for beside it.
         """
-        key = (asked.kind, asked.name)
+        key = (request.kind, request.name)
         with self._lock:
             last = self._made.get(key)
             if key not in self._making:
-                if last is not None and not self._due(last, asked, took):
+                if last is not None and not self._due(last, request, took):
                     return None
                 # What is done is put down before it is no longer being made, under the one lock.
-                self._making[key] = self._worker.submit(self._make, asked)
+                self._making[key] = self._worker.submit(self._make, request)
             return self._making[key] if last is None or took <= self._patience else None
 
-    def _due(self, last: _Made, asked: Asked[Any], took: float) -> bool:
-        if last.of != asked.of:
+    def _due(self, last: _Made, request: Asked[Any], took: float) -> bool:
+        if last.of != request.of:
             return True
-        if asked.lasting and not last.error:
+        if request.lasting and not last.error:
             return False
         return self._timer() - last.ended >= max(_FRESH, _REST * took)
 
-    def _make(self, asked: Asked[Any]) -> None:
-        key = (asked.kind, asked.name)
+    def _make(self, request: Asked[Any]) -> None:
+        key = (request.kind, request.name)
         began, report, error = self._timer(), None, ""
         try:
-            report = asked.make()
+            report = request.make()
         except Exception as failure:
-            log.exception("the report of the %s %s could not be made", asked.kind, asked.name)
+            log.exception("the report of the %s %s could not be made", request.kind, request.name)
             error = str(failure) or type(failure).__name__
         with self._lock:
-            ended, at = self._timer(), asked.at
+            ended, at = self._timer(), request.at
             former = self._made.get(key)
             if error and former is not None and former.report is not None:
                 report, at = former.report, former.at
-            self._made[key] = _Made(asked.of, at, report, error, ended, ended - began)
+            self._made[key] = _Made(request.of, at, report, error, ended, ended - began)
             self._made.move_to_end(key)
             while len(self._made) > self._most:
                 self._made.popitem(last=False)
             del self._making[key]
 
-    def _known(self, asked: Asked[T]) -> Known[T]:
-        key = (asked.kind, asked.name)
+    def _known(self, request: Asked[T]) -> Known[T]:
+        key = (request.kind, request.name)
         last, making = self._made.get(key), key in self._making
         if last is None:
             return Known(None, None, current=False, making=making, error="")
         self._made.move_to_end(key)
         at = None if last.report is None else last.at
-        return Known(last.report, at, last.of == asked.of, making, last.error)
+        return Known(last.report, at, last.of == request.of, making, last.error)

@@ -165,11 +165,11 @@ class Timelines:
         InvalidValueError
             As `timeline_of`.
         """
-        known = self._current(model, fresh)
-        found = timeline_of(
-            known.cells, start, end, points=points, version=version, variant=variant
+        current = self._current(model, fresh)
+        line = timeline_of(
+            current.cells, start, end, points=points, version=version, variant=variant
         )
-        return ModelTimeline(model, version, variant, known.as_of, found)
+        return ModelTimeline(model, version, variant, current.as_of, line)
 
     def by_version(
         self,
@@ -181,10 +181,11 @@ class Timelines:
         fresh: timedelta | None = None,
     ) -> dict[str, ModelTimeline]:
         """Return a time line of each version that has predictions in the window."""
-        known = self._current(model, fresh)
-        apart = timelines_by(known.cells, "model_version", start, end, points=points)
+        current = self._current(model, fresh)
+        apart = timelines_by(current.cells, "model_version", start, end, points=points)
         return {
-            own: ModelTimeline(model, own, None, known.as_of, each) for own, each in apart.items()
+            version: ModelTimeline(model, version, None, current.as_of, line)
+            for version, line in apart.items()
         }
 
     def by_variant(
@@ -197,10 +198,11 @@ class Timelines:
         fresh: timedelta | None = None,
     ) -> dict[str, ModelTimeline]:
         """Return a time line of each part of the traffic that has predictions in the window."""
-        known = self._current(model, fresh)
-        apart = timelines_by(known.cells, "variant", start, end, points=points)
+        current = self._current(model, fresh)
+        apart = timelines_by(current.cells, "variant", start, end, points=points)
         return {
-            own: ModelTimeline(model, None, own, known.as_of, each) for own, each in apart.items()
+            variant: ModelTimeline(model, None, variant, current.as_of, line)
+            for variant, line in apart.items()
         }
 
     def cells(self, model: str, *, fresh: timedelta | None = None) -> pa.Table:
@@ -232,26 +234,26 @@ class Timelines:
         if state.known is None:
             with state.lock:  # whoever is reading everything now is waited for
                 self._look(model, state)
-        known = state.known
-        if known is None:
+        current = state.known
+        if current is None:
             return self._refresh(model, datetime.min.replace(tzinfo=UTC))
-        if fresh is not None and known.as_of.at < (since := self._clock() - fresh):
+        if fresh is not None and current.as_of.at < (since := self._clock() - fresh):
             return self._refresh(model, since)
-        return known
+        return current
 
     def _refresh(self, model: str, since: datetime | None) -> _Known:
         """Refresh, unless somebody has since this was asked, or since a moment that is given."""
         state = self._state(model)
-        asked = state.begun
+        begun = state.begun
         with state.lock:
             self._look(model, state)
-            known = state.known
-            enough = since is not None and known is not None and known.as_of.at >= since
-            if known is not None and (enough or state.ended > asked):
-                return known
+            current = state.known
+            enough = since is not None and current is not None and current.as_of.at >= since
+            if current is not None and (enough or state.ended > begun):
+                return current
             state.begun += 1
             try:
-                state.known = self._brought_up(model, known)
+                state.known = self._brought_up(model, current)
             except NotFoundError:
                 state.known, state.kept = None, None
                 with self._lock:  # anybody can ask for any name
@@ -267,19 +269,21 @@ class Timelines:
         with self._lock:
             return self._states.setdefault(model, _State())
 
-    def _brought_up(self, model: str, known: _Known | None) -> _Known:
+    def _brought_up(self, model: str, current: _Known | None) -> _Known:
         """Return what is known after the days that have changed were read."""
         at = self._clock()
         keys, versions = self._keys(model)
         task = self._terms_of(model).task
-        before = {} if known is None else known.keys
+        before = {} if current is None else current.keys
         changed = {day for day, key in keys.items() if before.get(day) != key}
         as_of = Refreshed(at, versions)
-        if known is not None and not changed and before.keys() == keys.keys():
-            return _Known(known.cells, keys, as_of)
+        if current is not None and not changed and before.keys() == keys.keys():
+            return _Known(current.cells, keys, as_of)
         parts = [empty_cells(task), *self._counted(model, changed)]
-        if known is not None and known.cells.schema.equals(parts[0].schema, check_metadata=True):
-            parts.append(_of_days(known.cells, keys.keys() - changed))
+        if current is not None and current.cells.schema.equals(
+            parts[0].schema, check_metadata=True
+        ):
+            parts.append(_of_days(current.cells, keys.keys() - changed))
         cells = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
         hours = hours_of(cells)
         if (np.diff(hours) < 0).any():
@@ -288,17 +292,27 @@ class Timelines:
 
     def _keys(self, model: str) -> tuple[dict[date, str], dict[str, int]]:
         """Return what the cells of each day would be made of now."""
-        found = self._events.day_keys(model)
+        day_keys = self._events.day_keys(model)
         terms = self._terms_of(model)
         how = f"{FORMAT} {terms.task} {terms.positive!r}"
-        told = self._told_by(model)
-        others: Mapping[date, str] = {}
-        if told is not None:
-            others = self._events.day_keys(told).keys
+        source = self._told_by(model)
+        source_keys: Mapping[date, str] = {}
+        if source is not None:
+            source_keys = self._events.day_keys(source).keys
         return {
-            day: " ".join([how, key, *(others.get(each, "") for each in (day, day - _DAY) if told)])
-            for day, key in found.keys.items()
-        }, found.versions
+            day: " ".join(
+                [
+                    how,
+                    key,
+                    *(
+                        source_keys.get(source_day, "")
+                        for source_day in (day, day - _DAY)
+                        if source
+                    ),
+                ]
+            )
+            for day, key in day_keys.keys.items()
+        }, day_keys.versions
 
     def _counted(self, model: str, days: Collection[date]) -> Iterator[pa.Table]:
         """Yield the cells of days, some at a time."""
@@ -308,7 +322,7 @@ class Timelines:
             for rows in self._rows(model, Window(_midnight(start), _midnight(end + _DAY))):
                 if rows["timestamp"][0].as_py().date() in days:
                     batch.append(rows)
-                if sum(each.num_rows for each in batch) >= _BATCH:
+                if sum(rows.num_rows for rows in batch) >= _BATCH:
                     yield _cells(batch, terms)
                     batch = []
         if batch:
@@ -316,22 +330,22 @@ class Timelines:
 
     def _rows(self, model: str, window: Window) -> Iterator[pa.Table]:
         """Yield the events of a window a day at a time."""
-        told = self._told_by(model)
-        if told is None:
+        source = self._told_by(model)
+        if source is None:
             for read in self._events.days(model, window, columns=COLUMNS):
                 yield read.rows
             return
         # A copy is answered a moment after the original, which may have been yesterday.
-        around = Window(window.start and window.start - timedelta(hours=1), window.end)
+        wider = Window(window.start and window.start - timedelta(hours=1), window.end)
         columns = ("prediction_id", "actual", "actual_timestamp")
-        came = self._events.read(told, around, columns=columns).rows
+        came = self._events.read(source, wider, columns=columns).rows
         for read in self._events.days(model, window, columns=["prediction_id", *COLUMNS]):
             yield _with_outcomes(read.rows, came)
 
     def _told_by(self, model: str) -> str | None:
         """Return the model whose outcomes are those of this one too, for a shadow."""
-        own = model.removesuffix(_SHADOW)
-        return own if own != model and own in self._events.models() else None
+        name = model.removesuffix(_SHADOW)
+        return name if name != model and name in self._events.models() else None
 
     def _terms_of(self, model: str) -> Terms:
         return self._terms(model.removesuffix(_SHADOW) or model)
@@ -349,18 +363,18 @@ class Timelines:
         terms = self._terms_of(model)
         return [FORMAT, terms.task, repr(terms.positive)]
 
-    def _keep(self, model: str, state: _State, known: _Known) -> None:
+    def _keep(self, model: str, state: _State, current: _Known) -> None:
         """Keep what is known for the next process, if it has changed, now and then."""
-        kept = state.kept
-        if kept is not None and (
-            kept.keys == known.keys or known.as_of.at - kept.as_of.at < _KEEP_EVERY
+        stored = state.kept
+        if stored is not None and (
+            stored.keys == current.keys or current.as_of.at - stored.as_of.at < _KEEP_EVERY
         ):
             return
         try:
-            _write(self._path(model), model, self._how(model), known)
+            _write(self._path(model), model, self._how(model), current)
         except OSError as error:  # they are as good in memory
             log.warning("the cells of the time lines of %s cannot be kept: %s", model, error)
-        state.kept = known
+        state.kept = current
 
 
 def _cells(batch: list[pa.Table], terms: Terms) -> pa.Table:
@@ -372,10 +386,10 @@ def _with_outcomes(rows: pa.Table, came: pa.Table) -> pa.Table:
     """Return the predictions of a shadow with the outcomes of the ones that they are copies of."""
     if rows["actual"].null_count < rows.num_rows:  # somebody posts outcomes for it itself
         return rows
-    place = pc.index_in(rows["prediction_id"], value_set=came["prediction_id"])
+    row_of_prediction = pc.index_in(rows["prediction_id"], value_set=came["prediction_id"])
     for name in ("actual", "actual_timestamp"):
         at = rows.schema.get_field_index(name)
-        rows = rows.set_column(at, name, came[name].take(place))
+        rows = rows.set_column(at, name, came[name].take(row_of_prediction))
     return rows
 
 
@@ -402,16 +416,16 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _write(path: Path, model: str, how: list[Any], known: _Known) -> None:
+def _write(path: Path, model: str, how: list[Any], current: _Known) -> None:
     about = {
         "model": model,
         "how": how,
-        "keys": {str(day): key for day, key in known.keys.items()},
-        "at": known.as_of.at.isoformat(),
-        "table_versions": known.as_of.table_versions,
+        "keys": {str(day): key for day, key in current.keys.items()},
+        "at": current.as_of.at.isoformat(),
+        "table_versions": current.as_of.table_versions,
     }
-    metadata = {**known.cells.schema.metadata, _ABOUT: json.dumps(about).encode()}
-    cells = known.cells.replace_schema_metadata(metadata)
+    metadata = {**current.cells.schema.metadata, _ABOUT: json.dumps(about).encode()}
+    cells = current.cells.replace_schema_metadata(metadata)
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")  # no model's name begins with a dot
     options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -430,9 +444,9 @@ def _read(path: Path, model: str, how: list[Any]) -> _Known | None:
         about = json.loads(cells.schema.metadata.get(_ABOUT, b"null"))
         if (about["model"], about["how"]) != (model, how):
             return None
-        own = empty_cells(how[1])
-        cells = cells.replace_schema_metadata(own.schema.metadata)
-        if not (cells.schema.equals(own.schema, check_metadata=True) and _sound(cells)):
+        empty = empty_cells(how[1])
+        cells = cells.replace_schema_metadata(empty.schema.metadata)
+        if not (cells.schema.equals(empty.schema, check_metadata=True) and _sound(cells)):
             return None
         keys = {date.fromisoformat(day): key for day, key in about["keys"].items()}
         as_of = Refreshed(datetime.fromisoformat(about["at"]), about["table_versions"])

@@ -104,8 +104,8 @@ class Taught:
         prints = fingerprints(batch.rows["prediction_id"])
         for day in pc.unique(days).to_pylist():
             both = [self.of_day(day), prints.filter(pc.equal(days, day)).combine_chunks()]
-            known = pc.unique(pa.concat_arrays(both))
-            self._write(_name(day), pa.table({_PRINT: known}))
+            fingerprints_of_day = pc.unique(pa.concat_arrays(both))
+            self._write(_name(day), pa.table({_PRINT: fingerprints_of_day}))
         self.drop()
 
     def drop(self) -> None:
@@ -133,8 +133,8 @@ class Taught:
         if not rows.num_rows:
             return rows
         day = rows["timestamp"][0].as_py().astimezone(UTC).date()
-        known = pc.is_in(fingerprints(rows["prediction_id"]), value_set=self.of_day(day))
-        return rows.filter(pc.invert(known))
+        is_consumed = pc.is_in(fingerprints(rows["prediction_id"]), value_set=self.of_day(day))
+        return rows.filter(pc.invert(is_consumed))
 
     def forget(self, before: date) -> None:
         """Remove what is known of days before one."""

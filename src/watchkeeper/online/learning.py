@@ -70,24 +70,26 @@ class Stream:
         None, which River says until it has learned, is a wrong answer, or 0. What is no finite
         number has a loss that is not finite.
         """
-        actual = [self.actual[place] for place in places]
+        actual = [self.actual[index] for index in places]
         if self.task == "regression":
-            given = np.asarray([0.0 if each is None else each for each in said], dtype=np.float64)
-            return np.abs(given - np.asarray(actual, dtype=np.float64))
+            numbers = np.asarray(
+                [0.0 if answer is None else answer for answer in said], dtype=np.float64
+            )
+            return np.abs(numbers - np.asarray(actual, dtype=np.float64))
         if self.task == "multiclass":
             pairs = zip(said, actual, strict=True)
-            return np.array([float(own is None or own != true) for own, true in pairs])
-        own, true = (
-            labels_of(pa.chunked_array([pa.array(_numbered(each))]), self.task, self.positive)
-            for each in (said, actual)
+            return np.array([float(answer is None or answer != true) for answer, true in pairs])
+        answers, true = (
+            labels_of(pa.chunked_array([pa.array(_numbered(labels))]), self.task, self.positive)
+            for labels in (said, actual)
         )
-        nothing = np.array([each is None for each in said], dtype=bool)
-        return np.asarray((own != true) | nothing, dtype=np.float64)
+        nothing = np.array([answer is None for answer in said], dtype=bool)
+        return np.asarray((answers != true) | nothing, dtype=np.float64)
 
 
 def _numbered(labels: Sequence[Any]) -> list[Any]:
     """Return labels with truth values as numbers: a tree may say True in one leaf, 1 in another."""
-    return [int(each) if isinstance(each, bool) else each for each in labels]
+    return [int(label) if isinstance(label, bool) else label for label in labels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ class Learned:
 
     def frozen(self, model: Any, stream: Stream) -> Losses:
         """Return the losses of a model that does not learn, on the same rows."""
-        said = _taker(model, stream).answers(self.places)
-        return stream.losses(said, self.places)
+        answers = _taker(model, stream).answers(self.places)
+        return stream.losses(answers, self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Prequential(Result):
             fault = "it is worse than before it learned"
         else:
             fault = ""
-        means = [float(each.mean()) if len(each) else 0.0 for each in (own, champion, former)]
+        means = [float(losses.mean()) if len(losses) else 0.0 for losses in (own, champion, former)]
         return cls(
             rows=len(own),
             left_out=left_out,
@@ -196,11 +198,11 @@ def beats(own: Losses, other: Losses, *, task: str) -> bool:
     return loses_to(other, own, tolerance=0.0, task=task)
 
 
-def _difference(own: Losses, other: Losses) -> tuple[float, float]:
+def _difference(losses: Losses, other: Losses) -> tuple[float, float]:
     """Return the mean difference and its standard error."""
-    if len(own) < 2:
+    if len(losses) < 2:
         return 0.0, 0.0
-    difference = own - other
+    difference = losses - other
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
@@ -230,12 +232,12 @@ def learned_from(model: Any, stream: Stream) -> Learned:
     learner = copy.deepcopy(model)
     taker = _taker(learner, stream)
     places = np.flatnonzero(taker.usable)
-    said: list[Any] = []
+    answers: list[Any] = []
     for first in range(0, len(places), taker.at_once):
         part = places[first : first + taker.at_once]
-        said += taker.answers(part)
+        answers += taker.answers(part)
         taker.learn(part)
-    return Learned(learner, stream.losses(said, places), places)
+    return Learned(learner, stream.losses(answers, places), places)
 
 
 class _Taker(Protocol):
@@ -264,18 +266,18 @@ class _OneByOne:
         columns = {name: stream.features[name].to_pylist() for name in stream.features.column_names}
         self._rows = by_row(columns, stream.signature)
         truth = stream.task == "binary" and isinstance(self._said(0), bool)
-        self._actual = [_label(each, stream.task, truth=truth) for each in stream.actual]
+        self._actual = [_label(label, stream.task, truth=truth) for label in stream.actual]
         self.usable = np.ones(len(stream.actual), dtype=bool)
 
     def answers(self, places: npt.NDArray[np.intp]) -> list[Any]:
-        return [self._said(int(place)) for place in places]
+        return [self._said(int(index)) for index in places]
 
-    def _said(self, place: int) -> Any:
-        return self._model.predict_one(self._rows[place])
+    def _said(self, index: int) -> Any:
+        return self._model.predict_one(self._rows[index])
 
     def learn(self, places: npt.NDArray[np.intp]) -> None:
-        for place in places:
-            self._model.learn_one(self._rows[place], self._actual[place])
+        for index in places:
+            self._model.learn_one(self._rows[index], self._actual[index])
 
 
 def _label(value: Any, task: str, *, truth: bool) -> Any:
@@ -305,13 +307,13 @@ class _Estimator:
     def answers(self, places: npt.NDArray[np.intp]) -> list[Any]:
         if not len(places):
             return []
-        found: list[Any] = np.asarray(self._model.predict(self._cut(places))).tolist()
-        return found
+        answers: list[Any] = np.asarray(self._model.predict(self._cut(places))).tolist()
+        return answers
 
     def learn(self, places: npt.NDArray[np.intp]) -> None:
-        known = places[self._taught[places]]
-        if len(known):
-            self._model.partial_fit(self._cut(known), self._labels[known])
+        taught = places[self._taught[places]]
+        if len(taught):
+            self._model.partial_fit(self._cut(taught), self._labels[taught])
 
     def _cut(self, places: npt.NDArray[np.intp]) -> Any:
         return self._rows[places] if isinstance(self._rows, np.ndarray) else self._rows.iloc[places]
@@ -322,9 +324,9 @@ def _labels(model: Any, actual: Sequence[Any]) -> tuple[npt.NDArray[Any], npt.ND
     classes = getattr(model, "classes_", None)
     if classes is None:
         return np.asarray(actual, dtype=np.float64), np.ones(len(actual), dtype=bool)
-    own = {name: place for place, name in enumerate(np.asarray(classes).tolist())}
-    found = np.array([own.get(each, -1) for each in actual], dtype=np.intp)
-    return np.asarray(classes)[found], found >= 0
+    index_of = {name: index for index, name in enumerate(np.asarray(classes).tolist())}
+    indices = np.array([index_of.get(label, -1) for label in actual], dtype=np.intp)
+    return np.asarray(classes)[indices], indices >= 0
 
 
 def _takes_missing(model: Any) -> bool:
@@ -337,7 +339,7 @@ def _takes_missing(model: Any) -> bool:
 
 def _matrix(table: pa.Table) -> npt.NDArray[np.float64]:
     columns: Mapping[str, Any] = {name: table[name] for name in table.column_names}
-    return np.column_stack([np.asarray(each.cast(pa.float64())) for each in columns.values()])
+    return np.column_stack([np.asarray(column.cast(pa.float64())) for column in columns.values()])
 
 
 def _frame(table: pa.Table) -> Any:

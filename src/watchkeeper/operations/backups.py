@@ -139,8 +139,11 @@ class Backups:
         evidence: dict[str, Any] = {}
         try:
             with TemporaryDirectory(prefix="watchkeeper-restore-", dir=folder) as aside:
-                place = Path(aside) / "data"
-                evidence = {**self._at(target).restore(place, name), **self._contents(place)}
+                target_folder = Path(aside) / "data"
+                evidence = {
+                    **self._at(target).restore(target_folder, name),
+                    **self._contents(target_folder),
+                }
         except WatchkeeperError as error:
             reason = str(error)
             evidence |= {"name": name, "passed": False, "error": reason}

@@ -104,19 +104,19 @@ def number_of(version: ModelVersion) -> int:
 def usable(registry: ModelRegistry, model_id: str) -> bool:
     """Return whether a version is there, and nobody has put it aside."""
     name, _, version = model_id.partition(":")
-    found = registry.find(name, version)
-    return found is not None and found.status is not Status.ARCHIVED
+    version_found = registry.find(name, version)
+    return version_found is not None and version_found.status is not Status.ARCHIVED
 
 
 def snapshots(registry: ModelRegistry, model: str, champion: str) -> dict[str, ModelVersion]:
     """Return the snapshots beside a champion that nobody has put aside, the newest first."""
-    own = [
-        each
-        for each in registry.list_models(model_name=model)
-        if each.tags.get(_CHAMPION) == champion and each.status is not Status.ARCHIVED
+    versions = [
+        version
+        for version in registry.list_models(model_name=model)
+        if version.tags.get(_CHAMPION) == champion and version.status is not Status.ARCHIVED
     ]
-    own.sort(key=number_of, reverse=True)
-    return {each.model_id: each for each in own}
+    versions.sort(key=number_of, reverse=True)
+    return {version.model_id: version for version in versions}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ class Learning:
     def step(self, batch: Batch) -> Step:
         """Learn a batch, whatever of that another process has done, and keep what came of it."""
         if batch.attempts >= _ATTEMPTS:
-            told = f"{batch.attempts} processes ended while they learned from it"
-            return self._ended(batch, self._thrown_away(batch, told))
+            reason = f"{batch.attempts} processes ended while they learned from it"
+            return self._ended(batch, self._thrown_away(batch, reason))
         batch = replace(batch, attempts=batch.attempts + 1)
         self.taught.begin(batch)
         stream = self._stream(batch)
@@ -165,8 +165,8 @@ class Learning:
         except MemoryError:  # which says something of this process: another one may have more
             raise
         except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
-            told = f"it raised {type(error).__name__}: {str(error)[:300]}"
-            return self._ended(batch, self._thrown_away(batch, told))
+            reason = f"it raised {type(error).__name__}: {str(error)[:300]}"
+            return self._ended(batch, self._thrown_away(batch, reason))
         return self._ended(batch, self._judged(batch, _Judge(self, batch, stream, learned)))
 
     def _stream(self, batch: Batch) -> Stream:
@@ -189,17 +189,18 @@ class Learning:
 
     def _judged(self, batch: Batch, judge: "_Judge") -> Step:
         registry, scores = self.registry, judge.scores
-        told = _told(scores, self.labelling.task)
+        comparison = _told(scores, self.labelling.task)
         if scores.kept:
-            snapshot = self._registered(batch, judge, told)
+            snapshot = self._registered(batch, judge, comparison)
         else:
             snapshot = judge.last_good(number_of(registry.get(batch.snapshot)))
-        registry.set_alias(snapshot, ALIAS, reason=told, actor=CONTROLLER)
-        promoted, returned, more = self._released(batch, judge, snapshot, told)
+        registry.set_alias(snapshot, ALIAS, reason=comparison, actor=CONTROLLER)
+        promoted, returned, more = self._released(batch, judge, snapshot, comparison)
         verdict = "kept" if scores.kept else f"thrown away, since {scores.fault}"
         return Step(
             number=batch.number, kept=scores.kept, failed=False, snapshot=snapshot,
-            promoted=promoted, returned=returned, scores=scores, reason=f"{verdict}: {told}{more}",
+            promoted=promoted, returned=returned, scores=scores,
+            reason=f"{verdict}: {comparison}{more}",
         )  # fmt: skip
 
     def _released(
@@ -257,13 +258,13 @@ class Learning:
             return "", target, f"{refusal}; {fault}: back to {target}"
         return "", "", refusal
 
-    def _registered(self, batch: Batch, judge: "_Judge", told: str) -> str:
+    def _registered(self, batch: Batch, judge: "_Judge", comparison: str) -> str:
         """Register what was learned, unless a process that died has; return its model id."""
         registry, scores = self.registry, judge.scores
         base, former = registry.get(batch.champion), registry.get(batch.snapshot)
-        known = registry.find(self.model, batch.version)
-        if known is not None and number_of(known) == batch.number:
-            return known.model_id
+        registered = registry.find(self.model, batch.version)
+        if registered is not None and number_of(registered) == batch.number:
+            return registered.model_id
         last = pc.max(batch.rows["timestamp"]).as_py() + timedelta(microseconds=1)
         metric = "mae" if self.labelling.task == "regression" else "accuracy"
         return registry.register_model(
@@ -271,7 +272,7 @@ class Learning:
             self.model,
             batch.version,
             {metric: scores.loss if self.labelling.task == "regression" else 1.0 - scores.loss},
-            f"learned online: {told}",
+            f"learned online: {comparison}",
             {_CHAMPION: batch.champion, _NUMBER: str(batch.number)},
             training_data=self._reference(batch, base, judge.stream.features),
             signature=base.signature,
@@ -324,12 +325,16 @@ class Learning:
 
     def _tidy(self, batch: Batch, step: Step) -> None:
         """Remove the oldest snapshots that never were in production, beyond those that stay."""
-        own = list(snapshots(self.registry, self.model, batch.champion).values())
-        for each in own[self.policy.keep :]:
-            if each.promoted_at is None and not each.aliases and each.model_id != step.snapshot:
+        kept_snapshots = list(snapshots(self.registry, self.model, batch.champion).values())
+        for snapshot in kept_snapshots[self.policy.keep :]:
+            if (
+                snapshot.promoted_at is None
+                and not snapshot.aliases
+                and snapshot.model_id != step.snapshot
+            ):
                 with suppress(ConflictError, NotFoundError):  # somebody needs it, or was faster
-                    told = "newer snapshots stay"
-                    self.models.delete(each.model_id, by=By(CONTROLLER, told))
+                    reason = "newer snapshots stay"
+                    self.models.delete(snapshot.model_id, by=By(CONTROLLER, reason))
 
 
 class _Judge:
@@ -367,17 +372,17 @@ class _Judge:
     def improves_on(self, production: str) -> bool:
         """Return whether what was learned beats what is in production, and the champion."""
         return all(
-            beats(self.learned.losses, self._losses(each), task=self.stream.task)
-            for each in {production, self._batch.champion}
+            beats(self.learned.losses, self._losses(model_id), task=self.stream.task)
+            for model_id in {production, self._batch.champion}
         )
 
     def last_good(self, most: int) -> str:
         """Return the newest good snapshot up to a number; the champion if there is none."""
-        own = snapshots(self._registry, self._model, self._batch.champion)
+        versions = snapshots(self._registry, self._model, self._batch.champion)
         most = min(most, self._batch.number - 1)
-        earlier = [model_id for model_id, each in own.items() if number_of(each) <= most]
-        found = (each for each in earlier[:_LOOK_BACK] if self.good(each))
-        return next(found, self._batch.champion)
+        earlier = [model_id for model_id, version in versions.items() if number_of(version) <= most]
+        good = (candidate for candidate in earlier[:_LOOK_BACK] if self.good(candidate))
+        return next(good, self._batch.champion)
 
 
 def _alike(before: pa.ChunkedArray, now: pa.ChunkedArray) -> list[pa.Array]:
@@ -395,9 +400,9 @@ def _told(scores: Prequential, task: str) -> str:
     def shown(loss: float) -> str:
         return f"{loss:.4g}" if task == "regression" else f"{100 * loss:.1f} %"
 
-    what = "mean absolute error" if task == "regression" else "wrong"
-    left = f", {scores.left_out:,} left out" if scores.left_out else ""
+    loss_name = "mean absolute error" if task == "regression" else "wrong"
+    left_out = f", {scores.left_out:,} left out" if scores.left_out else ""
     return (
-        f"{what} {shown(scores.loss)} over {scores.rows:,} outcomes{left}; the champion "
+        f"{loss_name} {shown(scores.loss)} over {scores.rows:,} outcomes{left_out}; the champion "
         f"{shown(scores.champion_loss)}, before it learned {shown(scores.former_loss)}"
     )

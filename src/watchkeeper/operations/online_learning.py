@@ -319,7 +319,7 @@ def _new_version(registry: ModelRegistry, champion: str, number: int) -> str:
     stem = f"{version.partition(_INFIX)[0][:80]}{_INFIX}{number}"
     taken = registry.taken_versions(name)
     names = (stem if n == 1 else f"{stem}-{n}" for n in count(1))
-    return next(each for each in names if each not in taken)
+    return next(name for name in names if name not in taken)
 
 
 def _unfinished(taught: Taught, standing: _Standing) -> Batch | None:
@@ -330,8 +330,8 @@ def _unfinished(taught: Taught, standing: _Standing) -> Batch | None:
     if batch.number <= standing.number:  # it was done, and only that was not written down
         taught.settle(batch)
         return None
-    own = f"{batch.champion.partition(':')[0]}:{batch.version}"
-    if standing.production not in {batch.production, own}:
+    model_id = f"{batch.champion.partition(':')[0]}:{batch.version}"
+    if standing.production not in {batch.production, model_id}:
         taught.drop()  # somebody has promoted another version since
         return None
     return batch
@@ -359,13 +359,13 @@ def _first(tables: list[pa.Table], most: int) -> pa.Table:
 
 def _plain(rows: pa.Table, features: list[str] | None) -> pa.Table:
     """Return what is kept of rows, words as words; a feature that no row has is null."""
-    names = features or [each for each in rows.column_names if each.startswith(FEATURE)]
-    own = {name: rows[name] for name in (*_ROWS, *names) if name in rows.column_names}
+    names = features or [column for column in rows.column_names if column.startswith(FEATURE)]
+    columns = {name: rows[name] for name in (*_ROWS, *names) if name in rows.column_names}
     for name in names:
-        own.setdefault(name, pa.chunked_array([pa.nulls(rows.num_rows, pa.float64())]))
-    words = {name: pa.types.is_dictionary(column.type) for name, column in own.items()}
+        columns.setdefault(name, pa.chunked_array([pa.nulls(rows.num_rows, pa.float64())]))
+    words = {name: pa.types.is_dictionary(column.type) for name, column in columns.items()}
     return pa.table(
-        {name: col.cast(pa.string()) if words[name] else col for name, col in own.items()}
+        {name: col.cast(pa.string()) if words[name] else col for name, col in columns.items()}
     )
 
 

@@ -121,18 +121,18 @@ class Receivers(Service[PlaceRepository]):
         now, deliveries = self._clock() if at is None else at, []
         for receiver, severity in _places(self._configured()):
             last = self._audit.last()
-            place = self.repository.get(receiver.name, severity, beginning=last)
-            notes = list(islice(self._queue.pending(receiver, place), _MOST))
+            position = self.repository.get(receiver.name, severity, beginning=last)
+            notes = list(islice(self._queue.pending(receiver, position), _MOST))
             if not notes:
-                if last > place.told:
+                if last > position.told:
                     # It is not read again and again.
-                    self.repository.save(place, place.delivered(last))
+                    self.repository.save(position, position.delivered(last))
                 continue
-            if due(place, notes[0].at, now, quiet=receiver.quiet, group_wait=self._group_wait):
+            if due(position, notes[0].at, now, quiet=receiver.quiet, group_wait=self._group_wait):
                 continue
             error = self._sent(receiver, grouped(notes, self._url))
-            after = place.failed(now, error) if error else place.delivered(notes[-1].number)
-            self.repository.save(place, after)
+            after = position.failed(now, error) if error else position.delivered(notes[-1].number)
+            self.repository.save(position, after)
             deliveries.append(Delivery(receiver.name, severity, len(notes), error))
         return deliveries
 

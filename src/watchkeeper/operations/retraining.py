@@ -385,21 +385,21 @@ class Retraining(Service[RetrainingRepository]):
         gate, model_id = run.gate, str(run.model_id)
         assert gate is not None
         self._register(run)
-        kept = f"{model_id} stays registered"
+        outcome = f"{model_id} stays registered"
         if not gate.passed:
-            return self._save(run, run.moved(RunState.KEPT, at, f"{kept}: {gate.reason}"), at)
+            return self._save(run, run.moved(RunState.KEPT, at, f"{outcome}: {gate.reason}"), at)
         cause = RecordId("retraining", run.name)
         self._registry.set_alias(
             model_id, CHALLENGER, reason=gate.reason, actor=CONTROLLER, cause=cause
         )
         production = self._registry.get_production_model(run.model)
         if production not in {run.champion, model_id}:
-            reason = f"{kept}: {production} is in production by now"
+            reason = f"{outcome}: {production} is in production by now"
             return self._save(run, run.moved(RunState.KEPT, at, reason), at)
         try:
             state, reason, follows = self._release(run, production)
         except (ConflictError, NotFoundError, IntegrityError, InvalidValueError) as error:
-            return self._save(run, run.moved(RunState.KEPT, at, f"{kept}: {error}"), at)
+            return self._save(run, run.moved(RunState.KEPT, at, f"{outcome}: {error}"), at)
         return self._save(run, run.moved(state, at, reason, follows=follows), at)
 
     def _release(self, run: Run, production: str | None) -> tuple[RunState, str, str]:

@@ -172,9 +172,9 @@ def checklist(
     NotFoundError
         If there is an answer or a waiver of no point.
     """
-    for key in (*answers, *(each.item for each in waivers)):
+    for key in (*answers, *(waiver.item for waiver in waivers)):
         item_of(key)
-    held = {each.item: each for each in waivers if each.holds(at)}
+    held = {waiver.item: waiver for waiver in waivers if waiver.holds(at)}
     points = []
     for item in ITEMS:
         answer = answers.get(item.key, Answer(State.UNKNOWN, "there is no evidence"))
@@ -182,9 +182,9 @@ def checklist(
         state = answer.state if waiver is None else State.WAIVED
         points.append(Point(item, state, answer.told, answer.at, answer.evidence, waiver))
     ready = all(
-        each.state in {State.PASS, State.WAIVED}
-        for each in points
-        if each.item.priority is Priority.REQUIRED
+        point.state in {State.PASS, State.WAIVED}
+        for point in points
+        if point.item.priority is Priority.REQUIRED
     )
     return Checklist(model, as_utc(at), ready, tuple(points))
 
@@ -197,7 +197,7 @@ def item_of(key: str) -> Item:
     NotFoundError
         If there is none.
     """
-    for each in ITEMS:
-        if each.key == key:
-            return each
+    for item in ITEMS:
+        if item.key == key:
+            return item
     raise NotFoundError("point of the checklist", key, f"One of {', '.join(i.key for i in ITEMS)}.")

@@ -368,7 +368,7 @@ def training_data(
         else:
             table = labelled(read.rows, None if signature is None else signature.names)
             target = _ACTUAL
-    found = checked(
+    data = checked(
         table,
         target=target,
         signature=signature,
@@ -377,7 +377,7 @@ def training_data(
         leak_check=policy.leak_check,
         framed=framed(registry, champion),
     )
-    return found, versions
+    return data, versions
 
 
 def judged(

@@ -57,8 +57,8 @@ class TrainingData:
         """When the oldest row was; None where no time is known."""
         if self.time is None or not len(self):
             return None
-        found: datetime = self.table[self.time][0].cast(pa.timestamp("us", "UTC")).as_py()
-        return found
+        first: datetime = self.table[self.time][0].cast(pa.timestamp("us", "UTC")).as_py()
+        return first
 
     @property
     def X(self) -> Any:  # noqa: N802 - the word users know
@@ -153,21 +153,21 @@ def checked(
     if time is not None:
         kept = kept.take(pc.sort_indices(kept, [(time, "ascending")]))
     kept = _with_whole_classes(kept, target, task)
-    found = TrainingData(kept, features, target, time, framed)
-    _require_classes(found, task)
+    data = TrainingData(kept, features, target, time, framed)
+    _require_classes(data, task)
     if leak_check:
-        _require_no_leak(found, task)
-    return found
+        _require_no_leak(data, task)
+    return data
 
 
 def labelled(rows: pa.Table, features: tuple[str, ...] | None) -> pa.Table:
     """Return the predictions of a window whose outcome is known, features by their own names."""
     rows = rows.filter(rows["actual"].is_valid())
-    found = [name for name in rows.column_names if name.startswith(FEATURE)]
+    features_found = [name for name in rows.column_names if name.startswith(FEATURE)]
     if features is not None:
-        found = [name for name in found if name.removeprefix(FEATURE) in features]
-    plain = [name.removeprefix(FEATURE) for name in found]
-    chosen = rows.select([*found, "actual", "timestamp"])
+        features_found = [name for name in features_found if name.removeprefix(FEATURE) in features]
+    plain = [name.removeprefix(FEATURE) for name in features_found]
+    chosen = rows.select([*features_found, "actual", "timestamp"])
     return chosen.rename_columns([*plain, "actual", "timestamp"])
 
 
@@ -208,17 +208,17 @@ def split(
         if first < count:
             boundary = as_utc(times[first].astype(datetime))
     halves = Halves(_sliced(data, 0, first), _sliced(data, first, count), boundary)
-    for told, own, least in (
+    for side, part, least in (
         ("to learn from", halves.learned, min_rows),
         ("to judge by", halves.held_out, min_holdout),
     ):
-        if len(own) < least:
+        if len(part) < least:
             later = "" if not_before is None else (
                 f"The champion has learned until {not_before:%Y-%m-%d %H:%M}, and is judged by "
                 "later rows only."
             )  # fmt: skip
             raise TrainingDataError(
-                f"rows {told}", len(own), f"at least {least:,}, of {count:,}", later
+                f"rows {side}", len(part), f"at least {least:,}, of {count:,}", later
             )
     _require_classes(halves.learned, task)
     return halves
@@ -229,18 +229,18 @@ def _sliced(data: TrainingData, first: int, end: int) -> TrainingData:
     return TrainingData(part, data.features, data.target, data.time, data.framed)
 
 
-def _by_place(table: pa.Table, signature: Signature | None, others: Collection[str]) -> pa.Table:
+def _by_place(table: pa.Table, signature: Signature | None, excluded: Collection[str]) -> pa.Table:
     """Return the features by the names of a champion that has learned from a matrix: x0, x1, ….
 
     Such a champion knows places and no names, so that any names will do, if they are as many.
     """
     if signature is None:
         return table
-    places = tuple(f"x{place}" for place in range(len(signature.names)))
-    own = [name for name in table.column_names if name not in others and name not in _TIMES]
-    if signature.names != places or set(own) & set(places) or len(own) != len(places):
+    places = tuple(f"x{position}" for position in range(len(signature.names)))
+    columns = [name for name in table.column_names if name not in excluded and name not in _TIMES]
+    if signature.names != places or set(columns) & set(places) or len(columns) != len(places):
         return table
-    called = dict(zip(own, places, strict=True))
+    called = dict(zip(columns, places, strict=True))
     return table.rename_columns([called.get(name, name) for name in table.column_names])
 
 
@@ -288,11 +288,11 @@ def _require_classes(data: TrainingData, task: str) -> None:
 def _require_no_leak(data: TrainingData, task: str) -> None:
     actual = data.y
     for name in data.features:
-        told = _tells(data.table[name], actual, task)
-        if told:
+        leak = _tells(data.table[name], actual, task)
+        if leak:
             raise TrainingDataError(
                 name,
-                f"a feature that {told} {data.target}",
+                f"a feature that {leak} {data.target}",
                 "features that are known before the outcome is",
                 "It looks as if the outcome leaked into it, and such a model fails where the "
                 "outcome is not known. Leave it out; or, if it is right, set leak_check to false.",
@@ -317,8 +317,8 @@ def _tells(column: pa.ChunkedArray, actual: npt.NDArray[Any], task: str) -> str:
     classes, codes = np.unique(actual.astype(str), return_inverse=True)
     if len(classes) == 2 and _is_number(column.type):
         numbers = _floats(column)
-        known = np.isfinite(numbers)
-        area = roc_auc(numbers[known], codes[known] == 1) if known.all() else None
+        finite = np.isfinite(numbers)
+        area = roc_auc(numbers[finite], codes[finite] == 1) if finite.all() else None
         if area is not None and area.area in {0.0, 1.0}:
             return "perfectly predicts"
     _, groups = np.unique(values.astype(str), return_inverse=True)
@@ -344,32 +344,34 @@ def _with_whole_classes(table: pa.Table, target: str, task: str) -> pa.Table:
     numbers = _floats(column)
     if not (numbers == np.rint(numbers)).all():
         return table
-    place = table.schema.get_field_index(target)
-    return table.set_column(place, target, pa.chunked_array([pa.array(numbers.astype(np.int64))]))
+    position = table.schema.get_field_index(target)
+    return table.set_column(
+        position, target, pa.chunked_array([pa.array(numbers.astype(np.int64))])
+    )
 
 
 def _decoded(table: pa.Table) -> pa.Table:
     """Return words as words, also where they were dictionary-coded."""
     fields = [
-        each.with_type(each.type.value_type) if pa.types.is_dictionary(each.type) else each
-        for each in table.schema
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
     ]
     return table.cast(pa.schema(fields))
 
 
 def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    known = column.is_valid()
+    valid = column.is_valid()
     if pa.types.is_floating(column.type):
-        known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(column), fill_value=True)))
-    return known
+        valid = pc.and_(valid, pc.invert(pc.fill_null(pc.is_nan(column), fill_value=True)))
+    return valid
 
 
 def _plain(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     if _is_number(column.type) or pa.types.is_boolean(column.type):
         return np.asarray(column.to_numpy())
-    made = np.empty(len(column), dtype=object)
-    made[:] = column.to_pylist()
-    return made
+    values = np.empty(len(column), dtype=object)
+    values[:] = column.to_pylist()
+    return values
 
 
 def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:

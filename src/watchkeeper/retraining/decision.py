@@ -93,9 +93,11 @@ class Decision(Result):
 def triggers_of(policy: Policy, facts: Facts) -> tuple[Trigger, ...]:
     """Return what asks for a training."""
     if facts.asked_by is not None:
-        told = f": {facts.asked_reason}" if facts.asked_reason else ""
-        return (Trigger(kind="hand", reason=f"asked for by {facts.asked_by or 'a person'}{told}"),)
-    found = []
+        losses = f": {facts.asked_reason}" if facts.asked_reason else ""
+        return (
+            Trigger(kind="hand", reason=f"asked for by {facts.asked_by or 'a person'}{losses}"),
+        )
+    triggers = []
     if "quality" in policy.triggers and facts.quality is not None:
         drops = {
             name: drop
@@ -103,20 +105,22 @@ def triggers_of(policy: Policy, facts: Facts) -> tuple[Trigger, ...]:
             if drop is not None and drop > policy.retrain_threshold
         }
         if drops:
-            told = ", ".join(f"{name} {drop:.1%}" for name, drop in sorted(drops.items()))
-            reason = f"worse than the baseline by {told}; {policy.retrain_threshold:.1%} is allowed"
-            found.append(Trigger(kind="quality", reason=reason, finding=facts.quality["number"]))
+            losses = ", ".join(f"{name} {drop:.1%}" for name, drop in sorted(drops.items()))
+            reason = (
+                f"worse than the baseline by {losses}; {policy.retrain_threshold:.1%} is allowed"
+            )
+            triggers.append(Trigger(kind="quality", reason=reason, finding=facts.quality["number"]))
     if "drift" in policy.triggers and facts.drift is not None and facts.drift["bad"]:
         number = facts.drift["number"]
-        found.append(Trigger(kind="drift", reason=facts.drift["summary"], finding=number))
+        triggers.append(Trigger(kind="drift", reason=facts.drift["summary"], finding=number))
     if "schedule" in policy.triggers and facts.fire is not None:
-        told = f"the schedule {policy.schedule!r} fired at {facts.fire:%Y-%m-%d %H:%M}"
-        found.append(Trigger(kind="schedule", reason=told))
+        losses = f"the schedule {policy.schedule!r} fired at {facts.fire:%Y-%m-%d %H:%M}"
+        triggers.append(Trigger(kind="schedule", reason=losses))
     new = facts.new_labelled or 0
     if "outcomes" in policy.triggers and new >= policy.min_new_outcomes:
-        told = f"{new:,} new outcomes; {policy.min_new_outcomes:,} ask for a training"
-        found.append(Trigger(kind="outcomes", reason=told))
-    return tuple(found)
+        losses = f"{new:,} new outcomes; {policy.min_new_outcomes:,} ask for a training"
+        triggers.append(Trigger(kind="outcomes", reason=losses))
+    return tuple(triggers)
 
 
 def decide(policy: Policy, facts: Facts, now: datetime) -> Decision:
@@ -138,27 +142,27 @@ def decide(policy: Policy, facts: Facts, now: datetime) -> Decision:
     """
     triggers = triggers_of(policy, facts)
 
-    def found(train: bool, reason: str) -> Decision:
+    def decision(train: bool, reason: str) -> Decision:
         return Decision(train=train, reason=reason, triggers=triggers)
 
     if not triggers:
-        return found(False, "nothing asks for a training")
+        return decision(False, "nothing asks for a training")
     if facts.busy:
-        return found(False, facts.busy)
-    asks = "; ".join(each.reason for each in triggers)
+        return decision(False, facts.busy)
+    asks = "; ".join(trigger.reason for trigger in triggers)
     if facts.asked_by is not None:
-        return found(True, asks)
+        return decision(True, asks)
     if facts.champion is None:
-        return found(
+        return decision(
             False, "nothing is in production, so a person has to ask for the first version"
         )
     cooldown = timedelta(hours=policy.cooldown_hours)
     if facts.last_started is not None and now - facts.last_started < cooldown:
         until = facts.last_started + cooldown
-        return found(False, f"the cool-down lasts until {until:%Y-%m-%d %H:%M}")
+        return decision(False, f"the cool-down lasts until {until:%Y-%m-%d %H:%M}")
     if facts.started_within_day >= policy.daily_budget:
         told = f"{facts.started_within_day} trainings began within a day"
-        return found(False, f"{told}, and the budget is {policy.daily_budget}")
+        return decision(False, f"{told}, and the budget is {policy.daily_budget}")
     if facts.new_labelled == 0:
-        return found(False, "no outcome has come since the last training")
-    return found(True, asks)
+        return decision(False, "no outcome has come since the last training")
+    return decision(True, asks)

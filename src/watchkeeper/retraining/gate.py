@@ -170,12 +170,14 @@ def judge(
             cost.size <= policy.max_size,
         )
     )
-    failed = [each for each in checks if not each.passed]
-    decisive = [each for each in checks if each.kind == "gain"] or checks
-    told = "; ".join(f"{each.check}: {each.figure}, {each.limit}" for each in failed or decisive)
+    failed = [check for check in checks if not check.passed]
+    decisive = [check for check in checks if check.kind == "gain"] or checks
+    reason = "; ".join(
+        f"{check.check}: {check.figure}, {check.limit}" for check in failed or decisive
+    )
     return GateReport(
         passed=not failed,
-        reason=told,
+        reason=reason,
         checks=tuple(checks),
         rows=rows,
         boundary=boundary,
@@ -186,27 +188,27 @@ def judge(
 
 
 def _later(boundary: datetime | None, champion: Answered | None, until: datetime | None) -> Check:
-    told = "in the order of the rows" if boundary is None else f"from {boundary:%Y-%m-%d %H:%M}"
+    moment = "in the order of the rows" if boundary is None else f"from {boundary:%Y-%m-%d %H:%M}"
     if champion is None or until is None or boundary is None:
         limit = "after what the candidate learned from"
         if champion is not None:
             limit += "; what the champion learned from is not known"
-        return Check("later rows", "later rows", told, limit, passed=True)
+        return Check("later rows", "later rows", moment, limit, passed=True)
     limit = f"after what both learned from, until {until:%Y-%m-%d %H:%M}"
-    return Check("later rows", "later rows", told, limit, until <= boundary)
+    return Check("later rows", "later rows", moment, limit, until <= boundary)
 
 
 def _gains(
     policy: Policy, actual: Labels, candidate: Answered, champion: Answered, task: str
 ) -> list[Check]:
-    found = list(_tests(actual, candidate, champion, task))
-    better = adjusted([p_more for _, _, p_more, _ in found], "holm")
+    tests = list(_tests(actual, candidate, champion, task))
+    better = adjusted([p_more for _, _, p_more, _ in tests], "holm")
     gained = [
         gain >= policy.min_gain and (p or 0.0) < policy.alpha
-        for (_, gain, _, _), p in zip(found, better, strict=True)
+        for (_, gain, _, _), p in zip(tests, better, strict=True)
     ]
     checks = []
-    for (name, gain, p_more, p_less), p, won in zip(found, better, gained, strict=True):
+    for (name, gain, p_more, p_less), p, won in zip(tests, better, gained, strict=True):
         lost = p_less < policy.alpha
         limit = (
             f"no loss beyond chance, p < {policy.alpha:g}"
@@ -231,10 +233,10 @@ def _tests(
         saved = _losses(actual, champion) - _losses(actual, candidate)
         drawn = paired_bootstrap(lambda counts: float(counts @ saved / counts.sum()), len(saved))
         return [("mae", drawn.difference, drawn.p_more, drawn.p_less)]
-    own, theirs = candidate.predicted == actual, champion.predicted == actual
-    gain = float(np.mean(own.astype(np.float64) - theirs.astype(np.float64)))
-    p_more, p_less = _one_sided(np.asarray(own), np.asarray(theirs))
-    found = [("accuracy", gain, p_more, p_less)]
+    candidate_right, theirs = candidate.predicted == actual, champion.predicted == actual
+    gain = float(np.mean(candidate_right.astype(np.float64) - theirs.astype(np.float64)))
+    p_more, p_less = _one_sided(np.asarray(candidate_right), np.asarray(theirs))
+    tests = [("accuracy", gain, p_more, p_less)]
     if task == "binary" and candidate.scores is not None and champion.scores is not None:
         scored = np.isfinite(candidate.scores) & np.isfinite(champion.scores)
         truth = np.asarray(actual, dtype=bool)[scored]
@@ -247,15 +249,20 @@ def _tests(
                 return None if first is None or second is None else first - second
 
             drawn = paired_bootstrap(difference, len(truth))
-            found.append(("auc", drawn.difference, drawn.p_more, drawn.p_less))
-    return found
+            tests.append(("auc", drawn.difference, drawn.p_more, drawn.p_less))
+    return tests
 
 
-def _one_sided(own: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def _one_sided(
+    candidate_right: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]
+) -> tuple[float, float]:
     """Return McNemar's p-values that `own` is right no more often, and no less often."""
     from scipy.stats import binom
 
-    only_own, only_theirs = int(np.sum(own & ~theirs)), int(np.sum(theirs & ~own))
+    only_own, only_theirs = (
+        int(np.sum(candidate_right & ~theirs)),
+        int(np.sum(theirs & ~candidate_right)),
+    )
     count = only_own + only_theirs
     if not count:
         return 1.0, 1.0
@@ -291,25 +298,25 @@ def _segment_checks(
     task: str,
     segments: Mapping[str, Sequence[object]],
 ) -> list[Check]:
-    found: list[tuple[str, int, float, float]] = []
+    losses: list[tuple[str, int, float, float]] = []
     for name, values in segments.items():
-        labels = np.array([str(each) for each in values], dtype=object)
+        labels = np.array([str(value) for value in values], dtype=object)
         for value in sorted(set(labels.tolist())):
             inside = np.asarray(labels == value)
             count = int(inside.sum())
             if count >= policy.min_segment:
                 gain, p_less = _loss_within(actual, candidate, champion, task, inside)
-                found.append((f"{name}={value}", count, gain, p_less))
-    worse = adjusted([p for *_, p in found], "holm")
+                losses.append((f"{name}={value}", count, gain, p_less))
+    worse = adjusted([p for *_, p in losses], "holm")
     return [
         Check(
             "segment",
-            f"segment {told}",
+            f"segment {segment}",
             f"{gain:+.4g} of {count:,} rows (p = {p or 0.0:.2g})",
             f"no loss beyond chance, p < {policy.alpha:g}",
             gain >= 0 or (p or 0.0) >= policy.alpha,
         )
-        for (told, count, gain, _), p in zip(found, worse, strict=True)
+        for (segment, count, gain, _), p in zip(losses, worse, strict=True)
     ]
 
 
@@ -325,9 +332,9 @@ def _loss_within(
         saved = (_losses(actual, champion) - _losses(actual, candidate))[inside]
         drawn = paired_bootstrap(lambda counts: float(counts @ saved / counts.sum()), len(saved))
         return drawn.difference, drawn.p_less
-    own = np.asarray(candidate.predicted == actual)[inside]
+    candidate_right = np.asarray(candidate.predicted == actual)[inside]
     theirs = np.asarray(champion.predicted == actual)[inside]
-    return float(own.mean() - theirs.mean()), _one_sided(own, theirs)[1]
+    return float(candidate_right.mean() - theirs.mean()), _one_sided(candidate_right, theirs)[1]
 
 
 def _losses(actual: Labels, answered: Answered) -> npt.NDArray[np.float64]:
@@ -336,11 +343,11 @@ def _losses(actual: Labels, answered: Answered) -> npt.NDArray[np.float64]:
 
 def _metrics(task: str, actual: Labels, answered: Answered) -> dict[str, float]:
     if task == "regression":
-        found: Mapping[str, Any] = regression_metrics(answered.predicted, actual)
+        metrics: Mapping[str, Any] = regression_metrics(answered.predicted, actual)
     elif task == "multiclass":
-        found = multiclass_metrics(answered.predicted, actual)
+        metrics = multiclass_metrics(answered.predicted, actual)
     else:
         none = np.full(len(actual), np.nan)
         scores = none if answered.scores is None else answered.scores
-        found = binary_metrics(answered.predicted, actual, scores)
-    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+        metrics = binary_metrics(answered.predicted, actual, scores)
+    return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}

@@ -190,10 +190,10 @@ class AutoRetrainingPipeline:
     def _model_name(self) -> str:
         if self._name is not None:
             return self._name
-        names = {each.model_name for each in self._registry.list_models()}
+        names = {version.model_name for version in self._registry.list_models()}
         if len(names) != 1:
-            told = ", ".join(sorted(names)) or "a name, since no model is registered"
-            raise InvalidValueError("model_name", None, f"one of {told}")
+            expected = ", ".join(sorted(names)) or "a name, since no model is registered"
+            raise InvalidValueError("model_name", None, f"one of {expected}")
         return names.pop()
 
     def _keep_log(self, log: Path, name: str) -> None:

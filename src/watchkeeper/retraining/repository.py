@@ -70,13 +70,13 @@ class RetrainingRepository(Documents[Run]):
         evidence: Mapping[str, Any],
     ) -> bool:
         """Keep that nothing came of what the schedule asked for; False if somebody else has."""
-        kept = json.loads(strict_json(evidence))
+        stored = json.loads(strict_json(evidence))
         try:
             with self._database.write() as connection:
                 self._claim(connection, model, fire, at)
                 note(
                     connection, at, By(CONTROLLER, reason), "retraining pass over",
-                    f"{model}:retraining", kept,
+                    f"{model}:retraining", stored,
                 )  # fmt: skip
         except sa.exc.IntegrityError:
             return False
@@ -86,14 +86,14 @@ class RetrainingRepository(Documents[Run]):
         """Return the last time of the schedule of a model that was taken up."""
         query = sa.select(sa.func.max(_fires.fire_at)).where(_fires.model == model)
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(query).scalar()
-        return None if found is None else as_utc(found)
+            newest: datetime | None = connection.execute(query).scalar()
+        return None if newest is None else as_utc(newest)
 
     def watch_from(self, model: str, at: datetime) -> datetime:
         """Return since when the schedule of a model counts: from now on, if nobody has said."""
-        known = self.taken_up(model)
-        if known is not None:
-            return known
+        since = self.taken_up(model)
+        if since is not None:
+            return since
         with suppress(sa.exc.IntegrityError), self._database.write() as connection:
             self._claim(connection, model, at, at)  # unless another process has
         return self.taken_up(model) or at
@@ -117,13 +117,13 @@ class RetrainingRepository(Documents[Run]):
         return {**super()._stored(document), "active": document.active}
 
     def _refused(self, document: Run) -> ConflictError:
-        for each in self.find(document.model):
-            if each.active and each.name != document.name:
+        for run in self.find(document.model):
+            if run.active and run.name != document.name:
                 return ConflictError(
-                    f"the retraining {each.name} of {each.model} is under way",
+                    f"the retraining {run.name} of {run.model} is under way",
                     "Wait for its end, or cancel it.",
                 )
-            if each.name == document.name:
+            if run.name == document.name:
                 return super()._refused(document)
         return ConflictError(
             f"the schedule of {document.model} was taken up by another process", "Look again."

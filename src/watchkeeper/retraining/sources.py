@@ -43,15 +43,15 @@ def read_training_data(source: object) -> pa.Table:
     """
     if not isinstance(source, str | Path):
         return _table_of(source)
-    told = str(source)
-    scheme = urlsplit(told).scheme if "://" in told else ""
+    address = str(source)
+    scheme = urlsplit(address).scheme if "://" in address else ""
     if scheme in {"http", "https"}:
-        return _downloaded(told)
+        return _downloaded(address)
     if scheme == "file":
-        return _read(Path(urllib.request.url2pathname(urlsplit(told).path)))
+        return _read(Path(urllib.request.url2pathname(urlsplit(address).path)))
     if scheme:
-        return _remote(told)
-    return _read(Path(told))
+        return _remote(address)
+    return _read(Path(address))
 
 
 def query_table(query: str, events: pa.Table) -> pa.Table:
@@ -74,8 +74,10 @@ def query_table(query: str, events: pa.Table) -> pa.Table:
         try:
             return connection.execute(query).to_arrow_table()
         except duckdb.Error as error:
-            told = " ".join(str(error).split())[:200]
-            raise InvalidValueError("query", query, f"SQL over the table events ({told})") from None
+            message = " ".join(str(error).split())[:200]
+            raise InvalidValueError(
+                "query", query, f"SQL over the table events ({message})"
+            ) from None
 
 
 def _table_of(source: object) -> pa.Table:
@@ -105,8 +107,10 @@ def _read(path: Path) -> pa.Table:
     try:
         return reader(str(path))
     except (pa.ArrowException, OSError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InvalidValueError("file", str(path), f"a {path.suffix[1:]} file ({told})") from None
+        message = " ".join(str(error).split())[:200]
+        raise InvalidValueError(
+            "file", str(path), f"a {path.suffix[1:]} file ({message})"
+        ) from None
 
 
 def _downloaded(url: str) -> pa.Table:
@@ -132,16 +136,16 @@ def _remote(url: str) -> pa.Table:
         with files.open_input_file(path) as file:
             return _READERS[suffix](file)
     except (pa.ArrowException, OSError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InvalidValueError("training data", url, f"a {suffix[1:]} file ({told})") from None
+        message = " ".join(str(error).split())[:200]
+        raise InvalidValueError("training data", url, f"a {suffix[1:]} file ({message})") from None
 
 
-def _delta(place: str) -> pa.Table:
+def _delta(address: str) -> pa.Table:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
-        return pa.table(DeltaTable(place).to_pyarrow_table())
+        return pa.table(DeltaTable(address).to_pyarrow_table())
     except (DeltaError, OSError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InvalidValueError("training data", place, f"a Delta table ({told})") from None
+        message = " ".join(str(error).split())[:200]
+        raise InvalidValueError("training data", address, f"a Delta table ({message})") from None

@@ -116,7 +116,10 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
         If it did not end by itself.
     """
     began = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder),
+    }
     command = [sys.executable, "-m", "watchkeeper.retraining.worker", str(folder)]
     log = folder / jobs.LOG
     with (
@@ -144,8 +147,8 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
         name = signal.Signals(-process.returncode).name
         raise TrainingFailedError("killed", f"its process was killed by {name}")
     if not (folder / jobs.OUTCOME).exists():
-        told = f"its process ended with {process.returncode} before it was done"
-        raise TrainingFailedError("ended", f"{told}; it said last: {last_line(log)}")
+        reason = f"its process ended with {process.returncode} before it was done"
+        raise TrainingFailedError("ended", f"{reason}; it said last: {last_line(log)}")
 
 
 def cancellable(
@@ -203,8 +206,8 @@ def read_trained(folder: Path, job: Job, task: str, positive: object) -> Trained
     except TrainingFailedError:
         raise
     except Exception as error:
-        told = f"what it left cannot be used: {type(error).__name__}: {error}"
-        raise TrainingFailedError("not_loadable", told) from error
+        reason = f"what it left cannot be used: {type(error).__name__}: {error}"
+        raise TrainingFailedError("not_loadable", reason) from error
 
 
 def last_line(log: Path) -> str:
@@ -215,7 +218,7 @@ def last_line(log: Path) -> str:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return ""
-    return next((each.strip() for each in reversed(lines) if each.strip()), "")[:300]
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:300]
 
 
 def _answered(answers: pa.Table, who: str, task: str, positive: object) -> Answered:
@@ -223,8 +226,8 @@ def _answered(answers: pa.Table, who: str, task: str, positive: object) -> Answe
     if task == "regression" and not np.isfinite(predicted).all():
         raise TrainingFailedError("not_finite", f"the {who} answers with what is no finite number")
     name = f"{who}.score"
-    known = task == "binary" and name in answers.column_names
-    scores = scores_of(answers[name]) if known else None
+    scored = task == "binary" and name in answers.column_names
+    scores = scores_of(answers[name]) if scored else None
     return Answered(predicted, None if scores is None or np.isnan(scores).all() else scores)
 
 

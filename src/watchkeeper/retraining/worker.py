@@ -47,15 +47,15 @@ def work(folder: Path) -> None:
         done = _done(folder, Job.read(folder))
     except MemoryError:
         traceback.print_exc()
-        told = "the trainer needed more memory than it may have"
-        outcome: dict[str, Any] = {"ok": False, "kind": "memory", "reason": told}
+        reason = "the trainer needed more memory than it may have"
+        outcome: dict[str, Any] = {"ok": False, "kind": "memory", "reason": reason}
     except Exception as error:  # noqa: BLE001 - whatever a user's trainer raises is a failed run
         traceback.print_exc()
         kind = error.code if isinstance(error, WatchkeeperError) else "trainer_failed"
-        told = str(error) if isinstance(error, WatchkeeperError) else (
+        reason = str(error) if isinstance(error, WatchkeeperError) else (
             f"the trainer raised {type(error).__name__}: {error}"
         )  # fmt: skip
-        outcome = {"ok": False, "kind": kind, "reason": told[:2000]}
+        outcome = {"ok": False, "kind": kind, "reason": reason[:2000]}
     else:
         outcome = {"ok": True, **done}
     outcome["seconds"] = time.monotonic() - began
@@ -84,9 +84,15 @@ def _done(folder: Path, job: Job) -> dict[str, Any]:
     table = {f"candidate.{name}": values for name, values in columns.items()}
     champion_latency = None
     if champion is not None and job.champion is not None:
-        told = job.champion
-        own = _runtime(job, told["model_id"], champion, told["format"], told["signature"])
-        columns, champion_latency = answers(own, rows)
+        champion_of_job = job.champion
+        champion_runtime = _runtime(
+            job,
+            champion_of_job["model_id"],
+            champion,
+            champion_of_job["format"],
+            champion_of_job["signature"],
+        )
+        columns, champion_latency = answers(champion_runtime, rows)
         table |= {f"champion.{name}": values for name, values in columns.items()}
     pa.feather.write_feather(pa.table(table), folder / jobs.ANSWERS, compression="uncompressed")
     _say("done")
@@ -105,11 +111,11 @@ def _trainer(folder: Path, job: Job, champion: Any) -> Any:
     if job.trainer:
         module, _, name = job.trainer.partition(":")
         try:
-            found = getattr(importlib.import_module(module), name)
+            trainer = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
             expected = "package.module:name of a function, or of a class with fit"
             raise InvalidValueError("trainer", job.trainer, f"{expected} ({error})") from None
-        return found
+        return trainer
     if (folder / jobs.TRAINER).exists():
         import cloudpickle
 
@@ -141,9 +147,9 @@ def _fitted(trainer: Any, learned: Any) -> Any:
             "trainer", type(trainer).__name__, "a function, or an object or class with fit"
         )
     if not (callable(getattr(model, "predict", None)) or formats.natural_format(model) == "onnx"):
-        told = repr(model)[:120]
+        shown = repr(model)[:120]
         raise TrainerFailedError(
-            f"the trainer returned {told}, which is no model",
+            f"the trainer returned {shown}, which is no model",
             "Let it return a fitted estimator, an ONNX model, or an object with predict.",
         )
     return model
@@ -152,9 +158,9 @@ def _fitted(trainer: Any, learned: Any) -> Any:
 def _runtime(
     job: Job, model_id: str, model: Any, kind: str, signature: dict[str, Any] | None = None
 ) -> Runtime:
-    known = None if signature is None else Signature.from_dict(signature)
-    if known is None and getattr(model, "feature_names_in_", None) is not None:
-        known = of_estimator(model)
+    parsed = None if signature is None else Signature.from_dict(signature)
+    if parsed is None and getattr(model, "feature_names_in_", None) is not None:
+        parsed = of_estimator(model)
     name, _, version = model_id.partition(":")
     now = datetime.now(UTC)
     return Runtime(
@@ -162,7 +168,7 @@ def _runtime(
             model_id=model_id, model_name=name, version=version, status=Status.REGISTERED,
             file_path="", file_hash="", metrics={}, description="", tags={}, registered_at=now,
             promoted_at=None, demoted_at=None, format=kind, unsafe=job.allow_unsafe, trusted=(),
-            signature=known, files={}, about={}, lineage=Lineage(), aliases=(),
+            signature=parsed, files={}, about={}, lineage=Lineage(), aliases=(),
         ),
         model,
     )  # fmt: skip
@@ -172,23 +178,23 @@ def answers(runtime: Runtime, rows: pa.Table) -> tuple[dict[str, npt.NDArray[Any
     """Return the answers to `rows`, and the 95th percentile of milliseconds for one of them."""
     predict = _predicting(runtime)
     parts = [predict(rows.slice(first, _AT_ONCE)) for first in range(0, rows.num_rows, _AT_ONCE)]
-    predictions = np.concatenate([each.predictions for each in parts])
+    predictions = np.concatenate([part.predictions for part in parts])
     if predictions.ndim != 1:
         raise TrainerFailedError(
             f"{runtime.model_id} answers a row with several values", "One answer a row is compared."
         )
-    found: dict[str, npt.NDArray[Any]] = {"predicted": predictions}
-    if all(each.scores is not None for each in parts):
-        scores = np.concatenate([np.asarray(each.scores) for each in parts])
+    columns: dict[str, npt.NDArray[Any]] = {"predicted": predictions}
+    if all(part.scores is not None for part in parts):
+        scores = np.concatenate([np.asarray(part.scores) for part in parts])
         two = parts[0].classes is not None and len(parts[0].classes) == 2
-        found["score"] = scores if two else np.full(len(scores), np.nan)
+        columns["score"] = scores if two else np.full(len(scores), np.nan)
     took = []
-    for place in np.linspace(0, rows.num_rows - 1, min(_TIMED, rows.num_rows)).astype(int):
-        one = rows.slice(int(place), 1)
+    for index in np.linspace(0, rows.num_rows - 1, min(_TIMED, rows.num_rows)).astype(int):
+        one = rows.slice(int(index), 1)
         began = time.perf_counter()
         predict(one)
         took.append(1e3 * (time.perf_counter() - began))
-    return found, float(np.quantile(took, 0.95))
+    return columns, float(np.quantile(took, 0.95))
 
 
 def _predicting(runtime: Runtime) -> Callable[[pa.Table], Any]:
@@ -203,8 +209,8 @@ def _predicting(runtime: Runtime) -> Callable[[pa.Table], Any]:
     )
 
 
-def _say(told: str) -> None:
-    print(f"watchkeeper: {told}", flush=True)
+def _say(line: str) -> None:
+    print(f"watchkeeper: {line}", flush=True)
 
 
 def _limit(job: Job) -> None:

@@ -189,29 +189,29 @@ def _compared(
     """
     name = limit.name
     both = [
-        (theirs, own)
-        for percent, own, theirs in zip(plan.steps, steps, production, strict=False)
-        if percent < 100.0 and own.counted(name) and theirs.counted(name)
+        (theirs, canary)
+        for percent, canary, theirs in zip(plan.steps, steps, production, strict=False)
+        if percent < 100.0 and canary.counted(name) and theirs.counted(name)
     ]
     if limit.margin is None or not both:
         return None
     return anytime_proportions(
         [theirs.bad[name] for theirs, _ in both],
         [theirs.counted(name) for theirs, _ in both],
-        [own.bad[name] for _, own in both],
-        [own.counted(name) for _, own in both],
+        [canary.bad[name] for _, canary in both],
+        [canary.counted(name) for _, canary in both],
         plan.planned_information,
         2 * plan.alpha_each,  # of the two sides only one is asked about
     )
 
 
 def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: Standing) -> str:
-    what = limit.name
+    subject = limit.name
     if limit.slower_than_ms is not None:
-        what = f"{limit.name} above {limit.slower_than_ms:g} ms"
+        subject = f"{limit.name} above {limit.slower_than_ms:g} ms"
     if not requests:
-        return f"{what}: no {'outcomes' if limit.wrong else 'requests'} yet"
-    figures = f"{what}: {bad / requests:.2%} ({bad:,} of {requests:,})"
+        return f"{subject}: no {'outcomes' if limit.wrong else 'requests'} yet"
+    figures = f"{subject}: {bad / requests:.2%} ({bad:,} of {requests:,})"
     if limit.share is not None:
         figures += f", limit {limit.share:.2%}"
     if standing is Standing.TOO_FEW and limit.awaited:

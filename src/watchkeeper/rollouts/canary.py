@@ -152,10 +152,10 @@ class CanaryDeployment:
             ]
             if broken:
                 return False, "; ".join(broken)
-            left = self._began + self._window - self._clock()
-            if left > timedelta():
+            remaining = self._began + self._window - self._clock()
+            if remaining > timedelta():
                 whole = self._window.total_seconds() / 60
-                minutes = f"{left.total_seconds() / 60:.1f} of {whole:g} minutes"
+                minutes = f"{remaining.total_seconds() / 60:.1f} of {whole:g} minutes"
                 return False, f"{minutes} of the monitoring window are left"
             upper = [f"{name} {metrics[name]:g} (at most {m:g})" for name, m in self._most.items()]
             lower = [

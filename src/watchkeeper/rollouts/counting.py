@@ -57,13 +57,13 @@ def seen_of(rollout: Rollout, rows: Iterable[pa.Table], now: datetime) -> Seen:
     units: list[pa.Table] = []
     answers: tuple[list[_Floats], list[_Floats]] = ([], [])
     for table in rows:
-        found = _Labelled.of(table, rollout.name, steps, now)
-        day = found.counts(rollout.plan, steps)
+        labelled = _Labelled.of(table, rollout.name, steps, now)
+        day = labelled.counts(rollout.plan, steps)
         counts = [before + more for before, more in zip(counts, day, strict=True)]
-        times.append(found.time)
-        units.append(found.units())
+        times.append(labelled.time)
+        units.append(labelled.units())
         for side in (False, True):
-            answers[side].append(found.answers(steps - 1, side))
+            answers[side].append(labelled.answers(steps - 1, side))
     return Seen(
         steps=tuple(counts[1::2]),
         covered=_covered(rollout, np.concatenate([*times, np.empty(0, np.int64)]), now),
@@ -107,21 +107,21 @@ class _Labelled:
 
     def counts(self, plan: Plan, steps: int) -> list[Counts]:
         """Return what was counted of each step, of production and then of the canary."""
-        place = _places(self.step, self.canary)
-        requests = np.bincount(place, minlength=2 * steps).tolist()
+        side_of_row = _places(self.step, self.canary)
+        requests = np.bincount(side_of_row, minlength=2 * steps).tolist()
         bad: dict[str, list[int]] = {}
         of: dict[str, list[int]] = {}
         for limit in plan.limits:
             taken = self._counted(limit)
-            wrong = place[taken & self._bad(limit)]
+            wrong = side_of_row[taken & self._bad(limit)]
             bad[limit.name] = np.bincount(wrong, minlength=2 * steps).tolist()
             if not limit.awaited:
-                of[limit.name] = np.bincount(place[taken], minlength=2 * steps).tolist()
+                of[limit.name] = np.bincount(side_of_row[taken], minlength=2 * steps).tolist()
         return [
             Counts(
                 count,
-                {name: each[at] for name, each in bad.items()},
-                {name: each[at] for name, each in of.items()},
+                {name: counts[at] for name, counts in bad.items()},
+                {name: counts[at] for name, counts in of.items()},
             )
             for at, count in enumerate(requests)
         ]
@@ -131,28 +131,28 @@ class _Labelled:
         if ANSWER not in self.rows.column_names:
             return np.empty(0)
         values = self.rows[ANSWER].to_numpy()[(self.step == step) & (self.canary == canary)]
-        found: _Floats = values[~np.isnan(values)]
-        return found
+        numbers: _Floats = values[~np.isnan(values)]
+        return numbers
 
     def units(self) -> pa.Table:
         """Return the units, with the step and the version that they met first."""
-        found = pa.table(
+        table = pa.table(
             {"unit": self.unit, "time": self.time, "step": self.step, "canary": self.canary}
         )
-        return _firsts(found)
+        return _firsts(table)
 
     def _counted(self, limit: Limit) -> npt.NDArray[np.bool_]:
         """Return which requests a limit is of."""
-        found = np.ones(len(self.step), dtype=bool)
+        counted = np.ones(len(self.step), dtype=bool)
         if limit.segment is not None:
             name, value = limit.segment
             if SEGMENT + name not in self.rows.column_names:
-                return ~found  # nothing of this day has it
-            found &= places_of(self.rows[SEGMENT + name], [value]) == 0
+                return ~counted  # nothing of this day has it
+            counted &= places_of(self.rows[SEGMENT + name], [value]) == 0
         if limit.wrong:
-            found &= ~np.isnan(self.rows[WRONG].to_numpy())
-            found &= self.time <= self.now - round(limit.maturity * 1e6)
-        return found
+            counted &= ~np.isnan(self.rows[WRONG].to_numpy())
+            counted &= self.time <= self.now - round(limit.maturity * 1e6)
+        return counted
 
     def _bad(self, limit: Limit) -> npt.NDArray[np.bool_]:
         """Return which requests are bad: what is neither wrong nor slow by a limit is an error.
@@ -175,9 +175,9 @@ def _places(
     return places
 
 
-def _firsts(found: pa.Table) -> pa.Table:
+def _firsts(units: pa.Table) -> pa.Table:
     """Return the first row of each unit."""
-    ordered = found.sort_by("time")
+    ordered = units.sort_by("time")
     grouped = ordered.group_by("unit", use_threads=False)
     firsts = grouped.aggregate([("time", "first"), ("step", "first"), ("canary", "first")])
     return firsts.rename_columns([name.removesuffix("_first") for name in firsts.column_names])
@@ -187,8 +187,8 @@ def _first_seen(parts: list[pa.Table], steps: int) -> tuple[tuple[int, int], ...
     if not parts:
         return tuple((0, 0) for _ in range(steps))
     firsts = _firsts(pa.concat_tables(parts))
-    place = _places(firsts["step"].to_numpy(), firsts["canary"].to_numpy())
-    counts = np.bincount(place, minlength=2 * steps).tolist()
+    side_of_unit = _places(firsts["step"].to_numpy(), firsts["canary"].to_numpy())
+    counts = np.bincount(side_of_unit, minlength=2 * steps).tolist()
     return tuple((counts[2 * step + 1], counts[2 * step]) for step in range(steps))
 
 

@@ -66,14 +66,14 @@ def outlook(rollout: Rollout, decision: Decision | None, now: datetime) -> Outlo
     now = as_utc(now)
     if rollout.state is State.SCHEDULED:
         begins = rollout.begins_at
-        told = f"it begins with {rollout.plan.steps[0]:g} % of the traffic"
-        return Outlook(told, begins, done=None if begins is None else _done(rollout, begins))
+        sentence = f"it begins with {rollout.plan.steps[0]:g} % of the traffic"
+        return Outlook(sentence, begins, done=None if begins is None else _done(rollout, begins))
     if rollout.state is State.COMPLETED:
         if rollout.ended_at is None or not rollout.watched(now):
             return Outlook("nothing: it is in production, and its watch is over")
         until = rollout.ended_at + timedelta(seconds=rollout.plan.watch)
-        told = "it is watched: evidence that a limit is broken takes it back"
-        return Outlook(told, watched_until=until)
+        sentence = "it is watched: evidence that a limit is broken takes it back"
+        return Outlook(sentence, watched_until=until)
     if rollout.state not in {State.RUNNING, State.HOLDING}:
         waits = rollout.state in {State.DRAFT, State.PAUSED}
         return Outlook(_OF_STATE[rollout.state], waits=waits)
@@ -93,20 +93,20 @@ def _waiting(rollout: Rollout, now: datetime) -> Outlook:
     done, following = _done(rollout, begun), _following(rollout)
     if rollout.hold is Hold.NO_DATA:
         deadline = entered + timedelta(seconds=plan.deadline)
-        told = f"{following}, once there are enough requests"
-        return Outlook(told, earliest, deadline, max(done, now))
+        sentence = f"{following}, once there are enough requests"
+        return Outlook(sentence, earliest, deadline, max(done, now))
     if rollout.hold is Hold.ANALYSIS_ERROR:
-        told = f"{following}, once what was recorded can be read again"
-        return Outlook(told, earliest, done=max(done, now), waits=True)
-    told = f"{following}, if it is within its limits then"
+        sentence = f"{following}, once what was recorded can be read again"
+        return Outlook(sentence, earliest, done=max(done, now), waits=True)
+    sentence = f"{following}, if it is within its limits then"
     if rollout.hold is Hold.INCONCLUSIVE and rollout.extensions >= plan.extensions:
-        told += "; no further window is left"
-    return Outlook(told, earliest, done=max(done, now))
+        sentence += "; no further window is left"
+    return Outlook(sentence, earliest, done=max(done, now))
 
 
 def _done(rollout: Rollout, begun: datetime) -> datetime:
-    left = len(rollout.plan.steps) - rollout.step
-    return begun + timedelta(seconds=rollout.plan.window * left)
+    remaining = len(rollout.plan.steps) - rollout.step
+    return begun + timedelta(seconds=rollout.plan.window * remaining)
 
 
 def _following(rollout: Rollout) -> str:

@@ -34,16 +34,18 @@ class RolloutRepository(Documents[Rollout]):
 
     def latest(self, at: datetime) -> list[Rollout]:
         """Return the newest rollout of each model, of those under way or watched."""
-        return [each for each, _ in self._latest(at) if each.state is not State.ROLLED_BACK]
+        return [
+            rollout for rollout, _ in self._latest(at) if rollout.state is not State.ROLLED_BACK
+        ]
 
     def due(self, at: datetime) -> list[Rollout]:
         """Return the rollouts that were planned for later and whose time has come, in order."""
         planned = [
-            (each.begins_at, each)
-            for each in self.find(state=State.SCHEDULED)
-            if each.begins_at is not None and each.begins_at <= as_utc(at)
+            (rollout.begins_at, rollout)
+            for rollout in self.find(state=State.SCHEDULED)
+            if rollout.begins_at is not None and rollout.begins_at <= as_utc(at)
         ]
-        return [each for _, each in sorted(planned, key=lambda found: found[0])]
+        return [rollout for _, rollout in sorted(planned, key=lambda start: start[0])]
 
     def splits(self, at: datetime) -> Mapping[str, Split]:
         """Return how the requests of each model with a rollout are shared.
@@ -54,10 +56,10 @@ class RolloutRepository(Documents[Rollout]):
         if not latest:
             return {}
         production = self._in_production()
-        found = (split_of(rollout, until) for rollout, until in latest)
+        candidates = (split_of(rollout, until) for rollout, until in latest)
         return {
             split.model: split
-            for split in found
+            for split in candidates
             if split is not None and production.get(split.model) in split.stands_on
         }
 
@@ -71,22 +73,24 @@ class RolloutRepository(Documents[Rollout]):
         """Return until when a rollout has been looked at."""
         query = sa.select(_columns.watched_until).where(_columns.name == name)
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(query).scalar()
-        return found
+            until: datetime | None = connection.execute(query).scalar()
+        return until
 
     def _latest(self, at: datetime) -> list[tuple[Rollout, datetime | None]]:
-        started = _columns.state.not_in([each.value for each in _NEVER_STARTED])
+        started = _columns.state.not_in([state.value for state in _NEVER_STARTED])
         newest = sa.select(sa.func.max(_columns.id)).where(started).group_by(_columns.model)
         query = sa.select(_columns.document, _columns.watched_until).where(_columns.id.in_(newest))
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        found = [(Rollout.from_dict(row.document), row.watched_until) for row in rows]
-        return [each for each in found if _matters(each[0], at)]
+        pairs = [(Rollout.from_dict(row.document), row.watched_until) for row in rows]
+        return [pair for pair in pairs if _matters(pair[0], at)]
 
     def _in_production(self) -> dict[str, str]:
         """Return the version in production by model."""
-        known = model_versions.c
-        query = sa.select(known.model_name, known.version).where(known.status == "production")
+        versions = model_versions.c
+        query = sa.select(versions.model_name, versions.version).where(
+            versions.status == "production"
+        )
         with self._database.read() as connection:
             return {row.model_name: row.version for row in connection.execute(query)}
 
@@ -94,7 +98,7 @@ class RolloutRepository(Documents[Rollout]):
         return {**super()._stored(document), "active": document.active}
 
     def _refused(self, document: Rollout) -> ConflictError:
-        under_way = [each for each in self.find(document.model) if each.active]
+        under_way = [rollout for rollout in self.find(document.model) if rollout.active]
         if under_way and under_way[0].name != document.name:
             return ConflictError(
                 f"the rollout {under_way[0].name} of {document.model} is under way",
@@ -117,13 +121,13 @@ class ShadowRepository(Documents[Shadow]):
 
     def running(self) -> Mapping[str, Shadow]:
         """Return the shadow of each model that has one."""
-        return {each.model: each for each in self.find(state=ShadowState.RUNNING)}
+        return {shadow.model: shadow for shadow in self.find(state=ShadowState.RUNNING)}
 
     def _refused(self, document: Shadow) -> ConflictError:
-        for each in self.find(document.model, ShadowState.RUNNING):
-            if each.name != document.name:
-                told = f"the shadow {each.name} of {each.model} runs"
-                return ConflictError(told, "Stop it first.")
+        for shadow in self.find(document.model, ShadowState.RUNNING):
+            if shadow.name != document.name:
+                message = f"the shadow {shadow.name} of {shadow.model} runs"
+                return ConflictError(message, "Stop it first.")
         return super()._refused(document)
 
 

@@ -250,34 +250,36 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         raise InvalidValueError("seen.steps", len(seen.steps), f"{rollout.step + 1}: one a step")
     judgements = tuple(judged(plan, limit, seen.steps, seen.production) for limit in plan.limits)
 
-    def found(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
+    def decision(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
         return Decision(event, hold, reason, judgements)
 
     breaches = _of(judgements, Standing.BREACH, "rollback")
     alive = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING}
     if breaches and (rollout.watched(now) or rollout.state in alive):
-        return found(Event.BREACH, _told(breaches))
+        return decision(Event.BREACH, _told(breaches))
     if rollout.state not in {State.RUNNING, State.HOLDING}:
-        return found(None, f"it is {rollout.state.value.replace('_', ' ')}")
+        return decision(None, f"it is {rollout.state.value.replace('_', ' ')}")
     strayed = _strayed(plan, seen.units)
     if strayed:
-        return found(_anew(rollout, Hold.SRM), strayed, Hold.SRM)
+        return decision(_anew(rollout, Hold.SRM), strayed, Hold.SRM)
     signals = _of(judgements, Standing.BREACH, "hold")
     moved = _moved(plan, seen.answers)
     if (signals or moved) and not rollout.accepted:
-        told = "; ".join(each for each in (_told(signals), moved) if each)
-        return found(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
+        told = "; ".join(sentence for sentence in (_told(signals), moved) if sentence)
+        return decision(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
     elapsed = _since(rollout.window_started_at, now)
     if elapsed < plan.window:
-        return found(None, f"the window ends in {timedelta(seconds=round(plan.window - elapsed))}")
-    few = [each for each in _of(judgements, Standing.TOO_FEW) if each.limit.awaited]
+        return decision(
+            None, f"the window ends in {timedelta(seconds=round(plan.window - elapsed))}"
+        )
+    few = [judgement for judgement in _of(judgements, Standing.TOO_FEW) if judgement.limit.awaited]
     if few or seen.covered < _COVERED * plan.window:
         told = _told(few) or (
             f"only {seen.covered:,.0f} s of a window of {plan.window:,.0f} s had traffic"
         )
         if _since(rollout.step_entered_at, now) >= plan.deadline:
-            return found(Event.EXPIRE, f"{told}, and the deadline has passed")
-        return found(_anew(rollout, Hold.NO_DATA), told, Hold.NO_DATA)
+            return decision(Event.EXPIRE, f"{told}, and the deadline has passed")
+        return decision(_anew(rollout, Hold.NO_DATA), told, Hold.NO_DATA)
     return _passed(rollout, judgements)
 
 
@@ -306,38 +308,42 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> Decision:
     """Return whether a step whose window is over, with enough requests, is passed."""
     plan = rollout.plan
 
-    def found(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
+    def decision(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
         return Decision(event, hold, reason, judgements)
 
     over = _of(judgements, Standing.OVER)
     if rollout.accepted:
-        over = [each for each in over if each.limit.on_breach == "rollback"]
-    far = [each for each in over if _far_over(rollout, each)]
+        over = [judgement for judgement in over if judgement.limit.on_breach == "rollback"]
+    far = [judgement for judgement in over if _far_over(rollout, judgement)]
     if far:
-        told = "; ".join(f"{each.reason}, by chance in {each.chance:.2%}" for each in far)
-        return found(Event.BREACH, f"{told}; no further window is given")
+        told = "; ".join(
+            f"{judgement.reason}, by chance in {judgement.chance:.2%}" for judgement in far
+        )
+        return decision(Event.BREACH, f"{told}; no further window is given")
     if over and rollout.extensions < plan.extensions:
-        return found(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
+        return decision(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
     if over:
         told = f"{_told(over)}; no further window is left"
-        if all(each.limit.on_breach == "hold" for each in over):
-            return found(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
-        return found(Event.BREACH, told)
+        if all(judgement.limit.on_breach == "hold" for judgement in over):
+            return decision(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
+        return decision(Event.BREACH, told)
     unproven = [
-        each for each in judgements if each.proof is not None and each.proof < 1 / plan.alpha
+        judgement
+        for judgement in judgements
+        if judgement.proof is not None and judgement.proof < 1 / plan.alpha
     ]
     if unproven:
         told = f"{_told(unproven)}; that it is below the limit is not proven"
         if rollout.extensions < plan.extensions:
-            return found(Event.HOLD, told, Hold.INCONCLUSIVE)
+            return decision(Event.HOLD, told, Hold.INCONCLUSIVE)
         if plan.on_unproven == "rollback":
-            return found(Event.BREACH, f"{told}, and no further window is left")
-        return found(_anew(rollout, Hold.INCONCLUSIVE), told, Hold.INCONCLUSIVE)
+            return decision(Event.BREACH, f"{told}, and no further window is left")
+        return decision(_anew(rollout, Hold.INCONCLUSIVE), told, Hold.INCONCLUSIVE)
     last = rollout.step + 1 == len(plan.steps)
     if plan.approval or (last and plan.steps[-1] < 100.0):
         told = f"{_told(judgements)}; it waits for approval"
-        return found(_anew(rollout, Hold.APPROVAL), told, Hold.APPROVAL)
-    return found(Event.PROMOTE if last else Event.STEP, _told(judgements))
+        return decision(_anew(rollout, Hold.APPROVAL), told, Hold.APPROVAL)
+    return decision(Event.PROMOTE if last else Event.STEP, _told(judgements))
 
 
 def _far_over(rollout: Rollout, judgement: Judgement) -> bool:
@@ -356,13 +362,13 @@ def _far_over(rollout: Rollout, judgement: Judgement) -> bool:
 def _strayed(plan: Plan, units: Sequence[tuple[int, int]]) -> str:
     """Return what is wrong with the shares of the two versions; nothing if chance explains it."""
     shared = [
-        (own, (percent, 100.0 - percent))
-        for percent, own in zip(plan.steps, units, strict=False)
+        (count, (percent, 100.0 - percent))
+        for percent, count in zip(plan.steps, units, strict=False)
         if percent < 100.0
     ]
     if not shared:
         return ""
-    check = sequential_sample_ratio([own for own, _ in shared], [share for _, share in shared])
+    check = sequential_sample_ratio([count for count, _ in shared], [share for _, share in shared])
     if not check.mismatch:
         return ""
     return (
@@ -398,11 +404,11 @@ def _of(
     judgements: Sequence[Judgement], standing: Standing, on_breach: str | None = None
 ) -> list[Judgement]:
     return [
-        each
-        for each in judgements
-        if each.standing is standing and on_breach in {None, each.limit.on_breach}
+        judgement
+        for judgement in judgements
+        if judgement.standing is standing and on_breach in {None, judgement.limit.on_breach}
     ]
 
 
 def _told(judgements: Sequence[Judgement]) -> str:
-    return "; ".join(each.reason for each in judgements)
+    return "; ".join(judgement.reason for judgement in judgements)

@@ -172,8 +172,8 @@ def compared(shadow: Shadow, pairs: Pairs) -> ShadowReport:
     low, high = wilson(int(pairs.agree.sum()), count) if count else (None, None)
     shift = pairs.second - pairs.first
     shift = shift[~np.isnan(shift)]
-    known = ~(np.isnan(pairs.right) | np.isnan(pairs.shadow_right))
-    right, shadow_right = pairs.right[known], pairs.shadow_right[known]
+    judged = ~(np.isnan(pairs.right) | np.isnan(pairs.shadow_right))
+    right, shadow_right = pairs.right[judged], pairs.shadow_right[judged]
     binary = bool(np.isin(right, (0.0, 1.0)).all() and np.isin(shadow_right, (0.0, 1.0)).all())
     p_value = None
     if len(right) and binary:
@@ -199,5 +199,5 @@ def compared(shadow: Shadow, pairs: Pairs) -> ShadowReport:
 
 
 def _quantile(values: Floats, at: float) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(np.quantile(known, at)) if len(known) else None
+    measured = values[~np.isnan(values)]
+    return float(np.quantile(measured, at)) if len(measured) else None

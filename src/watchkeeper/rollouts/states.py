@@ -115,7 +115,7 @@ def after(state: State, event: Event) -> State:
     try:
         return MOVES[state, event]
     except KeyError:
-        possible = sorted(each.value for known, each in MOVES if known is state)
+        possible = sorted(event.value for before, event in MOVES if before is state)
         hint = f"Possible now: {', '.join(possible)}." if possible else "Begin another one."
         raise ConflictError(
             f"a rollout that is {state.value.replace('_', ' ')} cannot {event.value}", hint
