@@ -60,13 +60,15 @@ def test_given_a_model_all_of_whose_events_are_dropped_when_counted_then_the_tra
     assert main(["events", "stats", "--json", *settings]) == 0
     assert json.loads(capsys.readouterr().out)["models"]["flights"]["predictions"] == 0
     assert main(["audit", "--json", *settings]) == 0
-    (entry,) = json.loads(capsys.readouterr().out)["entries"]
-    assert (entry["action"], entry["subject"]) == ("retention", "flights:events")
+    entries = json.loads(capsys.readouterr().out)["entries"]
+    (entry,) = [entry for entry in entries if entry["action"] == "retention"]
+    assert {each["action"] for each in entries} == {"retention", "compact"}
+    assert entry["subject"] == "flights:events"
     assert "10 predictions and 5 outcomes are dropped: store.retention_days is 2" in entry["reason"]
     assert entry["actor"] != "watchkeeper"
     assert main(["events", "compact", *settings]) == 0
     with App(Settings(data_dir=data_dir)) as app:
-        assert app.audit.last() == entry["number"]
+        assert len(app.audit.entries(action="retention")) == 1
 
 
 def test_given_a_model_without_events_when_counted_then_it_is_an_error(

@@ -120,7 +120,8 @@ class Controller:
         loop = asyncio.get_running_loop()
 
         def followed(change: Change) -> None:
-            asyncio.run_coroutine_threadsafe(self._follow_change(change), loop).result()
+            if loop.is_running():  # a server that has ended has no traffic to follow with
+                asyncio.run_coroutine_threadsafe(self._follow_change(change), loop).result()
 
         self._unsubscribe = self._app.changes.subscribe(followed)
         await self.notifications.begin()
