@@ -13,9 +13,7 @@ from watchkeeper.experiments.drafting import draft
 from watchkeeper.identity import By
 from watchkeeper.results import plain
 
-__all__ = ["ACTOR", "Body", "Why", "add_experiments"]
-
-ACTOR = "api"
+__all__ = ["Body", "Why", "add_experiments"]
 
 
 class Body(BaseModel):
