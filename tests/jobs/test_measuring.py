@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 from tests.servers import tensor
 
 
 def test_given_predictions_with_outcomes_when_the_server_measures_then_both_findings_are_kept(
-    start: Callable[..., TestClient],
+    start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("watchkeeper.jobs.controller._MEASURE", 3_600.0)  # only the test looks
     client = start(models={"lr": {"quality": {"min_samples": 10}}})
     outcomes = []
     for number in range(40):
