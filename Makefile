@@ -46,6 +46,7 @@ static: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.docstrings
 	$(BIN)/mypy
 
 check: static ## format, lint, layers, types, unit and property tests

@@ -1,0 +1,97 @@
+"""The check of docstrings sees what is missing, and what is there."""
+
+import ast
+
+import pytest
+from tests.docstrings import faults
+
+COMPLETE = '''
+class Scale:
+    """What weighs."""
+
+    def weigh(self, item: str, *items: str, unit: str = "kg", **options: object) -> float:
+        """Return the weight.
+
+        Parameters
+        ----------
+        item : str
+            The first
+            of them.
+        *items : str
+        unit : str
+        **options : object
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        HeavyError
+            If it is too much.
+        """
+        if unit == "t":
+            raise HeavyError(item)
+        return 1.0
+
+    def each(self) -> Iterator[float]:
+        """Yield the weights.
+
+        Yields
+        ------
+        float
+        """
+        yield 1.0
+
+    @property
+    def limit(self) -> float:
+        """Most that it carries."""
+        return 1.0
+
+    def close(self) -> None:
+        """Close it."""
+        def later(at):
+            raise HeavyError(at)
+        self.later = later
+
+    def _tare(self, weight):
+        raise HeavyError(weight)
+
+@command(commands, "weigh")
+def weigh(item: str) -> int:
+    """Weigh an item."""
+    return 0
+'''
+
+
+def _faults(source: str) -> list[str]:
+    tree = ast.parse(source)
+    return [fault for _, fault in faults(tree, errors={"HeavyError"}, documented={"weigh"})]
+
+
+def test_given_a_complete_docstring_when_checked_then_nothing_is_missing() -> None:
+    assert _faults(COMPLETE) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("        unit : str\n", "", "weigh does not document its parameter unit"),
+        ("        *items : str\n", "", "weigh does not document its parameter *items"),
+        ("unit : str\n", "unit, tare : str\n", "weigh documents tare, which is no parameter"),
+        ("Returns\n        -------\n        float\n", "", "weigh has no section Returns"),
+        ("Yields\n        ------\n        float\n", "", "each has no section Yields"),
+        ("        HeavyError\n", "", "weigh raises HeavyError and does not name it"),
+        ('        """Close it."""\n', "", "close has no docstring"),
+    ],
+)
+def test_given_one_thing_left_out_when_checked_then_it_is_named(
+    before: str, after: str, fault: str
+) -> None:
+    assert before in COMPLETE
+
+    assert _faults(COMPLETE.replace(before, after, 1)) == [f"Scale.{fault}"]
+
+
+def test_given_a_method_of_a_protocol_when_it_has_no_docstring_then_nothing_is_missing() -> None:
+    assert _faults("class Kitchen:\n    def weigh(self, item): ...\n") == []
