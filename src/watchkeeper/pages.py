@@ -36,6 +36,11 @@ def page(title: str, body: str, figures: Sequence[tuple[str, dict[str, Any]]]) -
     figures : sequence of (str, dict)
         Captions, and charts as Vega-Lite has them.
 
+    Returns
+    -------
+    str
+        HTML without references to other files.
+
     Raises
     ------
     MissingExtraError

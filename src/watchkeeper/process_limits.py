@@ -15,7 +15,13 @@ _ADDRESSES = 4 << 30  # bytes that threads and files take of the addresses and n
 
 
 def limit_memory(most: int) -> None:
-    """Let this process have `most` bytes more, where the kernel can tell; beyond, `MemoryError`."""
+    """Let this process have `most` bytes more, where the kernel can tell; beyond, `MemoryError`.
+
+    Parameters
+    ----------
+    most : int
+        Bytes.
+    """
     import resource
 
     status = Path("/proc/self/statm")
@@ -26,7 +32,18 @@ def limit_memory(most: int) -> None:
 
 
 def memory_of(session: int) -> int:
-    """Return the bytes that the processes of a session hold; 0 where that cannot be told."""
+    """Return the bytes that the processes of a session hold; 0 where that cannot be told.
+
+    Parameters
+    ----------
+    session : int
+        Id of the session, which is that of the process that began it.
+
+    Returns
+    -------
+    int
+        Bytes of resident memory.
+    """
     page, held = os.sysconf("SC_PAGE_SIZE"), 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

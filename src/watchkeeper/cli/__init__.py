@@ -17,5 +17,16 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code: 0 good, 1 bad, 2 it could not be done."""
+    """Run a command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        0 good, 1 bad, 2 it could not be done.
+    """
     return run(watchkeeper, arguments)

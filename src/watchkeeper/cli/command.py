@@ -100,7 +100,14 @@ class Invocation:
         return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
 
     def show(self, result: Mapping[str, Any], *human: "RenderableType") -> None:
-        """Print `result` as a line of JSON under ``--json``, and `human` otherwise."""
+        """Print `result` as a line of JSON under ``--json``, and `human` otherwise.
+
+        Parameters
+        ----------
+        result : mapping of str to object
+        *human : str or renderable of Rich
+            Text is printed as it is: without markup, and not wrapped.
+        """
         if self.as_json:
             from watchkeeper.results import strict_json
 
@@ -121,7 +128,19 @@ class Invocation:
 def command(
     commands: typer.Typer, name: str | None = None
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
-    """Register a function as a command of `commands`, with the shared options added to its own."""
+    """Register a function as a command of `commands`, with the shared options added to its own.
+
+    Parameters
+    ----------
+    commands : typer.Typer
+    name : str, optional
+        By default the name of the function.
+
+    Returns
+    -------
+    callable
+        The decorator, which returns the function as it is.
+    """
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         signature = inspect.signature(function, eval_str=True)
@@ -155,7 +174,19 @@ def command(
 
 
 def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` name and return its exit code."""
+    """Run the command that `arguments` name and return its exit code.
+
+    Parameters
+    ----------
+    commands : Typer
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        0 good, 1 bad, 2 it could not be done, 130 where the user interrupted it.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     program = typer.main.get_command(commands)
     try:
@@ -176,7 +207,13 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> int:
 
 
 def actor() -> str:
-    """Return who gives the command, for the history."""
+    """Return who gives the command, for the history.
+
+    Returns
+    -------
+    str
+        Of the user of this process; empty where the user has no name.
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -184,7 +221,19 @@ def actor() -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> "Table":
-    """Return a table of `rows`: numbers to the right, times to the second, None as a dash."""
+    """Return a table of `rows`: numbers to the right, times to the second, None as a dash.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    rows : iterable of sequence of object
+        A value for each column.
+    title : str
+
+    Returns
+    -------
+    rich.table.Table
+    """
     from rich.table import Table
 
     cells = [list(row) for row in rows]

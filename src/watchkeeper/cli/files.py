@@ -25,6 +25,15 @@ _READERS = {
 def read_table(path: Path) -> pa.Table:
     """Return the table in a file.
 
+    Parameters
+    ----------
+    path : Path
+        Its ending says what it is.
+
+    Returns
+    -------
+    pyarrow.Table
+
     Raises
     ------
     NotFoundError

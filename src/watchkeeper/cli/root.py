@@ -58,7 +58,23 @@ COMMANDS = {
 
 
 def load_command(name: str) -> Any:
-    """Return the command of the root that is called `name`; its module is imported."""
+    """Return the command of the root that is called `name`; its module is imported.
+
+    Parameters
+    ----------
+    name : str
+        That of its module in `watchkeeper.cli`.
+
+    Returns
+    -------
+    Command
+        Of the click that Typer brings.
+
+    Raises
+    ------
+    MissingExtraError
+        If an extra that the command needs is not installed.
+    """
     with needed_for(f"watchkeeper {name}"):
         module = import_module(f"watchkeeper.cli.{name}")
     loaded = typer.main.get_command(module.commands)

@@ -60,6 +60,10 @@ def grouped(notes: Sequence[Note], url: str) -> Message:
         At least one.
     url : str
         Of the server, where incidents are read and acted upon.
+
+    Returns
+    -------
+    Message
     """
     incidents = {note.incident: note for note in notes}
     last = notes[-1]
@@ -92,6 +96,18 @@ def grouped(notes: Sequence[Note], url: str) -> Message:
 def shortened(message: Message, longest: int) -> Message:
     r"""Return a message whose body has at most `longest` characters, cut after a line if it can be.
 
+    Parameters
+    ----------
+    message : Message
+    longest : int
+        Characters of the body.
+
+    Returns
+    -------
+    Message
+
+    Examples
+    --------
     >>> shortened(Message("two", "first line\nsecond line"), 16).body
     'first line\n…'
     """

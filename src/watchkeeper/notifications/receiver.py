@@ -35,6 +35,17 @@ class QuietHours(Result):
     def parse(cls, text: str, zone: str = "UTC") -> Self:
         """Return what is written as ``22:00-07:00``.
 
+        Parameters
+        ----------
+        text : str
+            Start and end, local times of the zone.
+        zone : str
+            Name in the tz database.
+
+        Returns
+        -------
+        QuietHours
+
         Raises
         ------
         InvalidValueError
@@ -54,7 +65,17 @@ class QuietHours(Result):
         return found
 
     def until(self, at: datetime) -> datetime | None:
-        """Return when the quiet hours that `at` is in end; None if it is in none."""
+        """Return when the quiet hours that `at` is in end; None if it is in none.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        datetime or None
+            In UTC.
+        """
         local = at.astimezone(ZoneInfo(self.zone))
         now = local.time()
         over_night = self.end < self.start
@@ -88,7 +109,17 @@ class Receiver(Result):
     quiet: QuietHours | None = None
 
     def wants(self, severity: str, model: str) -> bool:
-        """Return whether it is told of an incident."""
+        """Return whether it is told of an incident.
+
+        Parameters
+        ----------
+        severity : {"critical", "warning"}
+        model : str
+
+        Returns
+        -------
+        bool
+        """
         severe = severity == "critical" or self.severity == "warning"
         return severe and (not self.models or model in self.models)
 
@@ -117,11 +148,32 @@ class Place(Result):
     error: str = ""
 
     def delivered(self, number: int) -> Self:
-        """Return it after all up to an entry of the trail has arrived."""
+        """Return it after all up to an entry of the trail has arrived.
+
+        Parameters
+        ----------
+        number : int
+            Of the last entry that arrived.
+
+        Returns
+        -------
+        Place
+        """
         return replace(self, told=number, tries=0, next_try=None, error="")
 
     def failed(self, at: datetime, error: str) -> Self:
-        """Return it after a try in vain; the next one is later each time, at most 15 minutes."""
+        """Return it after a try in vain; the next one is later each time, at most 15 minutes.
+
+        Parameters
+        ----------
+        at : datetime
+        error : str
+            Its first 1,000 characters are stored.
+
+        Returns
+        -------
+        Place
+        """
         wait = min(_FIRST * 2 ** min(self.tries, 10), _LONGEST)
         return replace(self, tries=self.tries + 1, next_try=at + wait, error=error[:1000])
 
@@ -141,6 +193,10 @@ def due(
         Applies to warnings only.
     group_wait : float
         Seconds that the first thing waits for others that belong to it.
+
+    Returns
+    -------
+    datetime or None
     """
     ready = first + timedelta(seconds=group_wait)
     if place.next_try is not None:

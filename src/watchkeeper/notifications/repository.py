@@ -26,7 +26,19 @@ class PlaceRepository:
         self._database = database
 
     def get(self, receiver: str, severity: str, *, beginning: int) -> Place:
-        """Return a place; a new receiver's is at entry `beginning` of the trail."""
+        """Return a place; a new receiver's is at entry `beginning` of the trail.
+
+        Parameters
+        ----------
+        receiver : str
+        severity : {"critical", "warning"}
+        beginning : int
+            Number of an entry of the audit trail.
+
+        Returns
+        -------
+        Place
+        """
         with self._database.write() as connection:
             row = connection.execute(_of(receiver, severity)).mappings().one_or_none()
             if row is not None:
@@ -36,13 +48,30 @@ class PlaceRepository:
             return made
 
     def find(self) -> list[Place]:
-        """Return all places, by receiver."""
+        """Return all places, by receiver.
+
+        Returns
+        -------
+        list of Place
+        """
         query = sa.select(notification_places).order_by(_columns.receiver, _columns.severity)
         with self._database.read() as connection:
             return [_place(row) for row in connection.execute(query).mappings()]
 
     def save(self, before: Place, after: Place) -> bool:
-        """Keep a place unless another process has moved it; return whether it was kept."""
+        """Keep a place unless another process has moved it; return whether it was kept.
+
+        Parameters
+        ----------
+        before : Place
+            As it was read.
+        after : Place
+
+        Returns
+        -------
+        bool
+            False where another process was faster; nothing is written then.
+        """
         same = (
             (_columns.receiver == before.receiver)
             & (_columns.severity == before.severity)

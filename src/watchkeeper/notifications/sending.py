@@ -10,12 +10,32 @@ __all__ = ["check_url", "send"]
 
 
 def check_url(url: str) -> None:
-    """Raise `InvalidValueError` if `url` is no address that Apprise understands."""
+    """Refuse an address that Apprise does not understand.
+
+    Parameters
+    ----------
+    url : str
+
+    Raises
+    ------
+    InvalidValueError
+        If `url` is no address that Apprise understands.
+    """
     _service(url)
 
 
 def send(url: str, message: Message) -> str:
     """Send a message, cut to what the service takes; return why it did not arrive, or nothing.
+
+    Parameters
+    ----------
+    url : str
+    message : Message
+
+    Returns
+    -------
+    str
+        Why it did not arrive; empty where it did.
 
     Raises
     ------

@@ -77,6 +77,10 @@ class Taught:
     def begun(self) -> Batch | None:
         """Return the batch that was begun and not settled.
 
+        Returns
+        -------
+        Batch or None
+
         Raises
         ------
         IntegrityError
@@ -92,14 +96,24 @@ class Taught:
             raise _damaged(self._folder / _NEXT, error) from error
 
     def begin(self, batch: Batch) -> None:
-        """Write down what is learned next."""
+        """Write down what is learned next.
+
+        Parameters
+        ----------
+        batch : Batch
+        """
         about: Mapping[str, Any] = {
             name: getattr(batch, name) for name in Batch.__slots__ if name != "rows"
         }
         self._write(_NEXT, batch.rows.replace_schema_metadata({_ABOUT: json.dumps(about)}))
 
     def settle(self, batch: Batch) -> None:
-        """Keep that the predictions of a batch have taught, whatever came of it."""
+        """Keep that the predictions of a batch have taught, whatever came of it.
+
+        Parameters
+        ----------
+        batch : Batch
+        """
         days = batch.rows["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.date32())
         prints = fingerprints(batch.rows["prediction_id"])
         for day in pc.unique(days).to_pylist():
@@ -115,6 +129,16 @@ class Taught:
     def of_day(self, day: date) -> pa.Array:
         """Return the fingerprints of the predictions of a UTC day that have taught.
 
+        Parameters
+        ----------
+        day : date
+            In UTC.
+
+        Returns
+        -------
+        pyarrow.Array
+            uint64, in no order; empty for a day of which nothing is stored.
+
         Raises
         ------
         IntegrityError
@@ -129,7 +153,17 @@ class Taught:
             raise _damaged(path, error) from error
 
     def new(self, rows: pa.Table) -> pa.Table:
-        """Return the rows, all of one UTC day, whose predictions have not taught."""
+        """Return the rows, all of one UTC day, whose predictions have not taught.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+            With the columns ``prediction_id`` and ``timestamp``.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         if not rows.num_rows:
             return rows
         day = rows["timestamp"][0].as_py().astimezone(UTC).date()
@@ -137,7 +171,13 @@ class Taught:
         return rows.filter(pc.invert(is_consumed))
 
     def forget(self, before: date) -> None:
-        """Remove what is known of days before one."""
+        """Remove what is known of days before one.
+
+        Parameters
+        ----------
+        before : date
+            In UTC; this day itself stays.
+        """
         for path in self._folder.glob("????-??-??.arrow"):
             if path.name < _name(before):
                 path.unlink(missing_ok=True)

@@ -69,6 +69,17 @@ class Stream:
 
         None, which River says until it has learned, is a wrong answer, or 0. What is no finite
         number has a loss that is not finite.
+
+        Parameters
+        ----------
+        said : sequence
+            Answers of a model, a row each.
+        places : numpy.ndarray of int, shape (n,)
+            Positions of those rows in the stream.
+
+        Returns
+        -------
+        numpy.ndarray of float, shape (n,)
         """
         actual = [self.actual[index] for index in places]
         if self.task == "regression":
@@ -112,7 +123,18 @@ class Learned:
     places: npt.NDArray[np.intp]
 
     def frozen(self, model: Any, stream: Stream) -> Losses:
-        """Return the losses of a model that does not learn, on the same rows."""
+        """Return the losses of a model that does not learn, on the same rows.
+
+        Parameters
+        ----------
+        model : object
+        stream : Stream
+
+        Returns
+        -------
+        numpy.ndarray of float
+            One loss for each row that could be scored.
+        """
         answers = _taker(model, stream).answers(self.places)
         return stream.losses(answers, self.places)
 
@@ -158,7 +180,26 @@ class Prequential(Result):
         task: str,
         left_out: int = 0,
     ) -> "Prequential":
-        """Return what losses on the same rows say."""
+        """Return what losses on the same rows say.
+
+        Parameters
+        ----------
+        own : numpy.ndarray of float, shape (n,)
+            Losses of the model that learned.
+        champion : numpy.ndarray of float, shape (n,)
+        former : numpy.ndarray of float, shape (n,)
+            Losses of the model as it was before it learned.
+        tolerance : float
+            How much worse it may be: for regression a share of the other loss, otherwise of all
+            rows.
+        task : {"binary", "multiclass", "regression"}
+        left_out : int
+            Rows that could not be scored.
+
+        Returns
+        -------
+        Prequential
+        """
         if len(own) < FEWEST_ROWS:
             fault = f"only {len(own)} of the rows could be scored"
         elif loses_to(own, champion, tolerance=tolerance, task=task):
@@ -183,6 +224,18 @@ def loses_to(own: Losses, other: Losses, *, tolerance: float, task: str) -> bool
     """Return whether losses are higher than others on the same rows, beyond tolerance and chance.
 
     Answers that are no numbers lose to those that are.
+
+    Parameters
+    ----------
+    own, other : numpy.ndarray of float, shape (n,)
+    tolerance : float
+        How much higher they may be: for regression a share of the other loss, otherwise of all
+        rows.
+    task : {"binary", "multiclass", "regression"}
+
+    Returns
+    -------
+    bool
     """
     if not np.isfinite(own).all():
         return bool(np.isfinite(other).all())
@@ -194,7 +247,17 @@ def loses_to(own: Losses, other: Losses, *, tolerance: float, task: str) -> bool
 
 
 def beats(own: Losses, other: Losses, *, task: str) -> bool:
-    """Return whether losses are lower than others on the same rows, beyond chance."""
+    """Return whether losses are lower than others on the same rows, beyond chance.
+
+    Parameters
+    ----------
+    own, other : numpy.ndarray of float, shape (n,)
+    task : {"binary", "multiclass", "regression"}
+
+    Returns
+    -------
+    bool
+    """
     return loses_to(other, own, tolerance=0.0, task=task)
 
 
@@ -207,7 +270,17 @@ def _difference(losses: Losses, other: Losses) -> tuple[float, float]:
 
 
 def require_learner(model: Any) -> None:
-    """Refuse a model that cannot learn row by row, with `InvalidValueError`."""
+    """Refuse a model that cannot learn row by row.
+
+    Parameters
+    ----------
+    model : object
+
+    Raises
+    ------
+    InvalidValueError
+        If it has neither ``learn_one`` (River) nor ``partial_fit`` (scikit-learn).
+    """
     if not (hasattr(model, "learn_one") or hasattr(model, "partial_fit")):
         raise InvalidValueError(
             "model",
@@ -222,6 +295,16 @@ def learned_from(model: Any, stream: Stream) -> Learned:
 
     River's learn row by row; estimators learn 16 rows at a time, which were scored before. A row
     with a class that an estimator does not know is a wrong answer, and teaches nothing.
+
+    Parameters
+    ----------
+    model : object
+        It stays as it is.
+    stream : Stream
+
+    Returns
+    -------
+    Learned
 
     Raises
     ------

@@ -61,7 +61,12 @@ class HealthPolicy(Thresholds):
     window_hours: Positive = 24.0
 
     def thresholds(self) -> Thresholds:
-        """Return what is asked, whatever the hours."""
+        """Return what is asked, whatever the hours.
+
+        Returns
+        -------
+        Thresholds
+        """
         return Thresholds(**{field.name: getattr(self, field.name) for field in fields(Thresholds)})
 
 

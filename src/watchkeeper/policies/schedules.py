@@ -18,6 +18,15 @@ _FARTHEST = timedelta(days=4 * 366)  # every cron fires within, or never
 def check_schedule(schedule: str) -> str:
     """Return `schedule` if it is one.
 
+    Parameters
+    ----------
+    schedule : str
+        Minute, hour, day of the month, month and day of the week, as cron has them.
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     InvalidValueError
@@ -38,6 +47,16 @@ def last_fire(schedule: str, after: datetime, now: datetime) -> datetime | None:
         Minute, hour, day of the month, month and day of the week as cron has them, in UTC: 0 and 7
         are Sunday.
     after, now : datetime
+
+    Returns
+    -------
+    datetime or None
+        In UTC.
+
+    Raises
+    ------
+    InvalidValueError
+        If the schedule is not five fields of cron.
 
     Examples
     --------

@@ -75,9 +75,24 @@ def calibration_error(scores: npt.ArrayLike, actual: npt.ArrayLike, bins: int = 
 def reliability(
     scores: npt.ArrayLike, actual: npt.ArrayLike, bins: int = 10
 ) -> list[ReliabilityBin]:
-    """Return the table behind a reliability diagram, lowest scores first.
+    """Return the table behind a reliability diagram, lowest scores first, without empty bins.
 
-    Parameters and errors are those of `calibration_error`; bins without rows are left out.
+    Parameters
+    ----------
+    scores : array_like of float, shape (n,)
+        Between 0 and 1.
+    actual : array_like of bool, shape (n,)
+    bins : int
+        Of as many rows each, as far as equal scores allow.
+
+    Returns
+    -------
+    list of ReliabilityBin
+
+    Raises
+    ------
+    InvalidValueError
+        As `calibration_error`.
     """
     count, score_sum, positives, which = _binned(scores, actual, bins)
     values = np.asarray(scores, dtype=np.float64)

@@ -44,6 +44,16 @@ class Calibrator(Protocol):
 
         It is the variance of ``sum(weights * calibrated)`` over labelled samples as large as the
         one that was learned from.
+
+        Parameters
+        ----------
+        scores : array_like of float, shape (n,)
+            Between 0 and 1.
+        weights : array_like of float, shape (n,)
+
+        Returns
+        -------
+        float
         """
         ...
 
@@ -70,6 +80,10 @@ class PlattCalibrator:
         scores : array_like of float, shape (n,)
             Between 0 and 1.
         actual : array_like of bool, shape (n,)
+
+        Returns
+        -------
+        PlattCalibrator
 
         Raises
         ------
@@ -99,7 +113,23 @@ class PlattCalibrator:
         return _sigmoid(self.slope * _logits(checked_scores(scores)) + self.offset)
 
     def variance(self, scores: npt.ArrayLike, weights: npt.ArrayLike) -> float:
-        """Return how uncertain a weighted sum of calibrated scores is; see `Calibrator`."""
+        """Return how uncertain a weighted sum of calibrated scores is; see `Calibrator`.
+
+        Parameters
+        ----------
+        scores : array_like of float, shape (n,)
+            Between 0 and 1.
+        weights : array_like of float, shape (n,)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InvalidValueError
+            If a score is not between 0 and 1.
+        """
         logits, chance = _logits(checked_scores(scores)), self(scores)
         moved = np.asarray(weights) * chance * (1.0 - chance)
         gradient = np.array([float(moved @ logits), float(moved.sum())])
@@ -123,7 +153,23 @@ class IsotonicCalibrator:
 
     @classmethod
     def fit(cls, scores: npt.ArrayLike, actual: npt.ArrayLike) -> Self:
-        """Return the calibrator of labelled rows; see `PlattCalibrator.fit`."""
+        """Return the calibrator of labelled rows; see `PlattCalibrator.fit`.
+
+        Parameters
+        ----------
+        scores : array_like of float, shape (n,)
+            Between 0 and 1.
+        actual : array_like of bool, shape (n,)
+
+        Returns
+        -------
+        IsotonicCalibrator
+
+        Raises
+        ------
+        InvalidValueError
+            If one of the classes is missing.
+        """
         from sklearn.isotonic import IsotonicRegression
 
         values, truth = _labelled(scores, actual)
@@ -140,7 +186,23 @@ class IsotonicCalibrator:
         return np.asarray(self._steps.predict(checked_scores(scores)), dtype=np.float64)
 
     def variance(self, scores: npt.ArrayLike, weights: npt.ArrayLike) -> float:
-        """Return how uncertain a weighted sum of calibrated scores is; see `Calibrator`."""
+        """Return how uncertain a weighted sum of calibrated scores is; see `Calibrator`.
+
+        Parameters
+        ----------
+        scores : array_like of float, shape (n,)
+            Between 0 and 1.
+        weights : array_like of float, shape (n,)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InvalidValueError
+            If a score is not between 0 and 1.
+        """
         step = np.searchsorted(self._edges, checked_scores(scores), side="right") - 1
         total = np.bincount(
             np.maximum(step, 0), weights=np.asarray(weights), minlength=len(self._edges)
@@ -173,6 +235,10 @@ class MulticlassCalibrator:
         classes : sequence of labels, shape (k,)
             In the order of the columns.
 
+        Returns
+        -------
+        MulticlassCalibrator
+
         Raises
         ------
         InvalidValueError
@@ -195,7 +261,22 @@ class MulticlassCalibrator:
         return np.where(total > 0.0, apart / np.where(total > 0.0, total, 1.0), scores)
 
     def variance(self, probabilities: npt.ArrayLike, weights: npt.ArrayLike) -> float:
-        """Return how uncertain a weighted sum of them is, with a weight a row and class."""
+        """Return how uncertain a weighted sum of them is, with a weight a row and class.
+
+        Parameters
+        ----------
+        probabilities : array_like of float, shape (n, k)
+        weights : array_like of float, shape (n, k)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InvalidValueError
+            If a probability is not between 0 and 1.
+        """
         scores, each_weight = np.asarray(probabilities), np.asarray(weights)
         return sum(
             calibrator.variance(scores[:, column], each_weight[:, column])
@@ -241,6 +322,14 @@ def fit_calibrator(scores: npt.ArrayLike, actual: npt.ArrayLike) -> Calibrator:
 def checked_scores(scores: npt.ArrayLike) -> Floats:
     """Return scores as an array.
 
+    Parameters
+    ----------
+    scores : array_like of float, shape (n,)
+
+    Returns
+    -------
+    numpy.ndarray of float, shape (n,)
+
     Raises
     ------
     InvalidValueError
@@ -259,6 +348,17 @@ def class_codes(
     labels: Sequence[Hashable] | npt.NDArray[Any], classes: Sequence[Hashable], field: str
 ) -> npt.NDArray[np.int64]:
     """Return the place of each label among the classes.
+
+    Parameters
+    ----------
+    labels : sequence of labels, shape (n,)
+    classes : sequence of labels, shape (k,)
+    field : str
+        For the error: what the labels are.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
 
     Raises
     ------

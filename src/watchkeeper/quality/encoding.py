@@ -67,6 +67,14 @@ class Encoding:
 def feature_frame(features: object) -> nw.DataFrame[Any]:
     """Return features as a frame; the columns of an array are named by their places.
 
+    Parameters
+    ----------
+    features : array of float, shape (n, k), or data frame
+
+    Returns
+    -------
+    narwhals.DataFrame
+
     Raises
     ------
     InvalidValueError

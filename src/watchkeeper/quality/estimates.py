@@ -99,6 +99,10 @@ def estimate_binary(
         calibrated.
     confidence : float
 
+    Returns
+    -------
+    Estimate
+
     Raises
     ------
     InvalidValueError
@@ -210,6 +214,17 @@ def score_estimate(
     metric: Literal["accuracy", "auc", "mae"] = "accuracy",
 ) -> EstimateScore:
     """Return how far an estimated figure was from the realised one.
+
+    Parameters
+    ----------
+    estimate : Estimate or LossEstimate
+    realised : float
+        Of the same rows, by their labels.
+    metric : {"accuracy", "auc", "mae"}
+
+    Returns
+    -------
+    EstimateScore
 
     Raises
     ------

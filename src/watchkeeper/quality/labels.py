@@ -11,7 +11,21 @@ __all__ = ["labels_of", "scores_of"]
 
 
 def labels_of(column: pa.ChunkedArray, task: str, positive: object) -> npt.NDArray[Any]:
-    """Return labels as the metrics of a task take them."""
+    """Return labels as the metrics of a task take them.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+    task : {"binary", "multiclass", "regression"}
+    positive : object
+        The label of the positive class, for a binary task.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        For a binary task whether a label is the positive one; floats for regression; otherwise the
+        labels as they are.
+    """
     if task == "binary":
         return _positive(column, positive)
     if task == "regression":
@@ -39,5 +53,14 @@ def _number(positive: object) -> float:
 
 
 def scores_of(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """Return scores as floats, NaN where there is none."""
+    """Return scores as floats, NaN where there is none.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+
+    Returns
+    -------
+    numpy.ndarray of float, shape (n,)
+    """
     return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)

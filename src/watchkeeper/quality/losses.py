@@ -77,6 +77,10 @@ class LossEstimator:
             predictions may be one of them.
         predicted, actual : array_like of float, shape (n,)
 
+        Returns
+        -------
+        LossEstimator
+
         Raises
         ------
         InvalidValueError
@@ -118,6 +122,10 @@ class LossEstimator:
         features : array of float, shape (m, k), or data frame
             With the columns that were learned from.
         confidence : float
+
+        Returns
+        -------
+        LossEstimate
 
         Raises
         ------

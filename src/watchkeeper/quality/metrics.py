@@ -72,7 +72,18 @@ def binary_metrics(
 
 
 def average_precision(scores: npt.NDArray[np.float64], actual: npt.NDArray[np.bool_]) -> float:
-    """Return the area under the precision-recall curve, as steps; there must be a positive."""
+    """Return the area under the precision-recall curve, as steps; there must be a positive.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray of float, shape (n,)
+    actual : numpy.ndarray of bool, shape (n,)
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(actual[order])
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # last of equal scores

@@ -199,6 +199,12 @@ class ModelPerformanceMonitor:
         A name that is no metric of the task is kept, and not compared. The sequential detector
         starts afresh.
 
+        Parameters
+        ----------
+        accuracy, auc : float, optional
+            Shares, above 0 and at most 1.
+        **metrics : float
+
         Raises
         ------
         InvalidValueError
@@ -236,7 +242,22 @@ class ModelPerformanceMonitor:
         *,
         score: float | Sequence[float] | None = None,
     ) -> None:
-        """Add one labelled prediction; the oldest arrival leaves when the window is full."""
+        """Add one labelled prediction; the oldest arrival leaves when the window is full.
+
+        Parameters
+        ----------
+        prediction, actual : object
+            Labels, or numbers for regression.
+        timestamp : datetime, optional
+            Of the event; by default now.
+        score : float or sequence of float, optional
+            Probability of the positive class, or of each class.
+
+        Raises
+        ------
+        InvalidValueError
+            If a label or the score is not one of the task.
+        """
         task = self._task
         kept_score = task.score(score)
         predicted, came = task.label(prediction, "prediction"), task.label(actual, "actual")
@@ -261,6 +282,13 @@ class ModelPerformanceMonitor:
         scores: Sequence[Any] | npt.NDArray[np.float64] | None = None,
     ) -> None:
         """Add several, in order.
+
+        Parameters
+        ----------
+        predictions, actuals : sequence or numpy.ndarray, shape (n,)
+        timestamps : sequence of datetime, shape (n,), optional
+            By default now.
+        scores : sequence or numpy.ndarray, shape (n,) or (n, k), optional
 
         Raises
         ------
@@ -303,11 +331,20 @@ class ModelPerformanceMonitor:
         time, ``complete`` is False when predictions within it had to leave because more than
         `window_size` came. For the others see `watchkeeper.quality.binary_metrics`,
         `multiclass_metrics` and `regression_metrics`.
+
+        Returns
+        -------
+        dict of str to object
         """
         return self._measured(self._rows())
 
     def detect_performance_drift(self) -> PerformanceDrift:
-        """Return how the window compares with the baseline."""
+        """Return how the window compares with the baseline.
+
+        Returns
+        -------
+        PerformanceDrift
+        """
         rows = self._rows()
         current = self._measured(rows)
         measured = current["status"] == "ok"

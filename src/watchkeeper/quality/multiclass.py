@@ -92,7 +92,19 @@ def metrics_of_codes(
     probabilities: npt.NDArray[np.float64] | None,
     labels: Sequence[Hashable],
 ) -> dict[str, Any]:
-    """Return what `multiclass_metrics` does, from the position of each label among `labels`."""
+    """Return what `multiclass_metrics` does, from the position of each label among `labels`.
+
+    Parameters
+    ----------
+    predicted, actual : numpy.ndarray of int, shape (n,)
+    probabilities : numpy.ndarray of float, shape (n, k), or None
+        A row of NaN is not scored.
+    labels : sequence of labels, shape (k,)
+
+    Returns
+    -------
+    dict of str to object
+    """
     k = len(labels)
     came, called = np.bincount(actual, minlength=k), np.bincount(predicted, minlength=k)
     correct = np.bincount(actual[predicted == actual], minlength=k)
@@ -130,6 +142,15 @@ def checked_probabilities(
 ) -> npt.NDArray[np.float64]:
     """Return probabilities as an array of (rows, classes); a row may be NaN.
 
+    Parameters
+    ----------
+    probabilities : array_like of float, shape (rows, classes)
+    rows, classes : int
+
+    Returns
+    -------
+    numpy.ndarray of float, shape (rows, classes)
+
     Raises
     ------
     InvalidValueError
@@ -153,6 +174,18 @@ def checked_probabilities(
 
 def position_of(label: Hashable, positions: dict[Hashable, int], field: str) -> int:
     """Return the position of a label among the classes.
+
+    Parameters
+    ----------
+    label : Hashable
+    positions : dict of Hashable to int
+        Of the classes.
+    field : str
+        For the error: what the label is.
+
+    Returns
+    -------
+    int
 
     Raises
     ------

@@ -103,6 +103,10 @@ def worst_segments(
     min_rows : int
         Smaller segments, and those that leave fewer others, are left out.
 
+    Returns
+    -------
+    list of Segment
+
     Raises
     ------
     InvalidValueError
@@ -159,10 +163,17 @@ def worst_segments_by_error(
 
     Parameters
     ----------
-    columns, alpha, min_rows
+    columns : mapping of str to array_like, shape (n,)
         As in `worst_segments`.
     errors : array_like of float, shape (n,)
         Predicted minus actual, or their absolute values.
+    alpha : float
+        As in `worst_segments`.
+    min_rows : int
+
+    Returns
+    -------
+    list of ErrorSegment
 
     Raises
     ------

@@ -26,13 +26,43 @@ class Task(Protocol):
     """What the labels of a model are."""
 
     def labels(self, size: int) -> Column:
-        """Return an empty column of labels."""
+        """Return an empty column of labels.
+
+        Parameters
+        ----------
+        size : int
+            Rows of the window.
+
+        Returns
+        -------
+        Column
+        """
 
     def scores(self, size: int) -> Column:
-        """Return an empty column of scores."""
+        """Return an empty column of scores.
+
+        Parameters
+        ----------
+        size : int
+            Rows of the window.
+
+        Returns
+        -------
+        Column
+        """
 
     def label(self, label: object, field: str) -> Any:
         """Return a label as its column keeps it.
+
+        Parameters
+        ----------
+        label : object
+        field : str
+            For the error: what the label is.
+
+        Returns
+        -------
+        object
 
         Raises
         ------
@@ -41,10 +71,35 @@ class Task(Protocol):
         """
 
     def all_labels(self, labels: Sequence[object] | npt.NDArray[Any], field: str) -> Column:
-        """Return labels as a column; errors are those of `label`."""
+        """Return labels as a column.
+
+        Parameters
+        ----------
+        labels : sequence or numpy.ndarray, shape (n,)
+        field : str
+            For the error: what the labels are.
+
+        Returns
+        -------
+        Column
+
+        Raises
+        ------
+        InvalidValueError
+            If one is none.
+        """
 
     def score(self, score: Any) -> Any:
         """Return a score, or None, as its column keeps it.
+
+        Parameters
+        ----------
+        score : object
+            None where there is none.
+
+        Returns
+        -------
+        object
 
         Raises
         ------
@@ -53,12 +108,41 @@ class Task(Protocol):
         """
 
     def all_scores(self, scores: Any, count: int) -> Column:
-        """Return as many scores as a column; errors are those of `score`."""
+        """Return as many scores as a column.
+
+        Parameters
+        ----------
+        scores : sequence or numpy.ndarray, shape (n,) or (n, k), or None
+            None where there is none.
+        count : int
+            How many there have to be.
+
+        Returns
+        -------
+        Column
+
+        Raises
+        ------
+        InvalidValueError
+            If one is none.
+        """
 
     def taken(
         self, predicted: Column, actual: Column, scores: Column, rows: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float64]]:
-        """Return the rows of the three columns as arrays, NaN where there is no score."""
+        """Return the rows of the three columns as arrays, NaN where there is no score.
+
+        Parameters
+        ----------
+        predicted, actual, scores : Column
+        rows : numpy.ndarray of int, shape (n,)
+            Positions in the columns.
+
+        Returns
+        -------
+        predicted, actual : numpy.ndarray, shape (n,)
+        scores : numpy.ndarray of float, shape (n,) or (n, k)
+        """
 
     def measured(
         self,
@@ -66,7 +150,18 @@ class Task(Protocol):
         actual: npt.NDArray[Any],
         scores: npt.NDArray[np.float64],
     ) -> dict[str, Any]:
-        """Return the metrics of the task."""
+        """Return the metrics of the task.
+
+        Parameters
+        ----------
+        predicted, actual : numpy.ndarray, shape (n,)
+        scores : numpy.ndarray of float, shape (n,) or (n, k)
+            NaN where there is none.
+
+        Returns
+        -------
+        dict of str to object
+        """
 
 
 class Binary:

@@ -125,7 +125,16 @@ class Waiver(Result):
     until: datetime
 
     def holds(self, at: datetime) -> bool:
-        """Return whether it holds at a time."""
+        """Return whether it holds at a time.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        bool
+        """
         return as_utc(at) < as_utc(self.until)
 
 
@@ -167,6 +176,19 @@ def checklist(
 
     A waiver excuses what does not pass. What passes by itself needs none.
 
+    Parameters
+    ----------
+    model : str
+    answers : mapping of str to Answer
+        By the keys of the points.
+    waivers : sequence of Waiver
+    at : datetime
+        When it is made; a waiver holds until its own time.
+
+    Returns
+    -------
+    Checklist
+
     Raises
     ------
     NotFoundError
@@ -191,6 +213,14 @@ def checklist(
 
 def item_of(key: str) -> Item:
     """Return a point by its key.
+
+    Parameters
+    ----------
+    key : str
+
+    Returns
+    -------
+    Item
 
     Raises
     ------

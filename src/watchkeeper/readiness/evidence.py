@@ -27,15 +27,42 @@ WAIVER = "waive readiness"
 
 
 def load_test_of(model: str) -> str:
-    """Return the subject of the load tests of a model."""
+    """Return the subject of the load tests of a model.
+
+    Parameters
+    ----------
+    model : str
+
+    Returns
+    -------
+    str
+    """
     return f"{model}:loadtest"
 
 
 def rehearsal_of(model: str) -> str:
-    """Return the subject of the rehearsed rollbacks of a model."""
+    """Return the subject of the rehearsed rollbacks of a model.
+
+    Parameters
+    ----------
+    model : str
+
+    Returns
+    -------
+    str
+    """
     return f"{model}:rollback"
 
 
 def waiver_of(model: str, item: str) -> str:
-    """Return the subject of the waivers of one point of a model."""
+    """Return the subject of the waivers of one point of a model.
+
+    Parameters
+    ----------
+    model, item : str
+
+    Returns
+    -------
+    str
+    """
     return f"{model}:readiness/{item}"

@@ -43,7 +43,22 @@ class AuditTrail:
         subject: str,
         evidence: Mapping[str, Any] | None = None,
     ) -> Entry:
-        """Keep an entry of what changed nothing else in the control database."""
+        """Keep an entry of what changed nothing else in the control database.
+
+        Parameters
+        ----------
+        at : datetime
+        by : By
+        action : str
+        subject : str
+        evidence : mapping of str to object, optional
+            NaN and infinities are stored as null.
+
+        Returns
+        -------
+        Entry
+            With its number.
+        """
         kept: dict[str, Any] = json.loads(strict_json(evidence or {}))  # NaN is null
         with self._database.write() as connection:
             number = note(connection, at, by, action, subject, kept)
@@ -80,6 +95,10 @@ class AuditTrail:
             Only of actions that begin with one of these.
         limit : int
             At most so many.
+
+        Returns
+        -------
+        list of Entry
         """
         query = _STORED.order_by(_columns.id.desc()).limit(limit)
         if model is not None:
@@ -101,7 +120,20 @@ class AuditTrail:
             return [_entry(row) for row in connection.execute(query).mappings()]
 
     def after(self, number: int, about: str, *, limit: int = 1000) -> list[Entry]:
-        """Return the entries after one of a number whose subject has `about` in it, in order."""
+        """Return the entries after one of a number whose subject has `about` in it, in order.
+
+        Parameters
+        ----------
+        number : int
+        about : str
+            Part of a subject.
+        limit : int
+            At most so many.
+
+        Returns
+        -------
+        list of Entry
+        """
         query = (
             _STORED.where(_columns.id > number, _columns.subject.contains(about, autoescape=True))
             .order_by(_columns.id)
@@ -111,13 +143,23 @@ class AuditTrail:
             return [_entry(row) for row in connection.execute(query).mappings()]
 
     def actions(self) -> list[str]:
-        """Return the actions that there ever were, sorted."""
+        """Return the actions that there ever were, sorted.
+
+        Returns
+        -------
+        list of str
+        """
         query = sa.select(_columns.action).distinct().order_by(_columns.action)
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 
     def last(self) -> int:
-        """Return the number of the newest entry; 0 if there is none."""
+        """Return the number of the newest entry; 0 if there is none.
+
+        Returns
+        -------
+        int
+        """
         return self._database.generation()
 
 

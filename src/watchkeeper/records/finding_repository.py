@@ -36,7 +36,16 @@ class FindingRepository:
         self._database = database
 
     def add(self, finding: Finding) -> Finding:
-        """Keep a finding and return it with its number."""
+        """Keep a finding and return it with its number.
+
+        Parameters
+        ----------
+        finding : Finding
+
+        Returns
+        -------
+        Finding
+        """
         row = {name: finding[name] for name in _OWN}
         row["cause"] = None if finding.cause is None else str(finding.cause)
         row["evidence"] = json.loads(strict_json(finding.evidence))  # NaN is null
@@ -47,6 +56,14 @@ class FindingRepository:
 
     def get(self, number: int) -> Finding:
         """Return one.
+
+        Parameters
+        ----------
+        number : int
+
+        Returns
+        -------
+        Finding
 
         Raises
         ------
@@ -68,7 +85,23 @@ class FindingRepository:
         bad: bool | None = None,
         limit: int = 100,
     ) -> list[Finding]:
-        """Return findings, the newest first; what they found is decoded when it is read."""
+        """Return findings, the newest first; what they found is decoded when it is read.
+
+        Parameters
+        ----------
+        model : str, optional
+            Only of this model.
+        kind : str, optional
+            Only of this kind, as ``drift``.
+        bad : bool, optional
+            Only those that are bad, or are not.
+        limit : int
+            At most so many.
+
+        Returns
+        -------
+        list of Finding
+        """
         query = _STORED.order_by(_columns.id.desc()).limit(limit)
         if model is not None:
             query = query.where(_columns.model == model)
@@ -92,8 +125,15 @@ class FindingRepository:
 
         Parameters
         ----------
+        model, kind : str
         after, before : int
             Only those whose numbers lie between, neither of them included.
+        limit : int
+            At most so many.
+
+        Returns
+        -------
+        list of Unread
         """
         query = (
             sa.select(
