@@ -23,7 +23,6 @@ UNFINISHED = frozenset(
         "app",
         "background",
         "charts",
-        "cli",
         "clock",
         "config",
         "dashboard",
@@ -39,19 +38,9 @@ UNFINISHED = frozenset(
         "interpreter",
         "jobs",
         "monitoring",
-        "notifications",
-        "online",
         "operations",
-        "pages",
-        "policies",
-        "process_limits",
-        "quality",
-        "readiness",
-        "records",
         "registry",
-        "results",
         "retraining",
-        "rollouts",
         "server",
         "serving",
         "stats",
@@ -200,13 +189,24 @@ def _returns(function: Function) -> bool:
 
 
 def _raised(body: Collection[ast.AST]) -> set[str]:
-    """Return the names of what a body raises itself."""
+    """Return the names of what a body raises itself, and does not catch with all else."""
+    caught = {
+        inner
+        for node in body
+        if isinstance(node, ast.Try) and any(_catches_all(handler) for handler in node.handlers)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
     names = set()
     for node in body:
-        if isinstance(node, ast.Raise) and node.exc is not None:
+        if isinstance(node, ast.Raise) and node.exc is not None and node not in caught:
             error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
             names.add(ast.unparse(error).rpartition(".")[2])
     return names
+
+
+def _catches_all(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or ast.unparse(handler.type) == "Exception"
 
 
 def _body(function: Function) -> Iterator[ast.AST]:

@@ -54,6 +54,13 @@ class Scale:
             raise HeavyError(at)
         self.later = later
 
+    def sell(self) -> None:
+        """Sell it."""
+        try:
+            raise HeavyError(self)
+        except Exception as error:
+            raise OSError from error
+
     def _tare(self, weight):
         raise HeavyError(weight)
 

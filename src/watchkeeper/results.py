@@ -52,11 +52,21 @@ class Result(Mapping[str, Any]):
         return len(fields(self))  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values, nested results included."""
+        """Return the fields as plain Python values, nested results included.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return _written(self)
 
     def to_json(self) -> str:
-        """Return one line of strict JSON: NaN and infinities become null."""
+        """Return one line of strict JSON: NaN and infinities become null.
+
+        Returns
+        -------
+        str
+        """
         return strict_json(self)
 
     @classmethod
@@ -222,7 +232,16 @@ def _hints(kind: type[object]) -> dict[str, Any]:
 
 
 def plain(value: object) -> Any:
-    """Return `value` as dicts, lists, strings, numbers, booleans and None; times in ISO 8601."""
+    """Return `value` as dicts, lists, strings, numbers, booleans and None; times in ISO 8601.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    object
+    """
     if isinstance(value, Enum):
         return plain(value.value)
     if isinstance(value, datetime | date):
@@ -248,7 +267,16 @@ def plain(value: object) -> Any:
 
 
 def strict_json(value: object) -> str:
-    """Return `value` as one line of JSON that every parser takes: NaN and infinities are null."""
+    """Return `value` as one line of JSON that every parser takes: NaN and infinities are null.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+    """
     return json.dumps(
         _finite(plain(value)), separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )

@@ -245,8 +245,14 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
 
     Raises
     ------
-    UntrustedTypesError, UnsafeFormatError
-        As `dump`.
+    UnsafeFormatError
+        If the format runs code, and the registration did not consent to that.
+    UntrustedTypesError
+        If a file of skops holds types that are not trusted.
+    MissingExtraError
+        If a package is not installed that the model needs.
+    InvalidValueError
+        If the format is that of a directory.
     """
     if format in UNSAFE and not unsafe:
         raise UnsafeFormatError(format)
@@ -316,6 +322,8 @@ def load_directory(directory: Path, *, unsafe: bool) -> Any:
     ------
     UnsafeFormatError
         If the registration did not consent to run its code.
+    MissingExtraError
+        Without MLflow.
     """
     if not unsafe:
         raise UnsafeFormatError("mlflow")

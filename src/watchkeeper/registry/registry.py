@@ -102,6 +102,8 @@ class ModelRegistry(Versions):
         metrics : mapping of str to float
             What was measured on held-out data. ``accuracy`` and ``auc`` are the baseline of
             quality monitoring.
+        description : str
+        tags : mapping of str to str, optional
         training_data : data frame, dict of columns or 2-D array, optional
             What it learned from (columns that are not features are left out). The signature and
             the reference of drift checks are taken from it: a profile of all of it, and a sample.
@@ -117,6 +119,7 @@ class ModelRegistry(Versions):
             Names of types beyond scikit-learn's own that loading this version may make.
         allow_unsafe : bool
             Consent to a format that can run code when it is loaded; recorded on the version.
+        actor : str
 
         Returns
         -------

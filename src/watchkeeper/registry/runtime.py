@@ -367,6 +367,11 @@ def onnx_signature(session: Any) -> Signature:
     Returns
     -------
     Signature
+
+    Raises
+    ------
+    InvalidValueError
+        If a single input does not say how many features it has.
     """
     from watchkeeper.registry.signature import Feature
 

@@ -85,7 +85,17 @@ def trusting_estimators(data: bytes) -> Iterator[Any]:
 
 
 def types_in(data: bytes) -> list[str]:
-    """Return the full names of all types in a skops file, sorted."""
+    """Return the full names of all types in a skops file, sorted.
+
+    Parameters
+    ----------
+    data : bytes
+        Of the whole file.
+
+    Returns
+    -------
+    list of str
+    """
     with ZipFile(BytesIO(data)) as archive:
         waiting: list[Any] = [json.loads(archive.read(_SCHEMA))]
     names = set()
@@ -146,7 +156,12 @@ def _name_of(found: type) -> str:
 
 
 def skops_io() -> Any:
-    """Return the module ``skops.io``, imported without all of scikit-learn and without pandas."""
+    """Return the module ``skops.io``, imported without all of scikit-learn and without pandas.
+
+    Returns
+    -------
+    module
+    """
     with _importing:
         if "skops.io" not in sys.modules:
             utils = _sklearn_module("sklearn.utils")

@@ -119,6 +119,12 @@ def checked(
         Columns that are neither features nor target.
     leak_check : bool
         Whether a feature that tells the target on its own is refused.
+    framed : bool
+        Whether a trainer gets a data frame.
+
+    Returns
+    -------
+    TrainingData
 
     Raises
     ------
@@ -161,7 +167,20 @@ def checked(
 
 
 def labelled(rows: pa.Table, features: tuple[str, ...] | None) -> pa.Table:
-    """Return the predictions of a window whose outcome is known, features by their own names."""
+    """Return the predictions of a window whose outcome is known, features by their own names.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Predictions as `EventLog.read` returns them.
+    features : tuple of str or None
+        None for all.
+
+    Returns
+    -------
+    pyarrow.Table
+        The features, ``actual`` and ``timestamp``.
+    """
     rows = rows.filter(rows["actual"].is_valid())
     features_found = [name for name in rows.column_names if name.startswith(FEATURE)]
     if features is not None:
@@ -184,12 +203,18 @@ def split(
 
     Parameters
     ----------
+    data : TrainingData
     holdout : float
         Share of the later ones.
     not_before : datetime, optional
         The rows to judge by begin here at the earliest: until then the champion has learned.
     min_rows, min_holdout : int
         Rows that either has to have.
+    task : {"binary", "multiclass", "regression"}
+
+    Returns
+    -------
+    Halves
 
     Raises
     ------

@@ -91,7 +91,18 @@ class Decision(Result):
 
 
 def triggers_of(policy: Policy, facts: Facts) -> tuple[Trigger, ...]:
-    """Return what asks for a training."""
+    """Return what asks for a training.
+
+    Parameters
+    ----------
+    policy : Policy
+    facts : Facts
+
+    Returns
+    -------
+    tuple of Trigger
+        Empty where nothing does.
+    """
     if facts.asked_by is not None:
         losses = f": {facts.asked_reason}" if facts.asked_reason else ""
         return (
@@ -128,6 +139,17 @@ def decide(policy: Policy, facts: Facts, now: datetime) -> Decision:
 
     A person who asks is held back by what is under way only. Other triggers also wait for the
     cool-down, for the daily budget, and for an outcome that no training has seen.
+
+    Parameters
+    ----------
+    policy : Policy
+    facts : Facts
+    now : datetime
+        In UTC.
+
+    Returns
+    -------
+    Decision
 
     Examples
     --------

@@ -128,15 +128,22 @@ def judge(
 
     Parameters
     ----------
+    policy : Policy
     actual : numpy.ndarray, shape (n,)
     candidate, champion : Answered
         No champion: what is the first of its model has nobody to be better than.
+    task : {"binary", "multiclass", "regression"}
+    cost : Cost
     segments : mapping of str to sequence, optional
         Values of the guarded features, a row each.
     boundary : datetime, optional
         When the rows begin.
     champion_learned_until : datetime, optional
         None where nobody knows.
+
+    Returns
+    -------
+    GateReport
     """
     checks = [_later(boundary, champion, champion_learned_until)]
     rows = len(actual)

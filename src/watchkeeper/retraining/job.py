@@ -71,7 +71,16 @@ class Job:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Return the job of a folder."""
+        """Return the job of a folder.
+
+        Parameters
+        ----------
+        folder : Path
+
+        Returns
+        -------
+        Job
+        """
         stored = json.loads((folder / _JOB).read_text(encoding="utf-8"))
         return cls(
             **{
@@ -85,7 +94,19 @@ class Job:
 def write_job(
     folder: Path, job: Job, halves: Halves, champion: bytes | None, trainer: bytes | None
 ) -> None:
-    """Write a job to an empty folder; ``job.json`` is its last file."""
+    """Write a job to an empty folder; ``job.json`` is its last file.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the job; it must not hold another one.
+    job : Job
+    halves : Halves
+    champion : bytes or None
+        What the version in production is stored as.
+    trainer : bytes or None
+        The pickled trainer, where it is not one of the settings.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _write(folder / _LEARNED, halves.learned.table)
     _write(folder / _HELD_OUT, halves.held_out.table.select(list(job.features)))
@@ -97,18 +118,48 @@ def write_job(
 
 
 def read_learned(folder: Path, job: Job) -> TrainingData:
-    """Return what is to be learned from."""
+    """Return what is to be learned from.
+
+    Parameters
+    ----------
+    folder : Path
+    job : Job
+
+    Returns
+    -------
+    TrainingData
+    """
     table = pa.feather.read_table(folder / _LEARNED)
     return TrainingData(table, job.features, job.target, job.time, job.framed)
 
 
 def read_held_out(folder: Path) -> pa.Table:
-    """Return the features that are to be answered."""
+    """Return the features that are to be answered.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    pyarrow.Table
+        Without their target.
+    """
     return pa.feather.read_table(folder / _HELD_OUT)
 
 
 def parameters_of(model: object) -> Mapping[str, str]:
-    """Return the parameters of an estimator, as text; none of what is no estimator."""
+    """Return the parameters of an estimator, as text; none of what is no estimator.
+
+    Parameters
+    ----------
+    model : object
+
+    Returns
+    -------
+    mapping of str to str
+        Values are cut after 200 characters.
+    """
     if not hasattr(model, "get_params"):
         return {}
     return {name: repr(value)[:200] for name, value in model.get_params().items()}

@@ -105,6 +105,10 @@ class AutoRetrainingPipeline:
         """Return whether a metric has dropped from its baseline by more than the threshold.
 
         Too few labelled predictions, or no baseline, say nothing: then it is not needed.
+
+        Returns
+        -------
+        bool
         """
         drops = self._monitor.detect_performance_drift().drops.values()
         return any(drop is not None and drop > self.policy.retrain_threshold for drop in drops)
@@ -112,10 +116,22 @@ class AutoRetrainingPipeline:
     def scheduled_check(self, training_data_path: object = None) -> str | None:
         """Train if that is needed and the cool-down is over; what a scheduler calls.
 
+        Parameters
+        ----------
+        training_data_path : path, str or data frame, optional
+            As in `retrain_model`.
+
         Returns
         -------
         str or None
             The id of the new version; None where none was trained.
+
+        Raises
+        ------
+        NotFoundError
+            Where `retrain_model` raises it.
+        TrainingDataError, TrainingFailedError
+            Where `retrain_model` raises them.
         """
         cooldown = timedelta(hours=self.policy.cooldown_hours)
         last = self.last_retrain_time
@@ -146,6 +162,8 @@ class AutoRetrainingPipeline:
         TrainingFailedError
             If the training did not end with a model. Nothing was registered, and what is in
             production stays there.
+        NotFoundError
+            If nothing is in production, and no trainer is given.
         """
         name = self._model_name()
         production = self._registry.get_production_model(name)

@@ -45,6 +45,15 @@ class RetrainingRepository(Documents[Run]):
     def begin(self, run: Run, fire: datetime | None, *, at: datetime, by: By) -> None:
         """Keep a new run, and that it takes up what the schedule asked for at `fire`.
 
+        Parameters
+        ----------
+        run : Run
+        fire : datetime or None
+            A time of the schedule.
+        at : datetime
+            When it is done.
+        by : By
+
         Raises
         ------
         ConflictError
@@ -69,7 +78,22 @@ class RetrainingRepository(Documents[Run]):
         reason: str,
         evidence: Mapping[str, Any],
     ) -> bool:
-        """Keep that nothing came of what the schedule asked for; False if somebody else has."""
+        """Keep that nothing came of what the schedule asked for; False if somebody else has.
+
+        Parameters
+        ----------
+        model : str
+        fire : datetime
+            A time of the schedule.
+        at : datetime
+            When it is done.
+        reason : str
+        evidence : mapping of str to object
+
+        Returns
+        -------
+        bool
+        """
         stored = json.loads(strict_json(evidence))
         try:
             with self._database.write() as connection:
@@ -83,14 +107,35 @@ class RetrainingRepository(Documents[Run]):
         return True
 
     def taken_up(self, model: str) -> datetime | None:
-        """Return the last time of the schedule of a model that was taken up."""
+        """Return the last time of the schedule of a model that was taken up.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        datetime or None
+            In UTC.
+        """
         query = sa.select(sa.func.max(_fires.fire_at)).where(_fires.model == model)
         with self._database.read() as connection:
             newest: datetime | None = connection.execute(query).scalar()
         return None if newest is None else as_utc(newest)
 
     def watch_from(self, model: str, at: datetime) -> datetime:
-        """Return since when the schedule of a model counts: from now on, if nobody has said."""
+        """Return since when the schedule of a model counts: from now on, if nobody has said.
+
+        Parameters
+        ----------
+        model : str
+        at : datetime
+            Now.
+
+        Returns
+        -------
+        datetime
+        """
         since = self.taken_up(model)
         if since is not None:
             return since
@@ -103,6 +148,14 @@ class RetrainingRepository(Documents[Run]):
         """Hold what only one process at a time does to a model; yield whether we do.
 
         The kernel lets go of it when the process dies, at once.
+
+        Parameters
+        ----------
+        model : str
+
+        Yields
+        ------
+        bool
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / f"{model}.lock") as ours:

@@ -170,6 +170,18 @@ class Run(Result):
     def moved(self, state: RunState, at: datetime, reason: str, **changes: Any) -> Self:
         """Return it in another state.
 
+        Parameters
+        ----------
+        state : RunState
+        at : datetime
+        reason : str
+        **changes : object
+            To other fields.
+
+        Returns
+        -------
+        Run
+
         Raises
         ------
         ConflictError

@@ -34,6 +34,10 @@ def read_training_data(source: object) -> pa.Table:
         A CSV, Parquet or Arrow file, a folder of Parquet files, a Delta table; or the address of
         one: ``https://``, ``file://``, ``s3://``, ``gs://``. Data frames are taken as they are.
 
+    Returns
+    -------
+    pyarrow.Table
+
     Raises
     ------
     NotFoundError
@@ -56,6 +60,16 @@ def read_training_data(source: object) -> pa.Table:
 
 def query_table(query: str, events: pa.Table) -> pa.Table:
     """Return what a query in SQL gives, over the table ``events``, by DuckDB.
+
+    Parameters
+    ----------
+    query : str
+        It can read this table alone, and no file.
+    events : pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
 
     Raises
     ------

@@ -110,6 +110,13 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
     Its output is appended to ``log.txt``. The process, and what it starts, is killed when it takes
     too long or too much memory, when `watch` raises, and when this process dies.
 
+    Parameters
+    ----------
+    folder : Path
+    job : Job
+    watch : callable
+        Called with the `Progress` while it runs.
+
     Raises
     ------
     TrainingFailedError
@@ -162,6 +169,11 @@ def cancellable(
         Called once a second at the most.
     watch : callable, optional
         Called as well.
+
+    Returns
+    -------
+    callable
+        It raises `TrainingFailedError` when the training was cancelled.
     """
     checked = 0.0
 
@@ -179,6 +191,18 @@ def cancellable(
 
 def read_trained(folder: Path, job: Job, task: str, positive: object) -> Trained:
     """Return what a training left in its folder.
+
+    Parameters
+    ----------
+    folder : Path
+    job : Job
+    task : {"binary", "multiclass", "regression"}
+    positive : object
+        The label of the positive class, for a binary task.
+
+    Returns
+    -------
+    Trained
 
     Raises
     ------
@@ -211,7 +235,17 @@ def read_trained(folder: Path, job: Job, task: str, positive: object) -> Trained
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that says anything."""
+    """Return the last line of a log that says anything.
+
+    Parameters
+    ----------
+    log : Path
+
+    Returns
+    -------
+    str
+        At most 300 characters; empty without a log.
+    """
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL))

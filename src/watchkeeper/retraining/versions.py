@@ -19,6 +19,10 @@ def next_version(production: str | None, taken: Collection[str] = ()) -> str:
     taken : collection of str
         Versions that the model has; the patch number grows until none of them is hit.
 
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> next_version("1.2.9"), next_version(None), next_version("v2"), next_version("blue")

@@ -41,7 +41,12 @@ class TrainerFailedError(WatchkeeperError):
 
 
 def work(folder: Path) -> None:
-    """Do the job of a folder, and leave how it went in ``outcome.json``; nothing is raised."""
+    """Do the job of a folder, and leave how it went in ``outcome.json``; nothing is raised.
+
+    Parameters
+    ----------
+    folder : Path
+    """
     began = time.monotonic()
     try:
         done = _done(folder, Job.read(folder))
@@ -175,7 +180,25 @@ def _runtime(
 
 
 def answers(runtime: Runtime, rows: pa.Table) -> tuple[dict[str, npt.NDArray[Any]], float]:
-    """Return the answers to `rows`, and the 95th percentile of milliseconds for one of them."""
+    """Return the answers to `rows`, and how long one of them takes.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    rows : pyarrow.Table
+
+    Returns
+    -------
+    columns : dict of str to numpy.ndarray of shape (n,)
+        ``predicted``, and ``score`` where the model has scores.
+    latency : float
+        95th percentile of the milliseconds that one row takes.
+
+    Raises
+    ------
+    TrainerFailedError
+        If a row is answered with several values.
+    """
     predict = _predicting(runtime)
     parts = [predict(rows.slice(first, _AT_ONCE)) for first in range(0, rows.num_rows, _AT_ONCE)]
     predictions = np.concatenate([part.predictions for part in parts])
@@ -231,7 +254,18 @@ def _end_with_parent() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Train in this process, which `watchkeeper.retraining.training` has started."""
+    """Train in this process, which `watchkeeper.retraining.training` has started.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The folder of the job.
+
+    Returns
+    -------
+    int
+        0; how the training went is in its folder.
+    """
     folder = Path(arguments[0])
     _end_with_parent()
     _limit(Job.read(folder))

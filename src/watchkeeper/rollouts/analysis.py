@@ -63,7 +63,17 @@ class Counts(Result):
                 )
 
     def counted(self, name: str) -> int:
-        """Return how many requests a limit is of."""
+        """Return how many requests a limit is of.
+
+        Parameters
+        ----------
+        name : str
+            Of the limit.
+
+        Returns
+        -------
+        int
+        """
         return self.of.get(name, self.requests)
 
     def __add__(self, other: Self) -> Self:
@@ -130,6 +140,10 @@ def judged(
     production : sequence of Counts
         Of the version in production over the same time, one a step; without any, nothing is
         compared.
+
+    Returns
+    -------
+    Judgement
 
     Raises
     ------

@@ -130,6 +130,11 @@ class CanaryDeployment:
             ``error_rate`` and ``success_rate`` as shares, ``latency_p95`` in milliseconds. What
             equals its limit passes.
 
+        Returns
+        -------
+        passed : bool
+        reason : str
+
         Raises
         ------
         ConflictError
@@ -166,6 +171,10 @@ class CanaryDeployment:
     def proceed_to_next_stage(self) -> bool:
         """Give the canary its next share; return False if it has all that it is to have.
 
+        Returns
+        -------
+        bool
+
         Raises
         ------
         ConflictError
@@ -184,6 +193,11 @@ class CanaryDeployment:
 
     def rollback(self, reason: str) -> None:
         """Take all traffic from the canary; doing it again changes nothing.
+
+        Parameters
+        ----------
+        reason : str
+            Why; not empty.
 
         Raises
         ------

@@ -62,6 +62,10 @@ def outlook(rollout: Rollout, decision: Decision | None, now: datetime) -> Outlo
     decision : Decision or None
         What the next look would decide, where that is known.
     now : datetime
+
+    Returns
+    -------
+    Outlook
     """
     now = as_utc(now)
     if rollout.state is State.SCHEDULED:

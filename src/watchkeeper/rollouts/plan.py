@@ -107,6 +107,18 @@ _LEASE = 2  # windows
 def increments(initial: float = 5.0, step: float = 10.0, most: float = 100.0) -> tuple[float, ...]:
     """Return the steps from `initial` on by `step`; the last one is exactly `most`.
 
+    Parameters
+    ----------
+    initial, most : float
+        Percentages, above 0 and up to 100.
+    step : float
+        Percentage points, above 0.
+
+    Returns
+    -------
+    tuple of float
+        Percentages.
+
     Raises
     ------
     InvalidValueError
@@ -233,6 +245,15 @@ class Plan(Result):
 
     def expected_duration(self, requests_an_hour: float) -> timedelta:
         """Return how long it takes, all going well, at a given traffic of the model.
+
+        Parameters
+        ----------
+        requests_an_hour : float
+            Above 0.
+
+        Returns
+        -------
+        timedelta
 
         Raises
         ------

@@ -33,13 +33,31 @@ class RolloutRepository(Documents[Rollout]):
         super().__init__(database, rollouts, "rollout", Rollout.from_dict)
 
     def latest(self, at: datetime) -> list[Rollout]:
-        """Return the newest rollout of each model, of those under way or watched."""
+        """Return the newest rollout of each model, of those under way or watched.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        list of Rollout
+        """
         return [
             rollout for rollout, _ in self._latest(at) if rollout.state is not State.ROLLED_BACK
         ]
 
     def due(self, at: datetime) -> list[Rollout]:
-        """Return the rollouts that were planned for later and whose time has come, in order."""
+        """Return the rollouts that were planned for later and whose time has come, in order.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        list of Rollout
+        """
         planned = [
             (rollout.begins_at, rollout)
             for rollout in self.find(state=State.SCHEDULED)
@@ -51,6 +69,15 @@ class RolloutRepository(Documents[Rollout]):
         """Return how the requests of each model with a rollout are shared.
 
         What a person puts in production beside a rollout holds at once: it shares nothing then.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        mapping of str to Split
+            By model.
         """
         latest = self._latest(at)
         if not latest:
@@ -64,13 +91,29 @@ class RolloutRepository(Documents[Rollout]):
         }
 
     def renew(self, name: str, until: datetime) -> None:
-        """Say until when a rollout has been looked at; this is no change of it."""
+        """Say until when a rollout has been looked at; this is no change of it.
+
+        Parameters
+        ----------
+        name : str
+        until : datetime
+        """
         with self._database.write() as connection:
             change = rollouts.update().where(_columns.name == name)
             connection.execute(change.values(watched_until=until))
 
     def watched_until(self, name: str) -> datetime | None:
-        """Return until when a rollout has been looked at."""
+        """Return until when a rollout has been looked at.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        datetime or None
+            None where nobody has looked at it.
+        """
         query = sa.select(_columns.watched_until).where(_columns.name == name)
         with self._database.read() as connection:
             until: datetime | None = connection.execute(query).scalar()
@@ -120,7 +163,13 @@ class ShadowRepository(Documents[Shadow]):
         super().__init__(database, shadows, "shadow", Shadow.from_dict)
 
     def running(self) -> Mapping[str, Shadow]:
-        """Return the shadow of each model that has one."""
+        """Return the shadow of each model that has one.
+
+        Returns
+        -------
+        mapping of str to Shadow
+            By model.
+        """
         return {shadow.model: shadow for shadow in self.find(state=ShadowState.RUNNING)}
 
     def _refused(self, document: Shadow) -> ConflictError:

@@ -173,11 +173,31 @@ class Rollout(Result):
         return f"{LABEL}{self.name}/{self.step + 1}"
 
     def watched(self, at: datetime) -> bool:
-        """Return whether it was promoted and can still be taken back."""
+        """Return whether it was promoted and can still be taken back.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        bool
+        """
         return self.state is State.COMPLETED and _since(self.ended_at, at) <= self.plan.watch
 
     def moved(self, event: Event, at: datetime, hold: Hold | None = None) -> Self:
         """Return it as it is after an event.
+
+        Parameters
+        ----------
+        event : Event
+        at : datetime
+        hold : Hold, optional
+            Why it is held, for `Event.HOLD`.
+
+        Returns
+        -------
+        Rollout
 
         Raises
         ------
@@ -237,6 +257,10 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     seen : Seen
         The counts of as many steps as the rollout has begun.
     now : datetime
+
+    Returns
+    -------
+    Decision
 
     Raises
     ------

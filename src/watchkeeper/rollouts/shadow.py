@@ -33,7 +33,16 @@ class ShadowState(StrEnum):
 
 
 def stream_of(model: str) -> str:
-    """Return the name under which the answers of a model's shadow are recorded."""
+    """Return the name under which the answers of a model's shadow are recorded.
+
+    Parameters
+    ----------
+    model : str
+
+    Returns
+    -------
+    str
+    """
     return f"{model}.shadow"
 
 
@@ -71,13 +80,31 @@ class Shadow(Result):
             raise InvalidValueError("share", self.share, "a percentage above 0 and up to 100")
 
     def takes(self, request: str) -> bool:
-        """Return whether a request is copied."""
+        """Return whether a request is copied.
+
+        Parameters
+        ----------
+        request : str
+            Its id: the same request is always copied, or never.
+
+        Returns
+        -------
+        bool
+        """
         if self.share == 100.0:
             return True
         return hash_of(prefix_of(self.name, "shadow"), request) < self.share / 100 * 2**64
 
     def stopped(self, at: datetime) -> Self:
         """Return it as it is when it is asked no more.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        Shadow
 
         Raises
         ------
@@ -167,7 +194,18 @@ class ShadowReport(Result):
 
 
 def compared(shadow: Shadow, pairs: Pairs) -> ShadowReport:
-    """Return how a shadow compares with production."""
+    """Return how a shadow compares with production.
+
+    Parameters
+    ----------
+    shadow : Shadow
+    pairs : Pairs
+        Answers of both to the same requests.
+
+    Returns
+    -------
+    ShadowReport
+    """
     count = len(pairs.agree)
     low, high = wilson(int(pairs.agree.sum()), count) if count else (None, None)
     shift = pairs.second - pairs.first

@@ -102,6 +102,15 @@ TERMINAL = frozenset({State.ROLLED_BACK, State.CANCELLED})
 def after(state: State, event: Event) -> State:
     """Return the state that follows.
 
+    Parameters
+    ----------
+    state : State
+    event : Event
+
+    Returns
+    -------
+    State
+
     Raises
     ------
     ConflictError

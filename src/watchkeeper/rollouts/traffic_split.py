@@ -57,11 +57,30 @@ class Split(Result):
     stands_on: tuple[str, ...]
 
     def takes(self, unit: str) -> bool:
-        """Return whether the canary answers a unit."""
+        """Return whether the canary answers a unit.
+
+        Parameters
+        ----------
+        unit : str
+            What is kept on one side, such as a user.
+
+        Returns
+        -------
+        bool
+        """
         return hash_of(self.prefix, unit) < self.percent / 100 * 2**64
 
     def holds(self, at: datetime) -> bool:
-        """Return whether the share holds at a time."""
+        """Return whether the share holds at a time.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        bool
+        """
         return self.until is None or at < self.until
 
 
@@ -74,6 +93,10 @@ def split_of(rollout: Rollout, until: datetime | None) -> Split | None:
     until : datetime or None
         When somebody has to have looked at it again; None where nobody ever has, as when whoever
         began it died in that instant: its share holds as long as after a look.
+
+    Returns
+    -------
+    Split or None
     """
     sharing = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.COMPLETED}
     ending = {State.ROLLING_BACK, State.ROLLED_BACK}
