@@ -41,13 +41,7 @@ UNFINISHED = frozenset(
         "operations",
         "registry",
         "retraining",
-        "server",
         "serving",
-        "stats",
-        "store",
-        "telemetry",
-        "testing",
-        "timelines",
     }
 )
 

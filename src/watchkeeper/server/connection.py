@@ -28,6 +28,15 @@ class Connection:
     async def open(cls, host: str, port: int) -> Self:
         """Connect.
 
+        Parameters
+        ----------
+        host : str
+        port : int
+
+        Returns
+        -------
+        Connection
+
         Raises
         ------
         OSError
@@ -37,6 +46,18 @@ class Connection:
 
     async def send(self, path: str, body: bytes = b"", method: str = "POST") -> bytes:
         """Send a request with a JSON `body` and return the body of the answer.
+
+        Parameters
+        ----------
+        path : str
+        body : bytes
+            JSON.
+        method : str
+
+        Returns
+        -------
+        bytes
+            The body of the answer.
 
         Raises
         ------

@@ -65,12 +65,24 @@ def create_asgi(app: App, experiments: RunningExperiments | None = None) -> Any:
     app : App
     experiments : RunningExperiments, optional
         Which experiments share the traffic; by default those of the control database.
+
+    Returns
+    -------
+    ASGI application
     """
     return _WithLifespan(app, experiments)
 
 
 def serve(app: App) -> int:
     """Answer until SIGTERM or SIGINT, and return the exit code.
+
+    Parameters
+    ----------
+    app : App
+
+    Returns
+    -------
+    int
 
     Raises
     ------

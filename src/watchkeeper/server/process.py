@@ -57,18 +57,49 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     async def post(self, path: str, body: Mapping[str, Any]) -> bytes:
-        """Send a request on a connection of its own; raises as `Connection.send`."""
+        """Send a request on a connection of its own.
+
+        Parameters
+        ----------
+        path : str
+        body : mapping of str to object
+            What JSON can hold.
+
+        Returns
+        -------
+        bytes
+            The body of the answer.
+
+        Raises
+        ------
+        OSError
+            If nobody listens.
+        RefusedError, UnavailableError
+            As `Connection.send`.
+        """
         async with await Connection.open(HOST, self.port) as connection:
             return await connection.send(path, msgspec.json.encode(body))
 
     def require_alive(self) -> None:
-        """Raise `ServerDiedError` if it has ended."""
+        """Make sure that it has not ended.
+
+        Raises
+        ------
+        ServerDiedError
+            If it has.
+        """
         code = self.process.poll()
         if code is not None:
             raise ServerDiedError(f"the server ended with exit code {code}", str(self.log))
 
     async def ready(self) -> None:
-        """Return when it answers predictions; raise `ServerDiedError` if it never does."""
+        """Return when it answers predictions.
+
+        Raises
+        ------
+        ServerDiedError
+            If it has ended, or does not answer in time.
+        """
         deadline = time.monotonic() + _READY_WITHIN
         while time.monotonic() < deadline:
             self.require_alive()
@@ -84,7 +115,18 @@ class Server:
 
 @contextmanager
 def serving(config: Path, port: int) -> Iterator[Server]:
-    """Run a server with the settings file `config` on `port`, and end it in the end."""
+    """Run a server with the settings file `config` on `port`, and end it in the end.
+
+    Parameters
+    ----------
+    config : Path
+        Its log, ``server.log``, is written beside it.
+    port : int
+
+    Yields
+    ------
+    Server
+    """
     log = config.with_name("server.log")
     command = [sys.executable, "-m", "watchkeeper", "serve", "--config", str(config)]
     with log.open("wb") as output:
@@ -108,7 +150,12 @@ def serving(config: Path, port: int) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that nobody listens on.
+
+    Returns
+    -------
+    int
+    """
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -69,7 +69,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
 
 
 async def spool_body(receive: Receive, headers: Headers, limit: int) -> IO[bytes]:
-    """Return a request's body as a file, in memory while it is small; raises as `read_body`.
+    """Return a request's body as a file, in memory while it is small.
 
     Parameters
     ----------
@@ -81,6 +81,13 @@ async def spool_body(receive: Receive, headers: Headers, limit: int) -> IO[bytes
     Returns
     -------
     IO[bytes]
+
+    Raises
+    ------
+    TooLargeError, InvalidValueError
+        As `read_body`.
+    UnavailableError
+        If it cannot be written to disk.
     """
     inflate = _inflater(headers)
     _require_announced(headers, limit)

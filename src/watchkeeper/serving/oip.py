@@ -168,12 +168,18 @@ def forced_variant_of(parameter: object, headers: Headers) -> str | None:
     Parameters
     ----------
     parameter : object
+        What the request says; it goes before the header.
     headers : Headers
         Of the request, names in lower case.
 
     Returns
     -------
     str or None
+
+    Raises
+    ------
+    InvalidValueError
+        If it is no text.
     """
     if parameter is None:
         header = headers.get(b"x-force-variant")

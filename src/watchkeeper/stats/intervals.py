@@ -102,6 +102,7 @@ def wilson_of_many(
     ----------
     successes, totals : array_like of int, shape (n,)
         Both are NaN where the total is 0.
+    confidence : float
 
     Returns
     -------

@@ -241,16 +241,22 @@ def distance_to_sample(first: npt.NDArray[np.float64], second: Sample) -> float:
 
 
 def sorted_sample(name: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return a sample sorted; raise `InvalidValueError` if it is empty or holds NaN.
+    """Return a sample sorted.
 
     Parameters
     ----------
     name : str
+        For the error.
     values : numpy.ndarray of float
 
     Returns
     -------
     numpy.ndarray of float
+
+    Raises
+    ------
+    InvalidValueError
+        If it is empty or holds NaN.
     """
     values = np.asarray(values, dtype=np.float64)
     if not values.size:

@@ -132,6 +132,11 @@ class RateDropDetector:
         -------
         int or None
             Index of the first alarm, counted from the last `reset`.
+
+        Raises
+        ------
+        InvalidValueError
+            If they have more than one dimension.
         """
         outcomes = np.asarray(correct, dtype=bool)
         if outcomes.ndim != 1:

@@ -90,12 +90,14 @@ def compact(
 
     Parameters
     ----------
+    events : Path
     models : iterable of str or None
         None for all.
     retention : timedelta or None
         Whole days of event time older than this are dropped.
     max_bytes : int or None
         The oldest days are dropped until the tables together are not larger.
+    now : datetime
     dropping : callable
         Called with what is dropped, before it is; what it raises keeps the days.
 

@@ -58,7 +58,17 @@ class EventStore:
         self._day_keys: dict[str, tuple[object, DayKeys]] = {}  # with what was there then
 
     def as_of(self, at: datetime) -> "EventStore":
-        """Return the events as they were known; see `watchkeeper.events.EventLog.as_of`."""
+        """Return the events as they were known; see `watchkeeper.events.EventLog.as_of`.
+
+        Parameters
+        ----------
+        at : datetime
+            What arrived later is left out.
+
+        Returns
+        -------
+        EventStore
+        """
         past = copy(self)
         past._until, past._day_keys = as_utc(at), {}
         return past
@@ -73,13 +83,44 @@ class EventStore:
         return sorted(self._unlanded.models().union(event_tables(self._events)))
 
     def counts(self, model: str) -> EventCounts:
-        """Return how much is kept of `model`; see `watchkeeper.events.EventLog.counts`."""
+        """Return how much is kept of `model`; see `watchkeeper.events.EventLog.counts`.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        EventCounts
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         return self._open(model).counts()
 
     def read(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
     ) -> EventWindow:
-        """Return a window of `model`; see `watchkeeper.events.EventLog.read`."""
+        """Return a window of `model`; see `watchkeeper.events.EventLog.read`.
+
+        Parameters
+        ----------
+        model : str
+        window : Window
+        columns : sequence of str, optional
+            By default all.
+
+        Returns
+        -------
+        EventWindow
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         view = self._open(model)
         days = list(view.days(window, columns))
         rows = (
@@ -92,13 +133,44 @@ class EventStore:
     def days(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
     ) -> Iterator[EventWindow]:
-        """Yield the same a UTC day at a time; see `watchkeeper.events.EventLog.days`."""
+        """Yield the same a UTC day at a time; see `watchkeeper.events.EventLog.days`.
+
+        Parameters
+        ----------
+        model : str
+        window : Window
+        columns : sequence of str, optional
+            By default all.
+
+        Yields
+        ------
+        EventWindow
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         view = self._open(model)
         for rows in view.days(window, columns):
             yield EventWindow(model, window, rows, view.versions)
 
     def day_keys(self, model: str) -> DayKeys:
-        """Return by what changed days are told; see `watchkeeper.events.EventLog.day_keys`."""
+        """Return by what changed days are told; see `watchkeeper.events.EventLog.day_keys`.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        DayKeys
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         stamp = self._stamp(model)  # first: what is written meanwhile changes it
         cached = self._day_keys.get(model)
         if cached is None or cached[0] != stamp:

@@ -92,6 +92,13 @@ class EventSide:
         return self.table.version >= 0 or self.waiting.num_rows > 0
 
     def all_days(self) -> set[date | None]:
+        """Return the UTC days that have rows.
+
+        Returns
+        -------
+        set of date or None
+            None for rows whose day is not known.
+        """
         return {file.day for file in self.table.files}.union(
             self.waiting["day"].unique().to_pylist()
         )
@@ -197,6 +204,17 @@ class ModelView:
         return {side.table.path.name: side.table.version for side in sides}
 
     def empty(self, columns: Sequence[str] | None) -> pa.Table:
+        """Return a table of predictions with their outcomes that has no rows.
+
+        Parameters
+        ----------
+        columns : sequence of str or None
+            None for all.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         rows = empty_table("prediction", self._predictions.kinds)
         return joined(rows, empty_table("outcome", self._outcomes.kinds), columns)
 

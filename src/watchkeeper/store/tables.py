@@ -198,6 +198,11 @@ class EventTable:
         Returns
         -------
         pyarrow.Table
+
+        Raises
+        ------
+        IntegrityError
+            If a file is missing or damaged.
         """
         blank = empty_table(self.event, self.kinds).schema
         wanted = [f for f in blank if columns is None or f.name in columns]

@@ -397,9 +397,9 @@ class Metadata(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the family.
 
-        Returns
-        -------
-        iterable of Metric
+        Yields
+        ------
+        Metric
         """
         family = Metric("model_metadata", "What is in production", "info")
         for model, about in sorted(self._known.items()):
@@ -427,9 +427,9 @@ class TrafficShares(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the family.
 
-        Returns
-        -------
-        iterable of Metric
+        Yields
+        ------
+        Metric
         """
         family = GaugeMetricFamily(
             f"model_{self._kind}_traffic_percentage",

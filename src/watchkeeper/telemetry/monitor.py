@@ -171,6 +171,11 @@ class ModelMonitor:
         features : mapping of str to object
             What is not a finite number is left out.
         prediction_score : float, optional
+
+        Raises
+        ------
+        InvalidValueError
+            If `features` is no mapping, or the score is not a number.
         """
         if not isinstance(features, Mapping):
             raise InvalidValueError("features", features, "a mapping of names to values")

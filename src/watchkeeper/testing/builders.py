@@ -11,7 +11,18 @@ _NOON = datetime(2013, 1, 31, 12, tzinfo=UTC)
 
 
 def a_prediction(prediction_id: str = "a", **changes: Any) -> Prediction:
-    """Return a prediction of the model ``flights``, with `changes` to its fields."""
+    """Return a prediction of the model ``flights``, with `changes` to its fields.
+
+    Parameters
+    ----------
+    prediction_id : str
+    **changes : object
+        Values of other fields.
+
+    Returns
+    -------
+    Prediction
+    """
     fields: dict[str, Any] = {
         "model": "flights",
         "model_version": "1.0.0",
@@ -25,7 +36,18 @@ def a_prediction(prediction_id: str = "a", **changes: Any) -> Prediction:
 
 
 def an_outcome(prediction_id: str = "a", **changes: Any) -> Outcome:
-    """Return an outcome of the model ``flights``, with `changes` to its fields."""
+    """Return an outcome of the model ``flights``, with `changes` to its fields.
+
+    Parameters
+    ----------
+    prediction_id : str
+    **changes : object
+        Values of other fields.
+
+    Returns
+    -------
+    Outcome
+    """
     fields: dict[str, Any] = {
         "model": "flights",
         "timestamp": _NOON,

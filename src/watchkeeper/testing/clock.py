@@ -17,9 +17,19 @@ class FixedClock:
         return self._now
 
     def set(self, at: datetime) -> None:
-        """Show `at` from now on, which may be earlier."""
+        """Show `at` from now on, which may be earlier.
+
+        Parameters
+        ----------
+        at : datetime
+        """
         self._now = as_utc(at)
 
     def advance(self, by: timedelta) -> None:
-        """Move by `by`, which may be negative."""
+        """Move by `by`, which may be negative.
+
+        Parameters
+        ----------
+        by : timedelta
+        """
         self._now += by

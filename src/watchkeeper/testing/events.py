@@ -35,26 +35,74 @@ class InMemoryEvents:
         self.recorded: list[Event] = []
 
     def record(self, events: Sequence[Event], *, required: bool = True) -> bool:  # noqa: ARG002
-        """Keep `events`; memory is never full."""
+        """Keep `events`; memory is never full.
+
+        Parameters
+        ----------
+        events : sequence of Event
+        required : bool
+            Without effect.
+
+        Returns
+        -------
+        bool
+            Always True.
+        """
         self.recorded.extend(events)
         return True
 
     def record_table(self, event: EventKind, model: str, rows: pa.Table) -> None:
-        """Keep each row as an event."""
+        """Keep each row as an event.
+
+        Parameters
+        ----------
+        event : EventKind
+        model : str
+        rows : pyarrow.Table
+            A column for each field of the event.
+        """
         self.recorded.extend(events_of_table(event, model, rows))
 
     def as_of(self, at: datetime) -> "InMemoryEvents":
-        """Return those that had arrived by a moment."""
+        """Return those that had arrived by a moment.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        InMemoryEvents
+        """
         events = InMemoryEvents()
         events.recorded = [event for event in self.recorded if event.arrived_at <= at]
         return events
 
     def models(self) -> list[str]:
-        """Return the names of the models with events, sorted."""
+        """Return the names of the models with events, sorted.
+
+        Returns
+        -------
+        list of str
+        """
         return sorted({event.model for event in self.recorded})
 
     def counts(self, model: str) -> EventCounts:
-        """Return how much is kept of `model`."""
+        """Return how much is kept of `model`.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        EventCounts
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         predictions, outcomes = self._rows_of(model)
         labels = truths(outcomes)
         ids, named = (
@@ -75,7 +123,24 @@ class InMemoryEvents:
     def read(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
     ) -> EventWindow:
-        """Return the predictions of `window` with their outcomes."""
+        """Return the predictions of `window` with their outcomes.
+
+        Parameters
+        ----------
+        model : str
+        window : Window
+        columns : sequence of str, optional
+            By default all.
+
+        Returns
+        -------
+        EventWindow
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         predictions, labels = self._rows_of(model)
         inside = [at in window for at in predictions["timestamp"].to_pylist()]
         predictions = in_order(predictions.filter(pa.array(inside, pa.bool_())))
@@ -84,7 +149,24 @@ class InMemoryEvents:
     def days(
         self, model: str, window: Window = _ALL, *, columns: Sequence[str] | None = None
     ) -> Iterator[EventWindow]:
-        """Return the same a UTC day at a time, oldest first."""
+        """Return the same a UTC day at a time, oldest first.
+
+        Parameters
+        ----------
+        model : str
+        window : Window
+        columns : sequence of str, optional
+            By default all.
+
+        Yields
+        ------
+        EventWindow
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         times = self.read(model, window, columns=["timestamp"]).rows["timestamp"].to_pylist()
         for day in sorted({at.replace(hour=0, minute=0, second=0, microsecond=0) for at in times}):
             end = day + timedelta(days=1)
@@ -93,7 +175,21 @@ class InMemoryEvents:
             yield EventWindow(model, window, rows, {})
 
     def day_keys(self, model: str) -> DayKeys:
-        """Return by what to tell the days that have changed."""
+        """Return by what to tell the days that have changed.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        DayKeys
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         self._rows_of(model)  # says so if there are none
         events = [event for event in self.recorded if event.model == model]
         days: dict[date, list[Event]] = defaultdict(list)
@@ -111,7 +207,23 @@ class InMemoryEvents:
         return DayKeys(keys, {})
 
     def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
-        """Return how many outcomes came after a moment, by the UTC day of their prediction."""
+        """Return how many outcomes came after a moment, by the UTC day of their prediction.
+
+        Parameters
+        ----------
+        model : str
+        since : datetime
+
+        Returns
+        -------
+        dict of date or None to int
+            None for outcomes whose prediction is not known.
+
+        Raises
+        ------
+        NotFoundError
+            If there are no events of the model.
+        """
         self._rows_of(model)
         days = [
             event_day(event.prediction_id)

@@ -14,13 +14,29 @@ class InMemoryExperiments:
         self._state: tuple[int, Mapping[str, Sequence[Allocation]]] = (0, {})
 
     def generation(self) -> int:
-        """Return how often `run` was called."""
+        """Return how often `run` was called.
+
+        Returns
+        -------
+        int
+        """
         return self._state[0]
 
     def running(self) -> Mapping[str, Sequence[Allocation]]:
-        """Return the allocations by model."""
+        """Return the allocations by model.
+
+        Returns
+        -------
+        mapping of str to sequence of Allocation
+        """
         return self._state[1]
 
     def run(self, model: str, *allocations: Allocation) -> None:
-        """Let these run of a model, and no others of it."""
+        """Let these run of a model, and no others of it.
+
+        Parameters
+        ----------
+        model : str
+        *allocations : Allocation
+        """
         self._state = (self._state[0] + 1, {**self._state[1], model: allocations})

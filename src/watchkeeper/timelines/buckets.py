@@ -36,7 +36,18 @@ class Unit:
 
 
 def unit_for(first: int, last: int, points: int) -> Unit:
-    """Return the shortest kind of which at most `points` hold all hours from `first` to `last`."""
+    """Return the shortest kind of which at most `points` hold all hours from `first` to `last`.
+
+    Parameters
+    ----------
+    first, last : int
+        Hours since 1970.
+    points : int
+
+    Returns
+    -------
+    Unit
+    """
     if points > 1:
         for unit in _UNITS:
             begin, end = unit.bucket_of(np.array([first, last], dtype=np.int64))
@@ -46,7 +57,17 @@ def unit_for(first: int, last: int, points: int) -> Unit:
 
 
 def hour_before(at: datetime) -> int:
-    """Return the hour that a time is in, since 1970."""
+    """Return the hour that a time is in, since 1970.
+
+    Parameters
+    ----------
+    at : datetime
+        In UTC.
+
+    Returns
+    -------
+    int
+    """
     return (at - EPOCH) // HOUR
 
 

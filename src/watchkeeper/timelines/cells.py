@@ -90,17 +90,44 @@ _Histogram = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]  # grou
 
 
 def empty_cells(task: str) -> pa.Table:
-    """Return cells of nothing."""
+    """Return cells of nothing.
+
+    Parameters
+    ----------
+    task : {"binary", "multiclass", "regression"}
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     return _with_task(_SCHEMA.empty_table(), task)
 
 
 def task_of(cells: pa.Table) -> str:
-    """Return the task that cells were counted for."""
+    """Return the task that cells were counted for.
+
+    Parameters
+    ----------
+    cells : pyarrow.Table
+
+    Returns
+    -------
+    str
+    """
     return str((cells.schema.metadata or {})[b"task"].decode())
 
 
 def hours_of(cells: pa.Table) -> Ints:
-    """Return the hours of cells, since 1970."""
+    """Return the hours of cells, since 1970.
+
+    Parameters
+    ----------
+    cells : pyarrow.Table
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
+    """
     return _micros(cells["hour"]) // _US_AN_HOUR
 
 
@@ -183,7 +210,16 @@ def cells_of(rows: pa.Table, *, task: str, positive: object = 1) -> pa.Table:
 
 
 def together(parts: Iterable[pa.Table]) -> pa.Table:
-    """Return the cells of the whole from cells of its parts, of which there is at least one."""
+    """Return the cells of the whole from cells of its parts, of which there is at least one.
+
+    Parameters
+    ----------
+    parts : iterable of pyarrow.Table
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     tables = list(parts)
     task = task_of(tables[0])
     cells = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
@@ -203,7 +239,20 @@ def together(parts: Iterable[pa.Table]) -> pa.Table:
 def histogram_entries(
     cells: pa.Table, name: str
 ) -> tuple[Ints, npt.NDArray[np.int16], npt.NDArray[np.int32]]:
-    """Return what a column counts by bins: the row of each entry, its bin, and its count."""
+    """Return what a column counts by bins, an entry for each bin of a row that is not empty.
+
+    Parameters
+    ----------
+    cells : pyarrow.Table
+    name : str
+        Of a column in `HISTOGRAMS`.
+
+    Returns
+    -------
+    row : numpy.ndarray of int, shape (n,)
+    bins : numpy.ndarray of int, shape (n,)
+    counts : numpy.ndarray of int, shape (n,)
+    """
     column = cells[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # of no rows there is no chunk to combine
         column = pa.concat_arrays([*column.chunks, pa.array([], _MAP)])

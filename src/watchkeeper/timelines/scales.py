@@ -27,6 +27,15 @@ def wait_bins(values: Floats) -> Bins:
     """Return the bin of each latency or delay: each is 5 % longer than the one before.
 
     What is not longer than a thousandth counts as nothing, and is in the first.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float, shape (n,)
+        Latencies in milliseconds, delays in seconds.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         places = np.ceil(np.log(np.maximum(values, _LEAST) / _LEAST) / log(_RATIO))
@@ -34,7 +43,17 @@ def wait_bins(values: Floats) -> Bins:
 
 
 def wait_of(bins: npt.NDArray[np.int64]) -> Floats:
-    """Return what stands for all that is in a bin, no further from any than `RELATIVE_ERROR`."""
+    """Return what stands for all that is in a bin, no further from any than `RELATIVE_ERROR`.
+
+    Parameters
+    ----------
+    bins : numpy.ndarray of int, shape (n,)
+
+    Returns
+    -------
+    numpy.ndarray of float, shape (n,)
+        In the unit of what was binned.
+    """
     middle = _LEAST * 2 * _RATIO ** bins.astype(np.float64) / (_RATIO + 1)
     return np.where(bins == 0, 0.0, middle)
 
@@ -44,6 +63,14 @@ def score_bins(scores: Floats) -> Bins:
 
     Bins are even by the arcsine of the root, which makes them narrow where the scores of rare
     classes are: 0.0015 wide around one half, 0.0001 around 0.001.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray of float, shape (n,)
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
     """
     angle = np.arcsin(np.sqrt(np.clip(scores, 0.0, 1.0))) / (np.pi / 2)
     places = np.minimum((angle * _SCORES).astype(np.int64), _SCORES - 1) + 1

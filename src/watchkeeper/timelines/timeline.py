@@ -144,6 +144,10 @@ def timeline_of(
     version, variant : str, optional
         Only of this version, or this part of the traffic.
 
+    Returns
+    -------
+    Timeline
+
     Raises
     ------
     InvalidValueError
@@ -187,9 +191,22 @@ def timelines_by(
 
     Parameters
     ----------
+    cells : pyarrow.Table
+        As in `timeline_of`.
     column : {"model_version", "variant"}
+    start, end : datetime, optional
+        As in `timeline_of`.
+    points : int
 
-    All have the same buckets.
+    Returns
+    -------
+    dict of str to Timeline
+        All have the same buckets.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no such column, or as in `timeline_of`.
     """
     if column not in _CHOICES:
         raise InvalidValueError("column", column, "model_version or variant")
