@@ -133,7 +133,7 @@ def test_given_a_model_was_loaded_when_others_use_skops_then_it_trusts_what_it_a
     model_file: Path,
 ) -> None:
     code = (
-        f"{LOAD}\nimport skops.io, sklearn.cluster, sklearn.utils\n"
+        f"{LOAD}\nimport skops.io, sklearn.cluster, sklearn.preprocessing, sklearn.utils\n"
         "from skops.io._general import SKLEARN_ESTIMATOR_TYPE_NAMES as names\n"
         "other = skops.io.dumps(sklearn.cluster.KMeans())\n"
         "assert skops.io.get_untrusted_types(data=other) == []\n"
@@ -142,6 +142,15 @@ def test_given_a_model_was_loaded_when_others_use_skops_then_it_trusts_what_it_a
         "    for _, each in sklearn.utils.all_estimators()\n"
         "    if each.__module__.startswith('sklearn.')]\n"
         "import pandas\n"
+        "import numpy, scipy.special, skops.io._general as general\n"
+        "from skops.io._utils import get_public_type_names as search\n"
+        "functions = general.SCIPY_UFUNC_TYPE_NAMES + general.NUMPY_UFUNC_TYPE_NAMES\n"
+        "assert set(functions) == {name for module in (scipy.special, numpy)\n"
+        "    for name in search(module, numpy.ufunc)}\n"
+        "log = skops.io.dumps(sklearn.preprocessing.FunctionTransformer(numpy.log1p))\n"
+        "assert skops.io.loads(log).func is numpy.log1p\n"
+        "expit = skops.io.dumps(sklearn.preprocessing.FunctionTransformer(scipy.special.expit))\n"
+        "assert skops.io.loads(expit).func is scipy.special.expit\n"
         "print('done')\n"
     )
 

@@ -4,16 +4,18 @@ skops trusts every public estimator of scikit-learn. To know them it imports all
 pytest included, and that takes longer than all else that a server does until it is ready. Here its
 list is made of those that a file names and that are on the whole list; `test_sklearn_types.py`
 holds that both ways agree. Code of others in this process that uses skops still sees the whole
-list, which is made when it is first read.
+list, which is made when it is first read. So are its lists of the functions of NumPy and SciPy,
+for each of which skops goes through all modules.
 """
 
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from io import BytesIO
@@ -24,7 +26,9 @@ __all__ = ["is_estimator", "skops_io", "trusting_estimators", "types_in"]
 
 _SKLEARN = "sklearn."
 _SCHEMA = "schema.json"
+_LISTS = "skops.io._trusted_types"  # the module of skops that makes its lists
 _LIST = "SKLEARN_ESTIMATOR_TYPE_NAMES"  # where modules of skops have their list
+_UFUNC_LISTS = {"SCIPY_UFUNC_TYPE_NAMES": "scipy.special", "NUMPY_UFUNC_TYPE_NAMES": "numpy"}
 # Modules that scikit-learn's own search for estimators passes over, as it does private ones.
 _IGNORED = frozenset(
     ("tests", "externals", "setup", "conftest", "experimental", "estimator_checks")
@@ -34,33 +38,73 @@ _named: ContextVar[list[str] | None] = ContextVar("_named", default=None)
 _importing = threading.Lock()
 
 
-class _EstimatorNames(list[str]):
-    """The list that skops reads: what the file at hand names, or all of scikit-learn."""
+class _Names(list[str]):
+    """A list of names that is made when it is first read."""
 
-    def __init__(self, search: Callable[[], Iterable[tuple[str, type]]]) -> None:
+    def __init__(self, search: Callable[[], list[str]]) -> None:
         super().__init__()
         self._search = search
 
     def __add__(self, more: list[str]) -> list[str]:  # type: ignore[override]
-        return [*self._names(), *more]
+        return [*self.names(), *more]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return iter(self.names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names()
+        return name in self.names()
 
     def __len__(self) -> int:
-        return len(self._names())
+        return len(self.names())
 
-    def _names(self) -> list[str]:
-        named = _named.get()
-        return self._all if named is None else named
+    def names(self) -> list[str]:
+        return self._all
 
     @cached_property
     def _all(self) -> list[str]:
-        found = (_name_of(estimator) for _, estimator in self._search())
-        return [name for name in found if name.startswith(_SKLEARN)]
+        return self._search()
+
+
+class _EstimatorNames(_Names):
+    """The list that skops reads: what the file at hand names, or all of scikit-learn."""
+
+    def names(self) -> list[str]:
+        named = _named.get()
+        return super().names() if named is None else named
+
+
+class _Searches:
+    """The searches that skops begins when it is imported; each is done when its list is read."""
+
+    def __init__(self, all_estimators: Callable[[], list[tuple[str, type]]]) -> None:
+        self._all_estimators = all_estimators
+        self._find: Callable[..., list[str]] = list
+        self._calls: list[dict[str, Any]] = []
+
+    def begin(self, *_: object) -> list[tuple[str, type]]:
+        """Stand in for the search for estimators, the first of all, and put off the others."""
+        lists = sys.modules[_LISTS]
+        self._find, lists.get_public_type_names = lists.get_public_type_names, self._put_off  # type: ignore[attr-defined]
+        return []
+
+    def _put_off(self, **search: Any) -> list[str]:
+        self._calls.append(search)
+        return []
+
+    def estimators(self) -> list[str]:
+        names = (_name_of(estimator) for _, estimator in self._all_estimators())
+        return [name for name in names if name.startswith(_SKLEARN)]
+
+    def functions(self, module_name: str) -> list[str]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=DeprecationWarning)
+            names = {
+                name
+                for search in self._calls
+                if search["module"].__name__ == module_name
+                for name in self._find(**search)
+            }
+        return sorted(names)
 
 
 @contextmanager
@@ -164,18 +208,25 @@ def skops_io() -> Any:
     """
     with _importing:
         if "skops.io" not in sys.modules:
-            utils = _sklearn_module("sklearn.utils")
-            search = utils.all_estimators
-            utils.all_estimators = lambda *_: []
-            try:
-                import_module("skops.io")
-            finally:
-                utils.all_estimators = search
-            names = _EstimatorNames(search)
-            for name, module in list(sys.modules.items()):
-                if name.startswith("skops.io.") and hasattr(module, _LIST):
-                    setattr(module, _LIST, names)
+            _import_skops()
         return import_module("skops.io")
+
+
+def _import_skops() -> None:
+    utils = _sklearn_module("sklearn.utils")
+    all_estimators = utils.all_estimators
+    searches = _Searches(all_estimators)
+    utils.all_estimators = searches.begin
+    try:
+        import_module("skops.io")
+    finally:
+        utils.all_estimators = all_estimators
+    lists = {name: _Names(partial(searches.functions, of)) for name, of in _UFUNC_LISTS.items()}
+    lists[_LIST] = _EstimatorNames(searches.estimators)
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("skops.io."):
+            for name in lists.keys() & vars(module).keys():
+                setattr(module, name, lists[name])
 
 
 class _NoPandas:
