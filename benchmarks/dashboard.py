@@ -40,7 +40,7 @@ from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo.flights import FEATURES, flights_of_2013
 from watchkeeper.demo.model import MODEL, VERSION
-from watchkeeper.demo.run import Plan, played
+from watchkeeper.demo.run import ReplayPlan, played
 from watchkeeper.identity import By
 from watchkeeper.server.process import HOST, free_port, serving
 
@@ -102,7 +102,7 @@ def main() -> None:
 def fill(folder: Path, count: int, small: int, findings: int) -> None:
     """Make the data directory of a server that has seen all that."""
     began = time.perf_counter()
-    with played(folder, Plan(share=PLAYED), Silent()):
+    with played(folder, ReplayPlan(share=PLAYED), Silent()):
         pass
     with App(load_settings(folder / "watchkeeper.toml", folder)) as app:
         flights = flights_of_2013().slice(0, count)

@@ -22,10 +22,10 @@ from watchkeeper.rollouts import (
     Counts,
     Event,
     Limit,
+    LimitStanding,
     Plan,
     Rollout,
     Seen,
-    Standing,
     decided,
     judged,
 )
@@ -113,7 +113,7 @@ def blamed(plan: Plan, worse: float, traffic: int, rng: np.random.Generator) -> 
             own[-1] += counted(given, rate + worse)
             theirs[-1] += counted(traffic // TICKS - given, rate)
             judgements = [judged(plan, limit, own, theirs) for limit in plan.limits]
-            if any(each.standing is Standing.BREACH for each in judgements):
+            if any(each.standing is LimitStanding.BREACH for each in judgements):
                 return True
     return False
 

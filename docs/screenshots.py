@@ -26,7 +26,7 @@ from tests.dashboard.browsing import DESK, PHONE, chromium, watching
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo.model import MODEL
-from watchkeeper.demo.run import FAST, Plan, played
+from watchkeeper.demo.run import FAST, ReplayPlan, played
 from watchkeeper.server.process import serving
 
 IMAGES = Path(__file__).parent / "images"
@@ -66,7 +66,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "flights"
-        with played(folder, Plan(share=options.share), Teller()):
+        with played(folder, ReplayPlan(share=options.share), Teller()):
             pass
         config = folder / "watchkeeper.toml"
         with App(load_settings(config, folder)) as app:

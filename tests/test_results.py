@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.experiments import ExperimentReport
-from watchkeeper.experiments.analysis import Moment
+from watchkeeper.experiments.analysis import DifferencePoint
 from watchkeeper.incidents import Incident
 from watchkeeper.results import Result
 from watchkeeper.retraining.gate import GateReport
@@ -71,9 +71,9 @@ def test_given_any_text_and_evidence_when_an_incident_is_stored_then_it_is_read_
 
 
 def test_given_bounds_without_end_when_they_are_read_then_they_have_none_again() -> None:
-    stored = Moment(NOW, nan, -inf, inf).to_json()
+    stored = DifferencePoint(NOW, nan, -inf, inf).to_json()
 
-    read = Moment.from_dict(json.loads(stored))
+    read = DifferencePoint.from_dict(json.loads(stored))
 
     assert isnan(read.difference)
     assert (read.low, read.high) == (-inf, inf)

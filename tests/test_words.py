@@ -1,6 +1,7 @@
 """Names say what a thing is: words that only point at something are rare, in code and in texts."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def test_given_all_bindings_when_counted_then_names_that_only_point_are_rare() -
 
     assert len(bindings) > 20_000
     assert len(pointing) < _MOST * len(bindings), sorted(pointing)
+
+
+def test_given_all_classes_when_listed_then_a_name_stands_for_one_of_them() -> None:
+    names = Counter(
+        node.name
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+
+    assert len(names) > 500
+    assert [name for name, classes in names.items() if classes > 1] == []
 
 
 def test_given_all_modules_when_listed_then_none_has_a_name_that_a_stranger_cannot_place() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from watchkeeper.access import Access
     from watchkeeper.incidents import AlertRepository
     from watchkeeper.labelling import Labelling
-    from watchkeeper.monitoring.doctor import Check
+    from watchkeeper.monitoring.doctor import DoctorCheck
     from watchkeeper.monitoring.drift_history import DriftHistory
     from watchkeeper.monitoring.experiments import ExperimentReports
     from watchkeeper.monitoring.feature_drift import DriftLooks
@@ -332,11 +332,11 @@ class App:
 
     @cached_property
     def replays(self) -> "Replays":
-        from watchkeeper.monitoring.replay import Replays, Terms
+        from watchkeeper.monitoring.replay import QualityTerms, Replays
 
-        def terms(model: str) -> Terms:
+        def terms(model: str) -> QualityTerms:
             policy = self.settings.policy(model)
-            return Terms(policy.labelling, policy.quality.min_samples)
+            return QualityTerms(policy.labelling, policy.quality.min_samples)
 
         return Replays(
             events=self.events,
@@ -507,7 +507,7 @@ class App:
         from watchkeeper.monitoring.timelines import Timelines
 
         folder = self.settings.data_dir / "timelines"
-        return Timelines(self.events, folder, terms=self.settings.policy, clock=system_clock)
+        return Timelines(self.events, folder, labelling=self.labelling, clock=system_clock)
 
     @cached_property
     def recorder(self) -> "JournalRecorder":
@@ -554,7 +554,7 @@ class App:
             self.events, self.registry, self.findings, self.alerts, model, at=now, **terms
         )
 
-    def examine(self) -> "Iterator[Check]":
+    def examine(self) -> "Iterator[DoctorCheck]":
         """Look whether everything is in order; see `watchkeeper.monitoring.doctor.examine`."""
         from watchkeeper.monitoring.doctor import examine
         from watchkeeper.store.segments import waiting

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from watchkeeper.charts import (
     BarChart,
-    Cell,
     Chart,
     Edge,
     Graph,
+    HeatCell,
     HeatMap,
     HeatRow,
     HistogramPair,
@@ -22,7 +22,7 @@ from watchkeeper.charts import (
     MarkKind,
     Node,
     NodeState,
-    Progress,
+    ProgressBar,
     Reference,
     Series,
     Span,
@@ -151,7 +151,7 @@ def sparklines(draw: st.DrawFn) -> Sparkline:
 def heat_maps(draw: st.DrawFn) -> HeatMap:
     common = draw(over_time(6)) | {"unit": ""}
     states = st.sampled_from(["drifted", "not", "unknown"])
-    cells = st.none() | st.builds(Cell, values, states, hrefs)
+    cells = st.none() | st.builds(HeatCell, values, states, hrefs)
     few = draw(st.lists(cells, min_size=6, max_size=6))
     count = len(common["times"])
     rows = [
@@ -195,7 +195,7 @@ forests = st.builds(
     margin=values,
     margin_label=labels,
 )
-progresses = st.builds(Progress, title=labels, label=labels, share=values, tone=tones)
+progresses = st.builds(ProgressBar, title=labels, label=labels, share=values, tone=tones)
 step_states = st.sampled_from(["done", "current", "next", "failed"])
 steppers = st.builds(
     Stepper, title=labels, steps=st.lists(st.builds(Step, labels, step_states, labels), max_size=8)

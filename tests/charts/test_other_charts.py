@@ -8,16 +8,16 @@ import pytest
 from tests.charts.drawn import drawn, of_class, texts, titles
 
 from watchkeeper.charts import (
-    Cell,
     Edge,
     Graph,
+    HeatCell,
     HeatMap,
     HeatRow,
     HistogramPair,
     Interval,
     IntervalChart,
     Node,
-    Progress,
+    ProgressBar,
     Step,
     Stepper,
 )
@@ -26,7 +26,7 @@ from watchkeeper.errors import InvalidValueError
 START = datetime(2026, 11, 20, tzinfo=UTC)
 TIMES = [START + timedelta(days=day) for day in range(4)]
 END = START + timedelta(days=4)
-CALM, HOT = Cell(0.05, "not"), Cell(0.9, "drifted")
+CALM, HOT = HeatCell(0.05, "not"), HeatCell(0.9, "drifted")
 
 
 def heat(*rows: HeatRow) -> HeatMap:
@@ -45,7 +45,7 @@ def test_given_neighbours_that_are_alike_when_drawn_then_they_are_one_and_say_so
 def test_given_what_drifted_and_what_is_unknown_when_drawn_then_both_are_told_without_colour() -> (
     None
 ):
-    root = drawn(heat(HeatRow("distance", [HOT, CALM, None, Cell(None)])))
+    root = drawn(heat(HeatRow("distance", [HOT, CALM, None, HeatCell(None)])))
 
     (drifted,) = [path for path in of_class(root, "hd") if path.get("d") != "M-9 0H9"]
     (unknown,) = [path for path in of_class(root, "hq") if path.get("d") != "M-9 0H9"]
@@ -62,7 +62,7 @@ def test_given_rows_with_links_when_drawn_then_their_names_lead_there() -> None:
 
 
 def test_given_cells_with_links_when_drawn_then_the_keyboard_need_not_pass_them() -> None:
-    root = drawn(heat(HeatRow("distance", [Cell(0.5, "not", f"/w/{day}") for day in range(4)])))
+    root = drawn(heat(HeatRow("distance", [HeatCell(0.5, "not", f"/w/{day}") for day in range(4)])))
 
     assert [link.get("tabindex") for link in root.iter("a")] == ["-1"] * 4
 
@@ -85,7 +85,7 @@ def test_given_the_largest_map_of_noise_when_drawn_then_the_page_stays_small() -
     random = Random(3)
     times = [START + timedelta(days=day) for day in range(120)]
     rows = [
-        HeatRow(f"feature_{row}", [Cell(random.random(), "not") for _ in times], f"/f/{row}")
+        HeatRow(f"feature_{row}", [HeatCell(random.random(), "not") for _ in times], f"/f/{row}")
         for row in range(60)
     ]
 
@@ -176,11 +176,11 @@ def test_given_intervals_when_drawn_then_open_ends_are_arrows_and_lines_are_labe
 
 
 def test_given_more_than_all_when_drawn_then_the_bar_is_full_and_the_figure_is_true() -> None:
-    root = drawn(Progress(title="Budget", label="used", share=1.3, tone="bad"))
+    root = drawn(ProgressBar(title="Budget", label="used", share=1.3, tone="bad"))
 
     assert of_class(root, "c-filled")[0].get("width") == "100%"
     assert texts(root) == ["used", "130 %"]
-    assert not of_class(drawn(Progress(title="", label="x", share=None)), "c-filled")
+    assert not of_class(drawn(ProgressBar(title="", label="x", share=None)), "c-filled")
 
 
 def test_given_steps_when_drawn_then_their_signs_differ_and_the_gist_names_their_states() -> None:

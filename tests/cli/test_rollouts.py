@@ -12,7 +12,7 @@ from watchkeeper.config import Settings
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.identity import By
 from watchkeeper.monitoring.rollouts import requests_an_hour
-from watchkeeper.rollouts import Event, State
+from watchkeeper.rollouts import Event, RolloutState
 from watchkeeper.testing import InMemoryEvents, a_prediction
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -83,22 +83,22 @@ def app(data_dir: Path) -> Iterator[App]:
 
 
 # How each state is come to, what `abort` then says, and its exit code.
-STATES: dict[State, tuple[tuple[str, ...], str, int]] = {
-    State.SCHEDULED: (("later",), "cancelled", 0),
-    State.RUNNING: ((), "rolled back", 0),
-    State.HOLDING: (("blind",), "rolled back", 0),
-    State.PAUSED: (("pause",), "rolled back", 0),
-    State.PROMOTING: (("promote",), "rolled back", 0),
-    State.COMPLETED: (("promote", "settle"), "rolled back", 0),
-    State.ROLLING_BACK: (("breach",), "cannot abort", 2),
-    State.ROLLED_BACK: (("abort", "settle"), "cannot abort", 2),
-    State.CANCELLED: (("later", "abort"), "cannot abort", 2),
+STATES: dict[RolloutState, tuple[tuple[str, ...], str, int]] = {
+    RolloutState.SCHEDULED: (("later",), "cancelled", 0),
+    RolloutState.RUNNING: ((), "rolled back", 0),
+    RolloutState.HOLDING: (("blind",), "rolled back", 0),
+    RolloutState.PAUSED: (("pause",), "rolled back", 0),
+    RolloutState.PROMOTING: (("promote",), "rolled back", 0),
+    RolloutState.COMPLETED: (("promote", "settle"), "rolled back", 0),
+    RolloutState.ROLLING_BACK: (("breach",), "cannot abort", 2),
+    RolloutState.ROLLED_BACK: (("abort", "settle"), "cannot abort", 2),
+    RolloutState.CANCELLED: (("later", "abort"), "cannot abort", 2),
 }
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_given_each_state_when_aborted_by_command_then_production_is_what_it_was(
-    app: App, data_dir: Path, capsys: pytest.CaptureFixture[str], state: State
+    app: App, data_dir: Path, capsys: pytest.CaptureFixture[str], state: RolloutState
 ) -> None:
     acts, told, code = STATES[state]
     now = app.clock()
@@ -150,5 +150,5 @@ def test_given_a_required_checklist_when_a_person_ends_a_rollout_then_it_is_not_
     assert main(["rollouts", "promote", "june", "--reason", "now", *options]) == 2
 
     assert "late is not ready" in capsys.readouterr().err
-    assert app.rollouts.get("june").state is State.RUNNING
+    assert app.rollouts.get("june").state is RolloutState.RUNNING
     assert app.registry.get_production_model("late") == "late:1"

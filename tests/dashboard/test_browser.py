@@ -65,7 +65,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("year") / "flights"
-    with run.played(folder, run.Plan(share=SHARE), Unseen()):
+    with run.played(folder, run.ReplayPlan(share=SHARE), Unseen()):
         pass
     config = folder / "watchkeeper.toml"
     with App(load_settings(config, folder)) as app:

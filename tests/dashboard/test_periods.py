@@ -14,7 +14,7 @@ from watchkeeper.dashboard.periods import (
     ActivityEvent,
     DriftedFeatures,
     Period,
-    Terms,
+    PeriodLimits,
     periods_of,
     unhealthy_periods,
 )
@@ -56,7 +56,7 @@ def described(
     days: Sequence[tuple[int, float, float]],
     *,
     baseline: Mapping[str, float] = BASELINE,
-    terms: Terms | None = None,
+    terms: PeriodLimits | None = None,
     drifted: list[DriftedFeatures] | None = None,
     events: list[ActivityEvent] | None = None,
     new_from: datetime | None = None,
@@ -72,7 +72,7 @@ def described(
         found,
         lambda at: "2" if new_from is not None and at >= new_from else "1",
         lambda _: baseline,
-        terms=terms or Terms(),
+        terms=terms or PeriodLimits(),
         drifted=drifted or [],
         events=events or [],
     )
@@ -104,7 +104,7 @@ def test_given_too_few_outcomes_when_described_then_the_condition_is_unknown() -
 
 
 def test_given_failures_when_described_then_it_is_unhealthy_also_without_outcomes() -> None:
-    found = described([(60, 0.9, 0.5), (400, 0.9, 0.0)], terms=Terms(error_rate=0.01))
+    found = described([(60, 0.9, 0.5), (400, 0.9, 0.0)], terms=PeriodLimits(error_rate=0.01))
 
     assert [each.condition for each in found] == ["unhealthy", "healthy"]
     assert found[0].why == "50.0% of the predictions failed"
@@ -171,7 +171,7 @@ def test_given_hours_when_named_then_they_are_labelled_in_the_zone_of_the_viewer
     found = timeline_of(cells, START, START + timedelta(hours=2), points=2)
     zone = ZoneInfo("America/New_York")
 
-    named = periods_of(found, lambda _: "1", lambda _: BASELINE, zone=zone, terms=Terms())
+    named = periods_of(found, lambda _: "1", lambda _: BASELINE, zone=zone, terms=PeriodLimits())
 
     assert [each.named for each in named] == ["31 May, 20:00", "31 May, 21:00"]
 

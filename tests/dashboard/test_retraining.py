@@ -21,7 +21,7 @@ from watchkeeper.events import Event, Outcome, Prediction
 from watchkeeper.identity import By
 from watchkeeper.records import Finding
 from watchkeeper.results import plain
-from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, Trigger
+from watchkeeper.retraining import Facts, Policy, RetrainingDecision, Run, RunState, Trigger
 from watchkeeper.retraining.job import LOG
 from watchkeeper.retraining.worker import work
 from watchkeeper.server import create_asgi
@@ -109,7 +109,7 @@ def decided(name: str, reason: str = "asked for by ada", model: str = "late") ->
     trigger = Trigger(kind="hand", reason=reason)
     return Run(
         name=name, model=model, policy=Policy(), facts=Facts(champion=f"{model}:1.0.1"),
-        decision=Decision(train=True, reason=reason, triggers=(trigger,)), decided_at=NOW,
+        decision=RetrainingDecision(train=True, reason=reason, triggers=(trigger,)), decided_at=NOW,
         reason=reason, champion=f"{model}:1.0.1", table_versions={}, trained={}, actor="ada",
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ def test_given_a_run_when_looked_then_its_story_is_told_from_the_trigger_to_what
     assert f"{HOSTILE} watchkeeper: training on 320 rows" in page.text
     assert HOSTILE not in client.get(f"/retraining/{RUN}").text
     assert page.links["All of it"] == f"/v1/retraining/runs/{RUN}/log"
-    order = ["Decision", "Training", "Evaluation gate", "Result"]
+    order = ["RetrainingDecision", "Training", "Evaluation gate", "Result"]
     assert sorted(order, key=page.text.index) == order
     assert "promoted by watchkeeper: late:1.0.1 is in production" in page.text
     assert asked(page, "cancel") == []

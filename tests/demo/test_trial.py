@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
-from watchkeeper.demo import Plan, played, report
+from watchkeeper.demo import ReplayPlan, played, report
 from watchkeeper.demo.trial import BEGINS, ENDS, NAME
 
 
@@ -31,7 +31,7 @@ def test_given_flights_until_september_when_replayed_then_one_is_tried_and_a_bad
 ) -> None:
     folder = tmp_path / "demo"
 
-    with played(folder, Plan(share=0.025, days=290, bad_candidate=True), Silent()) as run:
+    with played(folder, ReplayPlan(share=0.025, days=290, bad_candidate=True), Silent()) as run:
         shown = report(run)
         assert run.app.registry.get_production_model("flights") == "flights:1.0.0"
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.drift.checks import ABSENT, DRIFTED, STEADY, UNKNOWN, Checks, Look
+from watchkeeper.drift.checks import ABSENT, DRIFTED, STEADY, UNKNOWN, Checks, DriftCheck
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
 NAN = float("nan")
 
 
-def look(number: int, hours: float, bad: bool, **features: tuple[int, float]) -> Look:
-    return Look(
+def look(number: int, hours: float, bad: bool, **features: tuple[int, float]) -> DriftCheck:
+    return DriftCheck(
         number,
         START + timedelta(hours=hours),
         bad,

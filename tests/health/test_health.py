@@ -11,17 +11,17 @@ from watchkeeper.errors import InvalidValueError
 from watchkeeper.health import (
     ComprehensiveMonitoringSystem,
     Condition,
+    EarlierVerdict,
     HealthStatus,
     Measured,
     Slo,
     Thresholds,
-    Verdict,
     budget_of,
     traffic_of,
 )
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
-GOOD = Verdict(bad=False, summary="no drift", at=NOON)
+GOOD = EarlierVerdict(bad=False, summary="no drift", at=NOON)
 
 
 def rows(
@@ -138,8 +138,10 @@ def test_given_too_little_when_checked_then_it_is_unknown_and_not_healthy() -> N
 
 
 def test_given_verdicts_and_alerts_when_checked_then_they_are_part_of_it() -> None:
-    drift = Verdict(bad=True, summary="drift in 2 of 9", at=NOON, since=NOON - timedelta(days=1))
-    worse = Verdict(bad=True, summary="mae 20 % worse", at=NOON)
+    drift = EarlierVerdict(
+        bad=True, summary="drift in 2 of 9", at=NOON, since=NOON - timedelta(days=1)
+    )
+    worse = EarlierVerdict(bad=True, summary="mae 20 % worse", at=NOON)
     status = checked(
         rows(right=None), drift=drift, quality=worse, alerts=("HighErrorRate: it fires",)
     )

@@ -13,6 +13,7 @@ from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.events import DayKeys, EventCounts, EventLog, EventWindow, Window
 from watchkeeper.identity import By
+from watchkeeper.labelling import Labelling
 from watchkeeper.monitoring.measurements import quality_of_window
 from watchkeeper.monitoring.timelines import Timelines
 from watchkeeper.testing import FixedClock, InMemoryEvents, a_prediction, an_outcome
@@ -22,12 +23,6 @@ NOW = datetime(2026, 11, 27, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 ALL = Window()
-
-
-@dataclass(frozen=True)
-class Policy:
-    task: str = "binary"
-    positive: object = 1
 
 
 @dataclass
@@ -75,7 +70,7 @@ class Setup:
     folder: Path
     events: InMemoryEvents = field(default_factory=InMemoryEvents)
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
-    policies: dict[str, Policy] = field(default_factory=dict)
+    labellings: dict[str, Labelling] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.log = Watched(self.events)
@@ -83,7 +78,10 @@ class Setup:
     def timelines(self) -> Timelines:
         """Return those of a new process."""
         return Timelines(
-            self.log, self.folder, terms=lambda m: self.policies.get(m, Policy()), clock=self.clock
+            self.log,
+            self.folder,
+            labelling=lambda model: self.labellings.get(model, Labelling()),
+            clock=self.clock,
         )
 
     def days_read(self) -> list[int]:
@@ -176,17 +174,17 @@ def test_given_another_process_when_it_starts_then_it_goes_on_from_what_was_kept
     assert given.days_read() == []
 
 
-def test_given_other_terms_when_a_process_starts_then_everything_is_counted_anew(
+def test_given_another_labelling_when_a_process_starts_then_everything_is_counted_anew(
     given: Setup,
 ) -> None:
     given.events.record([an_outcome("2-1", actual=0)])
     assert whole(given.timelines()).accuracy.value.tolist() == [0.0]
     given.days_read()
 
-    given.policies["flights"] = Policy(positive=0)
+    given.labellings["flights"] = Labelling(positive=0)
     assert whole(given.timelines()).predicted_share.value.tolist() == [0.0]
     assert len(given.days_read()) == 12
-    given.policies["flights"] = Policy("regression")
+    given.labellings["flights"] = Labelling("regression")
     assert whole(given.timelines()).mae.value.tolist() == [1.0]
     assert len(given.days_read()) == 12
 
@@ -268,7 +266,7 @@ def test_given_many_who_ask_at_once_when_nothing_is_known_then_it_is_counted_onc
 def test_given_a_shadow_when_drawn_then_it_is_measured_by_the_outcomes_of_the_original(
     given: Setup,
 ) -> None:
-    given.policies["flights"] = Policy(positive=0)
+    given.labellings["flights"] = Labelling(positive=0)
     stream = {"model": "flights.shadow", "model_version": "2.0.0", "prediction": 0}
     late = START + DAY - timedelta(seconds=1)
     given.events.record([

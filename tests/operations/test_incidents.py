@@ -14,7 +14,7 @@ from watchkeeper.config import Settings
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.events import Prediction
 from watchkeeper.identity import By, RecordId
-from watchkeeper.incidents import Alert, Incident, IncidentState, Step
+from watchkeeper.incidents import Alert, Incident, IncidentState, IncidentStep
 from watchkeeper.monitoring.incidents import Pace, draft, pace
 from watchkeeper.records import Finding
 from watchkeeper.rollouts import Event, Hold, Plan, Rollout
@@ -265,10 +265,10 @@ def test_given_an_acknowledged_incident_when_it_is_well_again_and_again_then_tol
         )
         app.incidents.follow_finding(well)
     steps = [moment.step for moment in app.incidents.get(incident.name).timeline]
-    assert steps == [Step.REPORTED, Step.ACKNOWLEDGED, Step.RECOVERED]
+    assert steps == [IncidentStep.REPORTED, IncidentStep.ACKNOWLEDGED, IncidentStep.RECOVERED]
 
     app.incidents.follow_finding(finding("quality", bad=True, hours=4))
-    assert app.incidents.get(incident.name).timeline[-1].step is Step.REPORTED
+    assert app.incidents.get(incident.name).timeline[-1].step is IncidentStep.REPORTED
 
 
 def test_given_what_opens_an_incident_when_it_is_stored_then_its_cause_is_the_record(

@@ -25,7 +25,7 @@ from watchkeeper.events import Event, Outcome, Prediction, new_prediction_id
 from watchkeeper.online.consumed import Taught
 from watchkeeper.policies.online import OnlinePolicy
 from watchkeeper.store import staging
-from watchkeeper.store.backup import Backups
+from watchkeeper.store.backup import BackupStore
 from watchkeeper.testing import FixedClock
 
 START = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)  # the first batch is of two days
@@ -185,7 +185,7 @@ def test_given_a_backup_in_the_middle_of_a_batch_when_gone_back_to_then_each_out
     """The learner goes on before what has taught is listed, or before some of it is linked."""
     data_dir = tmp_path / "data"
     shutil.copytree(given, data_dir)
-    backups = Backups(data_dir, str(tmp_path / "target"))
+    backups = BackupStore(data_dir, str(tmp_path / "target"))
     learner = Learner(data_dir, monkeypatch)
     places: list[int | None] = []
     did: list[int] = []

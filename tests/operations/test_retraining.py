@@ -24,9 +24,9 @@ from watchkeeper.monitoring.retraining import RetrainingStatus
 from watchkeeper.records import Finding
 from watchkeeper.retraining import Policy, Run, RunState
 from watchkeeper.retraining.job import LOG
-from watchkeeper.retraining.training import Launch, Progress, launch
+from watchkeeper.retraining.training import Launch, TrainingProgress, launch
 from watchkeeper.retraining.worker import work
-from watchkeeper.rollouts import State as RolloutState
+from watchkeeper.rollouts import RolloutState
 from watchkeeper.testing import FixedClock
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -428,7 +428,7 @@ def test_given_a_run_when_it_is_cancelled_while_it_trains_then_it_ends(app: App)
     def cancelled(folder: Path, job: Any, watch: Any) -> None:
         (run,) = app.retraining.find("late")
         app.retraining.cancel(run.name, by=By("maria", "not now"))
-        watch(Progress(5.0, 0, ""))
+        watch(TrainingProgress(5.0, 0, ""))
 
     run = look(app, launch=cancelled).run
 

@@ -20,7 +20,7 @@ from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError, 
 from watchkeeper.events import Outcome, Prediction
 from watchkeeper.identity import By
 from watchkeeper.monitoring.rollouts import RolloutStatus
-from watchkeeper.rollouts import Event, Hold, Limit, Plan, Rollout, State
+from watchkeeper.rollouts import Event, Hold, Limit, Plan, Rollout, RolloutState
 from watchkeeper.testing import FixedClock
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -90,9 +90,14 @@ def test_given_a_kill_between_two_writes_when_looked_again_then_the_state_is_the
     begin(app)
     answered(app, 1, START, failing=failing)
     answered(app, 2, START + timedelta(minutes=13))
-    way = [State.RUNNING, State.ROLLING_BACK, State.ROLLED_BACK]
+    way = [RolloutState.RUNNING, RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK]
     if not failing:
-        way = [State.RUNNING, State.RUNNING, State.PROMOTING, State.COMPLETED]
+        way = [
+            RolloutState.RUNNING,
+            RolloutState.RUNNING,
+            RolloutState.PROMOTING,
+            RolloutState.COMPLETED,
+        ]
     kill_at(monkeypatch, app, WRITES, number, when)
     seen = [(app.rollouts.get("june").state, app.rollouts.get("june").step)]
     at = START + timedelta(minutes=13)
@@ -143,10 +148,12 @@ def test_given_a_kill_while_one_for_later_begins_when_tried_again_then_it_runs(
     with pytest.raises(Killed):
         due(app)
     begun = app.rollouts.get("june")
-    assert begun.state is (State.SCHEDULED if (number, when) == (0, "before") else State.RUNNING)
+    assert begun.state is (
+        RolloutState.SCHEDULED if (number, when) == (0, "before") else RolloutState.RUNNING
+    )
 
     due(app)
-    assert app.rollouts.get("june").state is State.RUNNING
+    assert app.rollouts.get("june").state is RolloutState.RUNNING
     assert app.rollouts.repository.splits(START)["late"].until is not None
     assert len(app.rollouts.history("june")) == 2  # nothing is done twice
 
@@ -166,8 +173,10 @@ def test_given_a_kill_while_one_is_replaced_when_looked_again_then_one_at_most_i
     look(app, START)
     former = app.rollouts.get("june").state
     begun = [each for each in app.rollouts.find() if each.name == "july"]
-    assert former is (State.RUNNING if (number, when) == (0, "before") else State.ROLLED_BACK)
-    assert not begun or (begun[0].state, former) == (State.RUNNING, State.ROLLED_BACK)
+    assert former is (
+        RolloutState.RUNNING if (number, when) == (0, "before") else RolloutState.ROLLED_BACK
+    )
+    assert not begun or (begun[0].state, former) == (RolloutState.RUNNING, RolloutState.ROLLED_BACK)
     assert app.registry.get_production_model("late") == "late:1"
 
 
@@ -246,7 +255,7 @@ def test_given_a_rollout_that_is_taken_back_when_watched_then_a_newer_one_is_not
     app: App,
 ) -> None:
     begin(app)
-    assert app.rollouts.promote("june", by=BY).state is State.COMPLETED
+    assert app.rollouts.promote("june", by=BY).state is RolloutState.COMPLETED
     model = DummyClassifier(strategy="constant", constant=0).fit([[0.0]], [0])
     app.registry.register_model(model, "late", "3", {})
     begin(app, "july", "3")
@@ -278,9 +287,11 @@ def test_given_a_database_that_another_process_locks_when_looked_at_then_nothing
     assert look(app, START + timedelta(minutes=12)).rollout.step == 1
 
 
-@pytest.mark.parametrize(("off_by", "then"), [(2.0, State.ROLLING_BACK), (10.0, State.RUNNING)])
+@pytest.mark.parametrize(
+    ("off_by", "then"), [(2.0, RolloutState.ROLLING_BACK), (10.0, RolloutState.RUNNING)]
+)
 def test_given_a_regression_when_the_canary_is_further_off_then_it_is_taken_back(
-    app: App, off_by: float, then: State
+    app: App, off_by: float, then: RolloutState
 ) -> None:
     wrong = Limit(name="wrong", share=None, wrong=True, off_by=off_by, margin=0.05)
     plan = replace(PLAN, limits=(*PLAN.limits, wrong))
@@ -322,7 +333,7 @@ def test_given_a_rollout_for_later_when_its_time_comes_then_it_begins_and_not_be
     app: App,
 ) -> None:
     planned = later(app, "june")
-    assert (planned.state, planned.stable) == (State.SCHEDULED, "1")
+    assert (planned.state, planned.stable) == (RolloutState.SCHEDULED, "1")
     assert app.rollouts.repository.due(START + timedelta(minutes=119)) == []
     assert due(app, hours=1) == []
     assert app.rollouts.repository.splits(START) == {}
@@ -331,7 +342,7 @@ def test_given_a_rollout_for_later_when_its_time_comes_then_it_begins_and_not_be
         "june"
     ]
     (begun,) = due(app)
-    assert (begun.state, begun.started_at) == (State.RUNNING, START + timedelta(hours=2))
+    assert (begun.state, begun.started_at) == (RolloutState.RUNNING, START + timedelta(hours=2))
     assert app.rollouts.repository.splits(START)["late"].percent == 50.0
     assert due(app) == []
     with pytest.raises(InvalidValueError, match="planned for later"):
@@ -344,9 +355,9 @@ def test_given_a_rollout_for_later_when_it_cannot_begin_then_it_is_cancelled_wit
     later(app, "june")
     later(app, "july", hours=3)
     due(app)
-    assert [rollout.state for rollout in due(app, hours=3)] == [State.CANCELLED]
+    assert [rollout.state for rollout in due(app, hours=3)] == [RolloutState.CANCELLED]
     assert "june of late is under way" in app.rollouts.history("july")[-1]["reason"]
-    assert app.rollouts.settle("june").state is State.RUNNING
+    assert app.rollouts.settle("june").state is RolloutState.RUNNING
 
 
 def test_given_a_rollout_under_way_when_replaced_then_it_is_taken_back_before_the_new_one_begins(
@@ -367,11 +378,11 @@ def test_given_a_rollout_under_way_when_replaced_then_it_is_taken_back_before_th
         replaced("july", "2")
     with pytest.raises(NotFoundError, match="late:9"):
         replaced("july", "9")
-    assert app.rollouts.get("june").state is State.RUNNING
+    assert app.rollouts.get("june").state is RolloutState.RUNNING
 
     begun = replaced("july", "3")
-    assert (begun.state, begun.stable) == (State.RUNNING, "1")
-    assert app.rollouts.get("june").state is State.ROLLED_BACK
+    assert (begun.state, begun.stable) == (RolloutState.RUNNING, "1")
+    assert app.rollouts.get("june").state is RolloutState.ROLLED_BACK
     aborted, rolled_back = app.rollouts.history("june")[-2:]
     assert (aborted.verb, aborted.cause) == ("abort", "rollout:july")
     assert rolled_back.verb == "rolled_back"
@@ -401,7 +412,7 @@ def test_given_a_required_checklist_when_the_time_of_one_comes_then_it_is_cancel
 
     (cancelled,) = due(app)
 
-    assert cancelled.state is State.CANCELLED
+    assert cancelled.state is RolloutState.CANCELLED
     assert "cannot begin: late is not ready" in app.rollouts.history("june")[-1].reason
 
 
@@ -414,7 +425,9 @@ def test_given_a_required_checklist_when_a_person_promotes_then_nothing_changes(
 
     assert app.rollouts.get("june") == begun
     assert app.registry.get_production_model("late") == "late:1"
-    assert app.rollouts.abort("june", by=BY).state is State.ROLLED_BACK  # that is no promotion
+    assert (
+        app.rollouts.abort("june", by=BY).state is RolloutState.ROLLED_BACK
+    )  # that is no promotion
 
 
 def test_given_a_required_checklist_when_the_last_step_passes_then_held_until_it_passes(
@@ -429,7 +442,7 @@ def test_given_a_required_checklist_when_the_last_step_passes_then_held_until_it
 
     held = look(app, at)
 
-    assert (held.rollout.state, held.rollout.hold) == (State.HOLDING, Hold.READINESS)
+    assert (held.rollout.state, held.rollout.hold) == (RolloutState.HOLDING, Hold.READINESS)
     assert "late is not ready" in app.rollouts.history("june")[-1].reason
     assert app.registry.get_production_model("late") == "late:1"
     assert not look(app, at).changed
@@ -437,8 +450,8 @@ def test_given_a_required_checklist_when_the_last_step_passes_then_held_until_it
     assert viewed is not None
     assert (viewed.event, viewed.hold) == (None, Hold.READINESS)
     del app.settings.models["late"]
-    assert look(app, at).rollout.state is State.PROMOTING
-    assert look(app, at).rollout.state is State.COMPLETED
+    assert look(app, at).rollout.state is RolloutState.PROMOTING
+    assert look(app, at).rollout.state is RolloutState.COMPLETED
 
 
 @pytest.mark.parametrize("change", ["step", "promote"])
@@ -472,14 +485,14 @@ def test_given_a_canary_that_fails_when_rolled_back_then_its_incident_names_the_
     begin(app)
     answered(app, 1, START, failing=True)
 
-    assert look(app, START + timedelta(minutes=13)).rollout.state is State.ROLLING_BACK
+    assert look(app, START + timedelta(minutes=13)).rollout.state is RolloutState.ROLLING_BACK
 
     (incident,) = app.incidents.find("late")
     assert app.incidents.history(incident.name)[0].cause == "rollout:june"
 
 
 def test_given_each_change_when_committed_then_it_is_published(app: App) -> None:
-    published: list[State] = []
+    published: list[RolloutState] = []
     app.changes.subscribe(lambda _: published.append(app.rollouts.get("june").state))
 
     begin(app)
@@ -488,5 +501,9 @@ def test_given_each_change_when_committed_then_it_is_published(app: App) -> None
     app.rollouts.promote("june", by=BY)
 
     assert published == [
-        State.RUNNING, State.PAUSED, State.RUNNING, State.PROMOTING, State.COMPLETED,
-    ]  # fmt: skip
+        RolloutState.RUNNING,
+        RolloutState.PAUSED,
+        RolloutState.RUNNING,
+        RolloutState.PROMOTING,
+        RolloutState.COMPLETED,
+    ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.policies.schedules import last_fire
-from watchkeeper.retraining import Decision, Facts, Policy, decide, next_version
+from watchkeeper.retraining import Facts, Policy, RetrainingDecision, decide, next_version
 
 NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)  # a Wednesday
 WORSE = {"number": 7, "bad": True, "summary": "", "drops": {"accuracy": 0.08, "auc": 0.01}}
@@ -85,7 +85,7 @@ def test_given_a_decision_when_it_is_stored_then_it_can_be_made_again() -> None:
 
     again = decide(Policy.from_dict(policy.to_dict()), Facts.from_dict(facts.to_dict()), NOW)
 
-    assert again == found == Decision.from_dict(found.to_dict())
+    assert again == found == RetrainingDecision.from_dict(found.to_dict())
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from watchkeeper.registry import formats
 from watchkeeper.retraining import TrainingFailedError
 from watchkeeper.retraining.data import checked, split
-from watchkeeper.retraining.job import LOG, MODEL, OUTCOME, Job, write_job
-from watchkeeper.retraining.training import Progress, Trained, last_line, launch, read_trained
+from watchkeeper.retraining.job import LOG, MODEL, OUTCOME, TrainingJob, write_job
+from watchkeeper.retraining.training import (
+    TrainingProgress,
+    TrainingResult,
+    last_line,
+    launch,
+    read_trained,
+)
 from watchkeeper.retraining.worker import work
 
 RNG = np.random.default_rng(1)
@@ -31,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def prepared(folder: Path, trainer: str, **changes: Any) -> Job:
+def prepared(folder: Path, trainer: str, **changes: Any) -> TrainingJob:
     data = checked(TABLE, framed=False)
     champion = formats.dump(
         LogisticRegression(C=0.5).fit(X[:100], Y[:100]), "skops", trusted=(), allow_unsafe=False
@@ -45,19 +51,19 @@ def prepared(folder: Path, trainer: str, **changes: Any) -> Job:
         "trainer": trainer and f"trainers:{trainer}", "champion": about, "trusted": (),
         "allow_unsafe": False, "time_limit": 60.0, "memory_limit": 1 << 30,
     }  # fmt: skip
-    job = Job(**{**fields, **changes})
+    job = TrainingJob(**{**fields, **changes})
     write_job(folder, job, split(data, holdout=0.2), champion, None)
     return job
 
 
-def trained(folder: Path, job: Job) -> Trained:
+def trained(folder: Path, job: TrainingJob) -> TrainingResult:
     launch(folder, job, lambda _: None)
     return read_trained(folder, job, "binary", 1)
 
 
 def test_given_no_trainer_when_trained_then_the_champion_is_fitted_again(tmp_path: Path) -> None:
     job = prepared(tmp_path / "job", "")
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
 
     launch(tmp_path / "job", job, seen.append)
     done = read_trained(tmp_path / "job", job, "binary", 1)
@@ -172,7 +178,7 @@ def test_given_files_that_were_damaged_when_read_then_nothing_is_loaded(
 def test_given_whoever_watches_when_it_raises_then_the_training_ends(tmp_path: Path) -> None:
     job = prepared(tmp_path / "job", "hangs")
 
-    def watch(progress: Progress) -> None:
+    def watch(progress: TrainingProgress) -> None:
         if "it hangs" in progress.said:
             raise TrainingFailedError("cancelled", "it was cancelled")
 

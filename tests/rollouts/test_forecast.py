@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from watchkeeper.rollouts import Decision, Event, Hold, Plan, Rollout, State
+from watchkeeper.rollouts import Event, Hold, Plan, Rollout, RolloutDecision, RolloutState
 from watchkeeper.rollouts.forecast import Outlook, outlook
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ def rollout(**changes: object) -> Rollout:
     return replace(made.moved(Event.START, START), **changes)  # type: ignore[arg-type]
 
 
-def after(minutes: int, decision: Decision | None = None, **changes: object) -> Outlook:
+def after(minutes: int, decision: RolloutDecision | None = None, **changes: object) -> Outlook:
     return outlook(rollout(**changes), decision, START + timedelta(minutes=minutes))
 
 
@@ -49,13 +49,13 @@ def test_given_the_last_step_when_asked_then_production_is_next_or_a_person() ->
 def test_given_what_the_next_look_decides_when_asked_then_that_is_told(
     event: Event, told: str
 ) -> None:
-    found = after(12, Decision(event, None, "why"))
+    found = after(12, RolloutDecision(event, None, "why"))
 
     assert (found.told, found.earliest) == (told, START + timedelta(minutes=12))
 
 
 def test_given_too_few_requests_when_asked_then_the_deadline_is_told() -> None:
-    found = after(15, state=State.HOLDING, hold=Hold.NO_DATA)
+    found = after(15, state=RolloutState.HOLDING, hold=Hold.NO_DATA)
 
     assert found.earliest == START + timedelta(minutes=15)  # as soon as there are enough
     assert found.deadline == START + timedelta(hours=1)
@@ -64,14 +64,14 @@ def test_given_too_few_requests_when_asked_then_the_deadline_is_told() -> None:
 
 @pytest.mark.parametrize("hold", [Hold.SRM, Hold.SIGNAL, Hold.APPROVAL])
 def test_given_a_hold_for_a_person_when_asked_then_nothing_happens_by_itself(hold: Hold) -> None:
-    found = after(15, state=State.HOLDING, hold=hold)
+    found = after(15, state=RolloutState.HOLDING, hold=hold)
 
     assert found.told.startswith("nothing by itself")
     assert (found.earliest, found.done, found.waits) == (None, None, True)
 
 
 def test_given_the_last_extension_when_asked_then_that_is_told() -> None:
-    held: Any = {"state": State.HOLDING, "hold": Hold.INCONCLUSIVE}
+    held: Any = {"state": RolloutState.HOLDING, "hold": Hold.INCONCLUSIVE}
 
     assert "no further window" not in after(3, extensions=1, **held).told
     assert after(3, extensions=2, **held).told.endswith("no further window is left")
@@ -81,16 +81,22 @@ def test_given_the_last_extension_when_asked_then_that_is_told() -> None:
 
 def test_given_a_time_to_begin_when_asked_then_begin_and_end_are_told() -> None:
     at = START + timedelta(hours=1)
-    found = outlook(replace(rollout(), state=State.SCHEDULED, begins_at=at), None, START)
+    found = outlook(replace(rollout(), state=RolloutState.SCHEDULED, begins_at=at), None, START)
 
     assert (found.earliest, found.done) == (at, at + 3 * WINDOW)
 
 
 def test_given_an_end_when_asked_then_only_the_watch_is_left() -> None:
-    done: Any = {"state": State.COMPLETED, "ended_at": START}
+    done: Any = {"state": RolloutState.COMPLETED, "ended_at": START}
 
     assert after(60, **done).watched_until == START + timedelta(hours=2)
     assert after(180, **done).told == "nothing: it is in production, and its watch is over"
-    for state in (State.PAUSED, State.PROMOTING, State.ROLLING_BACK, State.ROLLED_BACK,
-                  State.CANCELLED, State.DRAFT):  # fmt: skip
-        assert after(1, state=state).waits is (state in {State.DRAFT, State.PAUSED})
+    for state in (
+        RolloutState.PAUSED,
+        RolloutState.PROMOTING,
+        RolloutState.ROLLING_BACK,
+        RolloutState.ROLLED_BACK,
+        RolloutState.CANCELLED,
+        RolloutState.DRAFT,
+    ):
+        assert after(1, state=state).waits is (state in {RolloutState.DRAFT, RolloutState.PAUSED})

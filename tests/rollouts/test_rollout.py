@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.rollouts import (
     Counts,
-    Decision,
     Event,
     Hold,
     Limit,
+    LimitStanding,
     Plan,
     Rollout,
+    RolloutDecision,
+    RolloutState,
     Seen,
-    Standing,
-    State,
     after,
     decided,
     judged,
@@ -46,23 +46,25 @@ def seen(*steps: tuple[int, int], covered: float = 1_800.0) -> Seen:
 
 
 def test_given_each_state_and_event_when_it_happens_then_it_is_in_the_table_or_refused() -> None:
-    for state, event in product(State, Event):
+    for state, event in product(RolloutState, Event):
         if (state, event) in MOVES:
             assert after(state, event) is MOVES[state, event]
         else:
             with pytest.raises(ConflictError, match=f"cannot {event.value}"):
                 after(state, event)
-    assert {state for state, _ in MOVES} == set(State) - TERMINAL
-    assert set(MOVES.values()) | {State.DRAFT} == set(State)
+    assert {state for state, _ in MOVES} == set(RolloutState) - TERMINAL
+    assert set(MOVES.values()) | {RolloutState.DRAFT} == set(RolloutState)
 
 
-@pytest.mark.parametrize("state", sorted(set(State) - TERMINAL - {State.ROLLING_BACK}))
+@pytest.mark.parametrize(
+    "state", sorted(set(RolloutState) - TERMINAL - {RolloutState.ROLLING_BACK})
+)
 def test_given_any_state_that_is_not_over_when_aborted_then_the_canary_ends_without_traffic(
-    state: State,
+    state: RolloutState,
 ) -> None:
     found = after(state, Event.ABORT)
 
-    assert found in {State.CANCELLED, State.ROLLING_BACK}
+    assert found in {RolloutState.CANCELLED, RolloutState.ROLLING_BACK}
     assert running().moved(Event.ABORT, START).weight == 0.0
 
 
@@ -107,8 +109,8 @@ def test_given_evidence_of_a_breach_when_decided_then_it_is_taken_back_before_th
 
     assert found.event is Event.BREACH
     assert "14.00% (14 of 100), limit 5.00%; over all steps chance does not" in found.reason
-    for state in (State.PAUSED, State.PROMOTING):
-        event = Event.PAUSE if state is State.PAUSED else Event.PROMOTE
+    for state in (RolloutState.PAUSED, RolloutState.PROMOTING):
+        event = Event.PAUSE if state is RolloutState.PAUSED else Event.PROMOTE
         assert decided(running().moved(event, START), seen((100, 14)), START).event is Event.BREACH
 
 
@@ -122,7 +124,7 @@ def test_given_more_than_the_limit_without_evidence_when_decided_then_it_is_exte
         found = decided(rollout, counts, now)
         assert (found.event, found.hold) == (Event.HOLD, Hold.INCONCLUSIVE)
         rollout = rollout.moved(Event.HOLD, now, found.hold)
-        assert (rollout.state, rollout.extensions) == (State.HOLDING, extension)
+        assert (rollout.state, rollout.extensions) == (RolloutState.HOLDING, extension)
         assert rollout.weight == 5.0
     now += WINDOW
     assert decided(rollout, counts, now).event is Event.BREACH
@@ -173,7 +175,11 @@ def test_given_the_last_step_when_it_is_well_then_it_is_promoted_and_watched() -
     with pytest.raises(ConflictError, match="at its last step"):
         rollout.moved(Event.STEP, START + WINDOW)
     done = rollout.moved(Event.PROMOTE, START + WINDOW).moved(Event.PROMOTED, START + WINDOW)
-    assert (done.state, done.weight, done.ended_at) == (State.COMPLETED, 100.0, START + WINDOW)
+    assert (done.state, done.weight, done.ended_at) == (
+        RolloutState.COMPLETED,
+        100.0,
+        START + WINDOW,
+    )
     bad = seen((500, 90))
     soon, late = START + WINDOW + timedelta(hours=23), START + WINDOW + timedelta(hours=25)
     assert decided(done, bad, soon).event is Event.BREACH
@@ -208,9 +214,9 @@ def test_given_counts_when_judged_then_equality_is_well_and_figures_are_told() -
     errors, latency = plan.limits
     steps = [Counts(200, {"errors": 10, "latency": 11})]
 
-    assert judged(plan, errors, steps).standing is Standing.WITHIN
+    assert judged(plan, errors, steps).standing is LimitStanding.WITHIN
     over = judged(plan, latency, steps)
-    assert over.standing is Standing.OVER
+    assert over.standing is LimitStanding.OVER
     assert over.reason == "latency above 2000 ms: 5.50% (11 of 200), limit 5.00%"
     assert steps[0] + steps[0] == Counts(400, {"errors": 20, "latency": 22})
 
@@ -279,7 +285,7 @@ def test_given_a_rate_that_rises_for_both_when_the_share_grows_then_the_canary_i
 
     found = judged(COMPARED, limit, canary, production)
 
-    assert found.standing is Standing.WITHIN
+    assert found.standing is LimitStanding.WITHIN
     assert found.comparison is not None
     assert found.comparison.estimate == pytest.approx(0.0, abs=1e-12)
 
@@ -292,7 +298,7 @@ def test_given_no_production_to_compare_with_when_judged_then_the_limit_alone_co
 ) -> None:
     found = judged(COMPARED, COMPARED.limits[0], [Counts(200, {"errors": 8})], production)
 
-    assert (found.standing, found.comparison) == (Standing.WITHIN, None)
+    assert (found.standing, found.comparison) == (LimitStanding.WITHIN, None)
     whole = Plan(steps=(100.0,), limits=COMPARED.limits)
     both = [Counts(200, {"errors": 8})]
     assert judged(whole, whole.limits[0], both, both).comparison is None
@@ -320,7 +326,7 @@ def test_given_a_canary_like_production_when_played_then_it_is_hardly_ever_taken
                 own[-1] += Counts(n, {"errors": int(rng.binomial(n, rate))})
                 theirs[-1] += Counts(1_000 - n, {"errors": int(rng.binomial(1_000 - n, rate))})
                 found = judged(plan, limit, own, theirs)
-                if found.standing is Standing.BREACH:
+                if found.standing is LimitStanding.BREACH:
                     break
             else:
                 continue
@@ -354,7 +360,7 @@ def test_given_far_more_than_the_limit_when_a_second_window_ends_then_no_third_i
     assert decided(running(), seen((400, 28)), START + WINDOW).hold is Hold.INCONCLUSIVE
     assert decided(first, seen((400, 27)), late).hold is Hold.INCONCLUSIVE
     found = decided(first, seen((400, 28)), late)
-    assert (found.event, found.judgements[0].standing) == (Event.BREACH, Standing.OVER)
+    assert (found.event, found.judgements[0].standing) == (Event.BREACH, LimitStanding.OVER)
     assert found.judgements[0].chance == pytest.approx(0.0480, abs=1e-4)
     assert found.reason == (
         "errors: 7.00% (28 of 400), limit 5.00%, by chance in 4.80%; no further window is given"
@@ -404,7 +410,7 @@ def test_given_the_defaults_when_planned_then_steps_and_duration_are_those_of_re
         Plan().expected_duration(0)
 
 
-def played(rate: float, requests: int, rng: np.random.Generator) -> tuple[Decision, float]:
+def played(rate: float, requests: int, rng: np.random.Generator) -> tuple[RolloutDecision, float]:
     """Play a rollout of a canary that fails at `rate`; return its end and how long it took."""
     rollout, now = running(), START
     counts = [(0, 0)]
@@ -476,7 +482,7 @@ def test_given_answers_that_lie_apart_when_looked_at_then_it_holds_once_that_is_
     plan = Plan(limits=ERRORS, max_answer_shift=0.25)
     rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
 
-    def at(distance: float, canary: int) -> Decision:
+    def at(distance: float, canary: int) -> RolloutDecision:
         counts = Counts(canary, {"errors": 0})
         answers = AnswerShift(distance, canary, 20 * canary)
         own = Seen((counts,), 300.0, answers=answers)

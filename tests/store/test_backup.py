@@ -29,7 +29,7 @@ from watchkeeper.events import Prediction
 from watchkeeper.identity import By
 from watchkeeper.readiness.evidence import BACKUP_CHECK
 from watchkeeper.store import backup, staging
-from watchkeeper.store.backup import Backups
+from watchkeeper.store.backup import BackupStore
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 MODEL = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
@@ -71,12 +71,12 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def backups(data_dir: Path, tmp_path: Path) -> Backups:
-    return Backups(data_dir, str(tmp_path / "target"))
+def backups(data_dir: Path, tmp_path: Path) -> BackupStore:
+    return BackupStore(data_dir, str(tmp_path / "target"))
 
 
 def test_given_cells_of_time_lines_when_backed_up_then_they_are_left_out(
-    data_dir: Path, backups: Backups, tmp_path: Path
+    data_dir: Path, backups: BackupStore, tmp_path: Path
 ) -> None:
     with opened(data_dir) as app:
         app.timelines.refresh("late")
@@ -92,7 +92,7 @@ def test_given_cells_of_time_lines_when_backed_up_then_they_are_left_out(
 
 
 def test_given_a_backup_when_restored_then_all_is_there_and_goes_on_once(
-    backups: Backups, data_dir: Path, tmp_path: Path
+    backups: BackupStore, data_dir: Path, tmp_path: Path
 ) -> None:
     before = system_clock()
     made = backups.create(system_clock)
@@ -118,7 +118,7 @@ def test_given_a_backup_when_restored_then_all_is_there_and_goes_on_once(
 
 
 def test_given_writers_when_a_backup_is_taken_then_it_has_what_was_acknowledged_before(
-    backups: Backups, data_dir: Path, tmp_path: Path
+    backups: BackupStore, data_dir: Path, tmp_path: Path
 ) -> None:
     acknowledged: list[tuple[datetime, str]] = []
     half_way, done = threading.Barrier(3), threading.Event()
@@ -164,7 +164,7 @@ def test_given_writers_when_a_backup_is_taken_then_it_has_what_was_acknowledged_
 
 @pytest.mark.parametrize("step", ["list_segments", "_link"])
 def test_given_a_segment_when_sealed_between_two_steps_of_a_backup_then_it_is_in_it_once(
-    backups: Backups, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    backups: BackupStore, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     with opened(data_dir) as app:
         app.recorder.record([event("last")])
@@ -212,7 +212,7 @@ def test_given_a_rate_when_a_backup_is_taken_then_it_rests_as_long_as_its_bytes_
         nonlocal now
         now += seconds
 
-    backups = Backups(
+    backups = BackupStore(
         data_dir, str(tmp_path / "target"), rate=500, monotonic=lambda: now, sleep=sleep
     )
     made = backups.create(system_clock)
@@ -227,7 +227,7 @@ def test_given_any_rate_when_a_backup_is_taken_then_each_file_is_durable_before_
     synced: list[Path] = []
     monkeypatch.setattr(backup, "sync", synced.append)
     target = tmp_path / "target"
-    made = Backups(data_dir, str(target), rate=rate, sleep=lambda _: None).create(system_clock)
+    made = BackupStore(data_dir, str(target), rate=rate, sleep=lambda _: None).create(system_clock)
 
     manifest = target / made.name / "manifest.json"
     before = synced[: synced.index(manifest)]
@@ -242,7 +242,7 @@ from watchkeeper.store import backup, staging
 from watchkeeper.clock import system_clock
 
 data, target, name, number, into = sys.argv[1:]
-owner = next(o for o in (staging, backup, staging.Staging, backup.Backups) if name in vars(o))
+owner = next(o for o in (staging, backup, staging.Staging, backup.BackupStore) if name in vars(o))
 whole, left = getattr(owner, name), int(number)
 
 def dying(*args, **named):
@@ -254,7 +254,7 @@ def dying(*args, **named):
     return found
 
 setattr(owner, name, dying)
-backups = backup.Backups(Path(data), target)
+backups = backup.BackupStore(Path(data), target)
 if into:
     backups.restore(Path(into))
 else:
@@ -262,7 +262,7 @@ else:
 """
 
 
-def dies(data_dir: Path, backups: Backups, step: str, number: int, into: str = "") -> None:
+def dies(data_dir: Path, backups: BackupStore, step: str, number: int, into: str = "") -> None:
     command = [sys.executable, "-c", DIES, data_dir, backups._root, step, str(number), into]
     killed = subprocess.run(command, check=False, env=os.environ)
     assert killed.returncode == -signal.SIGKILL
@@ -276,7 +276,7 @@ def dies(data_dir: Path, backups: Backups, step: str, number: int, into: str = "
     ],
 )  # fmt: skip
 def test_given_a_death_in_any_step_when_taken_again_then_nothing_of_it_is_left(
-    backups: Backups, data_dir: Path, tmp_path: Path, step: str, number: int
+    backups: BackupStore, data_dir: Path, tmp_path: Path, step: str, number: int
 ) -> None:
     dies(data_dir, backups, step, number)
     assert backups.find() == []
@@ -297,7 +297,7 @@ def test_given_a_death_in_any_step_when_taken_again_then_nothing_of_it_is_left(
     ("step", "number"), [("_read", 1), ("_read", 2), ("_read", 7), ("sync", 1)]
 )
 def test_given_a_death_in_a_restore_when_done_again_then_it_is_whole(
-    backups: Backups, data_dir: Path, tmp_path: Path, step: str, number: int
+    backups: BackupStore, data_dir: Path, tmp_path: Path, step: str, number: int
 ) -> None:
     backups.create(system_clock)
     there = tmp_path / "there"
@@ -316,15 +316,15 @@ import resource, signal
 from watchkeeper.cli import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-from watchkeeper.store.backup import Backups
-whole = Backups._copied
+from watchkeeper.store.backup import BackupStore
+whole = BackupStore._copied
 def copied(self, *args):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
     try:
         whole(self, *args)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-Backups._copied = copied
+BackupStore._copied = copied
 raise SystemExit(main(["backup", "create", "--target", {str(tmp_path / "target")!r},
                        "--data-dir", {str(data_dir)!r}]))
 """
@@ -350,7 +350,7 @@ def removed(path: Path) -> None:
 @pytest.mark.parametrize("how", [changed, removed])
 @pytest.mark.parametrize("what", ["*.parquet", "model.skops", "control.db", "*.jsonl"])
 def test_given_a_backup_that_was_changed_when_used_then_it_is_refused_and_nothing_is_written(
-    backups: Backups, tmp_path: Path, what: str, how: Any
+    backups: BackupStore, tmp_path: Path, what: str, how: Any
 ) -> None:
     made = backups.create(system_clock)
     path = next(Path(backups._root, made.name).rglob(what))
@@ -365,7 +365,9 @@ def test_given_a_backup_that_was_changed_when_used_then_it_is_refused_and_nothin
     assert not (tmp_path / "there").exists()
 
 
-def test_given_a_manifest_that_was_changed_when_read_then_it_is_refused(backups: Backups) -> None:
+def test_given_a_manifest_that_was_changed_when_read_then_it_is_refused(
+    backups: BackupStore,
+) -> None:
     made = backups.create(system_clock)
     manifest = Path(backups._root, made.name, "manifest.json")
     manifest.write_text(manifest.read_text().replace('"size": ', '"size": 1'))
@@ -373,7 +375,7 @@ def test_given_a_manifest_that_was_changed_when_read_then_it_is_refused(backups:
         backups.verify()
 
 
-def test_given_several_backups_when_pruned_then_the_newest_stay(backups: Backups) -> None:
+def test_given_several_backups_when_pruned_then_the_newest_stay(backups: BackupStore) -> None:
     made = [backups.create(system_clock) for _ in range(4)]
     assert backups.prune(2) == [made[1].name, made[0].name]
     assert backups.find() == [made[3], made[2]]
@@ -383,17 +385,17 @@ def test_given_several_backups_when_pruned_then_the_newest_stay(backups: Backups
 
 
 def test_given_bad_input_when_used_then_the_error_says_what_is_expected(
-    backups: Backups, data_dir: Path, tmp_path: Path
+    backups: BackupStore, data_dir: Path, tmp_path: Path
 ) -> None:
     backups.create(system_clock)
     with pytest.raises(ConflictError, match="nothing is written over"):
         backups.restore(data_dir)
     for target in (str(data_dir / "backups"), "nowhere://x"):
         with pytest.raises(InvalidValueError, match=r"backup\.target"):
-            Backups(data_dir, target)
+            BackupStore(data_dir, target)
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="could not be written"):
-        Backups(data_dir, str(tmp_path / "file")).create(system_clock)
+        BackupStore(data_dir, str(tmp_path / "file")).create(system_clock)
 
 
 def test_given_the_commands_when_used_then_a_restore_that_was_tried_is_evidence(

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
-from watchkeeper.experiments import Mode, State, basis_points
+from watchkeeper.experiments import ExperimentState, Mode, basis_points
 from watchkeeper.experiments.drafting import draft
 from watchkeeper.identity import By
 from watchkeeper.results import plain
@@ -76,7 +76,9 @@ def add_experiments(api: FastAPI, console: Console) -> None:
     app = console.app
 
     @api.get("/v1/experiments", tags=["experiments"])
-    def list_experiments(model: str | None = None, state: State | None = None) -> dict[str, Any]:
+    def list_experiments(
+        model: str | None = None, state: ExperimentState | None = None
+    ) -> dict[str, Any]:
         """List experiments, the newest first."""
         return {"experiments": [each.to_dict() for each in app.experiments.find(model, state)]}
 

@@ -23,7 +23,7 @@ class NewRun(Body):
     model: str
 
 
-class Look(Body):
+class CheckRequest(Body):
     """Which model is to be looked at."""
 
     model: str
@@ -44,7 +44,7 @@ def add_retraining(api: FastAPI, console: Console) -> None:
         return app.retraining.request(body.model, by=By(actor, body.reason)).to_dict()
 
     @api.post("/v1/retraining/look", tags=["retraining"])
-    async def look(body: Look) -> dict[str, Any]:
+    async def look(body: CheckRequest) -> dict[str, Any]:
         """Look at a model now, and answer when what came of it has ended."""
         status = (await console.controller.retraining.look(body.model)).get(body.model)
         if status is None:

@@ -12,7 +12,7 @@ from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import Body, Why
 from watchkeeper.identity import By
 from watchkeeper.results import plain
-from watchkeeper.rollouts import State
+from watchkeeper.rollouts import RolloutState
 
 __all__ = ["add_rollouts"]
 
@@ -33,7 +33,9 @@ def add_rollouts(api: FastAPI, console: Console) -> None:
     app = console.app
 
     @api.get("/v1/rollouts", tags=["rollouts"])
-    def list_rollouts(model: str | None = None, state: State | None = None) -> dict[str, Any]:
+    def list_rollouts(
+        model: str | None = None, state: RolloutState | None = None
+    ) -> dict[str, Any]:
         """List rollouts, the newest first."""
         return {"rollouts": [each.to_dict() for each in app.rollouts.find(model, state)]}
 

@@ -25,22 +25,23 @@ from watchkeeper.charts.annotations import Mark, MarkKind, Reference, Span, Span
 from watchkeeper.charts.bars import BarChart
 from watchkeeper.charts.forest import Interval, IntervalChart, Tone
 from watchkeeper.charts.graph import Edge, Graph, Node, NodeState
-from watchkeeper.charts.heatmap import Cell, HeatMap, HeatRow, State
+from watchkeeper.charts.heatmap import HeatCell, HeatMap, HeatRow, HeatState
 from watchkeeper.charts.histogram import HistogramPair
 from watchkeeper.charts.line import LineChart, Series
-from watchkeeper.charts.progress import Progress, Step, Stepper, StepState
+from watchkeeper.charts.progress import ProgressBar, Step, Stepper, StepState
 from watchkeeper.charts.sparkline import Sparkline
 from watchkeeper.charts.table import Chart, Entry, Table
 
 __all__ = [
     "BarChart",
-    "Cell",
     "Chart",
     "Edge",
     "Entry",
     "Graph",
+    "HeatCell",
     "HeatMap",
     "HeatRow",
+    "HeatState",
     "HistogramPair",
     "Interval",
     "IntervalChart",
@@ -49,13 +50,12 @@ __all__ = [
     "MarkKind",
     "Node",
     "NodeState",
-    "Progress",
+    "ProgressBar",
     "Reference",
     "Series",
     "Span",
     "SpanKind",
     "Sparkline",
-    "State",
     "Step",
     "StepState",
     "Stepper",

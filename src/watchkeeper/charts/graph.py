@@ -16,7 +16,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from watchkeeper.charts.layering import Plan, layered
+from watchkeeper.charts.layering import GraphLayout, layered
 from watchkeeper.charts.markup import joined, link, number, tag
 from watchkeeper.charts.table import Entry, Table
 from watchkeeper.charts.text_width import cut, isolated, width_of
@@ -135,7 +135,7 @@ class Graph:
         return list(first.values())[:_MOST]
 
     @cached_property
-    def _plan(self) -> Plan:
+    def _plan(self) -> GraphLayout:
         return layered(
             [node.id for node in self._drawn], [(e.source, e.target) for e in self.edges]
         )

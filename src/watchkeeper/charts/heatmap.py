@@ -26,22 +26,22 @@ from watchkeeper.charts.table import Entry, Table
 from watchkeeper.charts.text_width import cut, isolated
 from watchkeeper.charts.time_axis import OverTime, require_length
 
-__all__ = ["Cell", "HeatMap", "HeatRow", "State"]
+__all__ = ["HeatCell", "HeatMap", "HeatRow", "HeatState"]
 
-State = Literal["drifted", "not", "unknown"]
+HeatState = Literal["drifted", "not", "unknown"]
 
 _ROW = 18.0
 _CLASSES = 5
 _TITLES = 2500  # cells that say what they are; beyond, only those that drifted do
-_SAID: dict[State, str] = {"drifted": "drifted", "not": "not drifted", "unknown": "unknown"}
+_SAID: dict[HeatState, str] = {"drifted": "drifted", "not": "not drifted", "unknown": "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class HeatCell:
     """How far a feature had moved in one window, between 0 and 1, and whether that is drift."""
 
     value: float | None
-    state: State = "unknown"
+    state: HeatState = "unknown"
     href: str | None = None
 
     def shade(self) -> int | None:
@@ -56,17 +56,17 @@ class HeatRow:
     """One feature: a cell for each bucket, None where nothing was measured."""
 
     label: str
-    cells: Sequence[Cell | None]
+    cells: Sequence[HeatCell | None]
     href: str | None = None
 
 
-class _Run(NamedTuple):
+class _CellRun(NamedTuple):
     """Neighbours that look the same and lead to the same page."""
 
     first: int
     after: int
     shade: int | None
-    state: State
+    state: HeatState
     href: str | None
 
 
@@ -151,11 +151,11 @@ class HeatMap(OverTime):
             parts.append(link(row.href, label))
         return joined(parts)
 
-    def _runs(self, row: HeatRow) -> Iterator[_Run]:
+    def _runs(self, row: HeatRow) -> Iterator[_CellRun]:
         first = 0
         for look, cells in groupby(row.cells, key=_look):
             after = first + sum(1 for _ in cells)
-            yield _Run(first, after, *look)
+            yield _CellRun(first, after, *look)
             first = after
 
     def _cells(self) -> tuple[Markup, bool]:
@@ -182,7 +182,7 @@ class HeatMap(OverTime):
             parts.append(tag("path", class_="hq", d="".join(unknown)))
         return joined(parts), any(run.href is not None for _, run in runs)
 
-    def _texts(self, row: HeatRow, run: _Run) -> str:
+    def _texts(self, row: HeatRow, run: _CellRun) -> str:
         values = [
             cell.value
             for cell in row.cells[run.first : run.after]
@@ -197,7 +197,7 @@ class HeatMap(OverTime):
         return "\n".join([*lines, _SAID[run.state]])
 
 
-def _look(cell: Cell | None) -> tuple[int | None, State, str | None]:
+def _look(cell: HeatCell | None) -> tuple[int | None, HeatState, str | None]:
     return (None, "unknown", None) if cell is None else (cell.shade(), cell.state, cell.href)
 
 

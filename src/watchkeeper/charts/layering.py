@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["Plan", "layered"]
+__all__ = ["GraphLayout", "layered"]
 
 Edge = tuple[str, str]
 _Item = str | tuple[str, str, int]  # a node, or the bend of an edge in a layer
@@ -27,7 +27,7 @@ _BEND = 0.45  # of the room of a node
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GraphLayout:
     """A place for each node and each edge, in units of one node with its gap.
 
     Parameters
@@ -52,7 +52,7 @@ class Plan:
     height: float
 
 
-def layered(nodes: Sequence[str], edges: Iterable[Edge]) -> Plan:
+def layered(nodes: Sequence[str], edges: Iterable[Edge]) -> GraphLayout:
     """Return where everything goes; the same graph always goes to the same places.
 
     Parameters
@@ -86,7 +86,7 @@ def layered(nodes: Sequence[str], edges: Iterable[Edge]) -> Plan:
         bends = tuple(heights[bend] - top for bend in chain[1:-1])
         ways[edge] = bends if forward[edge] == edge else bends[::-1]
     y = {name: heights[name] - top for name in numbered}
-    return Plan(layer=layer, y=y, ways=ways, layers=len(rows), height=low - top)
+    return GraphLayout(layer=layer, y=y, ways=ways, layers=len(rows), height=low - top)
 
 
 def _closing(nodes: list[str], edges: list[Edge]) -> list[Edge]:

@@ -15,7 +15,7 @@ from watchkeeper.charts.table import Table
 from watchkeeper.charts.text_width import cut, isolated, width_of
 from watchkeeper.errors import InvalidValueError
 
-__all__ = ["Progress", "Step", "StepState", "Stepper"]
+__all__ = ["ProgressBar", "Step", "StepState", "Stepper"]
 
 StepState = Literal["done", "current", "next", "failed"]
 
@@ -29,7 +29,7 @@ _PHONE, _DESK = 330.0, 640.0  # pixels across that steps share
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class ProgressBar:
     """A bar from nothing to all.
 
     Parameters

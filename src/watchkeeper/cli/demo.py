@@ -60,10 +60,10 @@ def demo(
     At the end it shows, month by month, the drift and the quality of the model.
     """
     from watchkeeper.demo.report import report
-    from watchkeeper.demo.run import FAST, Plan, played
+    from watchkeeper.demo.run import FAST, ReplayPlan, played
 
     target = folder or cli.data_dir or FOLDER
-    plan = Plan(share=1.0 if full else FAST, days=days, bad_candidate=bad_candidate)
+    plan = ReplayPlan(share=1.0 if full else FAST, days=days, bad_candidate=bad_candidate)
     with _ending_on_sigterm(), _watching() as spectator, played(target, plan, spectator) as run:
         spectator.stage("Measuring, month by month, what was recorded")
         shown = report(run)

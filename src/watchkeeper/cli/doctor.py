@@ -8,7 +8,7 @@ import typer
 from watchkeeper.cli.command import Invocation, command, table
 
 if TYPE_CHECKING:
-    from watchkeeper.monitoring.doctor import Check
+    from watchkeeper.monitoring.doctor import DoctorCheck
 
 __all__ = ["commands"]
 
@@ -31,7 +31,7 @@ def doctor(cli: Invocation) -> int:
     return 0 if healthy else 1
 
 
-def _examine(cli: Invocation) -> "Iterator[Check]":
+def _examine(cli: Invocation) -> "Iterator[DoctorCheck]":
     from watchkeeper.monitoring.doctor import check
 
     settings = check("settings", lambda: f"valid; log_level is {cli.settings.log_level}")

@@ -8,7 +8,7 @@ import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.experiments import Mode, State
+from watchkeeper.experiments import ExperimentState, Mode
 from watchkeeper.identity import By
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def list_(
     cli: Invocation,
     *,
     model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    state: Annotated[State | None, typer.Option(help="In one state only.")] = None,
+    state: Annotated[ExperimentState | None, typer.Option(help="In one state only.")] = None,
 ) -> None:
     """List experiments, the newest first."""
     experiments = cli.app.experiments.find(model, state)

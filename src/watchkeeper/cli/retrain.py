@@ -149,7 +149,7 @@ def cancel(
 @contextmanager
 def _shown(cli: Invocation, run: "Run") -> Iterator[Any]:
     """Show how a training goes, for a person who looks at a terminal."""
-    from watchkeeper.retraining.training import Progress
+    from watchkeeper.retraining.training import TrainingProgress
 
     if cli.as_json or not cli.console.is_terminal:
         yield None
@@ -158,7 +158,7 @@ def _shown(cli: Invocation, run: "Run") -> Iterator[Any]:
 
     with Status(f"{run.name}: begins", console=cli.console) as status:
 
-        def watch(progress: Progress) -> None:
+        def watch(progress: TrainingProgress) -> None:
             line = progress.said.removeprefix("watchkeeper: ")
             took = timedelta(seconds=round(progress.seconds))
             status.update(f"{run.name}: {took}, {progress.memory / 2**20:,.0f} MiB, {line}")

@@ -9,7 +9,7 @@ from watchkeeper.cli.command import BAD, Invocation, actor, command, table
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.identity import By
-from watchkeeper.rollouts import State
+from watchkeeper.rollouts import RolloutState
 
 if TYPE_CHECKING:
     from watchkeeper.monitoring.rollouts import Duration, RolloutStatus
@@ -165,7 +165,7 @@ def status(cli: Invocation, name: Name) -> int:
         facts.append(("next", current.decision.event or "goes on as it is"))
         facts.append(("reason", current.decision.reason))
     cli.show(current, table(["", name], facts), *_counted(current))
-    return BAD if rollout.state in {State.ROLLING_BACK, State.ROLLED_BACK} else 0
+    return BAD if rollout.state in {RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK} else 0
 
 
 @command(commands)
@@ -214,7 +214,7 @@ def list_(
     cli: Invocation,
     *,
     model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    state: Annotated[State | None, typer.Option(help="In one state only.")] = None,
+    state: Annotated[RolloutState | None, typer.Option(help="In one state only.")] = None,
 ) -> None:
     """List rollouts, the newest first."""
     listed = cli.app.rollouts.find(model, state)
@@ -242,7 +242,7 @@ def _show(cli: Invocation, rollout: "Rollout") -> None:
 
 def _state(rollout: "Rollout") -> str:
     words = rollout.state.value.replace("_", " ")
-    if rollout.state is State.SCHEDULED:
+    if rollout.state is RolloutState.SCHEDULED:
         words += f" for {rollout.begins_at}"
     if rollout.hold is not None:
         words += f" ({rollout.hold.value.replace('_', ' ')})"

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from watchkeeper.config.tables import Section, Table, with_changes
+from watchkeeper.config.tables import PolicyTable, SettingsTable, with_changes
 from watchkeeper.labelling import Labelling
 from watchkeeper.policies.health import HealthPolicy, SloPolicy
 from watchkeeper.policies.online import OnlinePolicy
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DriftPolicy", "ModelPolicy", "QualityPolicy"]
 
 
-class DriftPolicy(Section):
+class DriftPolicy(SettingsTable):
     """``[models.NAME.drift]``: when inputs count as drifted, and how often a server looks."""
 
     alpha: Share = 0.05
@@ -25,7 +25,7 @@ class DriftPolicy(Section):
     interval: Positive = 3_600.0
 
 
-class QualityPolicy(Section):
+class QualityPolicy(SettingsTable):
     """``[models.NAME.quality]``: over what quality is measured, and when a drop counts."""
 
     window_size: Count = 1000
@@ -34,7 +34,7 @@ class QualityPolicy(Section):
     min_samples: Count = 100
 
 
-class ModelPolicy(Section):
+class ModelPolicy(SettingsTable):
     """``[models.NAME]``: what Watchkeeper should know about one model."""
 
     task: Literal["binary", "multiclass", "regression"] = "binary"
@@ -42,11 +42,11 @@ class ModelPolicy(Section):
     promotion_requires_checklist: bool = False
     drift: DriftPolicy = DriftPolicy()
     quality: QualityPolicy = QualityPolicy()
-    rollout: Annotated[RolloutPolicy, Table()] = RolloutPolicy()
-    health: Annotated[HealthPolicy, Table()] = HealthPolicy()
-    slo: Annotated[SloPolicy, Table()] = SloPolicy()
-    retraining: Annotated[Policy, Table()] = Policy()
-    online: Annotated[OnlinePolicy, Table()] = OnlinePolicy()
+    rollout: Annotated[RolloutPolicy, PolicyTable()] = RolloutPolicy()
+    health: Annotated[HealthPolicy, PolicyTable()] = HealthPolicy()
+    slo: Annotated[SloPolicy, PolicyTable()] = SloPolicy()
+    retraining: Annotated[Policy, PolicyTable()] = Policy()
+    online: Annotated[OnlinePolicy, PolicyTable()] = OnlinePolicy()
 
     @property
     def labelling(self) -> Labelling:

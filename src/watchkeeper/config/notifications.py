@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from watchkeeper.config.faults import ConfigError
 from watchkeeper.config.process import Label, ModelName, Seconds
-from watchkeeper.config.tables import Section
+from watchkeeper.config.tables import SettingsTable
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import check_name
 
@@ -36,7 +36,7 @@ Zone = Annotated[str, AfterValidator(_checked_zone)]
 ReceiverName = Annotated[str, AfterValidator(lambda name: check_name(name, "receivers"))]
 
 
-class ReceiverSettings(Section):
+class ReceiverSettings(SettingsTable):
     """``[notifications.receivers.NAME]``: one who is told of incidents, and of which."""
 
     url: Annotated[Label | None, Field(repr=False)] = None
@@ -55,7 +55,7 @@ class ReceiverSettings(Section):
         return self
 
 
-class NotificationSettings(Section):
+class NotificationSettings(SettingsTable):
     """``[notifications]``: who is told of incidents, and when it may wake them."""
 
     receivers: dict[ReceiverName, ReceiverSettings] = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ByteSize, Field
 
-from watchkeeper.config.tables import Section
+from watchkeeper.config.tables import SettingsTable
 from watchkeeper.events import check_name
 from watchkeeper.policies.quantities import Count, Positive
 
@@ -27,7 +27,7 @@ ModelName = Annotated[str, AfterValidator(lambda name: check_name(name, "models"
 DefaultModel = Annotated[str, AfterValidator(lambda name: check_name(name, "default_model"))]
 
 
-class ServerSettings(Section):
+class ServerSettings(SettingsTable):
     """``[server]``: what listens, and its limits."""
 
     host: str = "127.0.0.1"
@@ -48,7 +48,7 @@ class ServerSettings(Section):
     clock: Literal["system", "events"] = "system"
 
 
-class StoreSettings(Section):
+class StoreSettings(SettingsTable):
     """``[store]``: how events are kept, and for how long."""
 
     fsync_interval: Seconds = 1.0
@@ -63,14 +63,14 @@ class StoreSettings(Section):
     compaction_hours: Positive | None = 24.0
 
 
-class RegistrySettings(Section):
+class RegistrySettings(SettingsTable):
     """``[registry]``: who signs model versions, and whose signature is asked for."""
 
     signing_key: Path | None = None
     public_key: Path | None = None
 
 
-class BackupSettings(Section):
+class BackupSettings(SettingsTable):
     """``[backup]``: where a server puts backups, how often, and how many are kept."""
 
     target: Label | None = None

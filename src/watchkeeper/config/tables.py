@@ -22,17 +22,17 @@ from watchkeeper.errors import InvalidValueError
 from watchkeeper.policies.quantities import BYTES
 from watchkeeper.results import plain
 
-__all__ = ["Section", "Table", "table_in", "table_of", "with_changes"]
+__all__ = ["PolicyTable", "SettingsTable", "table_in", "table_of", "with_changes"]
 
 
-class Section(BaseModel):
+class SettingsTable(BaseModel):
     """A table of settings that no policy makes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PolicyTable:
     """Beside a policy's type: read it from a table with its fields, their defaults and ranges.
 
     Parameters
@@ -43,7 +43,7 @@ class Table:
     Examples
     --------
     >>> from watchkeeper.policies.online import OnlinePolicy
-    >>> adapter = TypeAdapter(Annotated[OnlinePolicy, Table()])
+    >>> adapter = TypeAdapter(Annotated[OnlinePolicy, PolicyTable()])
     >>> adapter.validate_python({"memory_limit": "1 GiB"}).memory_limit == 1 << 30
     True
     """
@@ -70,7 +70,7 @@ class Table:
 
 
 @cache
-def table_of(policy: type[Any], table: Table) -> type[BaseModel]:
+def table_of(policy: type[Any], table: PolicyTable) -> type[BaseModel]:
     """Return the table that the fields of a policy make."""
     hints = get_type_hints(policy, include_extras=True)
     columns: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def table_of(policy: type[Any], table: Table) -> type[BaseModel]:
 
 def table_in(hint: Any, metadata: list[Any]) -> type[BaseModel] | None:
     """Return the table that a field of settings is; None where it is a single value."""
-    table = next((part for part in metadata if isinstance(part, Table)), None)
+    table = next((part for part in metadata if isinstance(part, PolicyTable)), None)
     if table is not None:
         return table_of(hint, table)
     return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
@@ -102,7 +102,7 @@ def with_changes(policy: Any, changes: dict[str, Any]) -> Any:
     """
     kind = type(policy)
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[kind, Table()])  # type: ignore[arg-type]
+        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[kind, PolicyTable()])  # type: ignore[arg-type]
         return adapter.validate_python({**plain(policy), **changes})
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]

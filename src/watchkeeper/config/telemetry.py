@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from watchkeeper.alerting.rules import AlertThresholds
 from watchkeeper.config.process import Label
-from watchkeeper.config.tables import Section, Table
+from watchkeeper.config.tables import PolicyTable, SettingsTable
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.policies.quantities import Positive
 from watchkeeper.telemetry.buckets import LATENCY_BUCKETS
@@ -32,7 +32,7 @@ Url = Annotated[str, AfterValidator(_checked_url)]
 Buckets = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_rising)]
 
 
-class TelemetrySettings(Section):
+class TelemetrySettings(SettingsTable):
     """``[telemetry]``: metrics, traces, and the configuration that is exported for them."""
 
     environment: Label = "production"
@@ -45,4 +45,4 @@ class TelemetrySettings(Section):
     latency_buckets: Buckets = LATENCY_BUCKETS
     otlp_endpoint: Url | None = None
     grafana: Url | None = None
-    alerts: Annotated[AlertThresholds, Table(without=("objectives",))] = AlertThresholds()
+    alerts: Annotated[AlertThresholds, PolicyTable(without=("objectives",))] = AlertThresholds()

@@ -8,7 +8,7 @@ from typing import Any
 
 from watchkeeper.records import DocumentEntry
 
-__all__ = ["Change", "Changes", "changes_of"]
+__all__ = ["ChangeEntry", "ChangeLog", "changes_of"]
 
 _MOST = 100
 _LONGEST = 12  # elements of a list that are shown
@@ -21,7 +21,7 @@ _KINDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeEntry:
     """One entry.
 
     Attributes
@@ -46,24 +46,24 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ChangeLog:
     """The newest entries, and how many earlier ones there are."""
 
-    shown: tuple[Change, ...]
+    shown: tuple[ChangeEntry, ...]
     earlier: int
 
 
-def changes_of(history: Sequence[DocumentEntry]) -> Changes:
+def changes_of(history: Sequence[DocumentEntry]) -> ChangeLog:
     """Return the entries of a history, which has the oldest one first."""
     shown = tuple(_change(entry) for entry in reversed(history[-_MOST:]))
-    return Changes(shown, max(0, len(history) - _MOST))
+    return ChangeLog(shown, max(0, len(history) - _MOST))
 
 
-def _change(entry: DocumentEntry) -> Change:
+def _change(entry: DocumentEntry) -> ChangeEntry:
     evidence = dict(entry.evidence or {})
     decision = evidence.get("decision")
     judgements = decision.get("judgements", ()) if isinstance(decision, dict) else ()
-    return Change(
+    return ChangeEntry(
         at=entry.at,
         action=entry.verb.replace("_", " "),
         actor=entry.actor,

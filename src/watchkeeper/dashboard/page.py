@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from markupsafe import Markup
 
-from watchkeeper.dashboard.time_range import Span, span_of
+from watchkeeper.dashboard.time_range import TimeRange, span_of
 from watchkeeper.dashboard.viewer import Viewer
 from watchkeeper.telemetry.system import JobStatus
 
@@ -68,7 +68,7 @@ class Ask:
     now: datetime
     server: Running
 
-    def span(self, default: str = "1y") -> Span:
+    def span(self, default: str = "1y") -> TimeRange:
         """Return the time range that was asked for."""
         return span_of(self.query, now=self.now, default=default)
 
@@ -86,7 +86,7 @@ class Page:
         Its entry in the navigation.
     model : str
         Model of the page; empty where it has none.
-    span : Span or None
+    span : TimeRange or None
         The time range that it is of, where it is of one.
     charts : mapping of str to Drawn
         By the name with which ``?csv=NAME`` asks for the table of one.
@@ -98,6 +98,6 @@ class Page:
     title: str
     section: str
     model: str = ""
-    span: Span | None = None
+    span: TimeRange | None = None
     charts: Mapping[str, Drawn] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)

@@ -20,7 +20,7 @@ __all__ = [
     "DriftedFeatures",
     "Figure",
     "Period",
-    "Terms",
+    "PeriodLimits",
     "UnhealthyPeriod",
     "periods_of",
     "unhealthy_periods",
@@ -62,7 +62,7 @@ class DriftedFeatures:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PeriodLimits:
     """What makes a period unhealthy.
 
     Attributes
@@ -177,7 +177,7 @@ def periods_of(
     baseline_of: Callable[[str | None], Mapping[str, float]],
     *,
     zone: tzinfo = UTC,
-    terms: Terms,
+    terms: PeriodLimits,
     drifted: Sequence[DriftedFeatures] = (),
     events: Sequence[ActivityEvent] = (),
 ) -> tuple[Period, ...]:
@@ -192,7 +192,7 @@ def periods_of(
         A version to the metrics that it was registered with.
     zone : tzinfo
         Time zone of the labels.
-    terms : Terms
+    terms : PeriodLimits
     drifted : sequence of DriftedFeatures
     events : sequence of ActivityEvent
     """
@@ -269,7 +269,7 @@ def _figures(timeline: Timeline, index: int, baseline: Mapping[str, float]) -> I
 
 
 def _verdict(
-    timeline: Timeline, index: int, figures: Sequence[Figure], terms: Terms
+    timeline: Timeline, index: int, figures: Sequence[Figure], terms: PeriodLimits
 ) -> tuple[Condition, str]:
     predictions, labelled = int(timeline.predictions[index]), int(timeline.labelled[index])
     if not predictions:

@@ -13,12 +13,12 @@ from watchkeeper.dashboard.activity import Activity, Promotion, activity_of
 from watchkeeper.dashboard.periods import (
     DriftedFeatures,
     Period,
-    Terms,
+    PeriodLimits,
     UnhealthyPeriod,
     periods_of,
     unhealthy_periods,
 )
-from watchkeeper.dashboard.time_range import Span
+from watchkeeper.dashboard.time_range import TimeRange
 from watchkeeper.drift.checks import DRIFTED, Checks
 from watchkeeper.errors import NotFoundError
 from watchkeeper.health import Condition
@@ -28,7 +28,7 @@ from watchkeeper.monitoring.report_cache import Asked
 from watchkeeper.monitoring.timelines import ModelTimeline
 from watchkeeper.timelines import Timeline
 
-__all__ = ["ModelSummary", "PromotionEffect", "Side", "summary_of", "unhealthy_spans"]
+__all__ = ["ModelSummary", "PromotionEffect", "VersionFigures", "summary_of", "unhealthy_spans"]
 
 _POINTS = 100  # of a time line as a page draws it
 _PERIODS = 14  # of a summary: a year in months
@@ -39,7 +39,7 @@ _FIGURES = ("accuracy", "auc", "brier", "mae", "rmse")
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class VersionFigures:
     """Figures of a version over some time.
 
     Attributes
@@ -66,7 +66,7 @@ class PromotionEffect:
     Attributes
     ----------
     promotion : Promotion
-    before, after : Side
+    before, after : VersionFigures
         Of the former version until then and of the new one since: other data, so that the season
         may be the reason as well.
     rows : int
@@ -76,8 +76,8 @@ class PromotionEffect:
     """
 
     promotion: Promotion
-    before: Side
-    after: Side
+    before: VersionFigures
+    after: VersionFigures
     rows: int
     gate: dict[str, tuple[float, float]]
 
@@ -140,23 +140,25 @@ class ModelSummary:
         return [(kind, item) for _, kind, item in sorted(items, key=lambda entry: entry[0])]
 
 
-def summary_of(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Asked[ModelSummary]:
+def summary_of(
+    app: App, model: str, span: TimeRange, at: datetime, zone: tzinfo
+) -> Asked[ModelSummary]:
     """Return the query for the summary of a model over a span, with times in a zone."""
     key = f"{model} {span.query} {zone}"
     return Asked("summary", key, of=None, at=at, make=lambda: _summary(app, model, span, at, zone))
 
 
-def _terms(app: App, model: str) -> Terms:
+def _terms(app: App, model: str) -> PeriodLimits:
     """Return what makes a period of a model unhealthy, by its policy."""
     policy = app.settings.policy(model)
-    return Terms(
+    return PeriodLimits(
         allowed=policy.quality.max_relative_drop,
         min_samples=policy.quality.min_samples,
         error_rate=policy.health.error_rate,
     )
 
 
-def _summary(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> ModelSummary:
+def _summary(app: App, model: str, span: TimeRange, at: datetime, zone: tzinfo) -> ModelSummary:
     health = app.health(model, at)
     activity = activity_of(app, model)
     registered = cache(lambda version: baseline_of(app.registry, model, version))
@@ -185,7 +187,7 @@ def _summary(app: App, model: str, span: Span, at: datetime, zone: tzinfo) -> Mo
 
 
 def _periods(
-    app: App, model: str, span: Span, activity: Activity, zone: tzinfo, registered: _Registered
+    app: App, model: str, span: TimeRange, activity: Activity, zone: tzinfo, registered: _Registered
 ) -> tuple[Period, ...]:
     timeline = app.timelines.timeline(model, span.start, span.end, points=_PERIODS)
     checks = app.drift_history.checks(model).within(span.start, span.end)
@@ -250,14 +252,16 @@ def _promotion_effects(
         yield PromotionEffect(promotion, before, after, rows, gate)
 
 
-def _side(app: App, model: str, version: str, start: datetime, end: datetime) -> Side | None:
+def _side(
+    app: App, model: str, version: str, start: datetime, end: datetime
+) -> VersionFigures | None:
     if end <= start:
         return None
     try:
         timeline = app.timelines.timeline(model, start, end, points=1, version=version).timeline
     except NotFoundError:
         return None
-    return Side(
+    return VersionFigures(
         version,
         start,
         end,

@@ -10,7 +10,7 @@ from watchkeeper.clock import as_utc, parse_timestamp
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.events import Window
 
-__all__ = ["RANGES", "Span", "span_of"]
+__all__ = ["RANGES", "TimeRange", "span_of"]
 
 RANGES: Mapping[str, tuple[str, timedelta | None]] = MappingProxyType(
     {
@@ -26,7 +26,7 @@ RANGES: Mapping[str, tuple[str, timedelta | None]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """The time range of a page, from its query.
 
     Attributes
@@ -52,7 +52,7 @@ class Span:
         return Window(self.start, self.end + timedelta(microseconds=1))
 
 
-def span_of(query: Mapping[str, str], *, now: datetime, default: str) -> Span:
+def span_of(query: Mapping[str, str], *, now: datetime, default: str) -> TimeRange:
     """Return the span that a query asks for.
 
     Raises
@@ -65,10 +65,10 @@ def span_of(query: Mapping[str, str], *, now: datetime, default: str) -> Span:
         times = {name: parse_timestamp(value, name) for name, value in bounds.items()}
         start, end = times.get("start"), times.get("end", as_utc(now))
         Window(start, end)  # which checks their order
-        return Span(start, end, "", urlencode(bounds))
+        return TimeRange(start, end, "", urlencode(bounds))
     named = query.get("range") or default
     if named not in RANGES:
         raise InvalidValueError("range", named, f"one of {', '.join(RANGES)}")
     back = RANGES[named][1]
     start = None if back is None else as_utc(now) - back
-    return Span(start, as_utc(now), named, f"range={named}")
+    return TimeRange(start, as_utc(now), named, f"range={named}")

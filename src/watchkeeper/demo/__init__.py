@@ -10,6 +10,6 @@ recorded events show, month by month, how the inputs moved and what became of th
 """
 
 from watchkeeper.demo.report import Report, report
-from watchkeeper.demo.run import Plan, Played, Spectator, played
+from watchkeeper.demo.run import Played, ReplayPlan, Spectator, played
 
-__all__ = ["Plan", "Played", "Report", "Spectator", "played", "report"]
+__all__ = ["Played", "ReplayPlan", "Report", "Spectator", "played", "report"]

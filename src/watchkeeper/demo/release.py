@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, recorded, train
 from watchkeeper.demo.trial import BEGINS as AUGUST
-from watchkeeper.demo.trial import ENDS, LEARNS, Stage
-from watchkeeper.rollouts import Hold, State
+from watchkeeper.demo.trial import ENDS, LEARNS, StageListener
+from watchkeeper.rollouts import Hold, RolloutState
 from watchkeeper.server.process import Server
 
 __all__ = ["NAME", "PLAN", "Release"]
@@ -33,7 +33,7 @@ PLAN: Mapping[str, Any] = {
     "watch_hours": 14 * 24,
 }
 _LOOK = timedelta(days=2.5)  # between two looks: the replay does not wait for the server's own
-_OVER = {State.COMPLETED, State.ROLLED_BACK}
+_OVER = {RolloutState.COMPLETED, RolloutState.ROLLED_BACK}
 
 
 class Release:
@@ -46,10 +46,10 @@ class Release:
     server : Server
     bad : bool
         Whether the candidate is the one with swapped labels.
-    spectator : Stage
+    spectator : StageListener
     """
 
-    def __init__(self, app: App, server: Server, spectator: Stage, *, bad: bool) -> None:
+    def __init__(self, app: App, server: Server, spectator: StageListener, *, bad: bool) -> None:
         self._app, self._server, self._spectator, self._bad = app, server, spectator, bad
         self._over = False
         self._rollout = ""
@@ -65,7 +65,7 @@ class Release:
             return
         answer = await self._server.post(f"/v1/rollouts/{self._rollout}/look", {})
         rollout = msgspec.json.decode(answer)["rollout"]
-        state = State(rollout["state"])
+        state = RolloutState(rollout["state"])
         if rollout["hold"] == Hold.SIGNAL and not self._bad:
             reason = "August and the gate have shown that such a one answers otherwise, and better"
             await self._server.post(f"/v1/rollouts/{self._rollout}/resume", {"reason": reason})
@@ -73,7 +73,7 @@ class Release:
             self._over = True
             if not self._bad:
                 await self._look()  # the retraining learns what became of its candidate
-            text = "is in production" if state is State.COMPLETED else "was taken back"
+            text = "is in production" if state is RolloutState.COMPLETED else "was taken back"
             self._spectator.stage(f"The new version {text}; replaying the rest of the year")
 
     async def _retrain(self) -> None:

@@ -10,7 +10,7 @@ from watchkeeper.demo.model import MODEL, VERSION
 from watchkeeper.demo.run import Played
 from watchkeeper.demo.story import Story, story_of
 from watchkeeper.events import Window
-from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.experiments import ExperimentState
 from watchkeeper.incidents import Incident
 from watchkeeper.monitoring.health import ModelHealth
 from watchkeeper.monitoring.incidents import draft
@@ -23,7 +23,7 @@ from watchkeeper.monitoring.measurements import (
 )
 from watchkeeper.readiness import Checklist
 from watchkeeper.results import Result
-from watchkeeper.rollouts import State
+from watchkeeper.rollouts import RolloutState
 
 __all__ = ["Month", "Released", "Report", "Tried", "report"]
 
@@ -283,7 +283,7 @@ def _in_production(app: App, at: datetime) -> str:
     version = VERSION
     for rollout in reversed(app.rollouts.find(MODEL)):
         if (
-            rollout.state is State.COMPLETED
+            rollout.state is RolloutState.COMPLETED
             and rollout.ended_at is not None
             and rollout.ended_at <= at
         ):

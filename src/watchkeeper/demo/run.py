@@ -19,7 +19,7 @@ import uvloop
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo.flights import flights_of_2013, sample
-from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, Trained, between, january
+from watchkeeper.demo.model import MODEL, TRAINED_AT, VERSION, TrainedModel, between, january
 from watchkeeper.demo.release import PLAN, Release
 from watchkeeper.demo.replay import Replay, flights_of, replay
 from watchkeeper.demo.trial import BEGINS, ENDS, Trial
@@ -27,7 +27,7 @@ from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.identity import By
 from watchkeeper.server.process import HOST, Server, ServerDiedError, free_port, serving
 
-__all__ = ["FAST", "Plan", "Played", "Spectator", "played"]
+__all__ = ["FAST", "Played", "ReplayPlan", "Spectator", "played"]
 
 FAST = 0.15
 """The share of the flights that is replayed unless all are asked for."""
@@ -60,7 +60,7 @@ _MARK = "demo.lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReplayPlan:
     """How much is replayed.
 
     Attributes
@@ -103,18 +103,18 @@ class Played:
     app : App
         Over the same data directory as the server.
     server : Server
-    trained : Trained
+    trained : TrainedModel
     sent : Replay
     """
 
     app: App
     server: Server
-    trained: Trained
+    trained: TrainedModel
     sent: Replay
 
 
 @contextmanager
-def played(folder: Path, plan: Plan, spectator: Spectator) -> Iterator[Played]:
+def played(folder: Path, plan: ReplayPlan, spectator: Spectator) -> Iterator[Played]:
     """Play the demo in `folder`; its server ends with the context.
 
     Raises

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, VERSION, recorded, train
-from watchkeeper.experiments import State
+from watchkeeper.experiments import ExperimentState
 from watchkeeper.server.process import Server
 
-__all__ = ["BEGINS", "CHALLENGER", "ENDS", "LEARNS", "NAME", "Stage", "Trial"]
+__all__ = ["BEGINS", "CHALLENGER", "ENDS", "LEARNS", "NAME", "StageListener", "Trial"]
 
 NAME, CHALLENGER = "august", "1.1.0"
 LEARNS = (datetime(2013, 2, 1, 5, tzinfo=UTC), datetime(2013, 7, 15, 4, tzinfo=UTC))
@@ -20,7 +20,7 @@ BEGINS, ENDS = datetime(2013, 8, 1, 4, tzinfo=UTC), datetime(2013, 9, 1, 4, tzin
 _WEEK = 7 * 86_400.0
 
 
-class Stage(Protocol):
+class StageListener(Protocol):
     """Who is told what begins."""
 
     def stage(self, text: str) -> None:
@@ -38,24 +38,26 @@ class Trial:
     server : Server
     planned_units : int
         Aircraft, both arms together.
-    spectator : Stage
+    spectator : StageListener
     """
 
-    def __init__(self, app: App, server: Server, planned_units: int, spectator: Stage) -> None:
+    def __init__(
+        self, app: App, server: Server, planned_units: int, spectator: StageListener
+    ) -> None:
         self._app, self._server = app, server
         self._planned, self._spectator = planned_units, spectator
-        self._state = State.DRAFT
+        self._state = ExperimentState.DRAFT
 
     async def at(self, now: datetime) -> None:
         """Do what is due by `now`, which is the time of the replay."""
-        if self._state is State.DRAFT and BEGINS <= now < ENDS:
-            self._state = State.RUNNING
+        if self._state is ExperimentState.DRAFT and BEGINS <= now < ENDS:
+            self._state = ExperimentState.RUNNING
             self._spectator.stage("Training on February to July; August decides which is better")
             self._register()
             await self._server.post("/v1/experiments", self._described())
             await self._server.post(f"/v1/experiments/{NAME}/start", {})
-        elif self._state is State.RUNNING and now >= ENDS:
-            self._state = State.STOPPED
+        elif self._state is ExperimentState.RUNNING and now >= ENDS:
+            self._state = ExperimentState.STOPPED
             body = {"reason": "August is over"}
             await self._server.post(f"/v1/experiments/{NAME}/stop", body)
             self._spectator.stage("The experiment has ended; replaying the rest of the year")

@@ -6,8 +6,8 @@ them is a pass over arrays.
 >>> from datetime import UTC, datetime, timedelta
 >>> noon = datetime(2013, 7, 1, 12, tzinfo=UTC)
 >>> checks = Checks.of([
-...     Look(1, noon, False, ("distance",), [STEADY], [0.01]),
-...     Look(2, noon + timedelta(hours=1), True, ("distance",), [DRIFTED], [0.30]),
+...     DriftCheck(1, noon, False, ("distance",), [STEADY], [0.01]),
+...     DriftCheck(2, noon + timedelta(hours=1), True, ("distance",), [DRIFTED], [0.30]),
 ... ])
 >>> [(each.feature, each.drifted, each.checks) for each in checks.ranking()]
 [('distance', 1, 2)]
@@ -32,8 +32,8 @@ __all__ = [
     "UNKNOWN",
     "Buckets",
     "Checks",
+    "DriftCheck",
     "Latest",
-    "Look",
     "Ranked",
 ]
 
@@ -51,7 +51,7 @@ Effects = npt.NDArray[np.float32]
 States = npt.NDArray[np.int8]
 
 
-class Look(NamedTuple):
+class DriftCheck(NamedTuple):
     """What one check said.
 
     Attributes
@@ -183,7 +183,7 @@ class Checks:
     states: States
 
     @classmethod
-    def of(cls, looks: Sequence[Look]) -> "Checks":
+    def of(cls, looks: Sequence[DriftCheck]) -> "Checks":
         """Return some checks by column."""
         alike = _alike(looks)
         features = tuple(dict.fromkeys(name for names in alike for name in names))
@@ -364,7 +364,7 @@ class Checks:
         )
 
 
-def _alike(looks: Sequence[Look]) -> dict[tuple[str, ...], list[int]]:
+def _alike(looks: Sequence[DriftCheck]) -> dict[tuple[str, ...], list[int]]:
     """Return the rows that looked at the same features, all but always all of them."""
     rows: dict[tuple[str, ...], list[int]] = {}
     for row, look in enumerate(looks):

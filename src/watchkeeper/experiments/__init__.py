@@ -34,9 +34,9 @@ if TYPE_CHECKING:
         basis_points,
     )
     from watchkeeper.experiments.cells import Cell, Exposed, Observations, Sums, observe
-    from watchkeeper.experiments.decision import Decision, Verdict
+    from watchkeeper.experiments.decision import ExperimentDecision, Verdict
     from watchkeeper.experiments.design import Mode, Phase
-    from watchkeeper.experiments.experiment import Experiment, State
+    from watchkeeper.experiments.experiment import Experiment, ExperimentState
     from watchkeeper.experiments.hashing import unit_hash
     from watchkeeper.experiments.metrics import METRICS, Guardrail, Metric
     from watchkeeper.experiments.ratios import RatioTest, ratio_sums, ratio_test
@@ -54,10 +54,11 @@ __all__ = [
     "Assignment",
     "Assignments",
     "Cell",
-    "Decision",
     "Equals",
     "Experiment",
+    "ExperimentDecision",
     "ExperimentReport",
+    "ExperimentState",
     "Exposed",
     "Guardrail",
     "Holdout",
@@ -75,7 +76,6 @@ __all__ = [
     "RatioTest",
     "Reason",
     "RoutedPrediction",
-    "State",
     "Sums",
     "Targeting",
     "Verdict",
@@ -98,7 +98,7 @@ __getattr__ = on_first_use(
         "Assignment": ".assignment",
         "Assignments": ".assignment",
         "Cell": ".cells",
-        "Decision": ".decision",
+        "ExperimentDecision": ".decision",
         "Equals": ".targeting",
         "Experiment": ".experiment",
         "ExperimentReport": ".report",
@@ -120,7 +120,7 @@ __getattr__ = on_first_use(
         "RatioTest": ".ratios",
         "Reason": ".assignment",
         "RoutedPrediction": ".router",
-        "State": ".experiment",
+        "ExperimentState": ".experiment",
         "Sums": ".cells",
         "Targeting": ".targeting",
         "Verdict": ".decision",

@@ -30,11 +30,11 @@ from watchkeeper.stats import (
 __all__ = [
     "ArmResult",
     "Comparison",
+    "DifferencePoint",
+    "GoalStanding",
     "GuardrailResult",
-    "Look",
-    "Moment",
+    "InterimAnalysis",
     "Safety",
-    "Standing",
     "by_metric",
     "guarded",
     "standing",
@@ -43,7 +43,7 @@ __all__ = [
 _HORIZON = 2_500.0  # information of 5,000 units an arm: where one without a plan is narrowest
 
 
-class Standing(StrEnum):
+class GoalStanding(StrEnum):
     """Where a treatment stands by the metric that decides."""
 
     BETTER = "better"
@@ -68,7 +68,7 @@ High = Annotated[float, Stored(lambda high: inf if high is None else high)]
 
 
 @dataclass(frozen=True, slots=True)
-class Look(Result):
+class InterimAnalysis(Result):
     """A look that could have decided.
 
     Attributes
@@ -92,7 +92,7 @@ class Look(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment(Result):
+class DifferencePoint(Result):
     """The difference as it was known after one stretch of exposures, for a chart over time."""
 
     at: datetime
@@ -145,22 +145,22 @@ class ArmResult(Result):
     Attributes
     ----------
     arm : str
-    standing : Standing
+    standing : GoalStanding
     comparison : Comparison
         Of all there is now.
-    looks : tuple of Look
+    looks : tuple of InterimAnalysis
         Those that could decide, the first that did being the last.
     fraction : float or None
         Share of the planned information there is now.
-    moments : tuple of Moment
+    moments : tuple of DifferencePoint
     """
 
     arm: str
-    standing: Standing
+    standing: GoalStanding
     comparison: Comparison
-    looks: tuple[Look, ...]
+    looks: tuple[InterimAnalysis, ...]
     fraction: float | None
-    moments: tuple[Moment, ...]
+    moments: tuple[DifferencePoint, ...]
 
 
 def standing(experiment: Design, seen: Observations, arm: str) -> ArmResult:
@@ -185,7 +185,9 @@ def standing(experiment: Design, seen: Observations, arm: str) -> ArmResult:
         looks=looks,
         fraction=None if planned is None else now.information / planned,
         moments=tuple(
-            Moment(moment.at, moment.contrast.difference, *_interval(moment.contrast, scale, alpha))
+            DifferencePoint(
+                moment.at, moment.contrast.difference, *_interval(moment.contrast, scale, alpha)
+            )
             for moment in course
             if moment.contrast.enough
         ),
@@ -227,15 +229,15 @@ def guarded(
     return GuardrailResult(comparisons, guardrail.margin, safety)
 
 
-def _verdict(experiment: Design, looks: Sequence[Look]) -> Standing:
+def _verdict(experiment: Design, looks: Sequence[InterimAnalysis]) -> GoalStanding:
     if not looks:
-        return Standing.OPEN
+        return GoalStanding.OPEN
     last = looks[-1]
     if last.crossed:
         better = (last.difference > 0) == experiment.metric.higher_is_better
-        return Standing.BETTER if better else Standing.WORSE
+        return GoalStanding.BETTER if better else GoalStanding.WORSE
     over = experiment.mode is not Mode.ANYTIME and last.fraction >= 1.0
-    return Standing.NO_DIFFERENCE if over else Standing.OPEN
+    return GoalStanding.NO_DIFFERENCE if over else GoalStanding.OPEN
 
 
 def _planned_information(experiment: Design, arm: str) -> float | None:
@@ -249,7 +251,7 @@ def _planned_information(experiment: Design, arm: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _SumsSoFar:
     """What was known after a stretch of exposures: control and treatment by phase."""
 
     at: datetime
@@ -257,7 +259,7 @@ class _Known:
     contrast: Contrast
 
 
-def _course(cells: Iterable[Cell], metric: Metric, control: str, arm: str) -> Iterator[_Known]:
+def _course(cells: Iterable[Cell], metric: Metric, control: str, arm: str) -> Iterator[_SumsSoFar]:
     """Yield what was known after each stretch of exposures."""
     so_far: dict[int, dict[str, Sums]] = defaultdict(lambda: {control: Sums(), arm: Sums()})
     ours = [cell for cell in cells if cell.metric == metric.name and cell.arm in {control, arm}]
@@ -266,14 +268,14 @@ def _course(cells: Iterable[Cell], metric: Metric, control: str, arm: str) -> It
         for cell in added:
             so_far[cell.phase][cell.arm] += cell.sums
         strata = {phase: (of[control], of[arm]) for phase, of in so_far.items()}
-        yield _Known(start, strata, contrast([*strata.values()], events=metric.counts_events))
+        yield _SumsSoFar(start, strata, contrast([*strata.values()], events=metric.counts_events))
 
 
 def _at_planned_looks(
-    course: Sequence[_Known], planned: float, steps: int, alpha: float
-) -> tuple[Look, ...]:
+    course: Sequence[_SumsSoFar], planned: float, steps: int, alpha: float
+) -> tuple[InterimAnalysis, ...]:
     """Return the looks that have come due, up to the first that decides."""
-    due, taken, looks = 1, list[_Known](), list[Look]()
+    due, taken, looks = 1, list[_SumsSoFar](), list[InterimAnalysis]()
     for moment in course:
         fraction = moment.contrast.information / planned
         if fraction < due / steps or due > steps:
@@ -281,13 +283,15 @@ def _at_planned_looks(
         due = int(fraction * steps) + 1
         taken.append(moment)
         p_value, crossed = _tested(taken, planned, alpha)
-        looks.append(Look(moment.at, fraction, moment.contrast.difference, p_value, crossed))
+        looks.append(
+            InterimAnalysis(moment.at, fraction, moment.contrast.difference, p_value, crossed)
+        )
         if crossed:
             break
     return tuple(looks)
 
 
-def _tested(taken: Sequence[_Known], planned: float, alpha: float) -> tuple[float, bool]:
+def _tested(taken: Sequence[_SumsSoFar], planned: float, alpha: float) -> tuple[float, bool]:
     """Return the p-value that holds at all looks, and whether the last of them decides.
 
     Shares are tested exactly: where events are rare or arms unequal, or the base rate changes from
@@ -321,9 +325,11 @@ def _tested(taken: Sequence[_Known], planned: float, alpha: float) -> tuple[floa
     return exact_repeated_p_value(*counts, fractions), crossed
 
 
-def _at_any_time(course: Sequence[_Known], scale: float, alpha: float) -> tuple[Look, ...]:
+def _at_any_time(
+    course: Sequence[_SumsSoFar], scale: float, alpha: float
+) -> tuple[InterimAnalysis, ...]:
     """Return the look at which it was decided, or the last one."""
-    look: Look | None = None
+    look: InterimAnalysis | None = None
     least = 1.0
     for moment in course:
         difference = moment.contrast
@@ -331,7 +337,7 @@ def _at_any_time(course: Sequence[_Known], scale: float, alpha: float) -> tuple[
             continue
         fraction = difference.information / scale
         least = min(least, sequence_p_value(difference.z, fraction, alpha))
-        look = Look(moment.at, fraction, difference.difference, least, least <= alpha)
+        look = InterimAnalysis(moment.at, fraction, difference.difference, least, least <= alpha)
         if look.crossed:
             break
     return () if look is None else (look,)

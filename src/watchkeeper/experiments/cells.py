@@ -182,7 +182,7 @@ _Key = tuple[int, int, int]  # begin of the stretch, phase, place of the arm
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _UnitCounts:
     """What was counted of some of the units.
 
     Attributes
@@ -214,7 +214,7 @@ class _Counted:
 
 def _counted(
     exposures: pa.Table, metrics: Sequence[Metric], arms: Sequence[str], now: int, step: int
-) -> _Counted:
+) -> _UnitCounts:
     """Return what the exposures of some units come to."""
     rows = _in_time(exposures, arms, now)
     unit, count = _numbered_as_they_come(rows["unit"])
@@ -228,7 +228,7 @@ def _counted(
     for tally in tallies:
         mature = units.single & (units.first + round(tally.metric.maturity * 1e6) <= now)
         sums.append(_sums(tally.sums(), units, mature, step))
-    return _Counted(
+    return _UnitCounts(
         exposed=_exposed(units, step),
         sums=sums,
         multi_exposed=int(np.sum(~units.single)),

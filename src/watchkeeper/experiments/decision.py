@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from watchkeeper.experiments.analysis import ArmResult, GuardrailResult, Safety, Standing
+from watchkeeper.experiments.analysis import ArmResult, GoalStanding, GuardrailResult, Safety
 from watchkeeper.experiments.design import Design, Mode
 from watchkeeper.results import Result
 
-__all__ = ["Decision", "Verdict", "decided"]
+__all__ = ["ExperimentDecision", "Verdict", "decided"]
 
 _MOST_MULTI_EXPOSED = 0.01
 _MOST_EVIDENCE_OF_BAD_SPLIT = 100.0
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision(Result):
+class ExperimentDecision(Result):
     """A verdict with its reason.
 
     Attributes
@@ -52,7 +52,7 @@ def decided(
     ratio_evidence: float,
     multi_exposed: float,
     at: datetime,
-) -> Decision:
+) -> ExperimentDecision:
     """Return the verdict.
 
     A treatment is shipped when it is shown to be better by the metric that decides, and shown not
@@ -72,7 +72,7 @@ def decided(
     """
     wrong = _wrong(ratio_evidence, multi_exposed)
     if wrong:
-        return Decision(Verdict.INVALID, None, wrong, at)
+        return ExperimentDecision(Verdict.INVALID, None, wrong, at)
     sign = 1.0 if experiment.metric.higher_is_better else -1.0
     ranked = sorted(arms, key=lambda arm: -sign * arm.comparison.contrast.difference)
     decisions = [
@@ -84,7 +84,7 @@ def decided(
         if first is not None:
             return first
     reason = "; ".join(decision.reason for decision in decisions)
-    return Decision(Verdict.DO_NOT_SHIP, None, reason, at)
+    return ExperimentDecision(Verdict.DO_NOT_SHIP, None, reason, at)
 
 
 def _wrong(ratio_evidence: float, multi_exposed: float) -> str:
@@ -103,27 +103,29 @@ def _wrong(ratio_evidence: float, multi_exposed: float) -> str:
 
 def _of_arm(
     experiment: Design, arm: ArmResult, guardrails: Sequence[GuardrailResult], at: datetime
-) -> Decision:
+) -> ExperimentDecision:
     sentence = _told(arm, experiment)
     harmful = [guardrail for guardrail in guardrails if guardrail.safety is Safety.HARMFUL]
     if harmful:
-        return Decision(Verdict.DO_NOT_SHIP, None, f"{arm.arm}: {_harm(harmful[0])}", at)
-    if arm.standing is Standing.WORSE:
-        return Decision(
+        return ExperimentDecision(Verdict.DO_NOT_SHIP, None, f"{arm.arm}: {_harm(harmful[0])}", at)
+    if arm.standing is GoalStanding.WORSE:
+        return ExperimentDecision(
             Verdict.DO_NOT_SHIP, None, f"{sentence}: worse than {experiment.control}", at
         )
-    if arm.standing is Standing.NO_DIFFERENCE:
+    if arm.standing is GoalStanding.NO_DIFFERENCE:
         reason = f"{sentence}: no difference shown at the planned sample"
-        return Decision(Verdict.DO_NOT_SHIP, None, reason, at)
-    if arm.standing is Standing.OPEN:
-        return Decision(Verdict.UNDECIDED, None, f"{sentence}: {_waiting(experiment, arm)}", at)
+        return ExperimentDecision(Verdict.DO_NOT_SHIP, None, reason, at)
+    if arm.standing is GoalStanding.OPEN:
+        return ExperimentDecision(
+            Verdict.UNDECIDED, None, f"{sentence}: {_waiting(experiment, arm)}", at
+        )
     open_ones = [guardrail for guardrail in guardrails if guardrail.safety is Safety.UNDECIDED]
     if open_ones:
         names = ", ".join(guardrail.comparison.metric for guardrail in open_ones)
         reason = f"{sentence}: better, but not shown yet to be within the margin of {names}"
-        return Decision(Verdict.UNDECIDED, None, reason, at)
+        return ExperimentDecision(Verdict.UNDECIDED, None, reason, at)
     margins = f", and within the margin of {len(guardrails)} guardrails" if guardrails else ""
-    return Decision(
+    return ExperimentDecision(
         Verdict.SHIP, arm.arm, f"{sentence}: better than {experiment.control}{margins}", at
     )
 

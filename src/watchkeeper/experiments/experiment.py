@@ -9,14 +9,14 @@ from typing import Any, Self
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError
 from watchkeeper.experiments.cells import Observations
-from watchkeeper.experiments.decision import Decision
+from watchkeeper.experiments.decision import ExperimentDecision
 from watchkeeper.experiments.design import Design, Phase
 from watchkeeper.experiments.report import analyse
 
-__all__ = ["Experiment", "State"]
+__all__ = ["Experiment", "ExperimentState"]
 
 
-class State(StrEnum):
+class ExperimentState(StrEnum):
     """Where an experiment is in its life."""
 
     DRAFT = "draft"
@@ -30,7 +30,7 @@ class Experiment(Design):
 
     Attributes
     ----------
-    state : State
+    state : ExperimentState
     started_at, ended_at : datetime or None
     decision : dict or None
         The last one, as plain values, once it has ended.
@@ -40,7 +40,7 @@ class Experiment(Design):
     The other attributes are those of `watchkeeper.experiments.design.Design`.
     """
 
-    state: State = State.DRAFT
+    state: ExperimentState = ExperimentState.DRAFT
     started_at: datetime | None = None
     ended_at: datetime | None = None
     decision: dict[str, Any] | None = None
@@ -58,13 +58,15 @@ class Experiment(Design):
         ConflictError
             If it is not a draft.
         """
-        if self.state is not State.DRAFT:
+        if self.state is not ExperimentState.DRAFT:
             raise ConflictError(
                 f"the experiment {self.name} is {self.state.value}; only a draft can be started",
                 "Create another one: an experiment that has ended keeps its evidence.",
             )
         first = Phase.of(self.allocation, at)
-        return replace(self, state=State.RUNNING, phases=(first,), started_at=first.started_at)
+        return replace(
+            self, state=ExperimentState.RUNNING, phases=(first,), started_at=first.started_at
+        )
 
     def with_weights(
         self, at: datetime, weights: Mapping[str, int] | None = None, included_bp: int | None = None
@@ -102,12 +104,12 @@ class Experiment(Design):
         self._require_running("be stopped")
         return replace(
             self,
-            state=State.STOPPED,
+            state=ExperimentState.STOPPED,
             ended_at=as_utc(at),
             decision=None if decision is None else dict(decision),
         )
 
-    def decide(self, seen: Observations) -> Decision:
+    def decide(self, seen: Observations) -> ExperimentDecision:
         """Return what to do by what was seen so far: the verdict and its reason, with the figures.
 
         It may be asked as often as one likes; `analyse` returns the whole report.
@@ -120,7 +122,7 @@ class Experiment(Design):
         return analyse(self, seen).decision
 
     def _require_running(self, action: str) -> None:
-        if self.state is not State.RUNNING:
+        if self.state is not ExperimentState.RUNNING:
             raise ConflictError(
                 f"the experiment {self.name} is {self.state.value}; only one that runs can {action}"
             )

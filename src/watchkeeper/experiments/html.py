@@ -7,7 +7,7 @@ from typing import Any
 from watchkeeper import pages
 from watchkeeper.errors import MissingExtraError
 from watchkeeper.experiments.analysis import ArmResult, Comparison
-from watchkeeper.experiments.decision import Decision
+from watchkeeper.experiments.decision import ExperimentDecision
 from watchkeeper.stats import BayesianReport
 
 __all__ = ["page", "summary"]
@@ -42,7 +42,7 @@ def page(title: str, head: str, metric: str, arms: Iterable[ArmResult]) -> str:
 
 
 def summary(
-    decision: Decision,
+    decision: ExperimentDecision,
     comparisons: Sequence[tuple[str, Comparison]],
     units: Mapping[str, int],
     *,
@@ -53,7 +53,7 @@ def summary(
 
     Parameters
     ----------
-    decision : Decision
+    decision : ExperimentDecision
     comparisons : sequence of (str, Comparison)
         Each with its role.
     units : mapping of str to int

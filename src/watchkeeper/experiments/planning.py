@@ -12,13 +12,13 @@ from watchkeeper.experiments.design import Mode
 from watchkeeper.results import Result
 from watchkeeper.stats import days_needed, group_sequential_inflation, total_sample_size
 
-__all__ = ["Plan", "planned"]
+__all__ = ["SampleSizePlan", "planned"]
 
 _ANYTIME = 1.7  # times the units of a fixed test, by benchmarks/experiments.py
 
 
 @dataclass(frozen=True, slots=True)
-class Plan(Result):
+class SampleSizePlan(Result):
     """What an experiment needs.
 
     Attributes
@@ -46,7 +46,7 @@ def planned(
     mode: Mode = Mode.GROUP_SEQUENTIAL,
     looks: int = 5,
     units_a_day: float | None = None,
-) -> Plan:
+) -> SampleSizePlan:
     """Return how many units an experiment on a rate needs.
 
     A group-sequential test needs a few percent more than a fixed one for its looks, and on average
@@ -86,7 +86,7 @@ def planned(
     )
     ratio = (1 - treatment_share) / treatment_share
     treatment = ceil(units / (treatments + ratio))
-    return Plan(
+    return SampleSizePlan(
         units=units,
         control=units - treatments * treatment,
         treatment=treatment,

@@ -15,7 +15,7 @@ from watchkeeper.experiments.analysis import (
     standing,
 )
 from watchkeeper.experiments.cells import Observations
-from watchkeeper.experiments.decision import Decision, decided
+from watchkeeper.experiments.decision import ExperimentDecision, decided
 from watchkeeper.experiments.design import Design
 from watchkeeper.results import Result
 from watchkeeper.stats import (
@@ -42,7 +42,7 @@ class ExperimentReport(Result):
     metric : str
         The one that decides.
     at : datetime
-    decision : Decision
+    decision : ExperimentDecision
     units : dict of str to int
         Units exposed to each arm.
     multi_exposed : int
@@ -69,7 +69,7 @@ class ExperimentReport(Result):
     mode: str
     metric: str
     at: datetime
-    decision: Decision
+    decision: ExperimentDecision
     units: dict[str, int]
     multi_exposed: int
     sample_ratio: SequentialSampleRatio | None

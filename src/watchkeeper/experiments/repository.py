@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from watchkeeper.experiments.assignment import Allocation
-from watchkeeper.experiments.experiment import Experiment, State
+from watchkeeper.experiments.experiment import Experiment, ExperimentState
 from watchkeeper.store.database import ControlDatabase, experiments
 from watchkeeper.store.documents import Documents
 
@@ -25,6 +25,6 @@ class ExperimentRepository(Documents[Experiment]):
     def running(self) -> Mapping[str, Sequence[Allocation]]:
         """Return the allocations of running experiments by model, the oldest first."""
         allocations: dict[str, list[Allocation]] = {}
-        for experiment in reversed(self.find(state=State.RUNNING)):
+        for experiment in reversed(self.find(state=ExperimentState.RUNNING)):
             allocations.setdefault(experiment.model, []).append(experiment.allocation)
         return allocations

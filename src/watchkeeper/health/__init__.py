@@ -21,7 +21,7 @@ and unknown is not healthy.
 
 from watchkeeper.health.slo import BURNS, Budget, Burn, Slo, budget_of
 from watchkeeper.health.status import Component, Condition, HealthStatus
-from watchkeeper.health.system import ComprehensiveMonitoringSystem, Measured, Verdict
+from watchkeeper.health.system import ComprehensiveMonitoringSystem, EarlierVerdict, Measured
 from watchkeeper.health.traffic import Traffic, traffic_of
 from watchkeeper.policies.health import Thresholds
 
@@ -32,12 +32,12 @@ __all__ = [
     "Component",
     "ComprehensiveMonitoringSystem",
     "Condition",
+    "EarlierVerdict",
     "HealthStatus",
     "Measured",
     "Slo",
     "Thresholds",
     "Traffic",
-    "Verdict",
     "budget_of",
     "traffic_of",
 ]

@@ -14,11 +14,11 @@ from watchkeeper.health.traffic import Traffic
 from watchkeeper.policies.health import Thresholds
 from watchkeeper.results import strict_json
 
-__all__ = ["ComprehensiveMonitoringSystem", "Measured", "Verdict"]
+__all__ = ["ComprehensiveMonitoringSystem", "EarlierVerdict", "Measured"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class EarlierVerdict:
     """What an earlier measurement said.
 
     Attributes
@@ -45,9 +45,9 @@ class Measured:
     traffic : Traffic
     baseline : float or None
         Accuracy that the version in production was registered with.
-    drift : Verdict or None
+    drift : EarlierVerdict or None
         Of the last drift check of its inputs.
-    quality : Verdict or None
+    quality : EarlierVerdict or None
         Of the last quality check, for models without an accuracy (regressions).
     alerts : tuple of str
         Alerts that fire, as sentences.
@@ -55,8 +55,8 @@ class Measured:
 
     traffic: Traffic
     baseline: float | None = None
-    drift: Verdict | None = None
-    quality: Verdict | None = None
+    drift: EarlierVerdict | None = None
+    quality: EarlierVerdict | None = None
     alerts: tuple[str, ...] = ()
 
 
@@ -150,7 +150,7 @@ class ComprehensiveMonitoringSystem:
             return strict_json(status.to_dict())
         return status.to_html() if format == "html" else status.to_text()
 
-    def _drift(self, drift: Verdict | None, now: datetime) -> Component:
+    def _drift(self, drift: EarlierVerdict | None, now: datetime) -> Component:
         do = "`watchkeeper drift --model MODEL --start TIME` names the features that moved."
         if drift is None or now - drift.at > self._drift_valid:
             reason = (

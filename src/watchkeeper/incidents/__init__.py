@@ -15,7 +15,7 @@ from watchkeeper.lazy import on_first_use
 
 if TYPE_CHECKING:
     from watchkeeper.incidents.alerts import Alert, Notification, notification_of
-    from watchkeeper.incidents.incident import Incident, IncidentState, Moment, Step
+    from watchkeeper.incidents.incident import Incident, IncidentState, IncidentStep, Moment
     from watchkeeper.incidents.repository import AlertRepository, IncidentRepository
 
 __all__ = [
@@ -24,9 +24,9 @@ __all__ = [
     "Incident",
     "IncidentRepository",
     "IncidentState",
+    "IncidentStep",
     "Moment",
     "Notification",
-    "Step",
     "notification_of",
 ]
 
@@ -40,7 +40,7 @@ __getattr__ = on_first_use(
         "IncidentState": ".incident",
         "Moment": ".incident",
         "Notification": ".alerts",
-        "Step": ".incident",
+        "IncidentStep": ".incident",
         "notification_of": ".alerts",
     },
 )

@@ -12,7 +12,7 @@ from watchkeeper.events import check_name
 from watchkeeper.identity import RecordId
 from watchkeeper.results import Result, Stored
 
-__all__ = ["Incident", "IncidentState", "Moment", "Severity", "Step"]
+__all__ = ["Incident", "IncidentState", "IncidentStep", "Moment", "Severity"]
 
 Severity = Literal["critical", "warning"]
 
@@ -25,7 +25,7 @@ class IncidentState(StrEnum):
     RESOLVED = "resolved"
 
 
-class Step(StrEnum):
+class IncidentStep(StrEnum):
     """What kind of moment one is."""
 
     REPORTED = "reported"
@@ -57,14 +57,14 @@ class Moment(Result):
     at : datetime
     actor, what : str
     evidence : dict of str to Any
-    step : Step
+    step : IncidentStep
     """
 
     at: datetime
     actor: str
     what: str
     evidence: dict[str, Any]
-    step: Step = Step.NOTED
+    step: IncidentStep = IncidentStep.NOTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ class Incident(Result):
         what: str,
         evidence: Mapping[str, Any] | None = None,
         *,
-        step: Step = Step.NOTED,
+        step: IncidentStep = IncidentStep.NOTED,
     ) -> Self:
         """Return it with one more moment.
 
@@ -155,7 +155,7 @@ class Incident(Result):
         """Return it in the hands of `actor`."""
         self._require_active()
         text = f"acknowledged: {reason}" if reason else "acknowledged"
-        incident = self.told(at, actor, text, step=Step.ACKNOWLEDGED)
+        incident = self.told(at, actor, text, step=IncidentStep.ACKNOWLEDGED)
         return replace(incident, state=IncidentState.ACKNOWLEDGED, owner=self.owner or actor)
 
     def assigned(self, at: datetime, actor: str, owner: str) -> Self:
@@ -163,7 +163,7 @@ class Incident(Result):
         self._require_active()
         if not owner.strip():
             raise InvalidValueError("owner", owner, "the name of a person or a team")
-        incident = self.told(at, actor, f"assigned to {owner}", step=Step.ASSIGNED)
+        incident = self.told(at, actor, f"assigned to {owner}", step=IncidentStep.ASSIGNED)
         return replace(incident, owner=owner)
 
     def resolved(self, at: datetime, actor: str, reason: str) -> Self:
@@ -179,7 +179,7 @@ class Incident(Result):
         self._require_active()
         if not reason.strip():
             raise InvalidValueError("reason", reason, "why it is over, in words")
-        incident = self.told(at, actor, f"resolved: {reason}", step=Step.RESOLVED)
+        incident = self.told(at, actor, f"resolved: {reason}", step=IncidentStep.RESOLVED)
         return replace(incident, state=IncidentState.RESOLVED, ended_at=as_utc(at))
 
     def finished(self, at: datetime, actor: str, post_mortem: str) -> Self:
@@ -192,7 +192,7 @@ class Incident(Result):
         """
         if self.active:
             raise ConflictError(f"the incident {self.name} is not over", "Resolve it first.")
-        incident = self.told(at, actor, "post-mortem finished", step=Step.FINISHED)
+        incident = self.told(at, actor, "post-mortem finished", step=IncidentStep.FINISHED)
         return replace(incident, post_mortem=post_mortem)
 
     def _require_active(self) -> None:

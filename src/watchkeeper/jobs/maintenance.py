@@ -21,7 +21,7 @@ from watchkeeper.operations.compactions import COMPACTION, EVENTS
 from watchkeeper.readiness.evidence import BACKUP, BACKUPS
 from watchkeeper.telemetry import SystemMetrics
 
-__all__ = ["CHILD", "TASKS", "Task", "Upkeep", "main"]
+__all__ = ["CHILD", "TASKS", "MaintenanceTask", "Upkeep", "main"]
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _LAST_WORDS = 2_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class MaintenanceTask:
     """One thing that is done on schedule.
 
     Attributes
@@ -63,13 +63,13 @@ def _backup_hours(settings: Settings) -> float | None:
 
 
 TASKS = (
-    Task(
+    MaintenanceTask(
         name="compaction", action=COMPACTION, subject=EVENTS,
         hours=lambda settings: settings.store.compaction_hours,
         run=lambda app, by: app.compactions.run(by=by),
         failed=lambda app, error, by: app.compactions.keep_failure(error, by=by),
     ),
-    Task(
+    MaintenanceTask(
         name="backup", action=BACKUP, subject=BACKUPS, hours=_backup_hours,
         run=lambda app, by: app.backups.create(by=by),
         failed=lambda app, error, by: app.backups.keep_failure(error, by=by),
@@ -101,7 +101,7 @@ class Upkeep:
                 log.exception("it cannot be told whether it is time for the %s", task.name)
         return done
 
-    async def _look(self, task: Task) -> bool:
+    async def _look(self, task: MaintenanceTask) -> bool:
         hours = task.hours(self._app.settings)
         if hours is None:
             return False
@@ -129,7 +129,7 @@ class Upkeep:
             await asyncio.to_thread(task.failed, self._app, error, by)
         return True
 
-    def _last(self, task: Task) -> tuple[datetime | None, bool]:
+    def _last(self, task: MaintenanceTask) -> tuple[datetime | None, bool]:
         """Return when it last ran, or else when the first table was made, and whether well."""
         for entry in self._app.audit.entries(subject=task.subject, action=task.action, limit=1):
             return entry.at, entry.evidence.get("passed") is not False

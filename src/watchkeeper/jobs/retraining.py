@@ -9,7 +9,7 @@ from watchkeeper.app import App
 from watchkeeper.identity import RecordId
 from watchkeeper.monitoring.retraining import RetrainingStatus
 from watchkeeper.retraining import Run, RunState
-from watchkeeper.retraining.training import Progress
+from watchkeeper.retraining.training import TrainingProgress
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
 __all__ = ["Retrainer"]
@@ -113,7 +113,7 @@ class Retrainer:
             runbook=incidents.runbook("retrainingfailed"),
         )  # fmt: skip
 
-    def _watch(self, _: Progress) -> None:
+    def _watch(self, _: TrainingProgress) -> None:
         if self._stopped.is_set():
             raise _StoppedError
 

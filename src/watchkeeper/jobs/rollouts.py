@@ -7,7 +7,7 @@ import time
 from watchkeeper.app import App
 from watchkeeper.errors import ConflictError
 from watchkeeper.monitoring.rollouts import RolloutStatus
-from watchkeeper.rollouts import Rollout, State
+from watchkeeper.rollouts import Rollout, RolloutState
 from watchkeeper.serving.routing import Router
 from watchkeeper.telemetry import ModelMetrics, SystemMetrics
 
@@ -104,9 +104,9 @@ class Rolling:
             if status.decision is not None:
                 told = state.value.replace("_", " ")
                 log.warning("rollout %s: %s, %s", rollout.name, told, status.decision.reason)
-                if state is State.ROLLING_BACK:
+                if state is RolloutState.ROLLING_BACK:
                     rollbacks.inc()
-            if state not in {State.PROMOTING, State.ROLLING_BACK}:
+            if state not in {RolloutState.PROMOTING, RolloutState.ROLLING_BACK}:
                 break
         return status
 

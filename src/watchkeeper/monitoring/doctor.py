@@ -11,11 +11,11 @@ from watchkeeper.events import EventLog
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 
-__all__ = ["Check", "Parts", "check", "disk", "examine", "journal"]
+__all__ = ["DoctorCheck", "Parts", "check", "disk", "examine", "journal"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check(Result):
+class DoctorCheck(Result):
     """One thing that was looked at: whether it is good, and the figures that say so."""
 
     name: str
@@ -32,7 +32,7 @@ class Parts(Protocol):
     def registry(self) -> ModelRegistry: ...
 
 
-class Waiting(Protocol):
+class JournalBacklog(Protocol):
     """What waits in the journal: how many segments, and their bytes."""
 
     @property
@@ -42,8 +42,8 @@ class Waiting(Protocol):
 
 
 def examine(
-    parts: Parts, data_dir: Path, *, waiting: Callable[[], Waiting], min_free_bytes: int
-) -> Iterator[Check]:
+    parts: Parts, data_dir: Path, *, waiting: Callable[[], JournalBacklog], min_free_bytes: int
+) -> Iterator[DoctorCheck]:
     """Yield what was found, one thing after the other.
 
     Files of what is in production are read and compared with their digests, and events are
@@ -63,29 +63,29 @@ def examine(
             yield check(f"events of {name}", partial(_counted, parts, name))
 
 
-def check(name: str, look: Callable[[], str]) -> Check:
+def check(name: str, look: Callable[[], str]) -> DoctorCheck:
     """Look; whatever goes wrong is what is bad."""
     try:
-        return Check(name, True, look())
+        return DoctorCheck(name, True, look())
     except Exception as error:  # noqa: BLE001 - a doctor tells of every illness
-        return Check(name, False, " ".join(str(error).split()))
+        return DoctorCheck(name, False, " ".join(str(error).split()))
 
 
-def disk(data_dir: Path, *, min_free_bytes: int) -> Check:
+def disk(data_dir: Path, *, min_free_bytes: int) -> DoctorCheck:
     """Return whether there is room to record."""
     free = shutil.disk_usage(data_dir).free
     sentence = f"{free / 2**30:.1f} GiB free; recording stops below {min_free_bytes / 2**20:g} MiB"
-    return Check("disk", free > min_free_bytes, sentence)
+    return DoctorCheck("disk", free > min_free_bytes, sentence)
 
 
-def journal(data_dir: Path, waiting: Waiting) -> Check:
+def journal(data_dir: Path, waiting: JournalBacklog) -> DoctorCheck:
     """Return what waits in the journal, and what could not be read."""
     folder = data_dir / "journal" / "damaged"
     damaged = len(list(folder.glob("*")))
     sentence = f"{waiting.count} segments wait ({waiting.size / 2**20:.1f} MiB)"
     if damaged:
         sentence += f"; {damaged} damaged, kept in {folder}"
-    return Check("journal", not damaged, sentence)
+    return DoctorCheck("journal", not damaged, sentence)
 
 
 def _verified(parts: Parts, model_id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from watchkeeper.drift.checks import DRIFTED, STEADY, UNKNOWN, Checks, Look
+from watchkeeper.drift.checks import DRIFTED, STEADY, UNKNOWN, Checks, DriftCheck
 from watchkeeper.records import Unread
 
 __all__ = ["DriftHistory", "UnreadFindings"]
@@ -76,7 +76,7 @@ class DriftHistory:
             return checks
 
     def _after(self, model: str, newest: int) -> Checks:
-        looks: list[Look] = []
+        looks: list[DriftCheck] = []
         values, before = 0, None
         while len(looks) < _CHECKS and values < _VALUES:
             rows = self._findings.unread(
@@ -91,9 +91,9 @@ class DriftHistory:
         return Checks.of(looks)
 
 
-def _look_of(finding: Unread) -> Look:
+def _look_of(finding: Unread) -> DriftCheck:
     features = _DECODER.decode(finding.evidence).features
-    return Look(
+    return DriftCheck(
         finding.number,
         finding.end or finding.at,
         finding.bad,

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from watchkeeper.clock import Clock
 from watchkeeper.errors import ConflictError
 from watchkeeper.events import METRIC, METRIC_TIMESTAMP, UNIT_HASH, EventLog, EventWindow, Window
-from watchkeeper.experiments import Experiment, Metric, Observations, State, observe
+from watchkeeper.experiments import Experiment, ExperimentState, Metric, Observations, observe
 from watchkeeper.experiments.report import ExperimentReport, analyse
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.fingerprints import fingerprints
@@ -93,12 +93,12 @@ class ExperimentReports:
             experiment,
             until,
             make=lambda: self._report(experiment, until),
-            lasting=experiment.state is State.STOPPED,
+            lasting=experiment.state is ExperimentState.STOPPED,
         )
 
     def _report(self, experiment: Experiment, at: datetime) -> ExperimentReport:
         stored: ExperimentReport | None = None
-        if experiment.state is State.STOPPED:
+        if experiment.state is ExperimentState.STOPPED:
             stored = stored_report(self.repository.history(experiment.name))
         return self.compute(experiment, at) if stored is None else stored
 

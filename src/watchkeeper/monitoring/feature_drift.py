@@ -25,7 +25,7 @@ from watchkeeper.records import Finding
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 
-__all__ = ["ColumnSegment", "DriftLooks", "FeatureLook", "SegmentLooks", "Share", "Side"]
+__all__ = ["ColumnSegment", "ColumnSummary", "DriftLooks", "FeatureLook", "SegmentLooks", "Share"]
 
 MOST_VALUES = 2_000_000
 """Values of a window that are read; of more, whole days are left out, evenly over the window."""
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Side(Result):
+class ColumnSummary(Result):
     """A column on one side of a comparison.
 
     Attributes
@@ -89,7 +89,7 @@ class FeatureLook(Result):
         Whose training data the reference is.
     own_reference : bool
         Whether the check compared with that same reference.
-    before, now : Side
+    before, now : ColumnSummary
     distribution : Distribution or None
         Both over the same bins; None where they cannot be compared.
     shares : tuple of Share
@@ -110,8 +110,8 @@ class FeatureLook(Result):
     kind: str
     model_id: str
     own_reference: bool
-    before: Side
-    now: Side
+    before: ColumnSummary
+    now: ColumnSummary
     distribution: Distribution | None
     shares: tuple[Share, ...]
     unseen: float | None
@@ -254,7 +254,7 @@ class DriftLooks:
             model_id=model_id,
             own_reference=of_version,
             before=_side(before),
-            now=Side(0, 1.0, None, None, {}) if now is None else _side(now),
+            now=ColumnSummary(0, 1.0, None, None, {}) if now is None else _side(now),
             distribution=distribution,
             shares=_shares(before, now) if category and now is not None else (),
             unseen=drift.unseen_categories.get(feature),
@@ -373,14 +373,14 @@ def _days(window: Window) -> int:
     return (last.date() - window.start.date()).days + 1
 
 
-def _side(column: ColumnProfile) -> Side:
+def _side(column: ColumnProfile) -> ColumnSummary:
     missing = column.missing / max(1, column.size + column.missing)
     if not isinstance(column, NumberProfile):
-        return Side(column.size, missing, None, None, {})
+        return ColumnSummary(column.size, missing, None, None, {})
     shares = (0.05, 0.25, 0.5, 0.75, 0.95)
     values = column.quantile(np.array(shares)).tolist()
     deviation = math.sqrt(column.variance) if column.variance >= 0 else math.nan
-    return Side(
+    return ColumnSummary(
         column.size,
         missing,
         _finite(column.mean),

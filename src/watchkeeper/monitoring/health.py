@@ -13,11 +13,11 @@ from watchkeeper.events import EventLog, Window
 from watchkeeper.health import (
     Budget,
     ComprehensiveMonitoringSystem,
+    EarlierVerdict,
     HealthStatus,
     Measured,
     Slo,
     Thresholds,
-    Verdict,
     budget_of,
     traffic_of,
 )
@@ -140,7 +140,7 @@ def _with_right(rows: pa.Table, task: str, positive: object) -> pa.Table:
     return rows.append_column("right", pa.array(1.0 - wrong_of(rows, task, positive)))
 
 
-def _verdict(findings: Sequence[Finding]) -> Verdict | None:
+def _verdict(findings: Sequence[Finding]) -> EarlierVerdict | None:
     """Return what the last measurement said, and since when the last ones in a row said so."""
     if not findings:
         return None
@@ -149,7 +149,7 @@ def _verdict(findings: Sequence[Finding]) -> Verdict | None:
         if finding.bad != newest.bad:
             break
         since = finding.start or finding.at
-    return Verdict(newest.bad, newest.summary, newest.at, since)
+    return EarlierVerdict(newest.bad, newest.summary, newest.at, since)
 
 
 def _firing(alerts: AlertRepository, model: str) -> Iterator[str]:

@@ -84,7 +84,7 @@ class Listed(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _StoredRecord:
     """A record whose evidence is not decoded yet: most records of a history are never shown."""
 
     id: str
@@ -187,7 +187,7 @@ class History:
             return self._rollouts.get(name.partition("/")[0]).model
         return self._retraining.get(name).model
 
-    def _lines(self, model: str, *, everything: bool) -> list[_Line]:
+    def _lines(self, model: str, *, everything: bool) -> list[_StoredRecord]:
         runs = self._retraining.find(model)
         entries = self._audit.entries(model, beginning=_ACTIONS, limit=_ENTRIES)[::-1]
         by_subject: dict[str, list[Entry]] = {}
@@ -195,7 +195,7 @@ class History:
             by_subject.setdefault(entry.subject, []).append(entry)
         links = _Links(model, runs, by_subject)
         lines = [
-            _Line(
+            _StoredRecord(
                 f"finding:{finding.number}", finding.at, finding.kind, partial(_of_finding, finding)
             )
             for finding in self._findings_of(model, runs, everything=everything)
@@ -203,7 +203,7 @@ class History:
         for run in runs:
             of_run = by_subject.get(f"{model}:retrainings/{run.name}", [])
             lines += [
-                _Line(record.id, record.at, record.kind, partial(_unchanged, record))
+                _StoredRecord(record.id, record.at, record.kind, partial(_unchanged, record))
                 for record in _of_run(run, of_run)
             ]
         for cause, steps in links.steps.items():
@@ -212,7 +212,7 @@ class History:
             if entry.action in _SINGLE:
                 kind = _SINGLE[entry.action]
                 read = partial(_of_entry, entry, kind, links)
-                lines.append(_Line(f"audit:{entry.number}", entry.at, kind, read))
+                lines.append(_StoredRecord(f"audit:{entry.number}", entry.at, kind, read))
         if not lines and not self._registry.list_models(model_name=model):
             raise NotFoundError("model", model, "Nothing is registered or recorded of it.")
         return sorted(lines, key=lambda line: line.at)
@@ -346,7 +346,7 @@ def _of_run(run: Run, entries: list[Entry]) -> Iterator[Record]:
         )
 
 
-def _of_steps(cause: RecordId, entries: list[Entry], links: _Links) -> Iterator[_Line]:
+def _of_steps(cause: RecordId, entries: list[Entry], links: _Links) -> Iterator[_StoredRecord]:
     """Yield the changes of a rollout or a shadow."""
     for number, entry in enumerate(entries, 1):
         record = f"{cause}/{number}"
@@ -354,7 +354,9 @@ def _of_steps(cause: RecordId, entries: list[Entry], links: _Links) -> Iterator[
             follows = links.of_first(cause, entry)
         else:
             follows = (f"{cause}/{number - 1}", *links.of(entry))
-        yield _Line(record, entry.at, cause.kind, partial(_of_step, record, cause, entry, follows))
+        yield _StoredRecord(
+            record, entry.at, cause.kind, partial(_of_step, record, cause, entry, follows)
+        )
 
 
 def _of_step(record: str, cause: RecordId, entry: Entry, follows: tuple[str, ...]) -> Record:

@@ -10,7 +10,7 @@ from watchkeeper.notifications.repository import PlaceRepository
 from watchkeeper.records import AuditTrail, Entry
 from watchkeeper.results import Result
 
-__all__ = ["NotificationQueue", "Waiting"]
+__all__ = ["NotificationQueue", "ReceiverBacklog"]
 
 _WORDS = {
     "incident create": "opened",
@@ -22,7 +22,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting(Result):
+class ReceiverBacklog(Result):
     """How far a receiver has been told of incidents of one severity, and what waits for it.
 
     Attributes
@@ -63,11 +63,11 @@ class NotificationQueue:
     ) -> None:
         self._places, self._incidents, self._audit = places, incidents, audit
 
-    def waiting(self, receivers: Sequence[Receiver]) -> list[Waiting]:
+    def waiting(self, receivers: Sequence[Receiver]) -> list[ReceiverBacklog]:
         """Return what waits for whom; of a receiver that is not in the settings, nothing."""
         by_name = {receiver.name: receiver for receiver in receivers}
         return [
-            Waiting(
+            ReceiverBacklog(
                 **position,
                 waiting=len(list(self.pending(by_name[position.receiver], position)))
                 if position.receiver in by_name

@@ -16,13 +16,13 @@ from watchkeeper.alerting.runbook import page
 from watchkeeper.clock import Clock
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import EventLog
-from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.experiments import ExperimentState
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.health import Condition
 from watchkeeper.incidents import AlertRepository, IncidentRepository, IncidentState
 from watchkeeper.monitoring.health import health_of
 from watchkeeper.monitoring.report_cache import Asked, Known, Reports
-from watchkeeper.readiness import ITEMS, Answer, Checklist, State, Waiver, checklist
+from watchkeeper.readiness import ITEMS, Answer, Checklist, PointState, Waiver, checklist
 from watchkeeper.readiness.evidence import (
     ALERT_TEST,
     ALERTS,
@@ -55,9 +55,9 @@ _OF_HEALTH = {
     "prediction-log": "prediction_log",
 }
 _BY_CONDITION = {
-    Condition.HEALTHY: State.PASS,
-    Condition.UNHEALTHY: State.FAIL,
-    Condition.UNKNOWN: State.UNKNOWN,
+    Condition.HEALTHY: PointState.PASS,
+    Condition.UNHEALTHY: PointState.FAIL,
+    Condition.UNKNOWN: PointState.UNKNOWN,
 }
 
 
@@ -176,7 +176,7 @@ class Readiness:
             answers[key] = Answer(state, component.reason, at, evidence)
         with suppress(NotFoundError):  # nothing is recorded
             counts = self._events.counts(model)
-            state = State.PASS if counts.outcomes else State.UNKNOWN
+            state = PointState.PASS if counts.outcomes else PointState.UNKNOWN
             text = f"{counts.outcomes:,} outcomes of {counts.predictions:,} predictions"
             answers["outcomes"] = Answer(state, text, counts.newest, {})
         if self._installation.grafana is not None:
@@ -190,14 +190,14 @@ class Readiness:
         for key, kind in (("accuracy", "quality"), ("drift", "drift")):
             for finding in self._findings.find(model, kind, limit=1):
                 fresh = at - finding.at <= _FRESH
-                state = State.PASS if kind == "drift" or not finding.bad else State.FAIL
+                state = PointState.PASS if kind == "drift" or not finding.bad else PointState.FAIL
                 late = f"the last check was at {finding.at:%Y-%m-%d}"
                 evidence = {"finding": finding.number, "table_versions": finding.table_versions}
                 yield (
                     key,
                     Answer(state, finding.summary, finding.at, evidence)
                     if fresh
-                    else Answer(State.UNKNOWN, late, finding.at, evidence),
+                    else Answer(PointState.UNKNOWN, late, finding.at, evidence),
                 )
         yield "ab-test", self._experiment(model, version)
         for key, action, subject in (
@@ -206,10 +206,10 @@ class Readiness:
             ("backups", RESTORE_TEST, BACKUPS),
         ):
             for entry in self._audit.entries(subject=subject, action=action, limit=1):
-                state = State.PASS if entry.evidence.get("passed") else State.FAIL
+                state = PointState.PASS if entry.evidence.get("passed") else PointState.FAIL
                 tested = entry.evidence.get("version", version)
                 if tested != version:
-                    state = State.UNKNOWN
+                    state = PointState.UNKNOWN
                 text = f"{entry.reason or action}, of version {tested}"
                 yield key, Answer(state, text, entry.at, {"audit": entry.number, **entry.evidence})
         yield "post-mortems", self._post_mortems(model, at)
@@ -223,7 +223,7 @@ class Readiness:
         without = [incident.name for incident in ended if not incident.post_mortem]
         count = len(ended) - len(without)
         text = f"{count} of {len(ended)} critical incidents that are over have one"
-        state = State.FAIL if without else State.PASS
+        state = PointState.FAIL if without else PointState.PASS
         return Answer(state, text, at, {"without": without})
 
     def _experiment(self, model: str, version: str | None) -> Answer:
@@ -233,10 +233,10 @@ class Readiness:
             if version in arms.values():
                 better = arms.get(str(decision.get("arm"))) == version
                 shipped = decision.get("verdict") == "ship" and better
-                state = State.PASS if shipped else State.FAIL
+                state = PointState.PASS if shipped else PointState.FAIL
                 text = f"{experiment.name}: {decision.get('reason', 'no verdict')}"
                 return Answer(state, text, experiment.ended_at, {"experiment": experiment.name})
-        return Answer(State.UNKNOWN, f"no experiment with version {version} has ended")
+        return Answer(PointState.UNKNOWN, f"no experiment with version {version} has ended")
 
     def _chain(self, at: datetime) -> Iterator[tuple[str, Answer]]:
         """Yield whether figures and alerts travel: an alert that came has passed every link."""
@@ -247,7 +247,9 @@ class Readiness:
             if last is None
             else f"{last[1]} came at {last[0]:%Y-%m-%d %H:%M}"
         )
-        answer = Answer(State.PASS if fresh else State.UNKNOWN, text, last[0] if last else None)
+        answer = Answer(
+            PointState.PASS if fresh else PointState.UNKNOWN, text, last[0] if last else None
+        )
         yield "metrics", answer
         tests = self._audit.entries(subject=ALERTS, action=ALERT_TEST, limit=1)
         yield "alerts", _tested(tests[0]) if tests else answer
@@ -264,9 +266,12 @@ class Readiness:
         elif installation.on_call:
             yield "on-call", answer
         elif installation.receivers:
-            yield "on-call", Answer(State.UNKNOWN, "a receiver is configured, and was never tried")
+            yield (
+                "on-call",
+                Answer(PointState.UNKNOWN, "a receiver is configured, and was never tried"),
+            )
         else:
-            yield "on-call", Answer(State.FAIL, "no route to a person is configured")
+            yield "on-call", Answer(PointState.FAIL, "no route to a person is configured")
 
     def _waivers(self, model: str) -> list[Waiver]:
         """Return the last waiver of each point."""
@@ -282,27 +287,27 @@ class Readiness:
 
 def _tested(entry: Entry) -> Answer:
     """Return what the last test of a route says."""
-    state = State.PASS if entry.evidence.get("passed") else State.FAIL
+    state = PointState.PASS if entry.evidence.get("passed") else PointState.FAIL
     return Answer(state, entry.reason, entry.at, {"audit": entry.number, **entry.evidence})
 
 
 def _logs(path: Path | None) -> Answer:
     if path is None:
-        return Answer(State.UNKNOWN, "no `log_file` is set, so nothing can be read back")
+        return Answer(PointState.UNKNOWN, "no `log_file` is set, so nothing can be read back")
     try:
         lines = _last_lines(path)
     except OSError as error:
-        return Answer(State.FAIL, f"{path.name} cannot be read: {error.strerror}")
+        return Answer(PointState.FAIL, f"{path.name} cannot be read: {error.strerror}")
     if not lines:
-        return Answer(State.UNKNOWN, f"{path.name} is empty")
+        return Answer(PointState.UNKNOWN, f"{path.name} is empty")
     for line in lines:
         try:
             record = json.loads(line)
         except ValueError:
-            return Answer(State.FAIL, f"a line of {path.name} is not JSON: {line[:80]!r}")
+            return Answer(PointState.FAIL, f"a line of {path.name} is not JSON: {line[:80]!r}")
         if not isinstance(record, dict) or not record.keys() >= _LOGGED:
-            return Answer(State.FAIL, f"a line of {path.name} lacks one of {sorted(_LOGGED)}")
-    return Answer(State.PASS, f"the last {len(lines)} lines of {path.name} are well-formed")
+            return Answer(PointState.FAIL, f"a line of {path.name} lacks one of {sorted(_LOGGED)}")
+    return Answer(PointState.PASS, f"the last {len(lines)} lines of {path.name} are well-formed")
 
 
 def _last_lines(path: Path) -> list[str]:
@@ -320,7 +325,7 @@ def _procedures() -> Answer:
     names = [alert.name for alert in alerts(AlertThresholds())]
     missing = [name for name in names if f'id="{name.lower()}"' not in text]
     sentence = f"the runbook has a section for {len(names) - len(missing)} of {len(names)} alerts"
-    return Answer(State.FAIL if missing else State.PASS, sentence)
+    return Answer(PointState.FAIL if missing else PointState.PASS, sentence)
 
 
 def _grafana(address: str, at: datetime) -> Answer:
@@ -328,6 +333,6 @@ def _grafana(address: str, at: datetime) -> Answer:
         with urlopen(f"{address}/api/health", timeout=3) as answer:  # noqa: S310 - http(s) by settings
             status = answer.status
     except (URLError, OSError, ValueError) as error:
-        return Answer(State.FAIL, f"{address} does not answer: {error}", at)
-    state = State.PASS if status == 200 else State.FAIL
+        return Answer(PointState.FAIL, f"{address} does not answer: {error}", at)
+    state = PointState.PASS if status == 200 else PointState.FAIL
     return Answer(state, f"{address} answers with {status}", at)

@@ -26,12 +26,12 @@ from watchkeeper.retraining import Answered, GateReport, Run, decide
 from watchkeeper.retraining.candidate import judged, learned_until, training_data
 from watchkeeper.retraining.data import split
 from watchkeeper.retraining.repository import RetrainingRepository
-from watchkeeper.retraining.training import Trained
+from watchkeeper.retraining.training import TrainingResult
 from watchkeeper.rollouts import Event, Hold, Rollout, Seen, decided
 from watchkeeper.rollouts.repository import RolloutRepository
 from watchkeeper.rollouts.rollout import when_ready
 
-__all__ = ["Replayed", "Replays", "Terms"]
+__all__ = ["QualityTerms", "Replayed", "Replays"]
 
 _CLOSE = 1e-9  # relative; figures are sums over rows in another order
 _OF_DRIFT = ("drift_detected", "drift_share", "current_size")
@@ -39,7 +39,7 @@ _OF_STEP = ("event", "hold", "reason")
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class QualityTerms:
     """How the quality of a model is measured.
 
     Attributes
@@ -106,7 +106,7 @@ class Replays:
         findings: FindingRepository,
         retraining: RetrainingRepository,
         rollouts: RolloutRepository,
-        terms: Callable[[str], Terms],
+        terms: Callable[[str], QualityTerms],
     ) -> None:
         self._events, self._registry, self._terms = events, registry, terms
         self._audit, self._findings = audit, findings
@@ -233,7 +233,7 @@ class Replays:
         now = judged(
             run.policy,
             halves.held_out.table.select(columns),
-            Trained(None, cost, candidate, former),
+            TrainingResult(None, cost, candidate, former),
             task=run.task,
             positive=run.positive,
             boundary=halves.boundary,

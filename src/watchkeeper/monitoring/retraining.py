@@ -18,7 +18,7 @@ from watchkeeper.policies.schedules import last_fire
 from watchkeeper.records import FindingRepository
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
-from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, decide
+from watchkeeper.retraining import Facts, Policy, RetrainingDecision, Run, RunState, decide
 from watchkeeper.retraining.candidate import log_of
 from watchkeeper.retraining.decision import triggers_of
 from watchkeeper.retraining.repository import RetrainingRepository
@@ -38,14 +38,14 @@ class RetrainingStatus(Result):
     ----------
     run : Run or None
         The newest of the model.
-    decision : Decision or None
+    decision : RetrainingDecision or None
         None where a run was carried on.
     changed : bool
         Whether anything differs from what was stored before.
     """
 
     run: Run | None
-    decision: Decision | None
+    decision: RetrainingDecision | None
     changed: bool
 
 

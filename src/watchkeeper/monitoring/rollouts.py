@@ -16,7 +16,7 @@ from watchkeeper.labelling import Labelling
 from watchkeeper.monitoring.event_columns import scores_of, segment_of, wrong_of
 from watchkeeper.monitoring.report_cache import Asked
 from watchkeeper.results import Result
-from watchkeeper.rollouts import Decision, Plan, Rollout, Seen, decided
+from watchkeeper.rollouts import Plan, Rollout, RolloutDecision, Seen, decided
 from watchkeeper.rollouts.counting import ANSWER, COLUMNS, SEGMENT, WRONG, seen_of
 from watchkeeper.rollouts.repository import RolloutRepository
 from watchkeeper.rollouts.rollout import when_ready
@@ -31,7 +31,7 @@ class RolloutStatus(Result):
     Attributes
     ----------
     rollout : Rollout
-    decision : Decision or None
+    decision : RolloutDecision or None
         None where there is nothing to decide, or an earlier decision was carried out.
     seen : Seen or None
         The counts that the decision was made by.
@@ -40,7 +40,7 @@ class RolloutStatus(Result):
     """
 
     rollout: Rollout
-    decision: Decision | None
+    decision: RolloutDecision | None
     seen: Seen | None
     changed: bool
 
@@ -174,7 +174,7 @@ class RolloutMonitor:
         decision, seen = self.decide(rollout, at)
         return RolloutStatus(rollout, decision, seen, changed=False)
 
-    def decide(self, rollout: Rollout, at: datetime) -> tuple[Decision, Seen]:
+    def decide(self, rollout: Rollout, at: datetime) -> tuple[RolloutDecision, Seen]:
         """Return what a rollout does next, and the counts that say so.
 
         A promotion waits until the model is ready where its settings require the checklist.

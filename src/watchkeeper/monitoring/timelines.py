@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +22,13 @@ from watchkeeper.clock import Clock, system_clock
 from watchkeeper.durable import sync
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import EventLog, Window, check_name
+from watchkeeper.labelling import Labelling
 from watchkeeper.results import Result
 from watchkeeper.rollouts.shadow import stream_of
 from watchkeeper.timelines import Timeline, cells_of, empty_cells, timeline_of, timelines_by
 from watchkeeper.timelines.cells import COLUMNS, FORMAT, HISTOGRAMS, histogram_entries, hours_of
 
-__all__ = ["ModelTimeline", "Refreshed", "Terms", "Timelines"]
+__all__ = ["ModelTimeline", "Refreshed", "Timelines"]
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +39,6 @@ _BATCH = 100_000  # rows that are counted at once
 _GAP = 3  # days that are read along, since to begin anew costs more
 _KEEP_EVERY = timedelta(minutes=5)
 _ABOUT = b"watchkeeper.timelines"
-
-
-class Terms(Protocol):
-    """How the answers of a model are held against their outcomes."""
-
-    @property
-    def task(self) -> str:
-        """Return ``binary``, ``multiclass`` or ``regression``."""
-        ...
-
-    @property
-    def positive(self) -> object:
-        """Return the positive class."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +78,7 @@ class ModelTimeline(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _ModelCells:
     """The cells of a model, and of what the cells of each day were made."""
 
     cells: pa.Table
@@ -103,9 +90,9 @@ class _Known:
 class _State:
     """What is known of one model, and who is at it."""
 
-    known: _Known | None = None
+    known: _ModelCells | None = None
     looked: bool = False  # whether on disk
-    kept: _Known | None = None  # there
+    kept: _ModelCells | None = None  # there
     begun: int = 0
     ended: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -119,7 +106,7 @@ class Timelines:
     events : EventLog
     folder : Path
         Where cells are kept for the next process: a file a model.
-    terms : callable
+    labelling : callable
         Given the name of a model: how its answers are held against their outcomes. The shadow of a
         model is measured as the model, by the outcomes of its predictions.
     clock : Clock
@@ -131,11 +118,11 @@ class Timelines:
         events: EventLog,
         folder: Path,
         *,
-        terms: Callable[[str], Terms],
+        labelling: Callable[[str], Labelling],
         clock: Clock = system_clock,
     ) -> None:
         self._events, self._folder = events, folder
-        self._terms, self._clock = terms, clock
+        self._labelling, self._clock = labelling, clock
         self._states: dict[str, _State] = {}
         self._lock = threading.Lock()
 
@@ -229,7 +216,7 @@ class Timelines:
         """
         return self._refresh(model, None).as_of
 
-    def _current(self, model: str, fresh: timedelta | None) -> _Known:
+    def _current(self, model: str, fresh: timedelta | None) -> _ModelCells:
         state = self._state(model)
         if state.known is None:
             with state.lock:  # whoever is reading everything now is waited for
@@ -241,7 +228,7 @@ class Timelines:
             return self._refresh(model, since)
         return current
 
-    def _refresh(self, model: str, since: datetime | None) -> _Known:
+    def _refresh(self, model: str, since: datetime | None) -> _ModelCells:
         """Refresh, unless somebody has since this was asked, or since a moment that is given."""
         state = self._state(model)
         begun = state.begun
@@ -269,16 +256,16 @@ class Timelines:
         with self._lock:
             return self._states.setdefault(model, _State())
 
-    def _brought_up(self, model: str, current: _Known | None) -> _Known:
+    def _brought_up(self, model: str, current: _ModelCells | None) -> _ModelCells:
         """Return what is known after the days that have changed were read."""
         at = self._clock()
         keys, versions = self._keys(model)
-        task = self._terms_of(model).task
+        task = self._labelling_of(model).task
         before = {} if current is None else current.keys
         changed = {day for day, key in keys.items() if before.get(day) != key}
         as_of = Refreshed(at, versions)
         if current is not None and not changed and before.keys() == keys.keys():
-            return _Known(current.cells, keys, as_of)
+            return _ModelCells(current.cells, keys, as_of)
         parts = [empty_cells(task), *self._counted(model, changed)]
         if current is not None and current.cells.schema.equals(
             parts[0].schema, check_metadata=True
@@ -288,13 +275,13 @@ class Timelines:
         hours = hours_of(cells)
         if (np.diff(hours) < 0).any():
             cells = cells.take(pa.array(np.argsort(hours, kind="stable")))
-        return _Known(cells.combine_chunks(), keys, as_of)
+        return _ModelCells(cells.combine_chunks(), keys, as_of)
 
     def _keys(self, model: str) -> tuple[dict[date, str], dict[str, int]]:
         """Return what the cells of each day would be made of now."""
         day_keys = self._events.day_keys(model)
-        terms = self._terms_of(model)
-        how = f"{FORMAT} {terms.task} {terms.positive!r}"
+        labelling = self._labelling_of(model)
+        how = f"{FORMAT} {labelling.task} {labelling.positive!r}"
         source = self._told_by(model)
         source_keys: Mapping[date, str] = {}
         if source is not None:
@@ -316,17 +303,17 @@ class Timelines:
 
     def _counted(self, model: str, days: Collection[date]) -> Iterator[pa.Table]:
         """Yield the cells of days, some at a time."""
-        terms = self._terms_of(model)
+        labelling = self._labelling_of(model)
         batch: list[pa.Table] = []
         for start, end in _runs(days):
             for rows in self._rows(model, Window(_midnight(start), _midnight(end + _DAY))):
                 if rows["timestamp"][0].as_py().date() in days:
                     batch.append(rows)
                 if sum(rows.num_rows for rows in batch) >= _BATCH:
-                    yield _cells(batch, terms)
+                    yield _cells(batch, labelling)
                     batch = []
         if batch:
-            yield _cells(batch, terms)
+            yield _cells(batch, labelling)
 
     def _rows(self, model: str, window: Window) -> Iterator[pa.Table]:
         """Yield the events of a window a day at a time."""
@@ -347,8 +334,8 @@ class Timelines:
         name = model.removesuffix(_SHADOW)
         return name if name != model and name in self._events.models() else None
 
-    def _terms_of(self, model: str) -> Terms:
-        return self._terms(model.removesuffix(_SHADOW) or model)
+    def _labelling_of(self, model: str) -> Labelling:
+        return self._labelling(model.removesuffix(_SHADOW) or model)
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{model}.arrow"
@@ -360,10 +347,10 @@ class Timelines:
             state.known = state.kept = _read(self._path(model), model, self._how(model))
 
     def _how(self, model: str) -> list[Any]:
-        terms = self._terms_of(model)
-        return [FORMAT, terms.task, repr(terms.positive)]
+        labelling = self._labelling_of(model)
+        return [FORMAT, labelling.task, repr(labelling.positive)]
 
-    def _keep(self, model: str, state: _State, current: _Known) -> None:
+    def _keep(self, model: str, state: _State, current: _ModelCells) -> None:
         """Keep what is known for the next process, if it has changed, now and then."""
         stored = state.kept
         if stored is not None and (
@@ -377,9 +364,9 @@ class Timelines:
         state.kept = current
 
 
-def _cells(batch: list[pa.Table], terms: Terms) -> pa.Table:
+def _cells(batch: list[pa.Table], labelling: Labelling) -> pa.Table:
     rows = pa.concat_tables(batch, promote_options="default").unify_dictionaries()
-    return cells_of(rows, task=terms.task, positive=terms.positive)
+    return cells_of(rows, task=labelling.task, positive=labelling.positive)
 
 
 def _with_outcomes(rows: pa.Table, came: pa.Table) -> pa.Table:
@@ -416,7 +403,7 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _write(path: Path, model: str, how: list[Any], current: _Known) -> None:
+def _write(path: Path, model: str, how: list[Any], current: _ModelCells) -> None:
     about = {
         "model": model,
         "how": how,
@@ -435,7 +422,7 @@ def _write(path: Path, model: str, how: list[Any], current: _Known) -> None:
     partial.replace(path)
 
 
-def _read(path: Path, model: str, how: list[Any]) -> _Known | None:
+def _read(path: Path, model: str, how: list[Any]) -> _ModelCells | None:
     """Return what is kept, or None where that is nothing, torn, or made in another way."""
     try:
         with pa.memory_map(str(path)) as source:
@@ -452,7 +439,7 @@ def _read(path: Path, model: str, how: list[Any]) -> _Known | None:
         as_of = Refreshed(datetime.fromisoformat(about["at"]), about["table_versions"])
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return _Known(cells.combine_chunks(), keys, as_of)
+    return _ModelCells(cells.combine_chunks(), keys, as_of)
 
 
 def _sound(cells: pa.Table) -> bool:

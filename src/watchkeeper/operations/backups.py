@@ -10,8 +10,7 @@ from watchkeeper.errors import IntegrityError, InvalidValueError, WatchkeeperErr
 from watchkeeper.identity import By
 from watchkeeper.readiness.evidence import BACKUP, BACKUP_CHECK, BACKUPS, RESTORE_TEST
 from watchkeeper.records import AuditTrail
-from watchkeeper.store.backup import Backup
-from watchkeeper.store.backup import Backups as BackupStore
+from watchkeeper.store.backup import Backup, BackupStore
 
 __all__ = ["Backups"]
 

@@ -9,7 +9,7 @@ from watchkeeper.identity import By
 from watchkeeper.monitoring.readiness import Readiness
 from watchkeeper.monitoring.report_cache import Known
 from watchkeeper.operations.service import require_reason
-from watchkeeper.readiness import Answer, Checklist, Priority, State, Waiver
+from watchkeeper.readiness import Answer, Checklist, PointState, Priority, Waiver
 from watchkeeper.readiness.checklist import item_of
 from watchkeeper.readiness.evidence import WAIVER, waiver_of
 from watchkeeper.records import AuditTrail
@@ -117,5 +117,5 @@ class Checklists:
             point.item.key
             for point in self.of(model).points
             if point.item.priority is Priority.REQUIRED
-            and point.state not in {State.PASS, State.WAIVED}
+            and point.state not in {PointState.PASS, PointState.WAIVED}
         ]

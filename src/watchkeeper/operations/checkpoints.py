@@ -37,7 +37,7 @@ __all__ = [
     "ALIAS",
     "ONLINE",
     "Learning",
-    "Step",
+    "LearningStep",
     "champion_of",
     "number_of",
     "snapshots",
@@ -57,7 +57,7 @@ _LOOK_BACK = 5  # earlier snapshots that are asked when the last one has gone wr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Result):
+class LearningStep(Result):
     """What came of one batch of outcomes.
 
     Attributes
@@ -150,7 +150,7 @@ class Learning:
         """Where its versions are."""
         return self.models.registry
 
-    def step(self, batch: Batch) -> Step:
+    def step(self, batch: Batch) -> LearningStep:
         """Learn a batch, whatever of that another process has done, and keep what came of it."""
         if batch.attempts >= _ATTEMPTS:
             reason = f"{batch.attempts} processes ended while they learned from it"
@@ -181,13 +181,13 @@ class Learning:
             signature=self.registry.get(batch.champion).signature,
         )
 
-    def _thrown_away(self, batch: Batch, why: str) -> Step:
-        return Step(
+    def _thrown_away(self, batch: Batch, why: str) -> LearningStep:
+        return LearningStep(
             number=batch.number, kept=False, failed=True, snapshot=batch.snapshot, promoted="",
             returned="", scores=None, reason=f"thrown away, since {why}",
         )  # fmt: skip
 
-    def _judged(self, batch: Batch, judge: "_Judge") -> Step:
+    def _judged(self, batch: Batch, judge: "_Judge") -> LearningStep:
         registry, scores = self.registry, judge.scores
         comparison = _told(scores, self.labelling.task)
         if scores.kept:
@@ -197,7 +197,7 @@ class Learning:
         registry.set_alias(snapshot, ALIAS, reason=comparison, actor=CONTROLLER)
         promoted, returned, more = self._released(batch, judge, snapshot, comparison)
         verdict = "kept" if scores.kept else f"thrown away, since {scores.fault}"
-        return Step(
+        return LearningStep(
             number=batch.number, kept=scores.kept, failed=False, snapshot=snapshot,
             promoted=promoted, returned=returned, scores=scores,
             reason=f"{verdict}: {comparison}{more}",
@@ -307,7 +307,7 @@ class Learning:
             }
         )
 
-    def _ended(self, batch: Batch, step: Step) -> Step:
+    def _ended(self, batch: Batch, step: LearningStep) -> LearningStep:
         """Keep what came of a batch; from here on it has taught."""
         production = step.promoted or step.returned or batch.production
         evidence = {
@@ -323,7 +323,7 @@ class Learning:
         self._tidy(batch, step)
         return step
 
-    def _tidy(self, batch: Batch, step: Step) -> None:
+    def _tidy(self, batch: Batch, step: LearningStep) -> None:
         """Remove the oldest snapshots that never were in production, beyond those that stay."""
         kept_snapshots = list(snapshots(self.registry, self.model, batch.champion).values())
         for snapshot in kept_snapshots[self.policy.keep :]:

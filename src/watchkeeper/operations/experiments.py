@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from watchkeeper.clock import Clock
 from watchkeeper.errors import ConflictError
-from watchkeeper.experiments import Experiment, State
+from watchkeeper.experiments import Experiment, ExperimentState
 from watchkeeper.experiments.report import ExperimentReport
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.identity import By
@@ -94,7 +94,7 @@ class Experiments(Service[ExperimentRepository]):
         before, at = self.repository.get(name), self._clock()
         after, model = before.started(at), before.model
         self._rollouts.require_none_under_way(model, "An experiment needs versions that stay.")
-        for other in self.repository.find(model, State.RUNNING):
+        for other in self.repository.find(model, ExperimentState.RUNNING):
             if not before.apart_from(other):
                 raise ConflictError(
                     f"the experiment {other.name} takes the traffic of {model} already",

@@ -16,13 +16,13 @@ from watchkeeper.incidents import (
     Incident,
     IncidentRepository,
     IncidentState,
-    Step,
+    IncidentStep,
     notification_of,
 )
 from watchkeeper.incidents.incident import Severity
 from watchkeeper.operations.service import Service
 from watchkeeper.records import DocumentEntry, Finding
-from watchkeeper.rollouts import Hold, Rollout, State
+from watchkeeper.rollouts import Hold, Rollout, RolloutState
 
 __all__ = ["Incidents", "Received"]
 
@@ -152,7 +152,7 @@ class Incidents(Service[IncidentRepository]):
             if active is not None:
                 if active.timeline[-1].what == title:
                     return active
-                after = active.told(now, actor, title, evidence, step=Step.REPORTED)
+                after = active.told(now, actor, title, evidence, step=IncidentStep.REPORTED)
                 return self._save(active, after, "tell", by, now)
             incident = Incident(
                 name=self._name_for(model, now),
@@ -163,7 +163,7 @@ class Incidents(Service[IncidentRepository]):
                 opened_at=now,
                 runbook=runbook,
                 cause=cause,
-            ).told(now, actor, title, evidence, step=Step.REPORTED)
+            ).told(now, actor, title, evidence, step=IncidentStep.REPORTED)
             with suppress(ConflictError):  # another process was faster
                 self.repository.add(incident, at=now, by=by)
                 return incident
@@ -196,11 +196,11 @@ class Incidents(Service[IncidentRepository]):
             None where no incident of the source is active.
         """
         active = self._active(model, source)
-        if active is None or active.timeline[-1].step is Step.RECOVERED:
+        if active is None or active.timeline[-1].step is IncidentStep.RECOVERED:
             return active
         now, by = self._now(at), By(CONTROLLER, text, cause)
         if active.state is IncidentState.ACKNOWLEDGED:
-            after = active.told(now, CONTROLLER, text, step=Step.RECOVERED)
+            after = active.told(now, CONTROLLER, text, step=IncidentStep.RECOVERED)
             return self._save(active, after, "tell", by, now)
         return self._save(active, active.resolved(now, CONTROLLER, text), "resolve", by, now)
 
@@ -289,7 +289,7 @@ class Incidents(Service[IncidentRepository]):
             text = f"the last check was well: {finding.summary}"
             return self.recover(model, source, text, cause=cause, at=finding.at)
         active = self._active(model, source)
-        if active is not None and active.timeline[-1].step is not Step.RECOVERED:
+        if active is not None and active.timeline[-1].step is not IncidentStep.RECOVERED:
             return active  # a check an hour would fill the timeline with the same
         quality = finding.kind == "quality"
         return self.open(
@@ -356,7 +356,7 @@ class Incidents(Service[IncidentRepository]):
         held = {
             f"{_HOLD}:{rollout.name}:{rollout.step}:{rollout.hold.value}": rollout
             for rollout in rollouts
-            if rollout.state is State.HOLDING and rollout.hold in _FOR_A_PERSON
+            if rollout.state is RolloutState.HOLDING and rollout.hold in _FOR_A_PERSON
         }
         for incident in self.find(active=True):
             if incident.origin[0] == _HOLD and incident.source not in held:

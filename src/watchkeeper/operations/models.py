@@ -6,7 +6,7 @@ from typing import Any
 
 from watchkeeper.clock import Clock
 from watchkeeper.errors import ConflictError, InvalidValueError
-from watchkeeper.experiments import State
+from watchkeeper.experiments import ExperimentState
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.identity import By, ModelId
 from watchkeeper.operations.changes import Change, Changes
@@ -337,7 +337,7 @@ class Models:
                 )
         for experiment in self._experiments.find(model):
             arms = {arm.model_version for arm in experiment.allocation.arms}
-            if experiment.state is not State.STOPPED and version.version in arms:
+            if experiment.state is not ExperimentState.STOPPED and version.version in arms:
                 raise ConflictError(
                     f"{version.model_id} is an arm of the experiment {experiment.name}",
                     "Stop it first.",

@@ -25,7 +25,7 @@ from watchkeeper.operations.checkpoints import (
     ALIAS,
     ONLINE,
     Learning,
-    Step,
+    LearningStep,
     champion_of,
     snapshots,
     subject_of,
@@ -39,7 +39,7 @@ from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 from watchkeeper.retraining.repository import RetrainingRepository
 
-__all__ = ["ALIAS", "ONLINE", "ArrivalLog", "OnlineLearning", "OnlineStatus", "Step"]
+__all__ = ["ALIAS", "ONLINE", "ArrivalLog", "LearningStep", "OnlineLearning", "OnlineStatus"]
 
 _INFIX = "-online."
 _STEPS = 10  # snapshots of one call; the next one goes on
@@ -62,7 +62,7 @@ class OnlineStatus(Result):
     Attributes
     ----------
     model : str
-    steps : tuple of Step
+    steps : tuple of LearningStep
         The batches that were learned now.
     busy : bool
         Whether another process works on it.
@@ -73,7 +73,7 @@ class OnlineStatus(Result):
     """
 
     model: str
-    steps: tuple[Step, ...]
+    steps: tuple[LearningStep, ...]
     busy: bool
     waiting: int
     missing: int

@@ -16,7 +16,7 @@ from watchkeeper.errors import NotFoundError, UnavailableError
 from watchkeeper.identity import By
 from watchkeeper.incidents import AlertRepository
 from watchkeeper.incidents.incident import Severity
-from watchkeeper.monitoring.notifications import NotificationQueue, Waiting
+from watchkeeper.monitoring.notifications import NotificationQueue, ReceiverBacklog
 from watchkeeper.notifications import Message, Receiver, due, grouped
 from watchkeeper.notifications.repository import PlaceRepository
 from watchkeeper.operations.service import Service
@@ -98,7 +98,7 @@ class Receivers(Service[PlaceRepository]):
         """Return the receivers of the settings."""
         return list(self._configured())
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[ReceiverBacklog]:
         """Return what waits for whom."""
         return self._queue.waiting(self._configured())
 

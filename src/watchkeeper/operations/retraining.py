@@ -32,17 +32,17 @@ from watchkeeper.operations.service import Service
 from watchkeeper.operations.shadows import Shadows
 from watchkeeper.records import DocumentEntry
 from watchkeeper.registry import ModelRegistry
-from watchkeeper.retraining import Decision, Facts, Policy, Run, RunState, decide
+from watchkeeper.retraining import Facts, Policy, RetrainingDecision, Run, RunState, decide
 from watchkeeper.retraining.candidate import CHALLENGER, RETRAINING, Candidate, tidy
 from watchkeeper.retraining.repository import RetrainingRepository
 from watchkeeper.retraining.training import (
     Launch,
-    Progress,
     TrainingFailedError,
+    TrainingProgress,
     cancellable,
     launch,
 )
-from watchkeeper.rollouts import State
+from watchkeeper.rollouts import RolloutState
 from watchkeeper.rollouts.shadow import ShadowState
 
 __all__ = ["Retraining"]
@@ -201,7 +201,7 @@ class Retraining(Service[RetrainingRepository]):
         at: datetime | None = None,
         *,
         launch: Launch = launch,
-        watch: Callable[[Progress], None] | None = None,
+        watch: Callable[[TrainingProgress], None] | None = None,
     ) -> RetrainingStatus:
         """Decide whether a model is retrained, and carry on what is under way, to its end.
 
@@ -246,7 +246,7 @@ class Retraining(Service[RetrainingRepository]):
         *,
         at: datetime | None = None,
         launch: Launch = launch,
-        watch: Callable[[Progress], None] | None = None,
+        watch: Callable[[TrainingProgress], None] | None = None,
     ) -> Run:
         """Do the steps of a run that are missing, to its end; the caller holds the model.
 
@@ -285,7 +285,9 @@ class Retraining(Service[RetrainingRepository]):
             tidy(self.repository.folder / run.name)
         return run
 
-    def _decide(self, model: str, policy: Policy, at: datetime) -> tuple[Decision, Run | None]:
+    def _decide(
+        self, model: str, policy: Policy, at: datetime
+    ) -> tuple[RetrainingDecision, Run | None]:
         """Return what is decided by the facts, and the run that begins."""
         scheduled = "schedule" in policy.triggers
         since = self.repository.watch_from(model, at) if scheduled else None
@@ -307,7 +309,13 @@ class Retraining(Service[RetrainingRepository]):
             return decision, None
 
     def _begin(
-        self, model: str, policy: Policy, facts: Facts, decision: Decision, at: datetime, by: By
+        self,
+        model: str,
+        policy: Policy,
+        facts: Facts,
+        decision: RetrainingDecision,
+        at: datetime,
+        by: By,
     ) -> Run:
         taken = {run.name for run in self.repository.find(model)}
         stem = f"{model[:70]}-{at:%Y%m%d-%H%M%S}"
@@ -345,7 +353,9 @@ class Retraining(Service[RetrainingRepository]):
         after = run.moved(RunState.TRAINING, at, reason, attempts=run.attempts + 1)
         return self._save(run, after, at)
 
-    def _train(self, run: Run, launch: Launch, watch: Callable[[Progress], None] | None) -> Run:
+    def _train(
+        self, run: Run, launch: Launch, watch: Callable[[TrainingProgress], None] | None
+    ) -> Run:
         """Train, and store what the candidate learned from and how long it took."""
         candidate = self._candidate(run)
         material = candidate.prepare(self._events.as_of(run.known_at), Window(run.start, run.end))
@@ -440,7 +450,7 @@ class Retraining(Service[RetrainingRepository]):
             rollout = self._rollouts.get(run.follows)
             if rollout.active:
                 return False
-            promoted = rollout.state is State.COMPLETED
+            promoted = rollout.state is RolloutState.COMPLETED
             reason = f"the rollout {rollout.name} was {rollout.state.value.replace('_', ' ')}"
         elif run.state is RunState.SHADOWING:
             shadow = self._shadows.get(run.follows)

@@ -13,7 +13,7 @@ from typing import Any
 
 from watchkeeper.clock import Clock, as_utc
 from watchkeeper.errors import ConflictError, IntegrityError, InvalidValueError, NotFoundError
-from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.experiments import ExperimentState
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.identity import CONTROLLER, By, ModelId, RecordId
 from watchkeeper.monitoring.rollouts import RolloutMonitor, RolloutStatus
@@ -23,14 +23,16 @@ from watchkeeper.operations.incidents import Incidents
 from watchkeeper.operations.service import Service, require_reason
 from watchkeeper.records import DocumentEntry
 from watchkeeper.registry import ModelRegistry
-from watchkeeper.rollouts import Decision, Event, Hold, Plan, Rollout, Seen, State
+from watchkeeper.rollouts import Event, Hold, Plan, Rollout, RolloutDecision, RolloutState, Seen
 from watchkeeper.rollouts.repository import RolloutRepository
 
 __all__ = ["Rollouts"]
 
 log = logging.getLogger(__name__)
 
-_DECIDED = frozenset({State.PROMOTING, State.ROLLING_BACK})  # what the registry has to follow
+_DECIDED = frozenset(
+    {RolloutState.PROMOTING, RolloutState.ROLLING_BACK}
+)  # what the registry has to follow
 
 
 class Rollouts(Service[RolloutRepository]):
@@ -229,7 +231,7 @@ class Rollouts(Service[RolloutRepository]):
         seen: Seen | None = None
         breach = self._displaced(before) or fault
         if breach:
-            decision = Decision(Event.BREACH, None, breach)
+            decision = RolloutDecision(Event.BREACH, None, breach)
         else:
             decision, seen = self._monitor.decide(before, at)
         self._renew(before, at)
@@ -245,7 +247,10 @@ class Rollouts(Service[RolloutRepository]):
     def hold_unreadable(self, name: str, error: str) -> Rollout:
         """Hold a rollout of which nothing can be read; that is neither passed nor failed."""
         before, at = self.repository.get(name), self._clock()
-        if before.state not in {State.RUNNING, State.HOLDING} or before.hold is Hold.ANALYSIS_ERROR:
+        if (
+            before.state not in {RolloutState.RUNNING, RolloutState.HOLDING}
+            or before.hold is Hold.ANALYSIS_ERROR
+        ):
             return before
         after = before.moved(Event.HOLD, at, Hold.ANALYSIS_ERROR)
         self._save(before, after, Event.HOLD, at, error, {"error": error})
@@ -350,7 +355,7 @@ class Rollouts(Service[RolloutRepository]):
     def _displaced(self, rollout: Rollout) -> str:
         """Return what is in production instead of the version that the rollout stands on."""
         production = self._registry.get_production_model(rollout.model)
-        expected = rollout.version if rollout.state is State.COMPLETED else rollout.stable
+        expected = rollout.version if rollout.state is RolloutState.COMPLETED else rollout.stable
         if production == f"{rollout.model}:{expected}":
             return ""
         return f"{production or 'nothing'} is in production, which the rollout did not put there"
@@ -362,7 +367,7 @@ class Rollouts(Service[RolloutRepository]):
         production = registry.get_production_model(before.model)
         event, reason = Event.ROLLED_BACK, f"{stable} answers everything"
         why, cause = f"rollout {before.name}", RecordId("rollout", before.name)
-        if before.state is State.PROMOTING:
+        if before.state is RolloutState.PROMOTING:
             event, reason = Event.PROMOTED, f"{canary} is in production"
             if production == stable:
                 try:
@@ -389,7 +394,7 @@ class Rollouts(Service[RolloutRepository]):
 
     def _report(self, rollout: Rollout, reason: str) -> None:
         """Open an incident of one that the controller rolls back; production answers: it warns."""
-        if rollout.state is not State.ROLLING_BACK:
+        if rollout.state is not RolloutState.ROLLING_BACK:
             return
         try:
             self._incidents.open(

@@ -5,7 +5,7 @@ and until a day.
 
 >>> from datetime import UTC, datetime
 >>> at = datetime(2026, 7, 1, tzinfo=UTC)
->>> found = checklist("late", {"error-rate": Answer(State.PASS, "0.1 % failed")}, [], at=at)
+>>> found = checklist("late", {"error-rate": Answer(PointState.PASS, "0.1 % failed")}, [], at=at)
 >>> [each.state.value for each in found.points if each.item.key == "error-rate"], found.ready
 (['pass'], False)
 """
@@ -16,8 +16,8 @@ from watchkeeper.readiness.checklist import (
     Checklist,
     Item,
     Point,
+    PointState,
     Priority,
-    State,
     Waiver,
     checklist,
 )
@@ -28,8 +28,8 @@ __all__ = [
     "Checklist",
     "Item",
     "Point",
+    "PointState",
     "Priority",
-    "State",
     "Waiver",
     "checklist",
 ]

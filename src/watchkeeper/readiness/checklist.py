@@ -11,11 +11,19 @@ from watchkeeper.errors import NotFoundError
 from watchkeeper.results import Result
 
 __all__ = [
-    "ITEMS", "Answer", "Checklist", "Item", "Point", "Priority", "State", "Waiver", "checklist",
+    "ITEMS",
+    "Answer",
+    "Checklist",
+    "Item",
+    "Point",
+    "PointState",
+    "Priority",
+    "Waiver",
+    "checklist",
 ]  # fmt: skip
 
 
-class State(StrEnum):
+class PointState(StrEnum):
     """How a point stands."""
 
     PASS = "pass"  # noqa: S105 - no secret
@@ -100,7 +108,7 @@ class Answer(Result):
 
     Attributes
     ----------
-    state : State
+    state : PointState
     told : str
         A sentence with the figures.
     at : datetime or None
@@ -109,7 +117,7 @@ class Answer(Result):
         Where it can be read again.
     """
 
-    state: State
+    state: PointState
     told: str
     at: datetime | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -143,7 +151,7 @@ class Point(Result):
     """A point, and how it stands."""
 
     item: Item
-    state: State
+    state: PointState
     told: str
     at: datetime | None
     evidence: dict[str, Any]
@@ -199,12 +207,12 @@ def checklist(
     held = {waiver.item: waiver for waiver in waivers if waiver.holds(at)}
     points = []
     for item in ITEMS:
-        answer = answers.get(item.key, Answer(State.UNKNOWN, "there is no evidence"))
-        waiver = None if answer.state is State.PASS else held.get(item.key)
-        state = answer.state if waiver is None else State.WAIVED
+        answer = answers.get(item.key, Answer(PointState.UNKNOWN, "there is no evidence"))
+        waiver = None if answer.state is PointState.PASS else held.get(item.key)
+        state = answer.state if waiver is None else PointState.WAIVED
         points.append(Point(item, state, answer.told, answer.at, answer.evidence, waiver))
     ready = all(
-        point.state in {State.PASS, State.WAIVED}
+        point.state in {PointState.PASS, PointState.WAIVED}
         for point in points
         if point.item.priority is Priority.REQUIRED
     )

@@ -21,8 +21,8 @@ from watchkeeper.lazy import on_first_use
 if TYPE_CHECKING:
     from watchkeeper.policies.retraining import Policy
     from watchkeeper.retraining.data import TrainingData, TrainingDataError
-    from watchkeeper.retraining.decision import Decision, Facts, Trigger, decide
-    from watchkeeper.retraining.gate import Answered, Check, Cost, GateReport, judge
+    from watchkeeper.retraining.decision import Facts, RetrainingDecision, Trigger, decide
+    from watchkeeper.retraining.gate import Answered, Cost, GateCheck, GateReport, judge
     from watchkeeper.retraining.pipeline import AutoRetrainingPipeline
     from watchkeeper.retraining.run import Run, RunState
     from watchkeeper.retraining.training import TrainingFailedError
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Answered",
     "AutoRetrainingPipeline",
-    "Check",
     "Cost",
-    "Decision",
     "Facts",
+    "GateCheck",
     "GateReport",
     "Policy",
+    "RetrainingDecision",
     "Run",
     "RunState",
     "TrainingData",
@@ -53,9 +53,9 @@ __getattr__ = on_first_use(
     {
         "Answered": ".gate",
         "AutoRetrainingPipeline": ".pipeline",
-        "Check": ".gate",
+        "GateCheck": ".gate",
         "Cost": ".gate",
-        "Decision": ".decision",
+        "RetrainingDecision": ".decision",
         "Facts": ".decision",
         "GateReport": ".gate",
         "Policy": "watchkeeper.policies.retraining",

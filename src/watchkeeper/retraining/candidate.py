@@ -24,13 +24,13 @@ from watchkeeper.quality.labels import labels_of
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion
 from watchkeeper.retraining.data import TrainingData, checked, labelled, split
 from watchkeeper.retraining.gate import Cost, GateReport, judge
-from watchkeeper.retraining.job import LOG, Job, read_learned, write_job
+from watchkeeper.retraining.job import LOG, TrainingJob, read_learned, write_job
 from watchkeeper.retraining.sources import query_table, read_training_data
 from watchkeeper.retraining.training import (
     Launch,
-    Progress,
-    Trained,
     TrainingFailedError,
+    TrainingProgress,
+    TrainingResult,
     read_trained,
 )
 from watchkeeper.retraining.versions import next_version
@@ -108,7 +108,7 @@ class Candidate:
         self._registry, self._folder, self._model = registry, folder, model
         self._policy, self._labelling = policy, labelling
         self._champion = None if champion is None else registry.get(champion)
-        self._trained: Trained | None = None
+        self._trained: TrainingResult | None = None
 
     def prepare(
         self,
@@ -178,7 +178,7 @@ class Candidate:
             table_versions=versions,
         )
 
-    def train(self, launch: Launch, watch: Callable[[Progress], None]) -> Trained:
+    def train(self, launch: Launch, watch: Callable[[TrainingProgress], None]) -> TrainingResult:
         """Train by what `prepare` has written.
 
         Parameters
@@ -189,7 +189,7 @@ class Candidate:
 
         Returns
         -------
-        Trained
+        TrainingResult
 
         Raises
         ------
@@ -199,7 +199,7 @@ class Candidate:
         launch(self._folder / _WORK, self._job, watch)
         return self.trained()
 
-    def trained(self) -> Trained:
+    def trained(self) -> TrainingResult:
         """Return what the training left.
 
         Raises
@@ -299,9 +299,9 @@ class Candidate:
         )
 
     @cached_property
-    def _job(self) -> Job:
+    def _job(self) -> TrainingJob:
         try:
-            return Job.read(self._folder / _WORK)
+            return TrainingJob.read(self._folder / _WORK)
         except OSError:
             raise TrainingFailedError("gone", "the files of its training are gone") from None
 
@@ -383,7 +383,7 @@ def training_data(
 def judged(
     policy: Policy,
     held_out: pa.Table,
-    trained: Trained,
+    trained: TrainingResult,
     *,
     task: str,
     positive: object,
@@ -434,7 +434,7 @@ def _dataset(policy: Policy, source: object) -> str:
     return policy.data or policy.query or "labelled events"
 
 
-def _job(policy: Policy, data: TrainingData, champion: ModelVersion | None) -> Job:
+def _job(policy: Policy, data: TrainingData, champion: ModelVersion | None) -> TrainingJob:
     """Return what a training has to do."""
     about = None
     if champion is not None:
@@ -446,7 +446,7 @@ def _job(policy: Policy, data: TrainingData, champion: ModelVersion | None) -> J
             "unsafe": champion.unsafe,
             "signature": None if signature is None else signature.to_dict(),
         }
-    return Job(
+    return TrainingJob(
         features=data.features,
         target=data.target,
         time=data.time,

@@ -7,7 +7,7 @@ from typing import Any
 from watchkeeper.policies.retraining import Policy
 from watchkeeper.results import Result
 
-__all__ = ["Decision", "Facts", "Trigger", "decide", "triggers_of"]
+__all__ = ["Facts", "RetrainingDecision", "Trigger", "decide", "triggers_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Facts(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision(Result):
+class RetrainingDecision(Result):
     """What was decided.
 
     Attributes
@@ -134,7 +134,7 @@ def triggers_of(policy: Policy, facts: Facts) -> tuple[Trigger, ...]:
     return tuple(triggers)
 
 
-def decide(policy: Policy, facts: Facts, now: datetime) -> Decision:
+def decide(policy: Policy, facts: Facts, now: datetime) -> RetrainingDecision:
     """Return whether to train now.
 
     A person who asks is held back by what is under way only. Other triggers also wait for the
@@ -164,8 +164,8 @@ def decide(policy: Policy, facts: Facts, now: datetime) -> Decision:
     """
     triggers = triggers_of(policy, facts)
 
-    def decision(train: bool, reason: str) -> Decision:
-        return Decision(train=train, reason=reason, triggers=triggers)
+    def decision(train: bool, reason: str) -> RetrainingDecision:
+        return RetrainingDecision(train=train, reason=reason, triggers=triggers)
 
     if not triggers:
         return decision(False, "nothing asks for a training")

@@ -16,7 +16,7 @@ from watchkeeper.results import Result
 from watchkeeper.stats.multiplicity import adjusted
 from watchkeeper.stats.paired import paired_bootstrap
 
-__all__ = ["Answered", "Check", "Cost", "GateReport", "judge"]
+__all__ = ["Answered", "Cost", "GateCheck", "GateReport", "judge"]
 
 Labels = npt.NDArray[Any]
 CheckKind = Literal["later rows", "rows", "gain", "segment", "latency", "size"]
@@ -55,7 +55,7 @@ class Cost(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Check(Result):
+class GateCheck(Result):
     """One row of the report.
 
     Attributes
@@ -84,7 +84,7 @@ class GateReport(Result):
     passed : bool
     reason : str
         A sentence with the figures.
-    checks : tuple of Check
+    checks : tuple of GateCheck
     rows : int
         That both were judged by.
     boundary : datetime or None
@@ -98,7 +98,7 @@ class GateReport(Result):
 
     passed: bool
     reason: str
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
     rows: int
     boundary: datetime | None
     candidate: dict[str, float]
@@ -148,7 +148,7 @@ def judge(
     checks = [_later(boundary, champion, champion_learned_until)]
     rows = len(actual)
     checks.append(
-        Check(
+        GateCheck(
             "rows",
             "rows",
             f"{rows:,}",
@@ -160,7 +160,7 @@ def judge(
         checks += _gains(policy, actual, candidate, champion, task)
         checks += _segment_checks(policy, actual, candidate, champion, task, segments or {})
     checks.append(
-        Check(
+        GateCheck(
             "latency",
             "latency",
             f"{cost.latency_ms:.3g} ms",
@@ -169,7 +169,7 @@ def judge(
         )
     )
     checks.append(
-        Check(
+        GateCheck(
             "size",
             "size",
             f"{cost.size:,} bytes",
@@ -194,20 +194,22 @@ def judge(
     )
 
 
-def _later(boundary: datetime | None, champion: Answered | None, until: datetime | None) -> Check:
+def _later(
+    boundary: datetime | None, champion: Answered | None, until: datetime | None
+) -> GateCheck:
     moment = "in the order of the rows" if boundary is None else f"from {boundary:%Y-%m-%d %H:%M}"
     if champion is None or until is None or boundary is None:
         limit = "after what the candidate learned from"
         if champion is not None:
             limit += "; what the champion learned from is not known"
-        return Check("later rows", "later rows", moment, limit, passed=True)
+        return GateCheck("later rows", "later rows", moment, limit, passed=True)
     limit = f"after what both learned from, until {until:%Y-%m-%d %H:%M}"
-    return Check("later rows", "later rows", moment, limit, until <= boundary)
+    return GateCheck("later rows", "later rows", moment, limit, until <= boundary)
 
 
 def _gains(
     policy: Policy, actual: Labels, candidate: Answered, champion: Answered, task: str
-) -> list[Check]:
+) -> list[GateCheck]:
     tests = list(_tests(actual, candidate, champion, task))
     better = adjusted([p_more for _, _, p_more, _ in tests], "holm")
     gained = [
@@ -224,7 +226,7 @@ def _gains(
         )
         shown = p_less if lost else p_more if p is None else p
         checks.append(
-            Check(
+            GateCheck(
                 "gain", f"gain of {name}", f"{gain:+.4g} (p = {shown:.2g})", limit,
                 won or (any(gained) and not lost),
             )
@@ -304,7 +306,7 @@ def _segment_checks(
     champion: Answered,
     task: str,
     segments: Mapping[str, Sequence[object]],
-) -> list[Check]:
+) -> list[GateCheck]:
     losses: list[tuple[str, int, float, float]] = []
     for name, values in segments.items():
         labels = np.array([str(value) for value in values], dtype=object)
@@ -316,7 +318,7 @@ def _segment_checks(
                 losses.append((f"{name}={value}", count, gain, p_less))
     worse = adjusted([p for *_, p in losses], "holm")
     return [
-        Check(
+        GateCheck(
             "segment",
             f"segment {segment}",
             f"{gain:+.4g} of {count:,} rows (p = {p or 0.0:.2g})",

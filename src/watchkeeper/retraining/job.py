@@ -24,7 +24,7 @@ __all__ = [
     "MODEL",
     "OUTCOME",
     "TRAINER",
-    "Job",
+    "TrainingJob",
     "read_learned",
     "write_job",
 ]
@@ -35,7 +35,7 @@ _JOB, _LEARNED, _HELD_OUT = "job.json", "learned.arrow", "held_out.arrow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class TrainingJob:
     """What is to be done.
 
     Attributes
@@ -79,7 +79,7 @@ class Job:
 
         Returns
         -------
-        Job
+        TrainingJob
         """
         stored = json.loads((folder / _JOB).read_text(encoding="utf-8"))
         return cls(
@@ -92,7 +92,7 @@ class Job:
 
 
 def write_job(
-    folder: Path, job: Job, halves: Halves, champion: bytes | None, trainer: bytes | None
+    folder: Path, job: TrainingJob, halves: Halves, champion: bytes | None, trainer: bytes | None
 ) -> None:
     """Write a job to an empty folder; ``job.json`` is its last file.
 
@@ -100,7 +100,7 @@ def write_job(
     ----------
     folder : Path
         Of the job; it must not hold another one.
-    job : Job
+    job : TrainingJob
     halves : Halves
     champion : bytes or None
         What the version in production is stored as.
@@ -117,13 +117,13 @@ def write_job(
     write_whole(folder / _JOB, json.dumps(asdict(job)).encode())
 
 
-def read_learned(folder: Path, job: Job) -> TrainingData:
+def read_learned(folder: Path, job: TrainingJob) -> TrainingData:
     """Return what is to be learned from.
 
     Parameters
     ----------
     folder : Path
-    job : Job
+    job : TrainingJob
 
     Returns
     -------

@@ -18,7 +18,7 @@ from watchkeeper.quality import ModelPerformanceMonitor
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.retraining.candidate import CHALLENGER, Candidate, log_of
 from watchkeeper.retraining.gate import GateReport
-from watchkeeper.retraining.training import Launch, Progress, launch
+from watchkeeper.retraining.training import Launch, TrainingProgress, launch
 
 __all__ = ["AutoRetrainingPipeline"]
 
@@ -87,7 +87,7 @@ class AutoRetrainingPipeline:
         policy: Policy | None = None,
         events: EventLog | None = None,
         clock: Clock = system_clock,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[TrainingProgress], None] | None = None,
         launch: Launch = launch,
     ) -> None:
         chosen = Policy(then="direct") if policy is None else policy
@@ -222,7 +222,7 @@ class AutoRetrainingPipeline:
             self.last_log.write_bytes(log.read_bytes())
 
 
-def _unwatched(_: Progress) -> None:
+def _unwatched(_: TrainingProgress) -> None:
     """Let a training go on."""
 
 

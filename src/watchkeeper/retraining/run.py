@@ -13,7 +13,7 @@ from watchkeeper.labelling import Labelling
 from watchkeeper.policies.retraining import Policy
 from watchkeeper.results import Result
 from watchkeeper.retraining.candidate import Material
-from watchkeeper.retraining.decision import Decision, Facts
+from watchkeeper.retraining.decision import Facts, RetrainingDecision
 from watchkeeper.retraining.gate import GateReport
 
 __all__ = ["ACTIVE", "MOVES", "Run", "RunState"]
@@ -64,7 +64,7 @@ class Run(Result):
     policy : Policy
     facts : Facts
         What it was decided by, and
-    decision : Decision
+    decision : RetrainingDecision
         what was decided.
     decided_at : datetime
     state : RunState
@@ -105,7 +105,7 @@ class Run(Result):
     model: str
     policy: Policy
     facts: Facts
-    decision: Decision
+    decision: RetrainingDecision
     decided_at: datetime
     state: RunState = RunState.DECIDED
     reason: str = ""

@@ -24,13 +24,13 @@ from watchkeeper.registry import formats
 from watchkeeper.results import Result
 from watchkeeper.retraining import job as jobs
 from watchkeeper.retraining.gate import Answered
-from watchkeeper.retraining.job import Job
+from watchkeeper.retraining.job import TrainingJob
 
 __all__ = [
     "Launch",
-    "Progress",
-    "Trained",
     "TrainingFailedError",
+    "TrainingProgress",
+    "TrainingResult",
     "cancellable",
     "launch",
     "read_trained",
@@ -58,7 +58,7 @@ class TrainingFailedError(WatchkeeperError):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress(Result):
+class TrainingProgress(Result):
     """Where a training is.
 
     Attributes
@@ -79,13 +79,15 @@ class Progress(Result):
 class Launch(Protocol):
     """How the job of a folder is done."""
 
-    def __call__(self, folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
+    def __call__(
+        self, folder: Path, job: TrainingJob, watch: Callable[[TrainingProgress], None]
+    ) -> None:
         """Do it; `watch` is called now and then, and ends it by raising."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """What a training left, checked.
 
     Attributes
@@ -104,7 +106,7 @@ class Trained:
     champion: Answered | None
 
 
-def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
+def launch(folder: Path, job: TrainingJob, watch: Callable[[TrainingProgress], None]) -> None:
     """Do the job of a folder in a process of its own, within its limits.
 
     Its output is appended to ``log.txt``. The process, and what it starts, is killed when it takes
@@ -145,7 +147,7 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
                 raise TrainingFailedError(
                     "memory", f"it held {memory:,} bytes; {job.memory_limit:,} are allowed"
                 )
-            watch(Progress(seconds, memory, last_line(log)))
+            watch(TrainingProgress(seconds, memory, last_line(log)))
             try:
                 process.wait(LOOK)
             except subprocess.TimeoutExpired:
@@ -159,8 +161,8 @@ def launch(folder: Path, job: Job, watch: Callable[[Progress], None]) -> None:
 
 
 def cancellable(
-    cancelled: Callable[[], bool], watch: Callable[[Progress], None] | None
-) -> Callable[[Progress], None]:
+    cancelled: Callable[[], bool], watch: Callable[[TrainingProgress], None] | None
+) -> Callable[[TrainingProgress], None]:
     """Return what `launch` calls to end a training that was cancelled.
 
     Parameters
@@ -177,7 +179,7 @@ def cancellable(
     """
     checked = 0.0
 
-    def watching(progress: Progress) -> None:
+    def watching(progress: TrainingProgress) -> None:
         nonlocal checked
         if progress.seconds - checked >= _CHECK:
             checked = progress.seconds
@@ -189,7 +191,7 @@ def cancellable(
     return watching
 
 
-def read_trained(folder: Path, job: Job, task: str, positive: object) -> Trained:
+def read_trained(folder: Path, job: TrainingJob, task: str, positive: object) -> TrainingResult:
     """Return what a training left in its folder.
 
     Parameters
@@ -221,7 +223,7 @@ def read_trained(folder: Path, job: Job, task: str, positive: object) -> Trained
         answers = pa.feather.read_table(folder / jobs.ANSWERS)
         if answers.num_rows != jobs.read_held_out(folder).num_rows:
             raise IntegrityError("the answers are not one a row")
-        return Trained(
+        return TrainingResult(
             data if outcome["format"] == "onnx" else model,
             outcome,
             _answered(answers, "candidate", task, positive),

@@ -27,7 +27,7 @@ from watchkeeper.process_limits import limit_memory
 from watchkeeper.registry import Lineage, ModelVersion, Runtime, Signature, Status, formats
 from watchkeeper.registry.signature import of_estimator
 from watchkeeper.retraining import job as jobs
-from watchkeeper.retraining.job import Job
+from watchkeeper.retraining.job import TrainingJob
 
 __all__ = ["answers", "main", "work"]
 
@@ -49,7 +49,7 @@ def work(folder: Path) -> None:
     """
     began = time.monotonic()
     try:
-        done = _done(folder, Job.read(folder))
+        done = _done(folder, TrainingJob.read(folder))
     except MemoryError:
         traceback.print_exc()
         reason = "the trainer needed more memory than it may have"
@@ -67,7 +67,7 @@ def work(folder: Path) -> None:
     write_whole(folder / jobs.OUTCOME, json.dumps(outcome).encode())
 
 
-def _done(folder: Path, job: Job) -> dict[str, Any]:
+def _done(folder: Path, job: TrainingJob) -> dict[str, Any]:
     champion = None
     if job.champion is not None:
         about = job.champion
@@ -112,7 +112,7 @@ def _done(folder: Path, job: Job) -> dict[str, Any]:
     }
 
 
-def _trainer(folder: Path, job: Job, champion: Any) -> Any:
+def _trainer(folder: Path, job: TrainingJob, champion: Any) -> Any:
     if job.trainer:
         module, _, name = job.trainer.partition(":")
         try:
@@ -161,7 +161,7 @@ def _fitted(trainer: Any, learned: Any) -> Any:
 
 
 def _runtime(
-    job: Job, model_id: str, model: Any, kind: str, signature: dict[str, Any] | None = None
+    job: TrainingJob, model_id: str, model: Any, kind: str, signature: dict[str, Any] | None = None
 ) -> Runtime:
     parsed = None if signature is None else Signature.from_dict(signature)
     if parsed is None and getattr(model, "feature_names_in_", None) is not None:
@@ -236,7 +236,7 @@ def _say(line: str) -> None:
     print(f"watchkeeper: {line}", flush=True)
 
 
-def _limit(job: Job) -> None:
+def _limit(job: TrainingJob) -> None:
     """Let the kernel hold the limits too: the parent may be dead, or look too late."""
     signal.setitimer(signal.ITIMER_REAL, job.time_limit + _GRACE)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -268,7 +268,7 @@ def main(arguments: list[str]) -> int:
     """
     folder = Path(arguments[0])
     _end_with_parent()
-    _limit(Job.read(folder))
+    _limit(TrainingJob.read(folder))
     work(folder)
     return 0
 

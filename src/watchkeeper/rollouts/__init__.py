@@ -31,26 +31,26 @@ from typing import TYPE_CHECKING
 from watchkeeper.lazy import on_first_use
 
 if TYPE_CHECKING:
-    from watchkeeper.rollouts.analysis import Counts, Judgement, Standing, judged
+    from watchkeeper.rollouts.analysis import Counts, Judgement, LimitStanding, judged
     from watchkeeper.rollouts.canary import CanaryDeployment, Stage
     from watchkeeper.rollouts.plan import Limit, Plan
-    from watchkeeper.rollouts.rollout import Decision, Rollout, Seen, decided
-    from watchkeeper.rollouts.states import Event, Hold, State, after
+    from watchkeeper.rollouts.rollout import Rollout, RolloutDecision, Seen, decided
+    from watchkeeper.rollouts.states import Event, Hold, RolloutState, after
 
 __all__ = [
     "CanaryDeployment",
     "Counts",
-    "Decision",
     "Event",
     "Hold",
     "Judgement",
     "Limit",
+    "LimitStanding",
     "Plan",
     "Rollout",
+    "RolloutDecision",
+    "RolloutState",
     "Seen",
     "Stage",
-    "Standing",
-    "State",
     "after",
     "decided",
     "judged",
@@ -61,7 +61,7 @@ __getattr__ = on_first_use(
     {
         "CanaryDeployment": ".canary",
         "Counts": ".analysis",
-        "Decision": ".rollout",
+        "RolloutDecision": ".rollout",
         "Event": ".states",
         "Hold": ".states",
         "Judgement": ".analysis",
@@ -70,8 +70,8 @@ __getattr__ = on_first_use(
         "Rollout": ".rollout",
         "Seen": ".rollout",
         "Stage": ".canary",
-        "Standing": ".analysis",
-        "State": ".states",
+        "LimitStanding": ".analysis",
+        "RolloutState": ".states",
         "after": ".states",
         "decided": ".rollout",
         "judged": ".analysis",

@@ -12,12 +12,12 @@ from watchkeeper.rollouts.plan import Limit, Plan
 from watchkeeper.stats import AnytimeTest, anytime_proportions
 from watchkeeper.stats.rate_limits import chance_above, evidence_below, evidence_of_steps
 
-__all__ = ["Counts", "Judgement", "Standing", "judged"]
+__all__ = ["Counts", "Judgement", "LimitStanding", "judged"]
 
 _LARGEST_LOG = 700.0
 
 
-class Standing(StrEnum):
+class LimitStanding(StrEnum):
     """Where a canary stands by a limit."""
 
     WITHIN = "within"
@@ -99,7 +99,7 @@ class Judgement(Result):
     comparison : AnytimeTest or None
         With the version in production over the same time, step by step; None where the limit has no
         margin or the two did not answer at the same time yet.
-    standing : Standing
+    standing : LimitStanding
     reason : str
         A sentence with the figures.
     proof : float or None
@@ -116,7 +116,7 @@ class Judgement(Result):
     rate: float | None
     evidence: float
     comparison: AnytimeTest | None
-    standing: Standing
+    standing: LimitStanding
     reason: str
     proof: float | None = None
     chance: float | None = None
@@ -168,12 +168,12 @@ def judged(
     worse = comparison is not None and comparison.low > (limit.margin or 0.0)
     bad, requests = steps[-1].bad[name], steps[-1].counted(name)
     rate = bad / requests if requests else None
-    standing = Standing.TOO_FEW
+    standing = LimitStanding.TOO_FEW
     if beyond or worse:
-        standing = Standing.BREACH
+        standing = LimitStanding.BREACH
     elif requests >= plan.min_samples:
         allowed = requests if limit.share is None else limit.share * requests
-        standing = Standing.WITHIN if bad <= allowed + 1e-9 else Standing.OVER
+        standing = LimitStanding.WITHIN if bad <= allowed + 1e-9 else LimitStanding.OVER
     reason = _reason(plan, limit, requests, bad, standing)
     if beyond:
         reason += "; over all steps chance does not explain it"
@@ -186,7 +186,7 @@ def judged(
     if plan.require_proof and limit.awaited and limit.share is not None:
         proof = exp(min(evidence_below(bad, requests - bad, limit.share), _LARGEST_LOG))
     chance: float | None = None
-    if standing is Standing.OVER and limit.share is not None:
+    if standing is LimitStanding.OVER and limit.share is not None:
         chance = chance_above(bad, requests - bad, limit.share)
     return Judgement(
         limit, requests, bad, rate, evidence, comparison, standing, reason, proof, chance
@@ -219,7 +219,7 @@ def _compared(
     )
 
 
-def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: Standing) -> str:
+def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: LimitStanding) -> str:
     subject = limit.name
     if limit.slower_than_ms is not None:
         subject = f"{limit.name} above {limit.slower_than_ms:g} ms"
@@ -228,6 +228,6 @@ def _reason(plan: Plan, limit: Limit, requests: int, bad: int, standing: Standin
     figures = f"{subject}: {bad / requests:.2%} ({bad:,} of {requests:,})"
     if limit.share is not None:
         figures += f", limit {limit.share:.2%}"
-    if standing is Standing.TOO_FEW and limit.awaited:
+    if standing is LimitStanding.TOO_FEW and limit.awaited:
         return f"{figures}; at least {plan.min_samples:,} requests are needed"
     return figures

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from watchkeeper.clock import as_utc
 from watchkeeper.results import Result
-from watchkeeper.rollouts.rollout import Decision, Rollout
-from watchkeeper.rollouts.states import Event, Hold, State
+from watchkeeper.rollouts.rollout import Rollout, RolloutDecision
+from watchkeeper.rollouts.states import Event, Hold, RolloutState
 
 __all__ = ["Outlook", "outlook"]
 
@@ -16,12 +16,12 @@ _OF_HOLD = {
     Hold.APPROVAL: "nothing by itself: it is well, and somebody has to say yes",
 }
 _OF_STATE = {
-    State.DRAFT: "nothing: it was never started",
-    State.PAUSED: "nothing, until somebody resumes it; evidence of harm still takes it back",
-    State.PROMOTING: "it is put in production within seconds",
-    State.ROLLING_BACK: "the version in production answers everything within seconds",
-    State.ROLLED_BACK: "nothing: it was taken back",
-    State.CANCELLED: "nothing: it never began",
+    RolloutState.DRAFT: "nothing: it was never started",
+    RolloutState.PAUSED: "nothing, until somebody resumes it; evidence of harm still takes it back",
+    RolloutState.PROMOTING: "it is put in production within seconds",
+    RolloutState.ROLLING_BACK: "the version in production answers everything within seconds",
+    RolloutState.ROLLED_BACK: "nothing: it was taken back",
+    RolloutState.CANCELLED: "nothing: it never began",
 }
 
 
@@ -53,13 +53,13 @@ class Outlook(Result):
     waits: bool = False
 
 
-def outlook(rollout: Rollout, decision: Decision | None, now: datetime) -> Outlook:
+def outlook(rollout: Rollout, decision: RolloutDecision | None, now: datetime) -> Outlook:
     """Return what becomes of a rollout next.
 
     Parameters
     ----------
     rollout : Rollout
-    decision : Decision or None
+    decision : RolloutDecision or None
         What the next look would decide, where that is known.
     now : datetime
 
@@ -68,18 +68,18 @@ def outlook(rollout: Rollout, decision: Decision | None, now: datetime) -> Outlo
     Outlook
     """
     now = as_utc(now)
-    if rollout.state is State.SCHEDULED:
+    if rollout.state is RolloutState.SCHEDULED:
         begins = rollout.begins_at
         sentence = f"it begins with {rollout.plan.steps[0]:g} % of the traffic"
         return Outlook(sentence, begins, done=None if begins is None else _done(rollout, begins))
-    if rollout.state is State.COMPLETED:
+    if rollout.state is RolloutState.COMPLETED:
         if rollout.ended_at is None or not rollout.watched(now):
             return Outlook("nothing: it is in production, and its watch is over")
         until = rollout.ended_at + timedelta(seconds=rollout.plan.watch)
         sentence = "it is watched: evidence that a limit is broken takes it back"
         return Outlook(sentence, watched_until=until)
-    if rollout.state not in {State.RUNNING, State.HOLDING}:
-        waits = rollout.state in {State.DRAFT, State.PAUSED}
+    if rollout.state not in {RolloutState.RUNNING, RolloutState.HOLDING}:
+        waits = rollout.state in {RolloutState.DRAFT, RolloutState.PAUSED}
         return Outlook(_OF_STATE[rollout.state], waits=waits)
     if decision is not None and decision.event not in {None, Event.HOLD}:
         return Outlook(f"at the next look {_by(rollout, decision.event)}", now)

@@ -10,7 +10,7 @@ from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError
 from watchkeeper.rollouts.rollout import Rollout
 from watchkeeper.rollouts.shadow import Shadow, ShadowState
-from watchkeeper.rollouts.states import State
+from watchkeeper.rollouts.states import RolloutState
 from watchkeeper.rollouts.traffic_split import Split, split_of
 from watchkeeper.store.database import ControlDatabase, model_versions, rollouts, shadows
 from watchkeeper.store.documents import Documents
@@ -44,7 +44,9 @@ class RolloutRepository(Documents[Rollout]):
         list of Rollout
         """
         return [
-            rollout for rollout, _ in self._latest(at) if rollout.state is not State.ROLLED_BACK
+            rollout
+            for rollout, _ in self._latest(at)
+            if rollout.state is not RolloutState.ROLLED_BACK
         ]
 
     def due(self, at: datetime) -> list[Rollout]:
@@ -60,7 +62,7 @@ class RolloutRepository(Documents[Rollout]):
         """
         planned = [
             (rollout.begins_at, rollout)
-            for rollout in self.find(state=State.SCHEDULED)
+            for rollout in self.find(state=RolloutState.SCHEDULED)
             if rollout.begins_at is not None and rollout.begins_at <= as_utc(at)
         ]
         return [rollout for _, rollout in sorted(planned, key=lambda start: start[0])]
@@ -182,10 +184,10 @@ class ShadowRepository(Documents[Shadow]):
 
 def _matters(rollout: Rollout, at: datetime) -> bool:
     """Return whether requests are answered by it: after its end until every router has heard."""
-    if rollout.state is State.ROLLED_BACK and rollout.ended_at is not None:
+    if rollout.state is RolloutState.ROLLED_BACK and rollout.ended_at is not None:
         return as_utc(at) - rollout.ended_at < _HEARD
     return rollout.active or rollout.watched(at)
 
 
 _HEARD = timedelta(minutes=1)
-_NEVER_STARTED = (State.DRAFT, State.SCHEDULED, State.CANCELLED)
+_NEVER_STARTED = (RolloutState.DRAFT, RolloutState.SCHEDULED, RolloutState.CANCELLED)

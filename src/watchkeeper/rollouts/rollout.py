@@ -9,13 +9,13 @@ from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.events import check_name
 from watchkeeper.results import Result
-from watchkeeper.rollouts.analysis import Counts, Judgement, Standing, judged
+from watchkeeper.rollouts.analysis import Counts, Judgement, LimitStanding, judged
 from watchkeeper.rollouts.plan import Plan
-from watchkeeper.rollouts.states import TERMINAL, Event, Hold, State, after
+from watchkeeper.rollouts.states import TERMINAL, Event, Hold, RolloutState, after
 from watchkeeper.stats import sequential_sample_ratio
 from watchkeeper.stats.distance_band import distance_band
 
-__all__ = ["LABEL", "AnswerShift", "Decision", "Rollout", "Seen", "decided", "when_ready"]
+__all__ = ["LABEL", "AnswerShift", "Rollout", "RolloutDecision", "Seen", "decided", "when_ready"]
 
 LABEL = "rollout:"
 """What the labels of rollouts begin with; no experiment's name can."""
@@ -67,7 +67,7 @@ class Seen(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision(Result):
+class RolloutDecision(Result):
     """What a rollout does next.
 
     Attributes
@@ -106,7 +106,7 @@ class Rollout(Result):
         The version in production that it is compared with, and that answers when it is taken back.
     retries : str or None
         The earlier rollout of this version that was taken back, whose evidence it does not inherit.
-    state : State
+    state : RolloutState
     hold : Hold or None
         Why it holds.
     step : int
@@ -137,7 +137,7 @@ class Rollout(Result):
     plan: Plan
     stable: str | None = None
     retries: str | None = None
-    state: State = State.DRAFT
+    state: RolloutState = RolloutState.DRAFT
     hold: Hold | None = None
     step: int = 0
     extensions: int = 0
@@ -158,14 +158,17 @@ class Rollout(Result):
     @property
     def weight(self) -> float:
         """Percent of the traffic that the canary is to have."""
-        if self.state in {State.RUNNING, State.HOLDING, State.PAUSED}:
+        if self.state in {RolloutState.RUNNING, RolloutState.HOLDING, RolloutState.PAUSED}:
             return self.plan.steps[self.step]
-        return 100.0 if self.state in {State.PROMOTING, State.COMPLETED} else 0.0
+        return 100.0 if self.state in {RolloutState.PROMOTING, RolloutState.COMPLETED} else 0.0
 
     @property
     def active(self) -> bool:
         """Whether it is under way: it begins, answers, or is being taken back."""
-        return self.state not in {State.DRAFT, State.SCHEDULED, State.COMPLETED} | TERMINAL
+        return (
+            self.state
+            not in {RolloutState.DRAFT, RolloutState.SCHEDULED, RolloutState.COMPLETED} | TERMINAL
+        )
 
     @property
     def label(self) -> str:
@@ -183,7 +186,7 @@ class Rollout(Result):
         -------
         bool
         """
-        return self.state is State.COMPLETED and _since(self.ended_at, at) <= self.plan.watch
+        return self.state is RolloutState.COMPLETED and _since(self.ended_at, at) <= self.plan.watch
 
     def moved(self, event: Event, at: datetime, hold: Hold | None = None) -> Self:
         """Return it as it is after an event.
@@ -208,7 +211,7 @@ class Rollout(Result):
         """
         at = as_utc(at)
         state = after(self.state, event)
-        if self.state is State.COMPLETED and not self.watched(at):
+        if self.state is RolloutState.COMPLETED and not self.watched(at):
             raise ConflictError(
                 f"the rollout {self.name} is over, and its watch as well",
                 "Roll the model back in the registry.",
@@ -232,12 +235,12 @@ class Rollout(Result):
         elif event is Event.RESUME:
             # What nobody watched does not count as healthy, nor as waiting.
             changes |= {"step_entered_at": at, "window_started_at": at}
-        if state in {State.COMPLETED, State.ROLLED_BACK, State.CANCELLED}:
+        if state in {RolloutState.COMPLETED, RolloutState.ROLLED_BACK, RolloutState.CANCELLED}:
             changes["ended_at"] = at
         return replace(self, **changes)
 
 
-def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
+def decided(rollout: Rollout, seen: Seen, now: datetime) -> RolloutDecision:
     """Return what a rollout does next, at any time.
 
     Evidence of a breach takes it back at once. A step is passed when its window is over, four
@@ -260,7 +263,7 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
 
     Returns
     -------
-    Decision
+    RolloutDecision
 
     Raises
     ------
@@ -274,19 +277,24 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         raise InvalidValueError("seen.steps", len(seen.steps), f"{rollout.step + 1}: one a step")
     judgements = tuple(judged(plan, limit, seen.steps, seen.production) for limit in plan.limits)
 
-    def decision(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
-        return Decision(event, hold, reason, judgements)
+    def decision(event: Event | None, reason: str, hold: Hold | None = None) -> RolloutDecision:
+        return RolloutDecision(event, hold, reason, judgements)
 
-    breaches = _of(judgements, Standing.BREACH, "rollback")
-    alive = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING}
+    breaches = _of(judgements, LimitStanding.BREACH, "rollback")
+    alive = {
+        RolloutState.RUNNING,
+        RolloutState.HOLDING,
+        RolloutState.PAUSED,
+        RolloutState.PROMOTING,
+    }
     if breaches and (rollout.watched(now) or rollout.state in alive):
         return decision(Event.BREACH, _told(breaches))
-    if rollout.state not in {State.RUNNING, State.HOLDING}:
+    if rollout.state not in {RolloutState.RUNNING, RolloutState.HOLDING}:
         return decision(None, f"it is {rollout.state.value.replace('_', ' ')}")
     strayed = _strayed(plan, seen.units)
     if strayed:
         return decision(_anew(rollout, Hold.SRM), strayed, Hold.SRM)
-    signals = _of(judgements, Standing.BREACH, "hold")
+    signals = _of(judgements, LimitStanding.BREACH, "hold")
     moved = _moved(plan, seen.answers)
     if (signals or moved) and not rollout.accepted:
         told = "; ".join(sentence for sentence in (_told(signals), moved) if sentence)
@@ -296,7 +304,9 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
         return decision(
             None, f"the window ends in {timedelta(seconds=round(plan.window - elapsed))}"
         )
-    few = [judgement for judgement in _of(judgements, Standing.TOO_FEW) if judgement.limit.awaited]
+    few = [
+        judgement for judgement in _of(judgements, LimitStanding.TOO_FEW) if judgement.limit.awaited
+    ]
     if few or seen.covered < _COVERED * plan.window:
         told = _told(few) or (
             f"only {seen.covered:,.0f} s of a window of {plan.window:,.0f} s had traffic"
@@ -307,19 +317,19 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> Decision:
     return _passed(rollout, judgements)
 
 
-def when_ready(rollout: Rollout, decision: Decision, unready: str) -> Decision:
+def when_ready(rollout: Rollout, decision: RolloutDecision, unready: str) -> RolloutDecision:
     """Return a decision to promote as a hold while the model is not ready.
 
     Parameters
     ----------
     rollout : Rollout
-    decision : Decision
+    decision : RolloutDecision
     unready : str
         Why the model may not be promoted now; empty if it may.
 
     Returns
     -------
-    Decision
+    RolloutDecision
         The same one if the model may be promoted.
     """
     if not unready:
@@ -328,14 +338,14 @@ def when_ready(rollout: Rollout, decision: Decision, unready: str) -> Decision:
     return replace(decision, event=_anew(rollout, hold), hold=hold, reason=unready)
 
 
-def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> Decision:
+def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> RolloutDecision:
     """Return whether a step whose window is over, with enough requests, is passed."""
     plan = rollout.plan
 
-    def decision(event: Event | None, reason: str, hold: Hold | None = None) -> Decision:
-        return Decision(event, hold, reason, judgements)
+    def decision(event: Event | None, reason: str, hold: Hold | None = None) -> RolloutDecision:
+        return RolloutDecision(event, hold, reason, judgements)
 
-    over = _of(judgements, Standing.OVER)
+    over = _of(judgements, LimitStanding.OVER)
     if rollout.accepted:
         over = [judgement for judgement in over if judgement.limit.on_breach == "rollback"]
     far = [judgement for judgement in over if _far_over(rollout, judgement)]
@@ -425,7 +435,7 @@ def _since(begin: datetime | None, now: datetime) -> float:
 
 
 def _of(
-    judgements: Sequence[Judgement], standing: Standing, on_breach: str | None = None
+    judgements: Sequence[Judgement], standing: LimitStanding, on_breach: str | None = None
 ) -> list[Judgement]:
     return [
         judgement

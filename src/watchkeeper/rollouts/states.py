@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 from watchkeeper.errors import ConflictError
 
-__all__ = ["MOVES", "TERMINAL", "Event", "Hold", "State", "after"]
+__all__ = ["MOVES", "TERMINAL", "Event", "Hold", "RolloutState", "after"]
 
 
-class State(StrEnum):
+class RolloutState(StrEnum):
     """Where a rollout is.
 
     The production version answers all requests in all but `RUNNING`, `HOLDING`, `PAUSED`,
@@ -61,8 +61,8 @@ class Event(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
-def _moves() -> dict[tuple[State, Event], State]:
-    at = State
+def _moves() -> dict[tuple[RolloutState, Event], RolloutState]:
+    at = RolloutState
     moves = {
         (at.DRAFT, Event.SCHEDULE): at.SCHEDULED,
         (at.DRAFT, Event.START): at.RUNNING,
@@ -92,14 +92,14 @@ def _moves() -> dict[tuple[State, Event], State]:
     return moves
 
 
-MOVES: Mapping[tuple[State, Event], State] = MappingProxyType(_moves())
+MOVES: Mapping[tuple[RolloutState, Event], RolloutState] = MappingProxyType(_moves())
 """The state that follows, by state and event; what is not here is refused."""
 
-TERMINAL = frozenset({State.ROLLED_BACK, State.CANCELLED})
-"""States that nothing leads out of; `State.COMPLETED` is one of them once it is watched no more."""
+TERMINAL = frozenset({RolloutState.ROLLED_BACK, RolloutState.CANCELLED})
+"""States that nothing leads out of; so is `RolloutState.COMPLETED` once it is watched no more."""
 
 
-def after(state: State, event: Event) -> State:
+def after(state: RolloutState, event: Event) -> RolloutState:
     """Return the state that follows.
 
     Parameters
@@ -118,8 +118,8 @@ def after(state: State, event: Event) -> State:
 
     Examples
     --------
-    >>> after(State.PAUSED, Event.ABORT)
-    <State.ROLLING_BACK: 'rolling_back'>
+    >>> after(RolloutState.PAUSED, Event.ABORT)
+    <RolloutState.ROLLING_BACK: 'rolling_back'>
     """
     try:
         return MOVES[state, event]

@@ -6,7 +6,7 @@ from datetime import datetime
 from watchkeeper.experiments.hashing import hash_of, prefix_of
 from watchkeeper.results import Result
 from watchkeeper.rollouts.rollout import Rollout
-from watchkeeper.rollouts.states import State
+from watchkeeper.rollouts.states import RolloutState
 
 __all__ = ["CANARY", "Split", "split_of"]
 
@@ -98,16 +98,25 @@ def split_of(rollout: Rollout, until: datetime | None) -> Split | None:
     -------
     Split or None
     """
-    sharing = {State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.COMPLETED}
-    ending = {State.ROLLING_BACK, State.ROLLED_BACK}
+    sharing = {
+        RolloutState.RUNNING,
+        RolloutState.HOLDING,
+        RolloutState.PAUSED,
+        RolloutState.PROMOTING,
+        RolloutState.COMPLETED,
+    }
+    ending = {RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK}
     if rollout.stable is None or rollout.state not in sharing | ending:
         return None
     promoted = {
-        State.PROMOTING: (rollout.stable, rollout.version),
-        State.COMPLETED: (rollout.version,),
-        State.ROLLING_BACK: (rollout.stable, rollout.version),
+        RolloutState.PROMOTING: (rollout.stable, rollout.version),
+        RolloutState.COMPLETED: (rollout.version,),
+        RolloutState.ROLLING_BACK: (rollout.stable, rollout.version),
     }
-    waits = rollout.state in {State.RUNNING, State.HOLDING, State.PAUSED} and not rollout.plan.keep
+    waits = (
+        rollout.state in {RolloutState.RUNNING, RolloutState.HOLDING, RolloutState.PAUSED}
+        and not rollout.plan.keep
+    )
     if until is None and rollout.started_at is not None:
         until = rollout.started_at + rollout.plan.lease
     return Split(

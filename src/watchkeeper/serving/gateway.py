@@ -24,7 +24,7 @@ from watchkeeper.monitoring.event_columns import newest_time
 from watchkeeper.registry import ModelOutputError, Runtime
 from watchkeeper.serving import mlflow, oip
 from watchkeeper.serving.bodies import Receive, headers_of, read_body
-from watchkeeper.serving.live_version import Answered, Call, LiveVersion
+from watchkeeper.serving.live_version import Call, CallResult, LiveVersion
 from watchkeeper.serving.responses import (
     Answer,
     ModelFailedError,
@@ -266,7 +266,7 @@ class Gateway:
 
     async def _answered(
         self, taken: _Taken, instead: _Taken | None, span: RequestSpan
-    ) -> tuple[LiveVersion, Call, Answered]:
+    ) -> tuple[LiveVersion, Call, CallResult]:
         """Return who answered, the call, and the answer."""
         try:
             return *taken, await self._predict(*taken, span)
@@ -280,7 +280,7 @@ class Gateway:
         live: LiveVersion,
         call: Call,
         call_of: Callable[[LiveVersion], Call],
-        answered: Answered,
+        answered: CallResult,
     ) -> None:
         """Let a shadow answer the same later; under load it is the first that is not asked."""
         shadow = self.router.shadow(call, live.runtime.model_name)

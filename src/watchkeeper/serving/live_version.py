@@ -22,7 +22,7 @@ from watchkeeper.serving.responses import (
 from watchkeeper.serving.rows import Rows, join
 from watchkeeper.telemetry import VersionMetrics
 
-__all__ = ["SHADOW", "Answered", "Call", "LiveVersion"]
+__all__ = ["SHADOW", "Call", "CallResult", "LiveVersion"]
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CallResult:
     """The answer to a call, and whether it is recorded."""
 
     answers: Answers
@@ -159,7 +159,7 @@ class LiveVersion:
         self._stream = stream or runtime.model_name
         self._on_recorded = on_recorded
         self._recorder, self._arrivals, self._timeout = recorder, arrivals, timeout
-        self._batcher: Batcher[Call, _Computed, Answered | WatchkeeperError] = Batcher(
+        self._batcher: Batcher[Call, _Computed, CallResult | WatchkeeperError] = Batcher(
             runtime.model_id,
             compute=self._compute,
             finish=self._finish,
@@ -193,7 +193,7 @@ class LiveVersion:
             and self.runtime.wants_matrix == other.runtime.wants_matrix
         )
 
-    async def predict(self, call: Call) -> Answered:
+    async def predict(self, call: Call) -> CallResult:
         """Return the answer to a call.
 
         Parameters
@@ -202,7 +202,7 @@ class LiveVersion:
 
         Returns
         -------
-        Answered
+        CallResult
 
         Raises
         ------
@@ -265,7 +265,7 @@ class LiveVersion:
 
     def _finish(
         self, calls: Sequence[Call], computed: Sequence[_Computed]
-    ) -> Sequence[Answered | WatchkeeperError]:
+    ) -> Sequence[CallResult | WatchkeeperError]:
         done = time.perf_counter()
         events: list[Prediction] = []
         ids: list[list[str]] = []
@@ -281,7 +281,7 @@ class LiveVersion:
                 recorded = False
         if recorded:
             self._on_recorded(len(events))
-        results: list[Answered | WatchkeeperError] = []
+        results: list[CallResult | WatchkeeperError] = []
         for call, result, prediction_ids in zip(calls, computed, ids, strict=True):
             rows, seconds = len(call.rows.features), done - call.arrived
             if isinstance(result, WatchkeeperError):
@@ -290,7 +290,7 @@ class LiveVersion:
             else:
                 self.metrics.succeeded(rows, seconds)
                 self._show(call.rows, result)
-                results.append(Answered(result, prediction_ids, recorded))
+                results.append(CallResult(result, prediction_ids, recorded))
         return results
 
     def _show(self, rows: Rows, answers: Answers) -> None:
@@ -299,7 +299,7 @@ class LiveVersion:
         names = tuple(rows.features[0]) if rows.features else ()
         self.metrics.saw(values, len(rows.features), names, answers.scores)
 
-    def _cut_off(self, calls: Sequence[Call]) -> Sequence[Answered | WatchkeeperError]:
+    def _cut_off(self, calls: Sequence[Call]) -> Sequence[CallResult | WatchkeeperError]:
         error = ModelTimedOutError(
             f"{self.runtime.model_id} did not answer within {self._timeout:g} s",
             "Send fewer rows at once, or raise server.predict_timeout.",

@@ -8,7 +8,7 @@ from typing import Any
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.serving.bodies import Headers, decode_json
-from watchkeeper.serving.live_version import Answered, Call, LiveVersion
+from watchkeeper.serving.live_version import Call, CallResult, LiveVersion
 from watchkeeper.serving.oip import forced_variant_of, request_id_of, unit_id_of
 from watchkeeper.serving.responses import Answer, TooLargeError, json_answer
 from watchkeeper.serving.rows import Rows, rows_of_columns, rows_of_matrix
@@ -83,13 +83,13 @@ def call_of(
     )
 
 
-def scoring_answer(call: Call, answered: Answered) -> Answer:
+def scoring_answer(call: Call, answered: CallResult) -> Answer:
     """Return the answer in MLflow's words; the ids come beside the predictions.
 
     Parameters
     ----------
     call : Call
-    answered : Answered
+    answered : CallResult
 
     Returns
     -------

@@ -10,7 +10,7 @@ from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError
 from watchkeeper.registry import Signature
 from watchkeeper.serving.bodies import Headers, decode_json
-from watchkeeper.serving.live_version import Answered, Call, LiveVersion
+from watchkeeper.serving.live_version import Call, CallResult, LiveVersion
 from watchkeeper.serving.responses import Answer, TooLargeError, json_answer
 from watchkeeper.serving.rows import Rows, rows_of_columns, rows_of_matrix
 from watchkeeper.serving.tensors import (
@@ -256,7 +256,7 @@ def _require_datatype(tensor: Tensor, name: str | None, signature: Signature, fi
 
 
 def infer_answer(
-    request: InferRequest, call: Call, answered: Answered, live: LiveVersion
+    request: InferRequest, call: Call, answered: CallResult, live: LiveVersion
 ) -> Answer:
     """Return the answer to a request, in the protocol's words.
 
@@ -264,7 +264,7 @@ def infer_answer(
     ----------
     request : InferRequest
     call : Call
-    answered : Answered
+    answered : CallResult
     live : LiveVersion
 
     Returns

@@ -31,7 +31,7 @@ from watchkeeper.store.backup_manifest import Backup, Manifest
 from watchkeeper.store.locks import locked
 from watchkeeper.store.staging import FOLDER, Staging, files_of
 
-__all__ = ["Backup", "Backups"]
+__all__ = ["Backup", "BackupStore"]
 
 _MANIFEST = "manifest.json"
 _AT_ONCE = 1 << 20  # bytes
@@ -58,7 +58,7 @@ class _Pace:
         self._sleep(self._due - now)
 
 
-class Backups:
+class BackupStore:
     """The backups of one data directory at one target.
 
     Parameters

@@ -162,7 +162,7 @@ def timeline_of(
     grid = _grid(window, first, until, points)
     rows = np.flatnonzero(_chosen(cells, version, variant))
     inside = rows[slice(*np.searchsorted(hours[rows], [first, until]))]
-    counted = _Counted(cells, inside, grid.bucket_of(hours[inside]), len(grid.starts))
+    counted = _BucketSums(cells, inside, grid.bucket_of(hours[inside]), len(grid.starts))
     task = task_of(cells)
     return Timeline(
         task=task,
@@ -224,7 +224,7 @@ _CHOICES = {"model_version": "version", "variant": "variant"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class _BucketGrid:
     bucket: str
     starts: tuple[datetime, ...]
     ends: tuple[datetime, ...]
@@ -243,16 +243,18 @@ def _hours_within(window: Window, hours: Ints) -> tuple[int, int]:
     return first, max(first, until)
 
 
-def _grid(window: Window, first: int, until: int, points: int) -> _Grid:
+def _grid(window: Window, first: int, until: int, points: int) -> _BucketGrid:
     if first == until:
-        return _Grid("whole" if points == 1 else "hour", (), (), np.zeros_like)
+        return _BucketGrid("whole" if points == 1 else "hour", (), (), np.zeros_like)
     unit = unit_for(first, until - 1, points)
     low, high = (int(hour) for hour in unit.bucket_of(np.array([first, until - 1], dtype=np.int64)))
     starts = unit.start(np.arange(low, high + 1, dtype=np.int64))
     starts[0] = first
     begins = tuple(EPOCH + int(hour) * HOUR for hour in starts)
     last = EPOCH + until * HOUR if window.end is None else window.end
-    return _Grid(unit.name, begins, (*begins[1:], last), lambda hours: unit.bucket_of(hours) - low)
+    return _BucketGrid(
+        unit.name, begins, (*begins[1:], last), lambda hours: unit.bucket_of(hours) - low
+    )
 
 
 def _chosen(cells: pa.Table, version: str | None, variant: str | None) -> npt.NDArray[np.bool_]:
@@ -266,7 +268,7 @@ def _chosen(cells: pa.Table, version: str | None, variant: str | None) -> npt.ND
     return chosen
 
 
-class _Counted:
+class _BucketSums:
     """The cells of a window, added up by bucket."""
 
     def __init__(self, cells: pa.Table, rows: Ints, buckets_of_rows: Ints, buckets: int) -> None:
@@ -307,7 +309,7 @@ class _Counted:
         return buckets, bins.astype(np.int64), counts
 
 
-def _traffic(counted: _Counted) -> dict[str, Any]:
+def _traffic(counted: _BucketSums) -> dict[str, Any]:
     predictions, answered = counted.count("predictions"), counted.count("answered")
     labelled, failed = counted.count("labelled"), counted.count("failed")
     shortest, (latencies,) = counted.histograms("latencies")
@@ -329,7 +331,7 @@ def _traffic(counted: _Counted) -> dict[str, Any]:
     }
 
 
-def _of_binary(counted: _Counted) -> dict[str, Any]:
+def _of_binary(counted: _BucketSums) -> dict[str, Any]:
     labelled, right = counted.count("labelled"), counted.count("right")
     positives, true = counted.count("positives"), counted.count("true_positives")
     false = labelled - right - (positives - true)  # called positive, and were not
@@ -352,11 +354,11 @@ def _of_binary(counted: _Counted) -> dict[str, Any]:
     }
 
 
-def _of_multiclass(counted: _Counted) -> dict[str, Any]:
+def _of_multiclass(counted: _BucketSums) -> dict[str, Any]:
     return {"accuracy": _share(counted.count("right"), counted.count("labelled"))}
 
 
-def _of_regression(counted: _Counted) -> dict[str, Any]:
+def _of_regression(counted: _BucketSums) -> dict[str, Any]:
     squared = _mean(counted, "squared_error", "fourth_power")
     return {
         "mae": _mean(counted, "absolute_error", "squared_error"),
@@ -368,7 +370,7 @@ def _of_regression(counted: _Counted) -> dict[str, Any]:
 _QUALITY = {"binary": _of_binary, "multiclass": _of_multiclass, "regression": _of_regression}
 
 
-def _mean(counted: _Counted, name: str, squares: str) -> Band:
+def _mean(counted: _BucketSums, name: str, squares: str) -> Band:
     """Return the mean of what is never negative, and a normal interval of it from its squares."""
     count = counted.count("errors")
     mean = _ratio(counted.sum(name), count)

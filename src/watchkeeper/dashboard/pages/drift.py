@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from watchkeeper.app import App
-from watchkeeper.charts import Cell, Entry, HeatMap, HeatRow, Mark, Sparkline, Table
+from watchkeeper.charts import Entry, HeatCell, HeatMap, HeatRow, Mark, Sparkline, Table
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.pages.drift_checks import (
     address,
@@ -18,7 +18,7 @@ from watchkeeper.dashboard.pages.drift_checks import (
     strongest,
 )
 from watchkeeper.dashboard.pages.drift_feature import feature
-from watchkeeper.dashboard.time_range import Span
+from watchkeeper.dashboard.time_range import TimeRange
 from watchkeeper.drift.checks import DRIFTED, STEADY, UNKNOWN, Buckets, Checks, Ranked
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import check_name
@@ -113,7 +113,7 @@ def page(app: App, ask: Ask) -> Page:
 def _heat(
     model: str,
     ask: Ask,
-    span: Span,
+    span: TimeRange,
     buckets: Buckets,
     checks: Checks,
     ranking: list[Ranked],
@@ -125,7 +125,7 @@ def _heat(
         [
             None
             if number is None
-            else Cell(
+            else HeatCell(
                 share,
                 "drifted" if bad else "not",
                 f"?{span.query}&finding={number}#check" if bad else None,
@@ -152,10 +152,10 @@ def _heat(
     )
 
 
-def _cells(buckets: Buckets, column: int) -> list[Cell | None]:
+def _cells(buckets: Buckets, column: int) -> list[HeatCell | None]:
     states, effects = buckets.states[:, column].tolist(), buckets.effects[:, column].tolist()
     return [
-        None if state not in _STATES else Cell(_finite(effect), _STATES[state])
+        None if state not in _STATES else HeatCell(_finite(effect), _STATES[state])
         for state, effect in zip(states, effects, strict=True)
     ]
 
@@ -164,7 +164,7 @@ def _ranking(
     app: App,
     model: str,
     ask: Ask,
-    span: Span,
+    span: TimeRange,
     ranking: list[Ranked],
     checks: Checks,
     buckets: Buckets,
@@ -201,7 +201,7 @@ def _ranking(
     return rows
 
 
-def _standing(model: str, span: Span, newest: Finding) -> dict[str, Any]:
+def _standing(model: str, span: TimeRange, newest: Finding) -> dict[str, Any]:
     """Return the result of the newest check: the most drifted features, and prediction drift."""
     evidence = newest.evidence
     features = strongest(newest)
@@ -227,7 +227,7 @@ def _standing(model: str, span: Span, newest: Finding) -> dict[str, Any]:
     }
 
 
-def _check(model: str, span: Span, finding: Finding) -> dict[str, Any]:
+def _check(model: str, span: TimeRange, finding: Finding) -> dict[str, Any]:
     """Return all figures of one check."""
     evidence = finding.evidence
     query = {**_query(span), "finding": str(finding.number)}
@@ -263,7 +263,7 @@ def _keeps_data(app: App, model_id: str) -> bool:
     return "training_data" in app.registry.get(model_id).about
 
 
-def _query(span: Span) -> dict[str, str]:
+def _query(span: TimeRange) -> dict[str, str]:
     return dict(parse_qsl(span.query))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from watchkeeper.app import App
 from watchkeeper.charts import Mark
 from watchkeeper.dashboard.page import Ask
-from watchkeeper.dashboard.time_range import Span
+from watchkeeper.dashboard.time_range import TimeRange
 from watchkeeper.drift.checks import DRIFTED, STEADY, Checks
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.records import Finding
@@ -119,7 +119,7 @@ def evidence_of(finding: Finding) -> dict[str, Any]:
     }
 
 
-def marks_of(app: App, model: str, span: Span) -> list[Mark]:
+def marks_of(app: App, model: str, span: TimeRange) -> list[Mark]:
     """Return the promotions in a span: each changes the reference."""
     entries = app.audit.entries(
         model, action="promote", since=span.start, until=span.end, limit=_PROMOTIONS

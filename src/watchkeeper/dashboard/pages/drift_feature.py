@@ -8,8 +8,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from watchkeeper.app import App
-from watchkeeper.charts import HistogramPair, LineChart, Reference, Series
-from watchkeeper.charts import Span as Stretch
+from watchkeeper.charts import HistogramPair, LineChart, Reference, Series, Span
 from watchkeeper.dashboard.page import Ask, Drawn, Page
 from watchkeeper.dashboard.pages.drift_checks import (
     address,
@@ -20,7 +19,7 @@ from watchkeeper.dashboard.pages.drift_checks import (
     strongest,
 )
 from watchkeeper.dashboard.rendering import number, percent
-from watchkeeper.dashboard.time_range import Span
+from watchkeeper.dashboard.time_range import TimeRange
 from watchkeeper.drift.checks import DRIFTED, Buckets, Checks
 from watchkeeper.errors import NotFoundError, WatchkeeperError
 from watchkeeper.monitoring.feature_drift import FeatureLook
@@ -123,7 +122,7 @@ def _newest(within: Checks, every_check: Checks) -> int:
 
 
 def _over_time(
-    app: App, ask: Ask, model: str, span: Span, checks: Checks, chosen: Finding
+    app: App, ask: Ask, model: str, span: TimeRange, checks: Checks, chosen: Finding
 ) -> LineChart:
     buckets = checks.over(span.start, span.end)
     least = chosen.evidence.get("min_effect")
@@ -148,7 +147,7 @@ def _over_time(
     )
 
 
-def _stretches(buckets: Buckets) -> list[Stretch]:
+def _stretches(buckets: Buckets) -> list[Span]:
     """Return the time ranges in which the feature drifted; adjacent ones are one."""
     edges = [*buckets.starts, buckets.end]
     spans: list[tuple[datetime, datetime]] = []
@@ -157,7 +156,7 @@ def _stretches(buckets: Buckets) -> list[Stretch]:
         if spans and spans[-1][1] == start:
             start = spans.pop()[0]
         spans.append((start, end))
-    return [Stretch(start, end, "drifted") for start, end in spans]
+    return [Span(start, end, "drifted") for start, end in spans]
 
 
 def _histogram(name: str, look: FeatureLook) -> HistogramPair:

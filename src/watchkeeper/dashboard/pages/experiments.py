@@ -11,15 +11,15 @@ from watchkeeper.charts import (
     IntervalChart,
     LineChart,
     Mark,
-    Progress,
+    ProgressBar,
     Reference,
     Series,
     Tone,
 )
 from watchkeeper.dashboard.changes import changes_of
 from watchkeeper.dashboard.page import Ask, Drawn, Page
-from watchkeeper.experiments import Experiment, Metric, State
-from watchkeeper.experiments.analysis import Comparison, GuardrailResult, Moment
+from watchkeeper.experiments import Experiment, ExperimentState, Metric
+from watchkeeper.experiments.analysis import Comparison, DifferencePoint, GuardrailResult
 from watchkeeper.experiments.report import ExperimentReport
 from watchkeeper.monitoring.report_cache import Asked, Known
 
@@ -27,12 +27,12 @@ __all__ = ["one", "page"]
 
 _MOST = 50
 _MOMENTS = 120
-_ORDER = (State.RUNNING, State.DRAFT, State.STOPPED)
+_ORDER = (ExperimentState.RUNNING, ExperimentState.DRAFT, ExperimentState.STOPPED)
 _TONES: Mapping[str, Tone] = {"acceptable": "good", "harmful": "bad"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
+class _ListedExperiment:
     """An experiment in the list."""
 
     experiment: Experiment
@@ -74,7 +74,7 @@ def page(app: App, ask: Ask) -> Page:
     queries = [
         _report_query(app, ask, experiment)
         for experiment in shown
-        if experiment.state is not State.DRAFT
+        if experiment.state is not ExperimentState.DRAFT
     ]
     reports = dict(
         zip((query.name for query in queries), app.reports.latest_of(queries), strict=True)
@@ -97,7 +97,7 @@ def one(app: App, ask: Ask) -> Page:
     """Return the page of an experiment, the verdict first."""
     experiment = app.experiments.get(ask.names["name"])
     latest: Known[ExperimentReport] | None = None
-    if experiment.state is not State.DRAFT:
+    if experiment.state is not ExperimentState.DRAFT:
         latest = app.reports.latest(_report_query(app, ask, experiment))
     report = None if latest is None else latest.report
     return Page(
@@ -146,10 +146,10 @@ def _report_query(app: App, ask: Ask, experiment: Experiment) -> Asked[Experimen
     return app.experiment_reports.request(experiment, ask.now)
 
 
-def _listed(experiment: Experiment, latest: Known[ExperimentReport] | None) -> _Listed:
+def _listed(experiment: Experiment, latest: Known[ExperimentReport] | None) -> _ListedExperiment:
     report = None if latest is None else latest.report
     decision = experiment.decision or ({} if report is None else report.decision.to_dict())
-    return _Listed(
+    return _ListedExperiment(
         experiment,
         None if report is None else sum(report.units.values()),
         decision.get("verdict", ""),
@@ -170,7 +170,7 @@ def _charts(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[
     charts: dict[str, Drawn] = {}
     if experiment.planned_units is not None:
         counted = _counted(report)
-        charts["sample"] = Progress(
+        charts["sample"] = ProgressBar(
             title="Units with complete conversion window, of those planned",
             label=f"{counted:,} of {experiment.planned_units:,} units",
             share=counted / experiment.planned_units,
@@ -210,7 +210,7 @@ def _over_time(experiment: Experiment, report: ExperimentReport, ask: Ask) -> di
     return charts
 
 
-def _thinned(moments: Sequence[Moment]) -> Sequence[Moment]:
+def _thinned(moments: Sequence[DifferencePoint]) -> Sequence[DifferencePoint]:
     """Return at most as many moments as a chart can show, the last one always."""
     every = max(1, ceil(len(moments) / _MOMENTS))
     return moments[::-1][::every][::-1]

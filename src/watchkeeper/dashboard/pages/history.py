@@ -44,7 +44,7 @@ def page(app: App, ask: Ask) -> Page:
         section="",
         model=model,
         context={
-            "lines": [_Line.of(model, record, here) for record in reversed(listing.records)],
+            "lines": [_RecordLine.of(model, record, here) for record in reversed(listing.records)],
             "kinds": listing.kinds,
             "kind": kind,
             "everything": everything,
@@ -68,7 +68,7 @@ def one(app: App, ask: Ask) -> Page:
         section="",
         model=model,
         context={
-            "line": _Line.of(model, record, (), most=_WHOLE),
+            "line": _RecordLine.of(model, record, (), most=_WHOLE),
             "again": again,
             "figures": [] if again is None else _figures(again),
             "unshown": 0 if again is None else max(0, len(_names(again)) - _FIGURES),
@@ -77,7 +77,7 @@ def one(app: App, ask: Ask) -> Page:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _RecordLine:
     """A record as pages show it.
 
     Attributes
@@ -106,7 +106,7 @@ class _Line:
     @classmethod
     def of(
         cls, model: str, record: Record, here: Collection[str], *, most: int = _EXCERPT
-    ) -> "_Line":
+    ) -> "_RecordLine":
         text, cut = _excerpt(record.evidence, most)
         kind, _, name = record.id.partition(":")
         prefix = _PLACES.get(kind, "")

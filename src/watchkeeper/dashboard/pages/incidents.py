@@ -10,7 +10,7 @@ from watchkeeper.app import App
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.errors import InvalidValueError, NotFoundError
-from watchkeeper.incidents import Incident, IncidentState, Moment, Step
+from watchkeeper.incidents import Incident, IncidentState, IncidentStep, Moment
 from watchkeeper.monitoring.incidents import draft_asked, pace
 from watchkeeper.results import plain, strict_json
 
@@ -23,11 +23,11 @@ _SEVERITIES = ("critical", "warning")
 _NAMED = {"rollout": "/rollouts/", "run": "/retraining/", "experiment": "/experiments/"}
 """Evidence that is the name of something with a page."""
 
-_TONES: Mapping[Step, str] = {
-    Step.RESOLVED: "good",
-    Step.RECOVERED: "good",
-    Step.ACKNOWLEDGED: "busy",
-    Step.ASSIGNED: "busy",
+_TONES: Mapping[IncidentStep, str] = {
+    IncidentStep.RESOLVED: "good",
+    IncidentStep.RECOVERED: "good",
+    IncidentStep.ACKNOWLEDGED: "busy",
+    IncidentStep.ASSIGNED: "busy",
 }
 
 
@@ -99,7 +99,7 @@ def one(app: App, ask: Ask) -> Page:
             if incident.timeline
             else [],
             "runbook": incident.runbook if _leads_somewhere(incident.runbook) else "",
-            "moments": [_Line.of(incident, moment) for moment in reversed(incident.timeline)],
+            "moments": [_MomentLine.of(incident, moment) for moment in reversed(incident.timeline)],
             "draft": draft,
         },
     )
@@ -128,14 +128,14 @@ class _Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _MomentLine:
     """A moment of an incident."""
 
     moment: Moment
     proofs: tuple[_Proof, ...]
 
     @classmethod
-    def of(cls, incident: Incident, moment: Moment) -> "_Line":
+    def of(cls, incident: Incident, moment: Moment) -> "_MomentLine":
         return cls(moment, tuple(_proofs(incident.model, moment.evidence)))
 
     @property

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from watchkeeper.app import App
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.errors import NotFoundError
-from watchkeeper.readiness import ITEMS, Checklist, Point, State
+from watchkeeper.readiness import ITEMS, Checklist, Point, PointState
 from watchkeeper.readiness.checklist import Priority
 from watchkeeper.results import plain, strict_json
 
@@ -17,7 +17,7 @@ __all__ = ["page"]
 
 _USUALLY = timedelta(days=30)  # default duration of a waiver
 _LONGEST = 300  # characters of a piece of evidence
-_GOOD = (State.PASS, State.WAIVED)
+_GOOD = (PointState.PASS, PointState.WAIVED)
 
 
 def page(app: App, ask: Ask) -> Page:

@@ -14,15 +14,15 @@ from watchkeeper.monitoring.rollouts import RolloutStatus
 from watchkeeper.records import DocumentEntry
 from watchkeeper.rollouts import (
     Counts,
-    Decision,
     Event,
     Hold,
     Judgement,
     Limit,
+    LimitStanding,
     Rollout,
+    RolloutDecision,
+    RolloutState,
     Seen,
-    Standing,
-    State,
     judged,
 )
 from watchkeeper.rollouts.forecast import outlook
@@ -43,13 +43,13 @@ _HOLDS: Mapping[Hold, str] = {
 }
 _BY_PEOPLE = (Event.RESUME, Event.STEP, Event.PROMOTE, Event.PAUSE, Event.ABORT)
 _FOLLOWS = frozenset({Event.ROLLED_BACK, Event.PROMOTED})  # the registry, after a decision
-_BEFORE = frozenset({State.DRAFT, State.SCHEDULED, State.CANCELLED})
-_SHARED = frozenset({State.RUNNING, State.HOLDING, State.PAUSED})
-_TAKEN_BACK = frozenset({State.ROLLING_BACK, State.ROLLED_BACK})
+_BEFORE = frozenset({RolloutState.DRAFT, RolloutState.SCHEDULED, RolloutState.CANCELLED})
+_SHARED = frozenset({RolloutState.RUNNING, RolloutState.HOLDING, RolloutState.PAUSED})
+_TAKEN_BACK = frozenset({RolloutState.ROLLING_BACK, RolloutState.ROLLED_BACK})
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
+class _ListedRollout:
     """A rollout in the list, with its last change."""
 
     rollout: Rollout
@@ -78,7 +78,7 @@ class _Held:
     production: str
     allowed: str
     difference: str
-    standing: Standing
+    standing: LimitStanding
     reason: str
     on_breach: str
 
@@ -197,15 +197,15 @@ def shadow(app: App, ask: Ask) -> Page:
 
 def _urgency(rollout: Rollout, now: datetime) -> int:
     if rollout.active:
-        return 1 if rollout.state is State.RUNNING else 0
-    return 2 if rollout.state is State.SCHEDULED or rollout.watched(now) else 3
+        return 1 if rollout.state is RolloutState.RUNNING else 0
+    return 2 if rollout.state is RolloutState.SCHEDULED or rollout.watched(now) else 3
 
 
-def _listed(app: App, rollout: Rollout, now: datetime) -> _Listed:
+def _listed(app: App, rollout: Rollout, now: datetime) -> _ListedRollout:
     last = app.audit.entries(subject=f"{rollout.model}:rollouts/{rollout.name}", limit=2)
     reasons = [entry.reason for entry in last if entry.verb not in _FOLLOWS]
     since = last[0].at if last else rollout.started_at
-    return _Listed(rollout, since, reasons[0] if reasons else "", rollout.watched(now))
+    return _ListedRollout(rollout, since, reasons[0] if reasons else "", rollout.watched(now))
 
 
 def _latest_report(app: App, rollout: Rollout, ask: Ask) -> Known[RolloutStatus] | None:
@@ -229,9 +229,11 @@ def _judged(rollout: Rollout, seen: Seen) -> tuple[Judgement, ...]:
     )
 
 
-def _reason(rollout: Rollout, decision: Decision | None, history: Sequence[DocumentEntry]) -> str:
+def _reason(
+    rollout: Rollout, decision: RolloutDecision | None, history: Sequence[DocumentEntry]
+) -> str:
     """Return the reason of its state: the current decision, or the last entry of its history."""
-    if decision is not None and rollout.state in {State.RUNNING, State.HOLDING}:
+    if decision is not None and rollout.state in {RolloutState.RUNNING, RolloutState.HOLDING}:
         return decision.reason
     for entry in reversed(history):
         if entry.verb not in _FOLLOWS:
@@ -246,17 +248,19 @@ def _is_unwatched(rollout: Rollout, until: datetime | None, now: datetime) -> bo
 
 
 def _is_unhealthy(rollout: Rollout, judgements: Sequence[Judgement]) -> bool:
-    if not rollout.active and rollout.state is not State.COMPLETED:
+    if not rollout.active and rollout.state is not RolloutState.COMPLETED:
         return False
     held = rollout.hold not in {None, Hold.APPROVAL}
     return held or any(
-        judgement.standing in {Standing.OVER, Standing.BREACH} for judgement in judgements
+        judgement.standing in {LimitStanding.OVER, LimitStanding.BREACH} for judgement in judgements
     )
 
 
 def _actions(rollout: Rollout, judgements: Sequence[Judgement], now: datetime) -> list[_Action]:
     """Return the actions that are possible now, the advised one first."""
-    if rollout.state in TERMINAL or (rollout.state is State.COMPLETED and not rollout.watched(now)):
+    if rollout.state in TERMINAL or (
+        rollout.state is RolloutState.COMPLETED and not rollout.watched(now)
+    ):
         return []
     last = rollout.step + 1 == len(rollout.plan.steps)
     possible = [
@@ -275,7 +279,7 @@ def _action(rollout: Rollout, event: Event) -> _Action:
         effect = "It will not start, and the traffic stays as it is."
         return _Action("abort", "Cancel", effect, "danger")
     if event is Event.ABORT:
-        again = " and is in production again" if rollout.state is State.COMPLETED else ""
+        again = " and is in production again" if rollout.state is RolloutState.COMPLETED else ""
         effect = (
             f"All traffic goes back to {stable} within a second{again}. This rollout ends; "
             f"to retry {canary}, start another one."
@@ -331,14 +335,14 @@ def _interval(judgement: Judgement) -> Interval:
     comparison = judgement.comparison
     if comparison is None:
         return Interval(judgement.limit.name, None)
-    tone: Any = "bad" if judgement.standing is Standing.BREACH else ""
+    tone: Any = "bad" if judgement.standing is LimitStanding.BREACH else ""
     return Interval(
         judgement.limit.name, comparison.estimate, comparison.low, comparison.high, tone=tone
     )
 
 
 def _step_state(rollout: Rollout, step: int) -> StepState:
-    if rollout.state in {State.COMPLETED, State.PROMOTING}:
+    if rollout.state in {RolloutState.COMPLETED, RolloutState.PROMOTING}:
         return "done"
     if rollout.state in _BEFORE or step > rollout.step:
         return "next"
@@ -352,7 +356,7 @@ def _note(rollout: Rollout) -> str:
         return "rolled back"
     if rollout.hold is not None:
         return rollout.hold.value.replace("_", " ")
-    return "paused" if rollout.state is State.PAUSED else ""
+    return "paused" if rollout.state is RolloutState.PAUSED else ""
 
 
 def _held(seen: Seen, judgements: Sequence[Judgement]) -> list[_Held]:

@@ -11,8 +11,8 @@ from watchkeeper.app import App
 from watchkeeper.clock import system_clock
 from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.errors import InvalidValueError, NotFoundError, WatchkeeperError
-from watchkeeper.monitoring.doctor import Check
-from watchkeeper.monitoring.notifications import Waiting
+from watchkeeper.monitoring.doctor import DoctorCheck
+from watchkeeper.monitoring.notifications import ReceiverBacklog
 from watchkeeper.monitoring.report_cache import Asked
 from watchkeeper.readiness.evidence import BACKUP, BACKUP_CHECK, BACKUPS, RESTORE_TEST
 from watchkeeper.records import Entry
@@ -120,7 +120,7 @@ def _backups(app: App) -> _Backups:
 class _Notifications:
     """Receivers of incidents, and their pending deliveries."""
 
-    deliveries: Sequence[Waiting]
+    deliveries: Sequence[ReceiverBacklog]
     new: Sequence[str]
     error: str
 
@@ -139,7 +139,7 @@ def _notifications(app: App) -> _Notifications:
 
 def _examined(app: App, now: datetime) -> Any:
     """Return the results of the doctor, at most some minutes old."""
-    query: Asked[list[Check]] = Asked(
+    query: Asked[list[DoctorCheck]] = Asked(
         "doctor", "", of=now.timestamp() // _EXAMINED_FOR, at=now,
         make=lambda: list(app.examine()), lasting=True,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from watchkeeper.dashboard.paging import leaf_of
 from watchkeeper.dashboard.rendering import duration
 from watchkeeper.errors import IntegrityError, InvalidValueError, NotFoundError
 from watchkeeper.events import check_name
-from watchkeeper.experiments import State as ExperimentState
+from watchkeeper.experiments import ExperimentState
 from watchkeeper.identity import RecordId
 from watchkeeper.monitoring.rollouts import expected_duration
 from watchkeeper.operations import models
@@ -21,7 +21,7 @@ from watchkeeper.registry import ModelRegistry, ModelVersion, Status
 from watchkeeper.registry.diff import Difference
 from watchkeeper.registry.signing import SIGNATURE
 from watchkeeper.retraining.candidate import RETRAINING
-from watchkeeper.rollouts import Plan, Rollout, State
+from watchkeeper.rollouts import Plan, Rollout, RolloutState
 
 __all__ = ["diff", "one", "page"]
 
@@ -285,7 +285,13 @@ def _expected(app: App, model: str, plan: Plan, now: datetime) -> str:
 
 def _under_way(app: App, model: str) -> Rollout | None:
     """Return the rollout that has the traffic of a model, if there is one."""
-    moving = (State.RUNNING, State.HOLDING, State.PAUSED, State.PROMOTING, State.ROLLING_BACK)
+    moving = (
+        RolloutState.RUNNING,
+        RolloutState.HOLDING,
+        RolloutState.PAUSED,
+        RolloutState.PROMOTING,
+        RolloutState.ROLLING_BACK,
+    )
     rollouts = (state_ for state in moving for state_ in app.rollouts.find(model, state))
     return next(rollouts, None)
 
