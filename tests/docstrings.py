@@ -50,7 +50,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)
 _VALUES = {"property", "cached_property", "setter"}
 _LEFT_OUT = {"command", "overload"}
-_NOTHING = {"None", "NoReturn", "Never"}
+_NOTHING = {"None", "NoReturn", "Never", "Iterator[None]", "AsyncIterator[None]"}
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -130,7 +130,7 @@ def _faults_of(
             if parameter not in expected:
                 yield f"documents {parameter}, which is no parameter"
         if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in body):
-            if "Yields" not in sections:
+            if "Yields" not in sections and _returns(function):
                 yield "has no section Yields"
         elif _returns(function) and "Returns" not in sections:
             yield "has no section Returns"
@@ -179,6 +179,7 @@ def _parameters(function: Function, *, is_method: bool) -> list[str]:
 
 
 def _returns(function: Function) -> bool:
+    """Return whether a function returns or yields something."""
     return function.returns is not None and ast.unparse(function.returns) not in _NOTHING
 
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from watchkeeper.drift import DataDriftDetector, DriftReport
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import Window
-from watchkeeper.monitoring import measurements
+from watchkeeper.monitoring import window_inputs
 from watchkeeper.monitoring.findings import keep_drift, keep_quality
 from watchkeeper.monitoring.measurements import drift_of_window, latest_accuracy, quality_of_window
 from watchkeeper.monitoring.prediction_drift import LearnedAnswers, answers_to_training
@@ -75,7 +75,7 @@ def test_given_a_window_larger_than_memory_when_compared_then_the_report_is_the_
 ) -> None:
     events = recorded(3, shift=60)
     expected = drift_of_window(events, registry, "flights", Window())
-    monkeypatch.setattr(measurements, "IN_MEMORY", 250)
+    monkeypatch.setattr(window_inputs, "IN_MEMORY", 250)
     tables: list[object] = []
     detect = DataDriftDetector.detect
 

@@ -4,15 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from watchkeeper.drift import DataDriftDetector, DriftReport, FeatureDrift
 from watchkeeper.errors import NotFoundError
@@ -27,9 +24,9 @@ from watchkeeper.monitoring.event_columns import (
     segment_of,
 )
 from watchkeeper.monitoring.prediction_drift import LearnedAnswers, answers_drift
+from watchkeeper.monitoring.window_inputs import features_of, inputs_of
 from watchkeeper.profiles import Profile
 from watchkeeper.profiles.columns import frame_of
-from watchkeeper.profiles.engines import duckdb_table
 from watchkeeper.quality import (
     ErrorSegment,
     Estimate,
@@ -64,9 +61,6 @@ _HELD = {
     "multiclass": ("accuracy", "balanced_accuracy", "f1"),
     "regression": ("mae", "rmse", "mape", "median_absolute_error", "r2"),
 }  # metrics of a registered version that it is held against, by task
-IN_MEMORY = 200_000_000
-"""Values of a window up to which it is held in memory: beyond, DuckDB compares it on disk."""
-
 _LOOK_BACK = timedelta(days=30)
 _SEGMENT = "segment."  # prefix of the columns by whose values predictions are looked at apart
 
@@ -209,7 +203,7 @@ def drift_of_window(
         checks=checks,
     )
     with ExitStack() as stack:
-        rows, versions = _inputs(events, model, window, stack)
+        rows, versions = inputs_of(events, model, window, stack)
         report = detector.detect(rows)
     learned = None if answers is None else answers()
     moved = None
@@ -355,42 +349,6 @@ def latest_accuracy(
         )
         right, count, end = right + int(agreed.sum()), count + rows.num_rows, start
     return right / count if count >= min_samples else None
-
-
-def _inputs(
-    events: EventLog, model: str, window: Window, stack: ExitStack
-) -> tuple[object, dict[str, int]]:
-    """Return the inputs of a window, and the versions of the tables that they were read from.
-
-    They are a table in memory, or, of a window with too many values for that, one of DuckDB over
-    files that are there until `stack` is closed.
-    """
-    parts: list[pa.Table] = []
-    versions: dict[str, int] = {}
-    values = number = 0
-    folder: Path | None = None
-    for day in events.days(model, window):
-        parts.append(features_of(day))
-        versions = day.versions
-        values += parts[-1].num_rows * parts[-1].num_columns
-        if values > IN_MEMORY and folder is None:
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="watchkeeper-")))
-        while folder is not None and parts:
-            number += 1
-            pq.write_table(parts.pop(), folder / f"{number:06}.parquet")
-    if folder is not None:
-        return duckdb_table(f"{folder}/*.parquet", scratch=str(folder / "spilled")), versions
-    if not parts:
-        raise NotFoundError(
-            "prediction in the window of", model, "Choose another --start or --end."
-        )
-    return pa.concat_tables(parts, promote_options="default").unify_dictionaries(), versions
-
-
-def features_of(read: EventWindow) -> pa.Table:
-    """Return the features of a window under their own names."""
-    names = [name for name in read.rows.schema.names if name.startswith(FEATURE)]
-    return read.rows.select(names).rename_columns([name.removeprefix(FEATURE) for name in names])
 
 
 def _only(reference: object, features: Sequence[str]) -> object:

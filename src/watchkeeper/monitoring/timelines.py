@@ -4,9 +4,7 @@ Of each UTC day it is remembered what its cells were counted from. Cells are in 
 for the next process; what lies there is derived, and may be deleted at any time.
 """
 
-import json
 import logging
-import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,16 +17,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.clock import Clock, system_clock
-from watchkeeper.durable import sync
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import EventLog, Window, check_name
 from watchkeeper.labelling import Labelling
+from watchkeeper.monitoring.timeline_files import (
+    ModelCells,
+    Refreshed,
+    read_cells,
+    write_cells,
+)
 from watchkeeper.results import Result
 from watchkeeper.rollouts.shadow import stream_of
 from watchkeeper.timelines import Timeline, cells_of, empty_cells, timeline_of, timelines_by
-from watchkeeper.timelines.cells import COLUMNS, FORMAT, HISTOGRAMS, histogram_entries, hours_of
+from watchkeeper.timelines.cells import COLUMNS, FORMAT, hours_of
 
-__all__ = ["ModelTimeline", "Refreshed", "Timelines"]
+__all__ = ["ModelTimeline", "Timelines"]
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +41,6 @@ _SHADOW = stream_of("")
 _BATCH = 100_000  # rows that are counted at once
 _GAP = 3  # days that are read along, since to begin anew costs more
 _KEEP_EVERY = timedelta(minutes=5)
-_ABOUT = b"watchkeeper.timelines"
-
-
-@dataclass(frozen=True, slots=True)
-class Refreshed(Result):
-    """What time lines are of, for the evidence.
-
-    Attributes
-    ----------
-    at : datetime
-        When it was last looked what had changed.
-    table_versions : dict of str to int
-        Of the event store.
-    """
-
-    at: datetime
-    table_versions: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,22 +63,13 @@ class ModelTimeline(Result):
     timeline: Timeline
 
 
-@dataclass(frozen=True, slots=True)
-class _ModelCells:
-    """The cells of a model, and of what the cells of each day were made."""
-
-    cells: pa.Table
-    keys: Mapping[date, str]
-    as_of: Refreshed
-
-
 @dataclass(slots=True)
 class _State:
     """What is known of one model, and who is at it."""
 
-    known: _ModelCells | None = None
+    known: ModelCells | None = None
     looked: bool = False  # whether on disk
-    kept: _ModelCells | None = None  # there
+    kept: ModelCells | None = None  # there
     begun: int = 0
     ended: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -216,7 +193,7 @@ class Timelines:
         """
         return self._refresh(model, None).as_of
 
-    def _current(self, model: str, fresh: timedelta | None) -> _ModelCells:
+    def _current(self, model: str, fresh: timedelta | None) -> ModelCells:
         state = self._state(model)
         if state.known is None:
             with state.lock:  # whoever is reading everything now is waited for
@@ -228,7 +205,7 @@ class Timelines:
             return self._refresh(model, since)
         return current
 
-    def _refresh(self, model: str, since: datetime | None) -> _ModelCells:
+    def _refresh(self, model: str, since: datetime | None) -> ModelCells:
         """Refresh, unless somebody has since this was asked, or since a moment that is given."""
         state = self._state(model)
         begun = state.begun
@@ -256,7 +233,7 @@ class Timelines:
         with self._lock:
             return self._states.setdefault(model, _State())
 
-    def _brought_up(self, model: str, current: _ModelCells | None) -> _ModelCells:
+    def _brought_up(self, model: str, current: ModelCells | None) -> ModelCells:
         """Return what is known after the days that have changed were read."""
         at = self._clock()
         keys, versions = self._keys(model)
@@ -265,7 +242,7 @@ class Timelines:
         changed = {day for day, key in keys.items() if before.get(day) != key}
         as_of = Refreshed(at, versions)
         if current is not None and not changed and before.keys() == keys.keys():
-            return _ModelCells(current.cells, keys, as_of)
+            return ModelCells(current.cells, keys, as_of)
         parts = [empty_cells(task), *self._counted(model, changed)]
         if current is not None and current.cells.schema.equals(
             parts[0].schema, check_metadata=True
@@ -275,7 +252,7 @@ class Timelines:
         hours = hours_of(cells)
         if (np.diff(hours) < 0).any():
             cells = cells.take(pa.array(np.argsort(hours, kind="stable")))
-        return _ModelCells(cells.combine_chunks(), keys, as_of)
+        return ModelCells(cells.combine_chunks(), keys, as_of)
 
     def _keys(self, model: str) -> tuple[dict[date, str], dict[str, int]]:
         """Return what the cells of each day would be made of now."""
@@ -344,13 +321,13 @@ class Timelines:
         """Take what an earlier process has kept, if nothing is known yet."""
         if state.known is None and not state.looked:
             state.looked = True
-            state.known = state.kept = _read(self._path(model), model, self._how(model))
+            state.known = state.kept = read_cells(self._path(model), model, self._how(model))
 
     def _how(self, model: str) -> list[Any]:
         labelling = self._labelling_of(model)
         return [FORMAT, labelling.task, repr(labelling.positive)]
 
-    def _keep(self, model: str, state: _State, current: _ModelCells) -> None:
+    def _keep(self, model: str, state: _State, current: ModelCells) -> None:
         """Keep what is known for the next process, if it has changed, now and then."""
         stored = state.kept
         if stored is not None and (
@@ -358,7 +335,7 @@ class Timelines:
         ):
             return
         try:
-            _write(self._path(model), model, self._how(model), current)
+            write_cells(self._path(model), model, self._how(model), current)
         except OSError as error:  # they are as good in memory
             log.warning("the cells of the time lines of %s cannot be kept: %s", model, error)
         state.kept = current
@@ -401,53 +378,3 @@ def _runs(days: Collection[date]) -> Iterator[tuple[date, date]]:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
-
-
-def _write(path: Path, model: str, how: list[Any], current: _ModelCells) -> None:
-    about = {
-        "model": model,
-        "how": how,
-        "keys": {str(day): key for day, key in current.keys.items()},
-        "at": current.as_of.at.isoformat(),
-        "table_versions": current.as_of.table_versions,
-    }
-    metadata = {**current.cells.schema.metadata, _ABOUT: json.dumps(about).encode()}
-    cells = current.cells.replace_schema_metadata(metadata)
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")  # no model's name begins with a dot
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.ipc.new_file(str(partial), cells.schema, options=options) as target:
-        target.write_table(cells)
-    sync(partial)
-    partial.replace(path)
-
-
-def _read(path: Path, model: str, how: list[Any]) -> _ModelCells | None:
-    """Return what is kept, or None where that is nothing, torn, or made in another way."""
-    try:
-        with pa.memory_map(str(path)) as source:
-            cells = pa.ipc.open_file(source).read_all()
-        cells.validate(full=True)
-        about = json.loads(cells.schema.metadata.get(_ABOUT, b"null"))
-        if (about["model"], about["how"]) != (model, how):
-            return None
-        empty = empty_cells(how[1])
-        cells = cells.replace_schema_metadata(empty.schema.metadata)
-        if not (cells.schema.equals(empty.schema, check_metadata=True) and _sound(cells)):
-            return None
-        keys = {date.fromisoformat(day): key for day, key in about["keys"].items()}
-        as_of = Refreshed(datetime.fromisoformat(about["at"]), about["table_versions"])
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return _ModelCells(cells.combine_chunks(), keys, as_of)
-
-
-def _sound(cells: pa.Table) -> bool:
-    """Return whether cells are in order, and their bins are some that there are."""
-    if (np.diff(hours_of(cells)) < 0).any():
-        return False
-    for name, width in HISTOGRAMS.items():
-        _, bins, _ = histogram_entries(cells, name)
-        if bins.size and not 0 <= bins.min() <= bins.max() < width:
-            return False
-    return True
