@@ -69,18 +69,51 @@ class Mark:
 
 
 def shape(kind: str) -> Markup:
-    """Return the shape of a kind of mark, around 0, 0."""
+    """Return the shape of a kind of mark, around 0, 0.
+
+    Parameters
+    ----------
+    kind : str
+
+    Returns
+    -------
+    Markup
+    """
     return tag("path", d=_SHAPES[kind], class_=f"c-mark c-mark-{kind}")
 
 
 def mark_icon(kind: MarkKind) -> Markup:
-    """Return the shape of a kind of mark, to stand in a line of text."""
+    """Return the shape of a kind of mark, to stand in a line of text.
+
+    Parameters
+    ----------
+    kind : MarkKind
+
+    Returns
+    -------
+    Markup
+    """
     return tag("svg", shape(kind), class_="mark-icon", viewBox="-7 -7 14 14", width=14.0,
                height=14.0, aria_hidden="true")  # fmt: skip
 
 
 def marked(mark: Mark, x: str, y: float, text: str) -> Markup:
-    """Return a mark on a chart, a link if it leads somewhere."""
+    """Return a mark on a chart, a link if it leads somewhere.
+
+    Parameters
+    ----------
+    mark : Mark
+    x : str
+        In per cent of the width.
+    y : float
+        In pixels from the top.
+    text : str
+        What the tooltip says.
+
+    Returns
+    -------
+    Markup
+    """
     drawn = (
         tag("circle", r=_REACH, class_="hit"),
         shape(mark.kind),
@@ -92,7 +125,20 @@ def marked(mark: Mark, x: str, y: float, text: str) -> Markup:
 
 
 def lanes(places: Sequence[float], apart: float) -> list[int]:
-    """Return for each place, in order, in which of two lanes it stands clear of the last one."""
+    """Return for each place, in order, in which of two lanes it stands clear of the last one.
+
+    Parameters
+    ----------
+    places : sequence of float
+        Shares of the width, ascending.
+    apart : float
+        Share of the width below which two would touch.
+
+    Returns
+    -------
+    list of int
+        0 for the lower lane and 1 for the upper.
+    """
     last = [-1.0, -1.0]
     lines = []
     for slot in places:

@@ -65,7 +65,12 @@ class BarChart(OverTime):
             require_length("failed", self.failed, self)
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         entries = self._key()
         taken = header(self.unit, entries)[1] + self.strip()
         top, bottom = taken, taken + max(self.height - AXIS, 40.0)
@@ -85,7 +90,12 @@ class BarChart(OverTime):
                       drawing=drawing, links=[shapes])  # fmt: skip
 
     def table(self) -> Table:
-        """Return the figures: a row for each bucket."""
+        """Return the figures: a row for each bucket.
+
+        Returns
+        -------
+        Table
+        """
         names = [column(self.label, self.unit)]
         columns: list[list[Entry]] = [[as_tabled(v, self.unit) for v in floats(self.values)]]
         if self.failed is not None:
@@ -97,7 +107,12 @@ class BarChart(OverTime):
         return Table(columns=("from", "to", *names, "notes"), rows=self.tabled(columns))
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         good, bad = self._parts
         measured = [index for index, value in enumerate(good) if not math.isnan(value)]
         if not measured:

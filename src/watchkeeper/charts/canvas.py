@@ -56,6 +56,26 @@ def canvas(
     What assistive technology finds is one picture with a name that tells the gist. With links
     inside it is a group instead, of which the links are all that is found: a picture may not
     hold anything to click on.
+
+    Parameters
+    ----------
+    title : str
+    gist : str
+        What one sees at a glance, in words.
+    height : float
+        In pixels.
+    drawing : sequence of str
+        Elements without links.
+    links : sequence of str
+        Elements that may hold links.
+    left : int
+        Pixels that labels beside the plot take.
+    right : str
+        Class of the room to the right of the plot.
+
+    Returns
+    -------
+    Markup
     """
     name = ": ".join(part for part in (title.strip(), gist.strip()) if part) or "chart"
     common: dict[str, str | float] = {"width": "100%", "height": height, "aria_label": name}
@@ -67,20 +87,52 @@ def canvas(
 
 
 def stretched(top: float, bottom: float, *paths: str) -> Markup:
-    """Return a sheet for paths, `WIDE` units across, between two heights in pixels."""
+    """Return a sheet for paths, `WIDE` units across, between two heights in pixels.
+
+    Parameters
+    ----------
+    top, bottom : float
+    *paths : str
+        Elements, in the coordinates of the sheet.
+
+    Returns
+    -------
+    Markup
+    """
     height = bottom - top
     return tag("svg", *paths, x=0.0, y=top, width="100%", height=height, class_="c-sheet",
                viewBox=f"0 0 {WIDE:g} {height:g}", preserveAspectRatio="none")  # fmt: skip
 
 
 def gutter_for(labels: Sequence[str], most: int = GUTTER) -> int:
-    """Return the pixels beside the plot that these labels need."""
+    """Return the pixels beside the plot that these labels need.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    most : int
+        Pixels that are never exceeded.
+
+    Returns
+    -------
+    int
+    """
     widest = max((width_of(label[:200]) for label in labels), default=0.0)
     return min(most, math.ceil((widest + 12.0) / 8.0) * 8)
 
 
 def value_axis(scale: Scale, unit: str) -> tuple[Markup, int]:
-    """Return grid and labels of the values, and the pixels the labels need."""
+    """Return grid and labels of the values, and the pixels the labels need.
+
+    Parameters
+    ----------
+    scale : Scale
+    unit : str
+
+    Returns
+    -------
+    tuple of Markup and int
+    """
     labels = [on_axis(value, value if scale.log else scale.step, unit) for value in scale.ticks]
     parts = []
     for value, label in zip(scale.ticks, labels, strict=True):
@@ -102,6 +154,10 @@ def time_axis(ticks: Sequence[tuple[float, Tick]], bottom: float, left: float = 
         Where the plot ends.
     left : float
         Pixels that labels beside the plot take.
+
+    Returns
+    -------
+    Markup
     """
     every = math.ceil(len(ticks) * _TICK / (PHONE - left)) or 1
     parts = [tag("line", x1=0.0, x2="100%", y1=bottom, y2=bottom, class_="c-axis")]
@@ -121,6 +177,19 @@ def header(unit: str, entries: Sequence[Header], left: float = 0.0) -> tuple[Mar
 
     A unit that is a word stands here once instead of at every tick. The key starts where the
     labels beside the plot do, `left` pixels from it.
+
+    Parameters
+    ----------
+    unit : str
+        Of the values.
+    entries : sequence of Header
+        Samples with their labels.
+    left : float
+        Pixels that labels beside the plot take.
+
+    Returns
+    -------
+    tuple of Markup and float
     """
     items = list(entries)
     if unit and not has_symbol(unit):
@@ -141,5 +210,16 @@ def header(unit: str, entries: Sequence[Header], left: float = 0.0) -> tuple[Mar
 
 
 def empty(height: float, text: str = "no data") -> Markup:
-    """Return what stands in a plot that has nothing to show."""
+    """Return what stands in a plot that has nothing to show.
+
+    Parameters
+    ----------
+    height : float
+        Of the text, in pixels from the top.
+    text : str
+
+    Returns
+    -------
+    Markup
+    """
     return tag("text", text, x="50%", y=height, class_="c-mid c-none")

@@ -70,7 +70,12 @@ class IntervalChart:
     margin_label: str = "margin"
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         top, bottom = 24.0, 24.0 + _ROW * max(1, len(self.rows))
         finite = [value for row in self.rows for value in _numbers(row) if math.isfinite(value)]
         common = {"title": self.title, "gist": self.gist(), "height": bottom + AXIS}
@@ -85,7 +90,12 @@ class IntervalChart:
         return canvas(drawing=parts, left=left, right="pr-figures", **common)  # type: ignore[arg-type]
 
     def table(self) -> Table:
-        """Return the figures: a row for each estimate."""
+        """Return the figures: a row for each estimate.
+
+        Returns
+        -------
+        Table
+        """
         names = [column(name, self.unit) for name in ("estimate", "low", "high")]
         rows = [
             (row.label, *(_tabled(value, self.unit) for value in _numbers(row)))
@@ -97,7 +107,12 @@ class IntervalChart:
         return Table(columns=("row", *names), rows=list(rows))
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         if not self.rows:
             return "no data"
         sentences = [f"{isolated(row.label)}: {self._figures(row)}" for row in self.rows[:8]]

@@ -71,7 +71,12 @@ class Graph:
     edges: Sequence[Edge]
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         plan, drawn = self._plan, self._drawn
         rest = len({node.id for node in self.nodes}) - len(drawn)
         width = 2 * _MARGIN + max(1, plan.layers) * (_WIDTH + _ACROSS) - _ACROSS
@@ -94,7 +99,12 @@ class Graph:
         )  # fmt: skip
 
     def table(self) -> Table:
-        """Return the graph as a list: each node, then what it leads to, a row for each edge."""
+        """Return the graph as a list: each node, then what it leads to, a row for each edge.
+
+        Returns
+        -------
+        Table
+        """
         after: dict[str, list[Edge]] = {}
         for edge in self.edges:
             after.setdefault(edge.source, []).append(edge)
@@ -111,7 +121,12 @@ class Graph:
         return Table(columns=("node", "details", "state", "edge", "leads to"), rows=rows)
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         if not self.nodes:
             return "no data"
         names = {node.id: isolated(node.label) for node in self.nodes}

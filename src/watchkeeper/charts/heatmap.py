@@ -45,7 +45,12 @@ class HeatCell:
     href: str | None = None
 
     def shade(self) -> int | None:
-        """Return which of the five intensities it has, None if it is not known."""
+        """Return which of the five intensities it has, None if it is not known.
+
+        Returns
+        -------
+        int or None
+        """
         if self.value is None or not math.isfinite(self.value):
             return None
         return 0 if self.value <= 0 else min(_CLASSES - 1, int(min(self.value, 1.0) * _CLASSES))
@@ -91,7 +96,12 @@ class HeatMap(OverTime):
             require_length(f"cells of {row.label!r}", row.cells, self)
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         left = gutter_for([row.label for row in self.rows]) if self.times else 0
         heading, taken = header("", [*_key(), *self.mark_key()], left)
         top = taken + self.strip() + (6.0 if self.spans else 0.0)
@@ -110,7 +120,12 @@ class HeatMap(OverTime):
                       drawing=drawing, links=links)  # fmt: skip
 
     def table(self) -> Table:
-        """Return the figures: a row for each cell."""
+        """Return the figures: a row for each cell.
+
+        Returns
+        -------
+        Table
+        """
         notes = ["; ".join(self.near(index, index + 1)) for index in range(len(self.times))]
         rows: list[tuple[Entry, ...]] = []
         for row in self.rows:
@@ -124,7 +139,12 @@ class HeatMap(OverTime):
         return Table(columns=("row", "from", "to", self.measure, "state", "notes"), rows=rows)
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         if not self.times or not self.rows:
             return "no data"
         drifted = [

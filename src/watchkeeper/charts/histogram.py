@@ -86,7 +86,12 @@ class HistogramPair:
             raise InvalidValueError("labels", len(self.labels), f"{bins} of them")
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         box = {"x": -5.0, "y": -6.0, "width": 10.0, "height": 12.0}
         slim = {"x": -2.5, "y": -6.0, "width": 5.0, "height": 12.0}
         entries: list[Header] = [
@@ -104,7 +109,12 @@ class HistogramPair:
                       drawing=[header("", entries, left)[0], body], right="pr-16")  # fmt: skip
 
     def table(self) -> Table:
-        """Return the figures: a row for each bin or category."""
+        """Return the figures: a row for each bin or category.
+
+        Returns
+        -------
+        Table
+        """
         shares = zip(self._reference, self._current, strict=True)
         tabled = [(as_tabled(a, "%"), as_tabled(b, "%")) for a, b in shares]
         sides = (f"{self.reference_label} (%)", f"{self.current_label} (%)")
@@ -118,7 +128,12 @@ class HistogramPair:
         return Table(columns=(f"from{unit}", f"to{unit}", *sides), rows=list(bins))
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         reference, current = self._reference, self._current
         if not any(reference + current):
             return "no data"

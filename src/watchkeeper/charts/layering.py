@@ -62,6 +62,10 @@ def layered(nodes: Sequence[str], edges: Iterable[Edge]) -> GraphLayout:
     edges : iterable of (str, str)
         From source to target. Those to nodes that are not there, and from a node to itself, are
         left out; those that close a circle run backwards.
+
+    Returns
+    -------
+    GraphLayout
     """
     numbered = dict.fromkeys(nodes)
     links_ = [

@@ -69,11 +69,22 @@ class Series:
     style: int = 0
 
     def numbers(self) -> list[float]:
-        """Return the values, NaN where there is none."""
+        """Return the values, NaN where there is none.
+
+        Returns
+        -------
+        list of float
+        """
         return floats(self.values)
 
     def band(self) -> tuple[list[float], list[float]] | None:
-        """Return the ends of the intervals, both NaN where one is not known."""
+        """Return the ends of the intervals, both NaN where one is not known.
+
+        Returns
+        -------
+        tuple of list of float and list of float, or None
+            Low and high ends; None where the series has no intervals.
+        """
         if self.low is None or self.high is None:
             return None
         low, high = floats(self.low), floats(self.high)
@@ -84,7 +95,17 @@ class Series:
         )
 
     def class_of(self, kind: str) -> str:
-        """Return the class of its line, band or dots."""
+        """Return the class of its line, band or dots.
+
+        Parameters
+        ----------
+        kind : str
+            Such as ``line``, ``band`` or ``dot``.
+
+        Returns
+        -------
+        str
+        """
         return f"c-{kind} c-{kind}-{self.style % _STYLES}"
 
 
@@ -120,7 +141,12 @@ class LineChart(OverTime):
                     require_length(f"series {one.label!r}", values, self)
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         entries = self._key()
         taken = header(self.unit, entries)[1] + self.strip()
         top, bottom = taken, taken + max(self.height - AXIS, 40.0)
@@ -136,7 +162,12 @@ class LineChart(OverTime):
                       drawing=drawing, links=[shapes])  # fmt: skip
 
     def table(self) -> Table:
-        """Return the figures: a row for each bucket."""
+        """Return the figures: a row for each bucket.
+
+        Returns
+        -------
+        Table
+        """
         names: list[str] = []
         columns: list[list[Entry]] = []
         for one in self.series:
@@ -151,7 +182,12 @@ class LineChart(OverTime):
         return Table(columns=("from", "to", *names, "notes"), rows=self.tabled(columns))
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         if not self.times or not self.series:
             return "no data"
         sentences = [(one.label, extent(one.numbers(), self.unit)) for one in self.series]
@@ -260,7 +296,18 @@ class LineChart(OverTime):
 
 
 def extent(values: Sequence[float], unit: str) -> str:
-    """Return the last value and between which ones all lie, in words."""
+    """Return the last value and between which ones all lie, in words.
+
+    Parameters
+    ----------
+    values : sequence of float
+        NaN where there is no data.
+    unit : str
+
+    Returns
+    -------
+    str
+    """
     measured = [value for value in values if not math.isnan(value)]
     if not measured:
         return "no data"
@@ -290,6 +337,11 @@ def draw_references(
         Of the values.
     near : sequence of float
         Heights of what is drawn at the right end; a label goes to the side where less is.
+
+    Returns
+    -------
+    tuple of Markup and Markup
+        Lines and labels.
     """
     lines, labels = [], []
     at = [

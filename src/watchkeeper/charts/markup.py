@@ -20,12 +20,30 @@ _LINKS = ("/", "?", "#", "https://", "http://")
 
 
 def clean(text: object) -> str:
-    """Return `text` without characters that no XML document may hold."""
+    """Return `text` without characters that no XML document may hold.
+
+    Parameters
+    ----------
+    text : object
+
+    Returns
+    -------
+    str
+    """
     return _FORBIDDEN.sub("\ufffd", str(text))
 
 
 def number(value: float) -> str:
     """Return a coordinate, in hundredths of a pixel at most.
+
+    Parameters
+    ----------
+    value : float
+        In pixels.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -39,7 +57,17 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share of the width, kept within it."""
+    """Return a share of the width, kept within it.
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1; what lies outside is cut.
+
+    Returns
+    -------
+    str
+    """
     return f"{number(100.0 * min(max(share, 0.0), 1.0))}%"
 
 
@@ -47,6 +75,17 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
     """Return an element; text is escaped, attributes that are None are left out.
 
     An underscore in a name stands for a hyphen, one at its end keeps clear of Python's words.
+
+    Parameters
+    ----------
+    name : str
+    *children : str
+    **attributes : str, float or None
+        Numbers are coordinates.
+
+    Returns
+    -------
+    Markup
     """
     opening = [f"<{name}"]
     for key, value in attributes.items():
@@ -59,7 +98,16 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
 
 
 def joined(parts: Iterable[str]) -> Markup:
-    """Return the parts one after the other, those that are not markup yet escaped."""
+    """Return the parts one after the other, those that are not markup yet escaped.
+
+    Parameters
+    ----------
+    parts : iterable of str
+
+    Returns
+    -------
+    Markup
+    """
     return _safe("".join([p if isinstance(p, Markup) else escape(clean(p)) for p in parts]))
 
 
@@ -67,6 +115,16 @@ def link(href: str | None, *children: str, **attributes: str | float | None) -> 
     """Return `children`, as a link if `href` leads somewhere a page may send people.
 
     Anything else, such as ``javascript:``, is shown without being a link.
+
+    Parameters
+    ----------
+    href : str or None
+    *children : str
+    **attributes : str, float or None
+
+    Returns
+    -------
+    Markup
     """
     if href is None or not href.startswith(_LINKS) or href.startswith("//"):
         return joined(children)

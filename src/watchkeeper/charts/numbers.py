@@ -19,7 +19,16 @@ _SPELLED = 1e15  # beyond that, and below its inverse, powers of ten read better
 
 
 def has_symbol(unit: str) -> bool:
-    """Return whether the unit is short enough to stand behind every number of an axis."""
+    """Return whether the unit is short enough to stand behind every number of an axis.
+
+    Parameters
+    ----------
+    unit : str
+
+    Returns
+    -------
+    bool
+    """
     return 0 < len(unit) <= 3
 
 
@@ -27,6 +36,17 @@ def on_axis(value: float, step: float, unit: str) -> str:
     """Return a tick's label: as many decimals as `step` between the ticks needs.
 
     A unit that is a word is not repeated at each tick; the chart says it once.
+
+    Parameters
+    ----------
+    value : float
+    step : float
+        Between two ticks.
+    unit : str
+
+    Returns
+    -------
+    str
     """
     value, step, unit = _scaled(value, step, unit)
     suffix = f" {unit}" if has_symbol(unit) else ""
@@ -34,7 +54,18 @@ def on_axis(value: float, step: float, unit: str) -> str:
 
 
 def exact(value: float, unit: str) -> str:
-    """Return a value with its unit, to four figures or to the whole number."""
+    """Return a value with its unit, to four figures or to the whole number.
+
+    Parameters
+    ----------
+    value : float
+    unit : str
+        ``"%"`` means that the value is a share.
+
+    Returns
+    -------
+    str
+    """
     if math.isnan(value):
         return NO_DATA
     if math.isinf(value):
@@ -51,7 +82,17 @@ def exact(value: float, unit: str) -> str:
 
 
 def as_tabled(value: float, unit: str) -> float | None:
-    """Return a value as a table holds it: per cent for ``"%"``, None where there is no data."""
+    """Return a value as a table holds it: per cent for ``"%"``, None where there is no data.
+
+    Parameters
+    ----------
+    value : float
+    unit : str
+
+    Returns
+    -------
+    float or None
+    """
     if not math.isfinite(value):
         return None
     if unit == "%":
@@ -61,7 +102,16 @@ def as_tabled(value: float, unit: str) -> float | None:
 
 
 def column(label: str, unit: str) -> str:
-    """Return the heading of a column of such values."""
+    """Return the heading of a column of such values.
+
+    Parameters
+    ----------
+    label, unit : str
+
+    Returns
+    -------
+    str
+    """
     return f"{label} ({unit})" if unit else label
 
 

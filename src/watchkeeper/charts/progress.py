@@ -50,7 +50,12 @@ class ProgressBar:
     tone: Tone = ""
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         share = math.nan if self.share is None else self.share
         figure = exact(share, "%")
         tone = f" c-tone-{self.tone}" if self.tone else ""
@@ -67,12 +72,22 @@ class ProgressBar:
                       right="pr-0")  # fmt: skip
 
     def table(self) -> Table:
-        """Return the figure."""
+        """Return the figure.
+
+        Returns
+        -------
+        Table
+        """
         share = None if self.share is None else as_tabled(self.share, "%")
         return Table(columns=("what", "share (%)"), rows=[(self.label, share)])
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         figure = exact(math.nan if self.share is None else self.share, "%")
         return f"{isolated(self.label)} {figure}".strip()
 
@@ -106,7 +121,12 @@ class Stepper:
     steps: Sequence[Step]
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         drawing = self._lines()
         for index, step in enumerate(self.steps):
             drawing += self._step(index, step)
@@ -117,12 +137,22 @@ class Stepper:
                       right="pr-0")  # fmt: skip
 
     def table(self) -> Table:
-        """Return the steps, a row each."""
+        """Return the steps, a row each.
+
+        Returns
+        -------
+        Table
+        """
         rows = [(index + 1, *_of(step)) for index, step in enumerate(self.steps)]
         return Table(columns=("step", "what", "state", "note"), rows=list(rows))
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         if not self.steps:
             return "no data"
         sentences = [

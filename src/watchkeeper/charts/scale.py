@@ -25,7 +25,17 @@ class Scale:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """Return the height of a value; one that is off the scale stands at its edge."""
+        """Return the height of a value; one that is off the scale stands at its edge.
+
+        Parameters
+        ----------
+        value : float
+
+        Returns
+        -------
+        float
+            From `top` to `bottom`.
+        """
         low, high, value = self.low, self.high, min(max(value, self.low), self.high)
         if self.log:
             low, high, value = math.log10(low), math.log10(high), math.log10(value)
@@ -33,7 +43,16 @@ class Scale:
 
 
 def floats(values: Iterable[float | None]) -> list[float]:
-    """Return values as floats, NaN where there is none; what is huge is cut."""
+    """Return values as floats, NaN where there is none; what is huge is cut.
+
+    Parameters
+    ----------
+    values : iterable of float or None
+
+    Returns
+    -------
+    list of float
+    """
     numbers = [math.nan if value is None else float(value) for value in values]
     if any(map(_is_huge, numbers)):
         return [math.copysign(_HUGE, v) if _is_huge(v) and math.isfinite(v) else v for v in numbers]
@@ -59,6 +78,29 @@ def fitted(
 
     Early intervals can be hundreds of times as wide as what they are about. They may stretch the
     plot, but not so far that the line in it becomes flat.
+
+    Parameters
+    ----------
+    values : sequence of float
+        All of them are shown.
+    bands : sequence of float
+        Ends of intervals.
+    top : float
+        Where the largest value stands, in pixels or as a share.
+    bottom : float
+        Where the smallest one stands.
+    unit : str
+    zero : bool
+        Whether 0 is on the scale.
+    log : bool
+        Whether the scale is logarithmic.
+    count : int, optional
+        About how many steps the ticks divide it into, by default as many as the height has room
+        for.
+
+    Returns
+    -------
+    Scale
     """
     finite = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
     low, high = (min(finite), max(finite)) if finite else (1.0, 10.0) if log else (0.0, 1.0)

@@ -42,7 +42,12 @@ class Sparkline(OverTime):
         require_length("values", self.values, self)
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         values = [v if math.isfinite(v) else math.nan for v in self._numbers]
         measured = [value for value in values if not math.isnan(value)]
         if measured:
@@ -56,7 +61,12 @@ class Sparkline(OverTime):
         )  # fmt: skip
 
     def table(self) -> Table:
-        """Return the figures: a row for each bucket."""
+        """Return the figures: a row for each bucket.
+
+        Returns
+        -------
+        Table
+        """
         names, columns = [column("value", self.unit)], [self._numbers]
         if self.limit is not None:
             names.append(column("limit", self.unit))
@@ -65,7 +75,12 @@ class Sparkline(OverTime):
         return Table(columns=("from", "to", *names, "notes"), rows=self.tabled(tabled))
 
     def gist(self) -> str:
-        """Return what one sees at a glance, in words."""
+        """Return what one sees at a glance, in words.
+
+        Returns
+        -------
+        str
+        """
         sentences = [extent(self._numbers, self.unit) if len(self.values) else "no data"]
         if self.limit is not None:
             sentences.append(f"limit {exact(self.limit, self.unit)}")

@@ -33,15 +33,30 @@ class Chart(Protocol):
         ...
 
     def svg(self) -> Markup:
-        """Return the drawing."""
+        """Return the drawing.
+
+        Returns
+        -------
+        Markup
+        """
         ...
 
     def table(self) -> "Table":
-        """Return the figures."""
+        """Return the figures.
+
+        Returns
+        -------
+        Table
+        """
         ...
 
     def gist(self) -> str:
-        """Return in words what one sees at a glance."""
+        """Return in words what one sees at a glance.
+
+        Returns
+        -------
+        str
+        """
         ...
 
 
@@ -57,6 +72,10 @@ class Table:
 
         Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CSV
         injection); numbers are left as they are, negative ones too.
+
+        Returns
+        -------
+        str
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -65,7 +84,16 @@ class Table:
         return text.getvalue()
 
     def texts(self, zone: tzinfo | None = None) -> list[tuple[str, ...]]:
-        """Return the cells as people read them, times in `zone` (UTC if None)."""
+        """Return the cells as people read them, times in `zone` (UTC if None).
+
+        Parameters
+        ----------
+        zone : tzinfo, optional
+
+        Returns
+        -------
+        list of tuple of str
+        """
         return [tuple(_read(cell, zone or UTC) for cell in row) for row in self.rows]
 
 

@@ -15,12 +15,36 @@ _NARROW, _WIDE = frozenset("fijlrtI .,:;'|!()[]{}/-·"), frozenset("mwMW@%—")
 
 
 def width_of(text: str, size: float = 12.0) -> float:
-    """Return the width of `text` in pixels, rather too much than too little."""
+    """Return the width of `text` in pixels, rather too much than too little.
+
+    Parameters
+    ----------
+    text : str
+    size : float
+        Of the font, in pixels.
+
+    Returns
+    -------
+    float
+    """
     return size * sum(map(_em, text))
 
 
 def cut(text: str, width: float, size: float = 12.0) -> str:
-    """Return as much of `text` as `width` pixels hold, with an ellipsis if that is not all."""
+    """Return as much of `text` as `width` pixels hold, with an ellipsis if that is not all.
+
+    Parameters
+    ----------
+    text : str
+    width : float
+        In pixels.
+    size : float
+        Of the font, in pixels.
+
+    Returns
+    -------
+    str
+    """
     text = " ".join(text.split())
     if width_of(text[:200], size) <= width and len(text) <= 200:
         return text
@@ -37,6 +61,14 @@ def isolated(text: str) -> str:
     """Return `text` so that words written from right to left leave their neighbours in place.
 
     Without it a Hebrew label would swap places with the figure that follows it.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
     """
     if text.isascii() or not any(
         unicodedata.bidirectional(character) in {"R", "AL", "RLE", "RLO", "RLI"}

@@ -37,7 +37,17 @@ class Tick:
 
 
 def step_of(low: float, high: float, count: int) -> float:
-    """Return the round number that divides ``high - low`` into about `count` parts."""
+    """Return the round number that divides ``high - low`` into about `count` parts.
+
+    Parameters
+    ----------
+    low, high : float
+    count : int
+
+    Returns
+    -------
+    float
+    """
     rough = (high / count) - (low / count)
     if not rough > 1e-300:
         return 0.0
@@ -47,7 +57,17 @@ def step_of(low: float, high: float, count: int) -> float:
 
 
 def numeric(low: float, high: float, count: int = 4) -> list[float]:
-    """Return round numbers from `low` to `high`, about `count` steps apart."""
+    """Return round numbers from `low` to `high`, about `count` steps apart.
+
+    Parameters
+    ----------
+    low, high : float
+    count : int
+
+    Returns
+    -------
+    list of float
+    """
     step = step_of(low, high, count)
     if step <= 0 or step < 1e-12 * max(abs(low), abs(high)):
         return [low] if low == high else [low, high]
@@ -58,7 +78,16 @@ def numeric(low: float, high: float, count: int = 4) -> list[float]:
 
 
 def logarithmic(low: float, high: float) -> list[float]:
-    """Return powers of ten between two positive numbers, with their doubles if they are few."""
+    """Return powers of ten between two positive numbers, with their doubles if they are few.
+
+    Parameters
+    ----------
+    low, high : float
+
+    Returns
+    -------
+    list of float
+    """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = max(1, (last - first) // 5)
     factors = (1.0, 2.0, 5.0) if last - first <= 2 else (1.0,)
@@ -75,6 +104,16 @@ def times(start: datetime, end: datetime, zone: tzinfo, count: int = 7) -> list[
 
     Steps of an hour and less follow real time, so that an hour that clocks repeat is marked
     twice; longer ones follow the clock, so that midnight stays midnight when it changes.
+
+    Parameters
+    ----------
+    start, end : datetime
+    zone : tzinfo
+    count : int
+
+    Returns
+    -------
+    list of Tick
     """
     span = (end - start).total_seconds()
     if span <= 0:

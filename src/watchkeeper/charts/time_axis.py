@@ -76,45 +76,100 @@ class OverTime:
         return [(low + high) / 2 for low, high in pairwise(self.edges)]
 
     def share(self, at: datetime) -> float:
-        """Return where an instant lies: 0 at the start, 1 at the end, beyond them outside."""
+        """Return where an instant lies: 0 at the start, 1 at the end, beyond them outside.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        float
+        """
         start = self.times[0]
         return (at - start) / (self.end - start)
 
     def bucket(self, index: int) -> tuple[datetime, datetime]:
-        """Return start and end of a bucket."""
+        """Return start and end of a bucket.
+
+        Parameters
+        ----------
+        index : int
+
+        Returns
+        -------
+        tuple of datetime and datetime
+        """
         after = index + 1
         return self.times[index], self.times[after] if after < len(self.times) else self.end
 
     def ticks(self) -> list[tuple[float, ticks.Tick]]:
-        """Return the round times, with their share of the width."""
+        """Return the round times, with their share of the width.
+
+        Returns
+        -------
+        list of (float, Tick)
+        """
         if not self.times:
             return []
         marks = ticks.times(self.times[0], self.end, self.zone)
         return [(self.share(tick.at), tick) for tick in marks]
 
     def shown_marks(self) -> list[Mark]:
-        """Return the marks within the time that is shown, in order."""
+        """Return the marks within the time that is shown, in order.
+
+        Returns
+        -------
+        list of Mark
+        """
         if not self.times:
             return []
         inside = (mark for mark in self.marks if self.times[0] <= mark.at <= self.end)
         return sorted(inside, key=lambda mark: mark.at)
 
     def mark_key(self) -> list[Header]:
-        """Return the key of the marks that are shown."""
+        """Return the key of the marks that are shown.
+
+        Returns
+        -------
+        list of Header
+        """
         kinds = dict.fromkeys(mark.kind for mark in self.shown_marks())
         return [(shape(kind), kind) for kind in kinds]
 
     def lanes(self) -> list[int]:
-        """Return in which lane each of the shown marks stands."""
+        """Return in which lane each of the shown marks stands.
+
+        Returns
+        -------
+        list of int
+            0 for the lower lane and 1 for the upper.
+        """
         return lanes([self.share(mark.at) for mark in self.shown_marks()], _NEAR)
 
     def strip(self) -> float:
-        """Return how many pixels the marks take above the plot."""
+        """Return how many pixels the marks take above the plot.
+
+        Returns
+        -------
+        float
+        """
         used = self.lanes()
         return (max(used) + 1) * _LANE + 4.0 if used else 0.0
 
     def draw_marks(self, top: float, bottom: float) -> tuple[Markup, Markup]:
-        """Return the thin lines of the marks across the plot, and the shapes above it."""
+        """Return the thin lines of the marks across the plot, and the shapes above it.
+
+        Parameters
+        ----------
+        top, bottom : float
+            Of the plot, in pixels.
+
+        Returns
+        -------
+        tuple of Markup and Markup
+            Lines and shapes.
+        """
         lines, shapes = [], []
         for mark, lane in zip(self.shown_marks(), self.lanes(), strict=True):
             x, y = percent(self.share(mark.at)), top - 9.0 - lane * _LANE
@@ -124,7 +179,18 @@ class OverTime:
         return joined(lines), joined(shapes)
 
     def draw_spans(self, top: float, bottom: float, *, labelled: bool = True) -> Markup:
-        """Return the shaded stretches, labelled where there is room."""
+        """Return the shaded stretches, labelled where there is room.
+
+        Parameters
+        ----------
+        top, bottom : float
+            Of the plot, in pixels.
+        labelled : bool
+
+        Returns
+        -------
+        Markup
+        """
         parts = []
         for span, low, high in self.shown_spans():
             x, width = percent(low), percent(high - low)
@@ -144,8 +210,14 @@ class OverTime:
 
         Parameters
         ----------
+        top, bottom : float
+            Of the plot, in pixels.
         texts : callable
             Given the first bucket and the one after the last, what is said of them, by lines.
+
+        Returns
+        -------
+        Markup
         """
         every = math.ceil(len(self.times) / _HITS) or 1
         parts = []
@@ -161,11 +233,35 @@ class OverTime:
         return joined(parts)
 
     def period(self, first: int, after: int) -> str:
-        """Return the time of some buckets in words."""
+        """Return the time of some buckets in words.
+
+        Parameters
+        ----------
+        first : int
+            Index of the first bucket.
+        after : int
+            Index of the one after the last.
+
+        Returns
+        -------
+        str
+        """
         return period(self.times[first], self.bucket(after - 1)[1], self.zone)
 
     def near(self, first: int, after: int) -> list[str]:
-        """Return what is said of spans and marks in some buckets."""
+        """Return what is said of spans and marks in some buckets.
+
+        Parameters
+        ----------
+        first : int
+            Index of the first bucket.
+        after : int
+            Index of the one after the last.
+
+        Returns
+        -------
+        list of str
+        """
         start, end = self.times[first], self.bucket(after - 1)[1]
         return [
             _range_text(span) for span in self.spans if span.start < end and span.end > start
@@ -176,7 +272,12 @@ class OverTime:
         ]
 
     def told_over(self) -> list[str]:
-        """Return spans and marks in words, for the gist."""
+        """Return spans and marks in words, for the gist.
+
+        Returns
+        -------
+        list of str
+        """
         shown = self.shown_marks()
         lines = [
             f"{_range_text(span)} {period(span.start, span.end, self.zone)}"
@@ -186,7 +287,17 @@ class OverTime:
         return lines if len(lines) <= 6 else [*lines[:6], f"{len(lines) - 6} more in the table"]
 
     def tabled(self, columns: Sequence[Sequence[Entry]]) -> list[tuple[Entry, ...]]:
-        """Return rows of a table: the bucket, its figures, and what lies over it."""
+        """Return rows of a table: the bucket, its figures, and what lies over it.
+
+        Parameters
+        ----------
+        columns : sequence of sequence of Entry
+            Figures by column, one for each bucket.
+
+        Returns
+        -------
+        list of tuple of Entry
+        """
         rows: list[tuple[Entry, ...]] = []
         for index in range(len(self.times)):
             notes = "; ".join(self.near(index, index + 1))
@@ -196,7 +307,13 @@ class OverTime:
         return rows + [(start, end, *nothing, note) for start, end, note in self.outside()]
 
     def outside(self) -> Iterator[tuple[datetime, datetime, str]]:
-        """Yield the spans and marks that lie over no bucket."""
+        """Yield the spans and marks that lie over no bucket.
+
+        Yields
+        ------
+        tuple of datetime, datetime and str
+            Start, end and text.
+        """
         start = self.times[0] if self.times else None
         for span in self.spans:
             if start is None or span.end <= start or span.start >= self.end:
@@ -206,7 +323,13 @@ class OverTime:
                 yield mark.at, mark.at, isolated(mark.words)
 
     def shown_spans(self) -> Iterator[tuple[Span, float, float]]:
-        """Yield the spans within the time that is shown, with the shares they start and end at."""
+        """Yield the spans within the time that is shown, with the shares they start and end at.
+
+        Yields
+        ------
+        tuple of Span, float and float
+            The span, and its start and end as shares of the width.
+        """
         for span in self.spans if self.times else ():
             low, high = max(0.0, self.share(span.start)), min(1.0, self.share(span.end))
             if low < high:
@@ -215,6 +338,13 @@ class OverTime:
 
 def require_length(field: str, values: Sequence[object], chart: OverTime) -> None:
     """Refuse a row of values that has not one for each bucket.
+
+    Parameters
+    ----------
+    field : str
+        What to call the values in an error.
+    values : sequence of object
+    chart : OverTime
 
     Raises
     ------
@@ -229,6 +359,17 @@ def require_length(field: str, values: Sequence[object], chart: OverTime) -> Non
 def runs(values: Sequence[float]) -> Iterator[tuple[int, int]]:
     """Yield the stretches without a gap: first index, and the one after the last.
 
+    Parameters
+    ----------
+    values : sequence of float
+        NaN where there is a gap.
+
+    Yields
+    ------
+    tuple of int and int
+
+    Examples
+    --------
     >>> list(runs([1.0, math.nan, 2.0, 3.0]))
     [(0, 1), (2, 4)]
     """

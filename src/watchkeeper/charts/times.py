@@ -15,18 +15,47 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 def day(local: datetime) -> str:
-    """Return the day of an instant on its own clock."""
+    """Return the day of an instant on its own clock.
+
+    Parameters
+    ----------
+    local : datetime
+
+    Returns
+    -------
+    str
+    """
     return f"{local.day} {MONTHS[local.month - 1]} {local.year}"
 
 
 def moment(at: datetime, zone: tzinfo) -> str:
-    """Return an instant: day, month, year, hour and minute."""
+    """Return an instant: day, month, year, hour and minute.
+
+    Parameters
+    ----------
+    at : datetime
+    zone : tzinfo
+
+    Returns
+    -------
+    str
+    """
     local = at.astimezone(zone)
     return f"{day(local)}, {local.hour:02}:{local.minute:02}"
 
 
 def period(start: datetime, end: datetime, zone: tzinfo) -> str:
-    """Return a stretch of time, as short as it can be said: whole days without their hours."""
+    """Return a stretch of time, as short as it can be said: whole days without their hours.
+
+    Parameters
+    ----------
+    start, end : datetime
+    zone : tzinfo
+
+    Returns
+    -------
+    str
+    """
     first, last = start.astimezone(zone), end.astimezone(zone)
     if _midnight(first) and _midnight(last) and first < last:
         before = last - timedelta(hours=12)
