@@ -32,6 +32,11 @@ _HOUR = pa.scalar(3600, pa.duration("s"))
 def flights_of_2013() -> pa.Table:
     """Return all flights, prepared; see `prepared`.
 
+    Returns
+    -------
+    pyarrow.Table
+        One row a flight, by event time.
+
     Raises
     ------
     MissingExtraError
@@ -89,7 +94,19 @@ def prepared(flights: pa.Table, weather: pa.Table) -> pa.Table:
 
 
 def sample(flights: pa.Table, share: float, seed: int = 2013) -> pa.Table:
-    """Return a `share` of the flights, each as likely as any other, still by event time."""
+    """Return a `share` of the flights, each as likely as any other, still by event time.
+
+    Parameters
+    ----------
+    flights : pyarrow.Table
+    share : float
+        From 0 to 1.
+    seed : int
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     size = round(share * flights.num_rows)
     chosen = np.random.default_rng(seed).choice(flights.num_rows, size, replace=False)
     return flights.take(np.sort(chosen))

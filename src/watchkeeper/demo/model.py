@@ -49,7 +49,16 @@ class TrainedModel:
 
 
 def january(flights: pa.Table) -> TrainedModel:
-    """Train on the first three weeks of January, measure on the rest of it."""
+    """Train on the first three weeks of January, measure on the rest of it.
+
+    Parameters
+    ----------
+    flights : pyarrow.Table
+
+    Returns
+    -------
+    TrainedModel
+    """
     start, split = TRAINED_ON
     return train(between(flights, start, split), between(flights, split, TRAINED_AT))
 
@@ -60,6 +69,17 @@ def train(learned: pa.Table, held_out: pa.Table) -> TrainedModel:
     A logistic regression: on the held-out days its AUC beats that of boosted trees (0.67 against
     0.64), which learn three weeks by heart, and it is cheaper to serve. It is fitted on plain
     arrays for the same reason: a request then costs two fifths of what it costs as a data frame.
+
+    Parameters
+    ----------
+    learned : pyarrow.Table
+        Flights to train on.
+    held_out : pyarrow.Table
+        Later flights, to measure on.
+
+    Returns
+    -------
+    TrainedModel
     """
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
@@ -86,14 +106,35 @@ def train(learned: pa.Table, held_out: pa.Table) -> TrainedModel:
 
 
 def between(flights: pa.Table, start: datetime, end: datetime) -> pa.Table:
-    """Return the flights with a known outcome that depart from `start` on and before `end`."""
+    """Return the flights with a known outcome that depart from `start` on and before `end`.
+
+    Parameters
+    ----------
+    flights : pyarrow.Table
+    start, end : datetime
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     departs = flights["departs"]
     within = pc.and_(pc.greater_equal(departs, start), pc.less(departs, end))
     return flights.filter(pc.and_(within, flights["late"].is_valid()))
 
 
 def recorded(events: EventLog, start: datetime, end: datetime) -> pa.Table:
-    """Return the same of what a server has recorded."""
+    """Return the same of what a server has recorded.
+
+    Parameters
+    ----------
+    events : EventLog
+    start, end : datetime
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns are the features and ``late``.
+    """
     wanted = [f"{FEATURE}{name}" for name in FEATURES]
     rows = events.read(MODEL, Window(start, end), columns=[*wanted, "actual"]).rows
     rows = rows.filter(rows["actual"].is_valid()).select([*wanted, "actual"])

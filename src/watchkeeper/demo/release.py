@@ -56,7 +56,12 @@ class Release:
         self._next = ENDS
 
     async def at(self, now: datetime) -> None:
-        """Do what is due by `now`, which is the time of the replay."""
+        """Do what is due by `now`, which is the time of the replay.
+
+        Parameters
+        ----------
+        now : datetime
+        """
         if self._over or now < self._next:
             return
         self._next = now + _LOOK

@@ -57,7 +57,16 @@ class Replay:
 
 
 def flights_of(table: pa.Table) -> Iterator[Flight]:
-    """Yield the rows of a table of `watchkeeper.demo.flights`, in bounded memory."""
+    """Yield the rows of a table of `watchkeeper.demo.flights`, in bounded memory.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+
+    Yields
+    ------
+    Flight
+    """
     for batch in table.to_batches(max_chunksize=4096):
         for row in batch.to_pylist():
             yield Flight(
@@ -70,7 +79,17 @@ def flights_of(table: pa.Table) -> Iterator[Flight]:
 
 
 def request_of(flight: Flight) -> bytes:
-    """Return the request of the Open Inference Protocol that asks about `flight`."""
+    """Return the request of the Open Inference Protocol that asks about `flight`.
+
+    Parameters
+    ----------
+    flight : Flight
+
+    Returns
+    -------
+    bytes
+        JSON.
+    """
     parameters: dict[str, Any] = {"timestamp": flight.departs}
     if flight.tail is not None:
         parameters["unit_id"] = flight.tail
@@ -98,6 +117,10 @@ async def replay(
         Which model of which server.
     progress : callable
         Progress of every event-time hour that begins, with the flights sent so far; waited for.
+
+    Returns
+    -------
+    Replay
 
     Raises
     ------

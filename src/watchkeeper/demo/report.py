@@ -172,7 +172,16 @@ class Report(Result):
 
 
 def report(played: Played) -> Report:
-    """Measure what the demo has recorded, while its server still writes."""
+    """Measure what the demo has recorded, while its server still writes.
+
+    Parameters
+    ----------
+    played : Played
+
+    Returns
+    -------
+    Report
+    """
     app = played.app
     counts = app.events.counts(MODEL)
     newest = counts.newest or app.clock()

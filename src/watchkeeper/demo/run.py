@@ -82,15 +82,32 @@ class Spectator(Protocol):
     """Who is told how far the demo is."""
 
     def stage(self, text: str) -> None:
-        """Be told what begins."""
+        """Be told what begins.
+
+        Parameters
+        ----------
+        text : str
+        """
         ...
 
     def total(self, flights: int) -> None:
-        """Be told how many flights will be replayed."""
+        """Be told how many flights will be replayed.
+
+        Parameters
+        ----------
+        flights : int
+        """
         ...
 
     def replayed(self, flights: int, at: datetime) -> None:
-        """Be told how many flights were sent, and what time it is in the replay."""
+        """Be told how many flights were sent, and what time it is in the replay.
+
+        Parameters
+        ----------
+        flights : int
+        at : datetime
+            Event time.
+        """
         ...
 
 
@@ -116,6 +133,16 @@ class Played:
 @contextmanager
 def played(folder: Path, plan: ReplayPlan, spectator: Spectator) -> Iterator[Played]:
     """Play the demo in `folder`; its server ends with the context.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : ReplayPlan
+    spectator : Spectator
+
+    Yields
+    ------
+    Played
 
     Raises
     ------

@@ -73,6 +73,10 @@ def story_of(
         The month's recorded predictions and outcomes.
     drift, quality
         As measured of the month.
+
+    Returns
+    -------
+    Story
     """
     features = drift.report.features
     strongest = sorted(drift.report.drifted, key=lambda name: -(features[name].effect_size or 0.0))

@@ -24,7 +24,12 @@ class StageListener(Protocol):
     """Who is told what begins."""
 
     def stage(self, text: str) -> None:
-        """Be told what begins."""
+        """Be told what begins.
+
+        Parameters
+        ----------
+        text : str
+        """
         ...
 
 
@@ -49,7 +54,12 @@ class Trial:
         self._state = ExperimentState.DRAFT
 
     async def at(self, now: datetime) -> None:
-        """Do what is due by `now`, which is the time of the replay."""
+        """Do what is due by `now`, which is the time of the replay.
+
+        Parameters
+        ----------
+        now : datetime
+        """
         if self._state is ExperimentState.DRAFT and BEGINS <= now < ENDS:
             self._state = ExperimentState.RUNNING
             self._spectator.stage("Training on February to July; August decides which is better")

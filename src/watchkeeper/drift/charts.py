@@ -17,6 +17,14 @@ WIDTH, HEIGHT = 320, 140
 def distribution_chart(distribution: Distribution) -> "alt.Chart":
     """Return the shares of the reference and of the current sample over the same bins.
 
+    Parameters
+    ----------
+    distribution : Distribution
+
+    Returns
+    -------
+    altair.Chart
+
     Raises
     ------
     MissingExtraError

@@ -184,7 +184,16 @@ class Checks:
 
     @classmethod
     def of(cls, looks: Sequence[DriftCheck]) -> "Checks":
-        """Return some checks by column."""
+        """Return some checks by column.
+
+        Parameters
+        ----------
+        looks : sequence of DriftCheck
+
+        Returns
+        -------
+        Checks
+        """
         alike = _alike(looks)
         features = tuple(dict.fromkeys(name for names in alike for name in names))
         places = {name: index for index, name in enumerate(features)}
@@ -207,7 +216,16 @@ class Checks:
         return len(self.numbers)
 
     def merge(self, other: "Checks") -> "Checks":
-        """Return the checks of both, which have none in common."""
+        """Return the checks of both, which have none in common.
+
+        Parameters
+        ----------
+        other : Checks
+
+        Returns
+        -------
+        Checks
+        """
         features = tuple(dict.fromkeys((*self.features, *other.features)))
         wide = self._over(features), other._over(features)
         return Checks(
@@ -220,13 +238,33 @@ class Checks:
         )._sorted()
 
     def within(self, start: datetime | None, end: datetime) -> "Checks":
-        """Return those whose windows ended from `start` up to and with `end`."""
+        """Return those whose windows ended from `start` up to and with `end`.
+
+        Parameters
+        ----------
+        start : datetime or None
+            None leaves that side open.
+        end : datetime
+
+        Returns
+        -------
+        Checks
+        """
         first = 0 if start is None else int(np.searchsorted(self.times, _seconds(start)))
         after = int(np.searchsorted(self.times, _seconds(end), side="right"))
         return self._rows(slice(first, max(first, after)))
 
     def of_feature(self, feature: str) -> "Checks":
-        """Return those that looked at a feature, as checks of it alone: bad is where it drifted."""
+        """Return those that looked at a feature, as checks of it alone: bad is where it drifted.
+
+        Parameters
+        ----------
+        feature : str
+
+        Returns
+        -------
+        Checks
+        """
         if feature not in self.features:
             return self._rows(slice(0, 0))._over(())
         alone = self._over((feature,))
@@ -234,7 +272,17 @@ class Checks:
         return replace(checked, bad=checked.states[:, 0] == DRIFTED)
 
     def moment(self, row: int) -> datetime:
-        """Return when the window of a check ended."""
+        """Return when the window of a check ended.
+
+        Parameters
+        ----------
+        row : int
+            Index of the check.
+
+        Returns
+        -------
+        datetime
+        """
         return _moment(float(self.times[row]))
 
     @property
@@ -255,7 +303,12 @@ class Checks:
         )
 
     def ranking(self) -> list[Ranked]:
-        """Return the features, those that drifted most first: by how often and how far."""
+        """Return the features, those that drifted most first: by how often and how far.
+
+        Returns
+        -------
+        list of Ranked
+        """
         ranked = list(self._ranked())
         return sorted(
             ranked,
@@ -292,6 +345,16 @@ class Checks:
 
         The stretches begin at whole hours or days in UTC, and are not shorter than checks are
         apart as a rule, so that a gap is a gap. Without a `start` they begin with the first check.
+
+        Parameters
+        ----------
+        start : datetime or None
+        end : datetime
+        most : int
+
+        Returns
+        -------
+        Buckets
         """
         began = self.moment(0) if start is None and len(self) else start or end
         step = self._step(began, end, most)

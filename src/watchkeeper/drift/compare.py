@@ -76,6 +76,10 @@ def ks_between_profiles(reference: ColumnProfile, current: ColumnProfile) -> Two
 
     The cost does not depend on how much data they are of.
 
+    Parameters
+    ----------
+    reference, current : ColumnProfile
+
     Returns
     -------
     TwoSampleTest
@@ -90,7 +94,22 @@ def ks_between_profiles(reference: ColumnProfile, current: ColumnProfile) -> Two
 
 
 def ks_between_all(pairs: Sequence[tuple[ColumnProfile, ColumnProfile]]) -> list[TwoSampleTest]:
-    """Return `ks_between_profiles` of many columns; together their p-values cost less than half."""
+    """Return `ks_between_profiles` of many columns; together their p-values cost less than half.
+
+    Parameters
+    ----------
+    pairs : sequence of (ColumnProfile, ColumnProfile)
+        Reference and current of each column.
+
+    Returns
+    -------
+    list of TwoSampleTest
+
+    Raises
+    ------
+    InvalidValueError
+        As `ks_between_profiles`, of any of them.
+    """
     distances, sizes = [], []
     for reference, current in pairs:
         first, second = _numbers("reference", reference), _numbers("current", current)
@@ -105,6 +124,10 @@ def ks_between_all(pairs: Sequence[tuple[ColumnProfile, ColumnProfile]]) -> list
 
 def chi_squared_between(reference: ColumnProfile, current: ColumnProfile) -> TwoSampleTest:
     """Test whether two profiles have the same shares of categories.
+
+    Parameters
+    ----------
+    reference, current : ColumnProfile
 
     Returns
     -------

@@ -110,6 +110,15 @@ class DataDriftDetector:
 
         The raw p-value is compared with the threshold, without correction and smallest effect.
 
+        Parameters
+        ----------
+        current : data frame or dict of sequences
+        feature : str
+
+        Returns
+        -------
+        tuple of bool and float
+
         Raises
         ------
         NotFoundError
@@ -120,17 +129,45 @@ class DataDriftDetector:
         return self._raw(current, feature, KS)
 
     def detect_drift_categorical(self, current: object, feature: str) -> tuple[bool, float]:
-        """Return the same by the chi-squared test on the union of the categories."""
+        """Return the same by the chi-squared test on the union of the categories.
+
+        Parameters
+        ----------
+        current : data frame or dict of sequences
+        feature : str
+
+        Returns
+        -------
+        tuple of bool and float
+        """
         return self._raw(current, feature, CHI_SQUARED)
 
     def detect_all_features(self, current: object) -> dict[str, FeatureDrift]:
-        """Return how each feature of the reference compares; one bad column hides no other."""
+        """Return how each feature of the reference compares; one bad column hides no other.
+
+        Parameters
+        ----------
+        current : data frame, dict of sequences or table of Ibis
+
+        Returns
+        -------
+        dict of str to FeatureDrift
+            By feature.
+        """
         return self.detect(current).features
 
     def detect(self, current: object) -> DriftReport:
         """Return how all features compare, and the verdict for the dataset.
 
         A table of Ibis is compared where it lives, column after column.
+
+        Parameters
+        ----------
+        current : data frame, dict of sequences or table of Ibis
+
+        Returns
+        -------
+        DriftReport
 
         Raises
         ------

@@ -48,6 +48,10 @@ def distribution_of(reference: Column, current: Column) -> Distribution:
     ----------
     reference, current : Column
         Both of numbers, or else compared as categories.
+
+    Returns
+    -------
+    Distribution
     """
     if isinstance(reference, Numbers) and isinstance(current, Numbers):
         return _of_numbers(reference, current)
@@ -63,6 +67,10 @@ def distribution_between(reference: ColumnProfile, current: ColumnProfile) -> Di
     ----------
     reference, current : NumberProfile, CategoryProfile or EmptyProfile
         Of the same kind.
+
+    Returns
+    -------
+    Distribution
 
     Examples
     --------

@@ -74,6 +74,10 @@ def evidently_report(
     html : path
         Where the page goes.
 
+    Returns
+    -------
+    EvidentlyReport
+
     Raises
     ------
     InvalidValueError

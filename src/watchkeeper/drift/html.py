@@ -11,7 +11,21 @@ __all__ = ["page", "summary"]
 
 
 def summary(verdict: str, sizes: str, features: Mapping[str, FeatureDrift]) -> str:
-    """Return the verdict and the table of features, for a notebook or the head of a page."""
+    """Return the verdict and the table of features, for a notebook or the head of a page.
+
+    Parameters
+    ----------
+    verdict : str
+        A sentence.
+    sizes : str
+        A sentence about the rows.
+    features : mapping of str to FeatureDrift
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     head = "".join(
         f"<th>{name}</th>" for name in ("feature", "", "effect", "p", "adjusted p", "method", "")
     )
@@ -35,6 +49,11 @@ def page(
         What `summary` returned.
     features : mapping of str to FeatureDrift
     changes : SchemaChanges
+
+    Returns
+    -------
+    str
+        HTML.
 
     Raises
     ------

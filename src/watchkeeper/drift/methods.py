@@ -79,6 +79,10 @@ def compare(reference: Column, current: Column, method: str) -> TwoSampleTest:
         values of the reference each.
     method : str
         One of `METHODS`.
+
+    Returns
+    -------
+    TwoSampleTest
     """
     if method in OF_NUMBERS:
         assert isinstance(reference, Numbers)

@@ -57,6 +57,11 @@ def prepared(data: object) -> tuple[int, dict[str, Reference]]:
     ----------
     data : data frame, dict of sequences, table of Ibis, or Profile
 
+    Returns
+    -------
+    tuple of int and dict of str to Reference
+        A column that cannot be read is the reason, in words.
+
     Raises
     ------
     InvalidValueError
@@ -95,7 +100,16 @@ def _reference_of(column: ColumnProfile) -> Reference:
 
 
 def column_or_error(series: nw.Series[Any] | QueriedColumn) -> Current:
-    """Return a column, or why it cannot be read."""
+    """Return a column, or why it cannot be read.
+
+    Parameters
+    ----------
+    series : narwhals.Series or QueriedColumn
+
+    Returns
+    -------
+    Current
+    """
     try:
         return series.column() if isinstance(series, QueriedColumn) else column_of(series)
     except WatchkeeperError as error:
@@ -103,26 +117,64 @@ def column_or_error(series: nw.Series[Any] | QueriedColumn) -> Current:
 
 
 def by_value(column: Either) -> Either:
-    """Return numbers as categories, each value one; anything else as it is."""
+    """Return numbers as categories, each value one; anything else as it is.
+
+    Parameters
+    ----------
+    column : Either
+
+    Returns
+    -------
+    Either
+    """
     return as_categories(column) if isinstance(column, Numbers) else column
 
 
 def is_categorical(reference: Reference) -> bool:
-    """Return whether a column is one of categories, or of numbers that stand for some."""
+    """Return whether a column is one of categories, or of numbers that stand for some.
+
+    Parameters
+    ----------
+    reference : Reference
+
+    Returns
+    -------
+    bool
+    """
     if isinstance(reference, Numbers):
         return looks_coded(reference)
     return isinstance(reference, Categories | CategoryProfile)
 
 
 def missing_share(column: Reference) -> float:
-    """Return the share of nulls and NaN."""
+    """Return the share of nulls and NaN.
+
+    Parameters
+    ----------
+    column : Reference
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0.0 of a column that cannot be read.
+    """
     if isinstance(column, str):
         return 0.0
     return column.missing / max(1, column.size + column.missing)
 
 
 def comparable(reference: Column | NumberProfile | CategoryProfile, current: Column) -> bool:
-    """Return whether two columns hold the same kind of thing; truth values are numbers, too."""
+    """Return whether two columns hold the same kind of thing; truth values are numbers, too.
+
+    Parameters
+    ----------
+    reference : Column, NumberProfile or CategoryProfile
+    current : Column
+
+    Returns
+    -------
+    bool
+    """
     if type(reference) is type(current):
         return True
     if isinstance(reference, NumberProfile):
@@ -134,7 +186,18 @@ def comparable(reference: Column | NumberProfile | CategoryProfile, current: Col
 
 
 def tested(reference: Reference, current: Reference, method: str) -> TwoSampleTest | str:
-    """Return the test of two columns, or why there is none."""
+    """Return the test of two columns, or why there is none.
+
+    Parameters
+    ----------
+    reference, current : Reference
+    method : str
+        One of `watchkeeper.drift.methods.METHODS`.
+
+    Returns
+    -------
+    TwoSampleTest or str
+    """
     if isinstance(reference, str):
         return f"the reference cannot be read: {reference}"
     if not isinstance(current, Numbers | Categories):
@@ -167,7 +230,18 @@ def _against_profile(
 
 
 def drawn_together(reference: Reference, current: Current) -> Distribution | None:
-    """Return two columns that were tested over the same bins; a profile by its quantiles."""
+    """Return two columns that were tested over the same bins; a profile by its quantiles.
+
+    Parameters
+    ----------
+    reference : Reference
+    current : Current
+
+    Returns
+    -------
+    Distribution or None
+        None where one of them cannot be read.
+    """
     if isinstance(reference, str) or isinstance(current, str):
         return None
     if isinstance(reference, NumberProfile):

@@ -49,7 +49,17 @@ class DriftReport(Result):
     checks: int = 1
 
     def to_html(self, title: str = "Drift report") -> str:
-        """Return a self-contained page with a histogram of each feature (extra ``charts``)."""
+        """Return a self-contained page with a histogram of each feature (extra ``charts``).
+
+        Parameters
+        ----------
+        title : str
+
+        Returns
+        -------
+        str
+            HTML.
+        """
         return html.page(title, self._repr_html_(), self.features, self.schema_changes)
 
     def _repr_html_(self) -> str:

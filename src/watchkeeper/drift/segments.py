@@ -60,6 +60,8 @@ def drift_by_segment(
         side are left out.
     threshold, correction, min_effect
         As in `DataDriftDetector`, for all features of all segments together.
+    min_rows : int
+        Least rows of a segment on either side.
 
     Returns
     -------

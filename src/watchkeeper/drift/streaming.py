@@ -79,7 +79,17 @@ class StreamingDriftDetector:
         self.changes: dict[str, list[int]] = {}
 
     def update(self, features: Mapping[str, Any]) -> tuple[str, ...]:
-        """Take one row and return the features that have changed just now."""
+        """Take one row and return the features that have changed just now.
+
+        Parameters
+        ----------
+        features : mapping of str to Any
+            Values by name; what is no finite number is left out.
+
+        Returns
+        -------
+        tuple of str
+        """
         changed: list[str] = []
         for name, value in features.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
