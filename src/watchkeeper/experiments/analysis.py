@@ -167,6 +167,16 @@ def standing(experiment: Design, seen: Observations, arm: str) -> ArmResult:
     """Return where a treatment stands by the metric that decides.
 
     The error rate is shared by the treatments (Bonferroni).
+
+    Parameters
+    ----------
+    experiment : Design
+    seen : Observations
+    arm : str
+
+    Returns
+    -------
+    ArmResult
     """
     alpha = experiment.alpha / (len(experiment.arms) - 1)
     planned = _planned_information(experiment, arm)
@@ -197,7 +207,21 @@ def standing(experiment: Design, seen: Observations, arm: str) -> ArmResult:
 def by_metric(
     experiment: Design, seen: Observations, metric: Metric, arm: str, alpha: float
 ) -> Comparison:
-    """Return how a treatment compares now, by any metric, with an interval that always holds."""
+    """Return how a treatment compares now, by any metric, with an interval that always holds.
+
+    Parameters
+    ----------
+    experiment : Design
+    seen : Observations
+    metric : Metric
+    arm : str
+    alpha : float
+        Error rate of the interval, two-sided.
+
+    Returns
+    -------
+    Comparison
+    """
     scale = _planned_information(experiment, arm) or _HORIZON
     strata: dict[int, dict[str, Sums]] = defaultdict(lambda: defaultdict(Sums))
     for cell in seen.cells:
@@ -215,6 +239,17 @@ def guarded(
 
     To be acceptable each guardrail has to be shown at the full error rate, since all have to be:
     an intersection-union test.
+
+    Parameters
+    ----------
+    experiment : Design
+    seen : Observations
+    guardrail : Guardrail
+    arm : str
+
+    Returns
+    -------
+    GuardrailResult
     """
     # One-sided at alpha: the side of a two-sided interval at twice that.
     alpha = min(0.5, 2 * experiment.alpha)

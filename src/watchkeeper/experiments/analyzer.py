@@ -112,6 +112,10 @@ class ABTestAnalyzer:
             Newcombe's holds its confidence for any counts. That of Miettinen and Nurminen is the
             score test turned round; Wald's, the textbook's, is for large counts only.
 
+        Returns
+        -------
+        ProportionTest
+
         Raises
         ------
         InvalidValueError
@@ -165,6 +169,10 @@ class ABTestAnalyzer:
         interval : {"newcombe", "miettinen-nurminen", "agresti-caffo", "wald"}
             As for `proportion_test`; each treatment's own, not corrected.
 
+        Returns
+        -------
+        dict of str to AdjustedProportionTest
+
         Raises
         ------
         InvalidValueError
@@ -206,6 +214,19 @@ class ABTestAnalyzer:
         """Return whether a treatment is shown to be worse by less than `margin`, one-sided.
 
         See `watchkeeper.stats.non_inferiority_test`.
+
+        Parameters
+        ----------
+        control_successes, control_total, treatment_successes, treatment_total : int
+        margin : float
+            Difference of the proportions that would be too much.
+        alpha : float
+        higher_is_better : bool
+            Whether a success is good.
+
+        Returns
+        -------
+        NonInferiorityTest
         """
         return non_inferiority_test(
             control_successes,
@@ -223,13 +244,35 @@ class ABTestAnalyzer:
         treatment: npt.ArrayLike | MeanSummary,
         alpha: float = 0.05,
     ) -> MeanTest:
-        """Return whether two means differ; see `watchkeeper.stats.mean_test`."""
+        """Return whether two means differ; see `watchkeeper.stats.mean_test`.
+
+        Parameters
+        ----------
+        control : array_like of float, shape (n,), or MeanSummary
+        treatment : array_like of float, shape (m,), or MeanSummary
+        alpha : float
+
+        Returns
+        -------
+        MeanTest
+        """
         return mean_test(control, treatment, alpha)
 
     def mann_whitney_test(
         self, control: npt.ArrayLike, treatment: npt.ArrayLike, alpha: float = 0.05
     ) -> MannWhitneyTest:
-        """Return whether one arm has larger values; see `watchkeeper.stats.mann_whitney_test`."""
+        """Return whether one arm has larger values; see `watchkeeper.stats.mann_whitney_test`.
+
+        Parameters
+        ----------
+        control : array_like of float, shape (n,)
+        treatment : array_like of float, shape (m,)
+        alpha : float
+
+        Returns
+        -------
+        MannWhitneyTest
+        """
         return mann_whitney_test(control, treatment, alpha)
 
     def ratio_test(
@@ -241,6 +284,16 @@ class ABTestAnalyzer:
         alpha: float = 0.05,
     ) -> RatioTest:
         """Return whether two ratios of sums differ, from what each unit has of both sums.
+
+        Parameters
+        ----------
+        control_numerators, control_denominators : array_like of float, shape (n,)
+        treatment_numerators, treatment_denominators : array_like of float, shape (m,)
+        alpha : float
+
+        Returns
+        -------
+        RatioTest
 
         Raises
         ------
@@ -256,7 +309,20 @@ class ABTestAnalyzer:
     def quantile_test(
         self, control: npt.ArrayLike, treatment: npt.ArrayLike, q: float = 0.5, alpha: float = 0.05
     ) -> QuantileTest:
-        """Return whether a quantile differs; see `watchkeeper.stats.quantile_test`."""
+        """Return whether a quantile differs; see `watchkeeper.stats.quantile_test`.
+
+        Parameters
+        ----------
+        control : array_like of float, shape (n,)
+        treatment : array_like of float, shape (m,)
+        q : float
+            Which quantile, between 0 and 1.
+        alpha : float
+
+        Returns
+        -------
+        QuantileTest
+        """
         return quantile_test(control, treatment, q, alpha)
 
     def bootstrap_test(
@@ -269,7 +335,21 @@ class ABTestAnalyzer:
         resamples: int = 9_999,
         seed: int = 0,
     ) -> BootstrapTest:
-        """Return whether any statistic differs; see `watchkeeper.stats.bootstrap_test`."""
+        """Return whether any statistic differs; see `watchkeeper.stats.bootstrap_test`.
+
+        Parameters
+        ----------
+        control : array_like of float, shape (n,)
+        treatment : array_like of float, shape (m,)
+        statistic : callable
+            Of an array and its ``axis``, as `numpy.mean` is.
+        alpha : float
+        resamples, seed : int
+
+        Returns
+        -------
+        BootstrapTest
+        """
         return bootstrap_test(control, treatment, statistic, alpha, resamples=resamples, seed=seed)
 
     def cuped_test(
@@ -281,6 +361,18 @@ class ABTestAnalyzer:
         alpha: float = 0.05,
     ) -> CupedTest:
         """Return whether two means differ, adjusted by what was known before the exposure.
+
+        Parameters
+        ----------
+        control : array_like of float, shape (n,)
+        control_covariate : array_like of float, shape (n,)
+            Of the same units, from before the exposure.
+        treatment, treatment_covariate : array_like of float, shape (m,)
+        alpha : float
+
+        Returns
+        -------
+        CupedTest
 
         Raises
         ------
@@ -304,6 +396,21 @@ class ABTestAnalyzer:
         """Return which arm is likely best and what choosing each costs.
 
         No test: see `watchkeeper.stats.bayesian_report` for what a probability of 95 % is worth.
+
+        Parameters
+        ----------
+        arms : mapping of str to (int, int)
+            Successes and total by arm.
+        prior : tuple of float and float
+            Successes and failures of the Beta prior.
+        credibility : float
+            Of the intervals, between 0 and 1.
+        higher_is_better : bool
+            Whether a success is good.
+
+        Returns
+        -------
+        BayesianReport
         """
         return bayesian_report(
             arms, prior=prior, credibility=credibility, higher_is_better=higher_is_better

@@ -142,6 +142,10 @@ def observe(
     width : timedelta
         Of the stretches of time.
 
+    Returns
+    -------
+    Observations
+
     Raises
     ------
     InvalidValueError
@@ -350,7 +354,17 @@ def _blocks(
 
 
 def places_of(column: pa.Array | pa.ChunkedArray, known: list[str]) -> Integers:
-    """Return the place of each value among `known`; -1 for others."""
+    """Return the place of each value among `known`; -1 for others.
+
+    Parameters
+    ----------
+    column : pyarrow.Array or pyarrow.ChunkedArray
+    known : list of str
+
+    Returns
+    -------
+    numpy.ndarray of int16, shape (n,)
+    """
     arms = pa.array(known, pa.string())
     if not pa.types.is_dictionary(column.type):
         positions = pc.fill_null(pc.index_in(column, value_set=arms), -1)

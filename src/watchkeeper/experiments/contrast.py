@@ -72,6 +72,10 @@ def contrast(strata: Sequence[tuple[Sums, Sums]], *, events: bool = False) -> Co
     events : bool
         Whether each prediction counted as 0 or 1; known where each unit did.
 
+    Returns
+    -------
+    Contrast
+
     References
     ----------
     Mantel and Haenszel (1959), J. Natl. Cancer Inst. 22(4), 719-748, for the weights; Cochran

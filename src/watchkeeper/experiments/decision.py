@@ -69,6 +69,10 @@ def decided(
     multi_exposed : float
         Share of the units that met two arms.
     at : datetime
+
+    Returns
+    -------
+    ExperimentDecision
     """
     wrong = _wrong(ratio_evidence, multi_exposed)
     if wrong:

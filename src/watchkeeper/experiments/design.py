@@ -51,7 +51,17 @@ class Phase(Result):
 
     @classmethod
     def of(cls, allocation: Allocation, at: datetime) -> Self:
-        """Return the phase in which an allocation places units."""
+        """Return the phase in which an allocation places units.
+
+        Parameters
+        ----------
+        allocation : Allocation
+        at : datetime
+
+        Returns
+        -------
+        Phase
+        """
         return cls(
             number=allocation.phase,
             weights=allocation.weights,

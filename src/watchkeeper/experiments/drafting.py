@@ -49,6 +49,7 @@ def draft(
 
     Parameters
     ----------
+    name, model : str
     arms : mapping of str to str
         Versions by arm; the first one is the control.
     weights : mapping of str to float, optional
@@ -61,6 +62,13 @@ def draft(
         Margins by name of metric.
     maturity : float
         Seconds, of all metrics.
+    hypothesis : str
+    mode : Mode
+    alpha, power : float
+    planned_units : int, optional
+        Of all arms together; may be None where the mode is `Mode.ANYTIME`.
+    looks : int
+        Planned looks of a group-sequential test.
     namespace : tuple of str, float, float, optional
         Its name, and from which percent to which of its units the experiment has.
     holdout : float
@@ -71,6 +79,10 @@ def draft(
         The arm of some units, whatever their hash says.
     hashing, salt : str
         As `hash` and `salt` of `watchkeeper.experiments.Allocation`.
+
+    Returns
+    -------
+    Experiment
 
     Raises
     ------

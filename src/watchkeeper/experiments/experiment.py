@@ -46,12 +46,29 @@ class Experiment(Design):
     decision: dict[str, Any] | None = None
 
     def apart_from(self, other: "Experiment") -> bool:
-        """Return whether the two can never share a unit."""
+        """Return whether the two can never share a unit.
+
+        Parameters
+        ----------
+        other : Experiment
+
+        Returns
+        -------
+        bool
+        """
         ours, theirs = self.allocation.namespace, other.allocation.namespace
         return ours is not None and theirs is not None and not ours.overlaps(theirs)
 
     def started(self, at: datetime) -> Self:
         """Return it running, in its first phase.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        Experiment
 
         Raises
         ------
@@ -81,6 +98,10 @@ class Experiment(Design):
         included_bp : int, optional
             Share of the units that are in it.
 
+        Returns
+        -------
+        Experiment
+
         Raises
         ------
         ConflictError
@@ -95,6 +116,16 @@ class Experiment(Design):
 
     def stopped(self, at: datetime, decision: Mapping[str, Any] | None = None) -> Self:
         """Return it ended, with what was decided.
+
+        Parameters
+        ----------
+        at : datetime
+        decision : mapping, optional
+            The verdict, as plain data.
+
+        Returns
+        -------
+        Experiment
 
         Raises
         ------
@@ -118,6 +149,10 @@ class Experiment(Design):
         ----------
         seen : Observations
             From `observe`.
+
+        Returns
+        -------
+        ExperimentDecision
         """
         return analyse(self, seen).decision
 

@@ -29,6 +29,10 @@ def bucket(seed: str, value: str) -> int:
     value : str
         Of the attribute that units are hashed by.
 
+    Returns
+    -------
+    int
+
     References
     ----------
     GrowthBook, "Build Your Own SDK", hash version 2: FNV-1a of 32 bits, twice, over UTF-16 units.
@@ -48,6 +52,11 @@ def ranges(weights: Sequence[int], coverage: int) -> Owned:
         In basis points; they sum to 10,000.
     coverage : int
         Share of the units that are in the experiment, in basis points.
+
+    Returns
+    -------
+    tuple of tuple of Span
+        Spans of buckets by variation.
     """
     owned = []
     start = 0.0

@@ -25,6 +25,10 @@ def unit_hash(salt: str, layer: str, unit: str) -> int:
         Whose question it is, and which: the answers to two are independent of each other.
     unit : str
 
+    Returns
+    -------
+    int
+
     Raises
     ------
     InvalidValueError
@@ -39,12 +43,38 @@ def unit_hash(salt: str, layer: str, unit: str) -> int:
 
 
 def prefix_of(salt: str, layer: str) -> bytes:
-    """Return what is hashed before the unit."""
+    """Return what is hashed before the unit.
+
+    Parameters
+    ----------
+    salt, layer : str
+
+    Returns
+    -------
+    bytes
+    """
     return f"{salt}\x1f{layer}\x1f".encode()
 
 
 def hash_of(prefix: bytes, unit: str) -> int:
-    """Return the hash of one unit."""
+    """Return the hash of one unit.
+
+    Parameters
+    ----------
+    prefix : bytes
+        From `prefix_of`.
+    unit : str
+
+    Returns
+    -------
+    int
+        From 0 to 2**64 - 1.
+
+    Raises
+    ------
+    InvalidValueError
+        If the unit holds a lone surrogate, which has no bytes.
+    """
     try:
         return int.from_bytes(sha256(prefix + unit.encode()).digest()[:8], "big")
     except UnicodeEncodeError:
@@ -52,7 +82,23 @@ def hash_of(prefix: bytes, unit: str) -> int:
 
 
 def hashes_of(prefix: bytes, units: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """Return the hashes of many units."""
+    """Return the hashes of many units.
+
+    Parameters
+    ----------
+    prefix : bytes
+        From `prefix_of`.
+    units : sequence of str, length n
+
+    Returns
+    -------
+    numpy.ndarray of uint64, shape (n,)
+
+    Raises
+    ------
+    InvalidValueError
+        If a unit holds a lone surrogate, which has no bytes.
+    """
     try:
         digests = b"".join([sha256(prefix + unit.encode()).digest()[:8] for unit in units])
     except UnicodeEncodeError as error:
@@ -62,6 +108,15 @@ def hashes_of(prefix: bytes, units: Sequence[str]) -> npt.NDArray[np.uint64]:
 
 def threshold(slot: int) -> int:
     """Return the first hash that belongs to a slot of 0.01 %; for 10,000, one more than the last.
+
+    Parameters
+    ----------
+    slot : int
+        From 0 to 10,000.
+
+    Returns
+    -------
+    int
 
     Examples
     --------

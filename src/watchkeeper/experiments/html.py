@@ -28,6 +28,11 @@ def page(title: str, head: str, metric: str, arms: Iterable[ArmResult]) -> str:
     arms : iterable of ArmResult
         Treatments, each drawn over time.
 
+    Returns
+    -------
+    str
+        HTML.
+
     Raises
     ------
     MissingExtraError
@@ -60,6 +65,11 @@ def summary(
         Units exposed to each arm.
     bayesian : BayesianReport or None
     warnings : sequence of str
+
+    Returns
+    -------
+    str
+        HTML.
     """
     verdict = decision.verdict.value.replace("_", " ")
     exposed = "".join(
@@ -83,6 +93,16 @@ def summary(
 
 def interval_chart(own: ArmResult, metric: str) -> dict[str, Any]:
     """Return the difference over time with its interval, as Vega-Lite has it.
+
+    Parameters
+    ----------
+    own : ArmResult
+    metric : str
+
+    Returns
+    -------
+    dict of str to Any
+        A specification of Vega-Lite, with its data.
 
     Raises
     ------

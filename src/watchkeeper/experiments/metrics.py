@@ -109,6 +109,10 @@ class Metric(Result):
         maturity : float, optional
             Seconds.
 
+        Returns
+        -------
+        Metric
+
         Raises
         ------
         InvalidValueError

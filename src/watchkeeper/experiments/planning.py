@@ -60,6 +60,10 @@ def planned(
     looks : int
     units_a_day : float, optional
 
+    Returns
+    -------
+    SampleSizePlan
+
     Raises
     ------
     InvalidValueError

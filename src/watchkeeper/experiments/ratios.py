@@ -41,6 +41,10 @@ def ratio_sums(numerators: npt.ArrayLike, denominators: npt.ArrayLike, name: str
     name : str
         What to call the arm in an error.
 
+    Returns
+    -------
+    Sums
+
     Raises
     ------
     InvalidValueError

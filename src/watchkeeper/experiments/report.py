@@ -82,7 +82,13 @@ class ExperimentReport(Result):
     table_versions: dict[str, int]
 
     def to_html(self) -> str:
-        """Return a self-contained page with the intervals over time (extra ``charts``)."""
+        """Return a self-contained page with the intervals over time (extra ``charts``).
+
+        Returns
+        -------
+        str
+            HTML.
+        """
         title = f"Experiment {self.experiment}"
         return html.page(title, self._repr_html_(), self.metric, self.arms)
 
@@ -107,7 +113,20 @@ def analyse(
     *,
     table_versions: Mapping[str, int] | None = None,
 ) -> ExperimentReport:
-    """Return the report of an experiment: a pure function of its count cells."""
+    """Return the report of an experiment: a pure function of its count cells.
+
+    Parameters
+    ----------
+    experiment : Design
+    seen : Observations
+        From `observe`.
+    table_versions : mapping of str to int, optional
+        Version of each event-store table that was read, for the evidence.
+
+    Returns
+    -------
+    ExperimentReport
+    """
     treatments = experiment.arms[1:]
     arms = tuple(standing(experiment, seen, arm) for arm in treatments)
     guardrails = tuple(

@@ -23,7 +23,12 @@ class ExperimentRepository(Documents[Experiment]):
         super().__init__(database, experiments, "experiment", Experiment.from_dict)
 
     def running(self) -> Mapping[str, Sequence[Allocation]]:
-        """Return the allocations of running experiments by model, the oldest first."""
+        """Return the allocations of running experiments by model, the oldest first.
+
+        Returns
+        -------
+        mapping of str to sequence of Allocation
+        """
         allocations: dict[str, list[Allocation]] = {}
         for experiment in reversed(self.find(state=ExperimentState.RUNNING)):
             allocations.setdefault(experiment.model, []).append(experiment.allocation)

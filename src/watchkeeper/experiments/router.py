@@ -108,6 +108,10 @@ class ABTestRouter:
     def add_variant(self, variant: ModelVariant) -> None:
         """Add a variant.
 
+        Parameters
+        ----------
+        variant : ModelVariant
+
         Raises
         ------
         ConflictError
@@ -121,7 +125,12 @@ class ABTestRouter:
         self._allocation = None
 
     def validate_traffic_split(self) -> bool:
-        """Return whether the shares sum to 100 %, within 0.01."""
+        """Return whether the shares sum to 100 %, within 0.01.
+
+        Returns
+        -------
+        bool
+        """
         # What is added beside the tolerance is what the sum of such numbers is rounded by.
         return bool(self._variants) and abs(self._total() - 100) <= _TOLERANCE + 1e-9
 

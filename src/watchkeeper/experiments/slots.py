@@ -46,6 +46,11 @@ def laid_out(weights: Sequence[int]) -> Owned:
     ----------
     weights : sequence of int
         In basis points; their sum is at most 10,000.
+
+    Returns
+    -------
+    tuple of tuple of Span
+        Spans of slots by arm, in the order of the weights.
     """
     owned: list[tuple[Span, ...]] = [()] * len(weights)
     low, right = 0, SLOTS
@@ -67,6 +72,17 @@ def moved(owned: Owned, weights: Sequence[int]) -> Owned:
 
     An arm whose weight does not fall keeps every slot it has. The slots that change hands are as
     few as can be: the sum of what the falling arms lose, or of what the rising arms gain.
+
+    Parameters
+    ----------
+    owned : Owned
+        Spans of slots by arm.
+    weights : sequence of int
+        In basis points, by arm; their sum is at most 10,000.
+
+    Returns
+    -------
+    tuple of tuple of Span
     """
     owner = _owners(owned)
     for arm, weight in enumerate(weights):
@@ -79,18 +95,47 @@ def moved(owned: Owned, weights: Sequence[int]) -> Owned:
 
 
 def free(owned: Owned) -> tuple[Span, ...]:
-    """Return the spans that no arm owns."""
+    """Return the spans that no arm owns.
+
+    Parameters
+    ----------
+    owned : Owned
+        Spans of slots by arm.
+
+    Returns
+    -------
+    tuple of Span
+    """
     return spans_of(np.flatnonzero(_owners(owned) == _NOBODY))
 
 
 def sizes(owned: Owned) -> list[int]:
-    """Return how many slots each arm owns alone."""
+    """Return how many slots each arm owns alone.
+
+    Parameters
+    ----------
+    owned : Owned
+        Spans of slots by arm.
+
+    Returns
+    -------
+    list of int
+    """
     owner = _owners(owned)
     return [int(np.count_nonzero(owner == arm)) for arm in range(len(owned))]
 
 
 def spans_of(slots: Iterable[int]) -> tuple[Span, ...]:
-    """Return ascending slots as spans."""
+    """Return ascending slots as spans.
+
+    Parameters
+    ----------
+    slots : iterable of int
+
+    Returns
+    -------
+    tuple of Span
+    """
     spans: list[Span] = []
     for slot in map(int, slots):
         if spans and spans[-1][1] == slot:

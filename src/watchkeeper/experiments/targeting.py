@@ -42,11 +42,26 @@ class Rule(ABC):
 
     @abstractmethod
     def holds(self, attributes: Mapping[str, Any]) -> bool | None:
-        """Return whether it holds; None where that is unknown."""
+        """Return whether it holds; None where that is unknown.
+
+        Parameters
+        ----------
+        attributes : mapping of str to Any
+            What is known of a unit.
+
+        Returns
+        -------
+        bool or None
+        """
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain data, as `Targeting.from_dicts` reads it."""
+        """Return the rule as plain data, as `Targeting.from_dicts` reads it.
+
+        Returns
+        -------
+        dict of str to Any
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +156,39 @@ class Targeting:
     rules: tuple[Rule, ...] = ()
 
     def matches(self, attributes: Mapping[str, Any]) -> bool:
-        """Return whether every rule is known to hold."""
+        """Return whether every rule is known to hold.
+
+        Parameters
+        ----------
+        attributes : mapping of str to Any
+            What is known of a unit.
+
+        Returns
+        -------
+        bool
+        """
         return all(rule.holds(attributes) for rule in self.rules)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return the rules as plain data."""
+        """Return the rules as plain data.
+
+        Returns
+        -------
+        list of dict of str to Any
+        """
         return [rule.to_dict() for rule in self.rules]
 
     @classmethod
     def from_dicts(cls, rules: Sequence[Mapping[str, Any]]) -> "Targeting":
         """Return the targeting that plain data describes.
+
+        Parameters
+        ----------
+        rules : sequence of mapping of str to Any
+
+        Returns
+        -------
+        Targeting
 
         Raises
         ------
