@@ -65,6 +65,15 @@ class Notification:
 def notification_of(notification: object) -> Notification:
     """Read a notification; an alert that is none loses no other.
 
+    Parameters
+    ----------
+    notification : object
+        Decoded from the JSON that Alertmanager posts.
+
+    Returns
+    -------
+    Notification
+
     Raises
     ------
     InvalidValueError

@@ -141,6 +141,19 @@ class Incident(Result):
     ) -> Self:
         """Return it with one more moment.
 
+        Parameters
+        ----------
+        at : datetime
+        actor : str
+        what : str
+            What happened, in words.
+        evidence : mapping of str to Any, optional
+        step : IncidentStep
+
+        Returns
+        -------
+        Incident
+
         Raises
         ------
         InvalidValueError
@@ -152,14 +165,48 @@ class Incident(Result):
         return replace(self, timeline=(*self.timeline, moment))
 
     def acknowledged(self, at: datetime, actor: str, reason: str = "") -> Self:
-        """Return it in the hands of `actor`."""
+        """Return it in the hands of `actor`.
+
+        Parameters
+        ----------
+        at : datetime
+        actor, reason : str
+
+        Returns
+        -------
+        Incident
+
+        Raises
+        ------
+        ConflictError
+            If it is over.
+        """
         self._require_active()
         text = f"acknowledged: {reason}" if reason else "acknowledged"
         incident = self.told(at, actor, text, step=IncidentStep.ACKNOWLEDGED)
         return replace(incident, state=IncidentState.ACKNOWLEDGED, owner=self.owner or actor)
 
     def assigned(self, at: datetime, actor: str, owner: str) -> Self:
-        """Return it in the hands of `owner`."""
+        """Return it in the hands of `owner`.
+
+        Parameters
+        ----------
+        at : datetime
+        actor : str
+        owner : str
+            A person or a team.
+
+        Returns
+        -------
+        Incident
+
+        Raises
+        ------
+        ConflictError
+            If it is over.
+        InvalidValueError
+            If there is no owner.
+        """
         self._require_active()
         if not owner.strip():
             raise InvalidValueError("owner", owner, "the name of a person or a team")
@@ -168,6 +215,15 @@ class Incident(Result):
 
     def resolved(self, at: datetime, actor: str, reason: str) -> Self:
         """Return it as it is when it is over.
+
+        Parameters
+        ----------
+        at : datetime
+        actor, reason : str
+
+        Returns
+        -------
+        Incident
 
         Raises
         ------
@@ -184,6 +240,17 @@ class Incident(Result):
 
     def finished(self, at: datetime, actor: str, post_mortem: str) -> Self:
         """Return it with what was learned from it.
+
+        Parameters
+        ----------
+        at : datetime
+        actor : str
+        post_mortem : str
+            Markdown.
+
+        Returns
+        -------
+        Incident
 
         Raises
         ------

@@ -34,19 +34,52 @@ class AlertRepository:
 
         Alertmanager repeats itself: an alert of the same fingerprint and begin is the same one,
         and what was said of it last is true.
+
+        Parameters
+        ----------
+        received : sequence of Alert
+        at : datetime
+            When they came.
+
+        Returns
+        -------
+        list of Alert
         """
         with self._database.write() as connection:
             return [alert for alert in received if _keep(connection, alert, at)]
 
     def news(self, received: Sequence[Alert]) -> list[Alert]:
-        """Return the alerts that are new or have changed their status, and keep nothing."""
+        """Return the alerts that are new or have changed their status, and keep nothing.
+
+        Parameters
+        ----------
+        received : sequence of Alert
+
+        Returns
+        -------
+        list of Alert
+        """
         with self._database.read() as connection:
             return [alert for alert in received if _status(connection, alert) != alert.status]
 
     def find(
         self, status: str | None = None, name: str | None = None, limit: int = 1000
     ) -> list[Alert]:
-        """Return alerts, those that began last first."""
+        """Return alerts, those that began last first.
+
+        Parameters
+        ----------
+        status : str, optional
+            ``firing`` or ``resolved``; by default both.
+        name : str, optional
+            By default all.
+        limit : int
+            Most that are returned.
+
+        Returns
+        -------
+        list of Alert
+        """
         query = sa.select(alerts).order_by(_columns.starts_at.desc(), _columns.id.desc())
         if status is not None:
             query = query.where(_columns.status == status)
@@ -56,7 +89,13 @@ class AlertRepository:
             return [_alert(row) for row in connection.execute(query.limit(limit))]
 
     def last_received(self) -> tuple[datetime, str] | None:
-        """Return when the last alert came, and its name."""
+        """Return when the last alert came, and its name.
+
+        Returns
+        -------
+        tuple of datetime and str, or None
+            None if none ever came.
+        """
         query = sa.select(_columns.received_at, _columns.name).order_by(_columns.received_at.desc())
         with self._database.read() as connection:
             row = connection.execute(query.limit(1)).one_or_none()
@@ -85,7 +124,19 @@ class IncidentRepository(Documents[Incident]):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[Incident]:
-        """Return several, the newest first; `active` are those that are not over."""
+        """Return several, the newest first; `active` are those that are not over.
+
+        Parameters
+        ----------
+        model, state, severity : str, optional
+        active : bool, optional
+        limit : int, optional
+        offset : int
+
+        Returns
+        -------
+        list of Incident
+        """
         query = sa.select(_own.document).order_by(_own.id.desc())
         query = query.where(*self._of(model, state), *_also(severity, active))
         with self._database.read() as connection:
@@ -100,13 +151,28 @@ class IncidentRepository(Documents[Incident]):
         severity: str | None = None,
         active: bool | None = None,
     ) -> int:
-        """Return how many `find` would return without a limit."""
+        """Return how many `find` would return without a limit.
+
+        Parameters
+        ----------
+        model, state, severity : str, optional
+        active : bool, optional
+
+        Returns
+        -------
+        int
+        """
         query = sa.select(sa.func.count()).where(*self._of(model, state), *_also(severity, active))
         with self._database.read() as connection:
             return connection.execute(query.select_from(incidents)).scalar() or 0
 
     def models(self) -> list[str]:
-        """Return the models that ever had one, sorted."""
+        """Return the models that ever had one, sorted.
+
+        Returns
+        -------
+        list of str
+        """
         query = sa.select(_own.model).distinct().order_by(_own.model)
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())

@@ -48,6 +48,18 @@ def examine(
 
     Files of what is in production are read and compared with their digests, and events are
     counted: with much of either it takes seconds.
+
+    Parameters
+    ----------
+    parts : Parts
+    data_dir : Path
+    waiting : callable
+        What waits in the journal, when called.
+    min_free_bytes : int
+
+    Yields
+    ------
+    DoctorCheck
     """
     yield disk(data_dir, min_free_bytes=min_free_bytes)
     database = check("control database", lambda: f"{len(parts.registry.list_models())} versions")
@@ -64,7 +76,18 @@ def examine(
 
 
 def check(name: str, look: Callable[[], str]) -> DoctorCheck:
-    """Look; whatever goes wrong is what is bad."""
+    """Look; whatever goes wrong is what is bad.
+
+    Parameters
+    ----------
+    name : str
+    look : callable
+        Returns what was seen, in words; raises what is wrong.
+
+    Returns
+    -------
+    DoctorCheck
+    """
     try:
         return DoctorCheck(name, True, look())
     except Exception as error:  # noqa: BLE001 - a doctor tells of every illness
@@ -72,14 +95,34 @@ def check(name: str, look: Callable[[], str]) -> DoctorCheck:
 
 
 def disk(data_dir: Path, *, min_free_bytes: int) -> DoctorCheck:
-    """Return whether there is room to record."""
+    """Return whether there is room to record.
+
+    Parameters
+    ----------
+    data_dir : Path
+    min_free_bytes : int
+
+    Returns
+    -------
+    DoctorCheck
+    """
     free = shutil.disk_usage(data_dir).free
     sentence = f"{free / 2**30:.1f} GiB free; recording stops below {min_free_bytes / 2**20:g} MiB"
     return DoctorCheck("disk", free > min_free_bytes, sentence)
 
 
 def journal(data_dir: Path, waiting: JournalBacklog) -> DoctorCheck:
-    """Return what waits in the journal, and what could not be read."""
+    """Return what waits in the journal, and what could not be read.
+
+    Parameters
+    ----------
+    data_dir : Path
+    waiting : JournalBacklog
+
+    Returns
+    -------
+    DoctorCheck
+    """
     folder = data_dir / "journal" / "damaged"
     damaged = len(list(folder.glob("*")))
     sentence = f"{waiting.count} segments wait ({waiting.size / 2**20:.1f} MiB)"

@@ -28,7 +28,21 @@ class UnreadFindings(Protocol):
         before: int | None = None,
         limit: int = 500,
     ) -> list[Unread]:
-        """Return findings without decoding their evidence, the newest first."""
+        """Return findings without decoding their evidence, the newest first.
+
+        Parameters
+        ----------
+        model, kind : str
+        after : int
+            Number of a finding; those after it are returned.
+        before : int, optional
+            Number of a finding; those before it are returned.
+        limit : int
+
+        Returns
+        -------
+        list of Unread
+        """
         ...
 
 
@@ -63,6 +77,14 @@ class DriftHistory:
         """Return all checks of a model; only those that are new since are read.
 
         Of more than twenty thousand, or of very many features, the newest alone.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        Checks
         """
         with self._one:
             lock = self._locks.setdefault(model, Lock())

@@ -38,6 +38,10 @@ def promised(
     positive : label
     min_samples : int
         Labelled predictions, below which nothing is learned from them.
+
+    Returns
+    -------
+    Estimate, LossEstimate or None
     """
     usable = _usable(rows, task)
     labelled = usable["actual"].is_valid()
@@ -51,6 +55,18 @@ def scored(
     """Return how an estimate of the later half, learned from the earlier one, fared by metric.
 
     Parameters are those of `promised`, of labelled predictions alone.
+
+    Parameters
+    ----------
+    labelled : pyarrow.Table
+    task : {"binary", "multiclass", "regression"}
+    positive : label
+    min_samples : int
+
+    Returns
+    -------
+    dict of str to EstimateScore
+        Empty where there are too few labelled predictions.
     """
     usable = _usable(labelled, task)
     half = usable.num_rows // 2

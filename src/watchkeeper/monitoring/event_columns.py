@@ -29,7 +29,18 @@ _TAG = "tag."  # prefix of a tag where a feature is named
 
 
 def answered(rows: pa.Table, version: str | None) -> pa.Table:
-    """Return the predictions that were answered, of one version if one is named."""
+    """Return the predictions that were answered, of one version if one is named.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        As an `EventLog` reads them.
+    version : str or None
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     answered_rows = pc.and_(
         pc.equal(rows["status"].cast(pa.string()), "success"), rows["prediction"].is_valid()
     )
@@ -41,7 +52,16 @@ def answered(rows: pa.Table, version: str | None) -> pa.Table:
 
 
 def newest_time(events: EventLog) -> datetime | None:
-    """Return the event time of the newest prediction of any model; None without any."""
+    """Return the event time of the newest prediction of any model; None without any.
+
+    Parameters
+    ----------
+    events : EventLog
+
+    Returns
+    -------
+    datetime or None
+    """
     newest: datetime | None = None
     for model in events.models():
         for day in events.days(model, columns=["timestamp"]):
@@ -60,6 +80,10 @@ def rows_of(table: pa.Table, *, prediction: str, actual: str, score: str | None)
         Names of columns; null where an outcome is not known.
     score : str or None
         Probabilities of the positive class; None without any.
+
+    Returns
+    -------
+    pyarrow.Table
 
     Raises
     ------
@@ -94,6 +118,18 @@ def wrong_of(
     """Return 1 where an answer was wrong, 0 where it was right, NaN where that is not known.
 
     A regression is wrong where it is further from its outcome than `off_by`.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        As an `EventLog` reads them.
+    task : {"binary", "multiclass", "regression"}
+    positive : label
+    off_by : float, optional
+
+    Returns
+    -------
+    numpy.ndarray of float, shape (n,)
     """
     labelled = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
     predicted, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
@@ -102,7 +138,26 @@ def wrong_of(
 
 
 def segment_of(rows: pa.Table, name: str, model: str) -> pa.ChunkedArray:
-    """Return the values of a feature, or of a tag, by which rows are told apart."""
+    """Return the values of a feature, or of a tag, by which rows are told apart.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        As an `EventLog` reads them.
+    name : str
+        A feature, or ``tag.NAME``.
+    model : str
+        For the error.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+
+    Raises
+    ------
+    NotFoundError
+        If the rows have no such feature and no such tag.
+    """
     if FEATURE + name in rows.schema.names:
         return rows[FEATURE + name]
     if name.startswith(_TAG):

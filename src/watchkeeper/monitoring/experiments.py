@@ -65,6 +65,14 @@ class ExperimentReports:
     def of(self, name: str) -> ExperimentReport:
         """Return the report of an experiment: once it was stopped, the one of its verdict.
 
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        ExperimentReport
+
         Raises
         ------
         NotFoundError
@@ -77,6 +85,15 @@ class ExperimentReports:
     def compute(self, experiment: Experiment, at: datetime) -> ExperimentReport:
         """Return what the recorded events say of an experiment until `at`.
 
+        Parameters
+        ----------
+        experiment : Experiment
+        at : datetime
+
+        Returns
+        -------
+        ExperimentReport
+
         Raises
         ------
         ConflictError
@@ -85,7 +102,17 @@ class ExperimentReports:
         return report_of(self._events, experiment, self._labelling(experiment.model), at=at)
 
     def request(self, experiment: Experiment, at: datetime) -> Asked[ExperimentReport]:
-        """Return the request of the report of a started experiment to the cache of reports."""
+        """Return the request of the report of a started experiment to the cache of reports.
+
+        Parameters
+        ----------
+        experiment : Experiment
+        at : datetime
+
+        Returns
+        -------
+        Asked of ExperimentReport
+        """
         until = at if experiment.ended_at is None else experiment.ended_at
         return Asked(
             "experiment",
@@ -104,7 +131,17 @@ class ExperimentReports:
 
 
 def stored_report(history: Sequence[DocumentEntry]) -> ExperimentReport | None:
-    """Return the report that an experiment was stopped with, if it was stopped."""
+    """Return the report that an experiment was stopped with, if it was stopped.
+
+    Parameters
+    ----------
+    history : sequence of DocumentEntry
+        The oldest entry first.
+
+    Returns
+    -------
+    ExperimentReport or None
+    """
     for entry in reversed(history):
         if entry.verb == "stop":
             return ExperimentReport.from_dict(entry.evidence)
@@ -163,6 +200,17 @@ def exposures_of(read: EventWindow, experiment: Experiment, labelling: Labelling
 
     Units that were put into an arm by hand are left out: nobody drew lots for them. So are
     predictions for nobody.
+
+    Parameters
+    ----------
+    read : EventWindow
+        With ``unit_hash``.
+    experiment : Experiment
+    labelling : Labelling
+
+    Returns
+    -------
+    pyarrow.Table
     """
     rows = read.rows
     phase = _phases(rows["experiment"], experiment.name)

@@ -72,6 +72,10 @@ def export_events(events: EventLog, model: str, window: Window, out: Path) -> Ex
         Its suffix says the format: ``.parquet``, ``.arrow``, ``.feather`` or ``.csv``. What is
         there already is replaced.
 
+    Returns
+    -------
+    Exported
+
     Raises
     ------
     InvalidValueError

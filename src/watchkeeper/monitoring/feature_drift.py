@@ -172,6 +172,15 @@ class DriftLooks:
     def look(self, finding: Finding, feature: str) -> FeatureLook:
         """Return a feature in the window of a check, beside its reference.
 
+        Parameters
+        ----------
+        finding : Finding
+        feature : str
+
+        Returns
+        -------
+        FeatureLook
+
         Raises
         ------
         NotFoundError
@@ -186,6 +195,17 @@ class DriftLooks:
 
         It reads those of them that have few different values, and the rows that are kept of the
         training data.
+
+        Parameters
+        ----------
+        finding : Finding
+        feature : str
+        threshold : float
+            Of the p-values.
+
+        Returns
+        -------
+        SegmentLooks
 
         Raises
         ------

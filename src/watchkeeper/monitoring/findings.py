@@ -12,17 +12,49 @@ __all__ = ["drift_finding", "keep_drift", "keep_quality", "quality_finding"]
 
 
 def keep_drift(findings: FindingRepository, found: WindowDrift, *, at: datetime) -> Finding:
-    """Store a drift check and return it with its number."""
+    """Store a drift check and return it with its number.
+
+    Parameters
+    ----------
+    findings : FindingRepository
+    found : WindowDrift
+    at : datetime
+
+    Returns
+    -------
+    Finding
+    """
     return findings.add(drift_finding(found, at=at))
 
 
 def keep_quality(findings: FindingRepository, found: WindowQuality, *, at: datetime) -> Finding:
-    """Store a measurement of quality and return it with its number."""
+    """Store a measurement of quality and return it with its number.
+
+    Parameters
+    ----------
+    findings : FindingRepository
+    found : WindowQuality
+    at : datetime
+
+    Returns
+    -------
+    Finding
+    """
     return findings.add(quality_finding(found, at=at))
 
 
 def drift_finding(found: WindowDrift, *, at: datetime) -> Finding:
-    """Return a drift check as a finding, without the bins of its charts, which are large."""
+    """Return a drift check as a finding, without the bins of its charts, which are large.
+
+    Parameters
+    ----------
+    found : WindowDrift
+    at : datetime
+
+    Returns
+    -------
+    Finding
+    """
     report = found.report
     drifted = report.drifted
     summary = f"drift in {len(drifted)} of {len(report.features)} features"
@@ -54,7 +86,17 @@ def drift_finding(found: WindowDrift, *, at: datetime) -> Finding:
 
 
 def quality_finding(found: WindowQuality, *, at: datetime) -> Finding:
-    """Return a measurement of quality as a finding."""
+    """Return a measurement of quality as a finding.
+
+    Parameters
+    ----------
+    found : WindowQuality
+    at : datetime
+
+    Returns
+    -------
+    Finding
+    """
     drop = found.drop
     worse = [
         f"{name} {100 * metric_drop:.1f} % worse than the baseline"

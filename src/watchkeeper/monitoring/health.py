@@ -82,10 +82,24 @@ def health_of(
 
     Parameters
     ----------
+    events : EventLog
+    registry : ModelRegistry
+    findings : FindingRepository
+    alerts : AlertRepository
+    model : str
+    at : datetime
     window : timedelta
         Until `at`, of which the components are.
+    thresholds : Thresholds, optional
+        Of the components; by default those of `Thresholds`.
     slos : sequence of Slo
         Of which the budgets are.
+    task : {"binary", "multiclass", "regression"}
+    positive : label
+
+    Returns
+    -------
+    ModelHealth
 
     Raises
     ------
@@ -127,7 +141,17 @@ def health_of(
 
 
 def served(events: EventLog, registry: ModelRegistry) -> list[str]:
-    """Return the models that answer somebody: in production here, or recorded from elsewhere."""
+    """Return the models that answer somebody: in production here, or recorded from elsewhere.
+
+    Parameters
+    ----------
+    events : EventLog
+    registry : ModelRegistry
+
+    Returns
+    -------
+    list of str
+    """
     shadows = {stream_of(version.model_name) for version in registry.list_models()}
     recorded = set(events.models()) - shadows
     return sorted(recorded | registry.production().keys())

@@ -118,7 +118,20 @@ class History:
         self._retraining, self._rollouts, self._registry = retraining, rollouts, registry
 
     def records(self, model: str, *, everything: bool = False, limit: int = 200) -> list[Record]:
-        """Return the records of a model, the oldest first; see `listed`."""
+        """Return the records of a model, the oldest first; see `listed`.
+
+        Parameters
+        ----------
+        model : str
+        everything : bool
+            Also the measurements that found nothing and led to nothing.
+        limit : int
+            At most so many, the newest.
+
+        Returns
+        -------
+        list of Record
+        """
         return list(self.listed(model, everything=everything, limit=limit).records)
 
     def listed(
@@ -155,6 +168,16 @@ class History:
     def get(self, model: str, record: str) -> Record:
         """Return one record of a model by its id.
 
+        Parameters
+        ----------
+        model : str
+        record : str
+            Its id, as `records` has it.
+
+        Returns
+        -------
+        Record
+
         Raises
         ------
         NotFoundError
@@ -173,6 +196,15 @@ class History:
 
     def model_of(self, record: str) -> str:
         """Return the model that a record is of.
+
+        Parameters
+        ----------
+        record : str
+            Its id.
+
+        Returns
+        -------
+        str
 
         Raises
         ------

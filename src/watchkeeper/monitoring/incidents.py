@@ -39,7 +39,17 @@ class Pace(Result):
 
 
 def pace(audit: AuditTrail, *, since: datetime) -> Pace:
-    """Return how long the incidents that were opened since a time took, by the audit trail."""
+    """Return how long the incidents that were opened since a time took, by the audit trail.
+
+    Parameters
+    ----------
+    audit : AuditTrail
+    since : datetime
+
+    Returns
+    -------
+    Pace
+    """
 
     def first(action: str) -> dict[str, datetime]:
         entries = audit.entries(action=f"incident {action}", since=since, limit=10_000)
@@ -71,7 +81,20 @@ def draft_asked(
     incident: Incident,
     at: datetime,
 ) -> Asked[str]:
-    """Ask for the draft of a post-mortem; one of an incident that is over stays as it is."""
+    """Ask for the draft of a post-mortem; one of an incident that is over stays as it is.
+
+    Parameters
+    ----------
+    incidents : IncidentRepository
+    events : EventLog
+    audit : AuditTrail
+    incident : Incident
+    at : datetime
+
+    Returns
+    -------
+    Asked of str
+    """
     return Asked(
         "draft",
         incident.name,
@@ -85,7 +108,23 @@ def draft_asked(
 def draft(
     incidents: IncidentRepository, events: EventLog, audit: AuditTrail, name: str, at: datetime
 ) -> str:
-    """Return a post-mortem in Markdown, with all that is known; causes are for people to find."""
+    """Return a post-mortem in Markdown, with all that is known; causes are for people to find.
+
+    Parameters
+    ----------
+    incidents : IncidentRepository
+    events : EventLog
+    audit : AuditTrail
+    name : str
+        Of the incident.
+    at : datetime
+        Now.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     incident = incidents.get(name)
     end = max(incident.ended_at or at, incident.opened_at + timedelta(microseconds=1))
     lasted = timedelta(seconds=round((end - incident.opened_at).total_seconds()))

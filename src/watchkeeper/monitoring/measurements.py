@@ -164,6 +164,10 @@ def drift_of_window(
 
     Parameters
     ----------
+    events : EventLog
+    registry : ModelRegistry
+    model : str
+    window : Window
     version : str, optional
         Whose training data are the reference; by default that in production.
     reference : data frame, optional
@@ -171,6 +175,8 @@ def drift_of_window(
         for other `methods` than the default a sample of its rows.
     reference_window : Window, optional
         Another window of recorded inputs, in place of `reference`.
+    threshold : float
+        For the adjusted p-values, between 0 and 1.
     features : sequence of str, optional
         Only these; otherwise all of the reference.
     methods : str
@@ -180,6 +186,10 @@ def drift_of_window(
     answers : callable, optional
         Asked for what those of the window are to be compared with, once their inputs have been; see
         `watchkeeper.monitoring.prediction_drift.answers_to_training`.
+
+    Returns
+    -------
+    WindowDrift
 
     Raises
     ------
@@ -232,8 +242,24 @@ def quality_of_window(
 
     Parameters
     ----------
+    events : EventLog
+    registry : ModelRegistry
+    model : str
+    window : Window
+    version : str, optional
+        By default all.
+    task : {"binary", "multiclass", "regression"}
+    positive : label
+    alert_threshold : float
+        Relative drop of a metric beyond which quality has drifted.
+    min_samples : int
+        Labelled predictions, below which there is no verdict.
     segments : sequence of str
         Features, and tags as ``tag.NAME``, by whose values the predictions are looked at apart.
+
+    Returns
+    -------
+    WindowQuality
 
     Raises
     ------
@@ -264,7 +290,28 @@ def quality_of_rows(
     min_samples: int = 100,
     segments: Sequence[str] = (),
 ) -> WindowQuality:
-    """Return `quality_of_window` of rows that were read, with the metrics they are held against."""
+    """Return `quality_of_window` of rows that were read, with the metrics they are held against.
+
+    Parameters
+    ----------
+    read : EventWindow
+    baseline : mapping of str to float
+        By metric.
+    version : str, optional
+        By default all.
+    task : {"binary", "multiclass", "regression"}
+    positive : label
+    alert_threshold : float
+        As in `quality_of_window`.
+    min_samples : int
+        As in `quality_of_window`.
+    segments : sequence of str
+        As in `quality_of_window`.
+
+    Returns
+    -------
+    WindowQuality
+    """
     model, window, every = read.model, read.window, read.rows
     for name in segments:
         every = every.append_column(_SEGMENT + name, segment_of(read.rows, name, model))
@@ -328,6 +375,21 @@ def latest_accuracy(
     It looks back at most 30 days from the newest prediction, a day at a time; None with fewer
     than `min_samples`, and for regression, which has none. `at` is now: the newest prediction is
     looked for around it first, which costs less than to look through all of them.
+
+    Parameters
+    ----------
+    events : EventLog
+    model, version : str
+    window_size : int
+        Most labelled predictions.
+    min_samples : int
+    at : datetime
+    task : {"binary", "multiclass", "regression"}
+    positive : label
+
+    Returns
+    -------
+    float or None
     """
     if task == "regression":
         return None
@@ -385,7 +447,19 @@ def _kept_reference(
 def baseline_of(
     registry: "ModelRegistry", model: str, version: str | None = None
 ) -> dict[str, float]:
-    """Return the metrics registered with a version, by default with that in production."""
+    """Return the metrics registered with a version, by default with that in production.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    model : str
+    version : str, optional
+
+    Returns
+    -------
+    dict of str to float
+        By metric; empty where nothing is registered.
+    """
     if version is not None:
         registered = registry.find(model, version)
         return {} if registered is None else registered.metrics

@@ -64,7 +64,16 @@ class NotificationQueue:
         self._places, self._incidents, self._audit = places, incidents, audit
 
     def waiting(self, receivers: Sequence[Receiver]) -> list[ReceiverBacklog]:
-        """Return what waits for whom; of a receiver that is not in the settings, nothing."""
+        """Return what waits for whom; of a receiver that is not in the settings, nothing.
+
+        Parameters
+        ----------
+        receivers : sequence of Receiver
+
+        Returns
+        -------
+        list of ReceiverBacklog
+        """
         by_name = {receiver.name: receiver for receiver in receivers}
         return [
             ReceiverBacklog(
@@ -77,7 +86,17 @@ class NotificationQueue:
         ]
 
     def pending(self, receiver: Receiver, place: Place) -> Iterator[Note]:
-        """Yield what a receiver has not been told of incidents of a severity, the oldest first."""
+        """Yield what a receiver has not been told of incidents of a severity, the oldest first.
+
+        Parameters
+        ----------
+        receiver : Receiver
+        place : Place
+
+        Yields
+        ------
+        Note
+        """
         incidents: dict[str, Incident] = {}
         for entry in self._entries(place.told):
             word = _WORDS.get(entry.action)

@@ -37,6 +37,15 @@ def answers_to_training(registry: "ModelRegistry", model_id: str | None) -> Lear
     """Return what a version answers to the rows that are kept of its training data.
 
     It loads the version. None without a version, or where no rows are kept.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    model_id : str or None
+
+    Returns
+    -------
+    LearnedAnswers or None
     """
     reference = None if model_id is None else registry.reference(model_id)
     if model_id is None or reference is None:
@@ -56,7 +65,21 @@ def answers_to_training(registry: "ModelRegistry", model_id: str | None) -> Lear
 def answers_drift(
     events: EventLog, model: str, window: Window, learned: LearnedAnswers, threshold: float
 ) -> FeatureDrift:
-    """Return whether the answers of a window differ from those to the rows that were learned."""
+    """Return whether the answers of a window differ from those to the rows that were learned.
+
+    Parameters
+    ----------
+    events : EventLog
+    model : str
+    window : Window
+    learned : LearnedAnswers
+    threshold : float
+        Of the p-value.
+
+    Returns
+    -------
+    FeatureDrift
+    """
     if learned.error is not None:
         return FeatureDrift(None, None, None, None, None, None, error=learned.error)
     rows = answered(events.read(model, window, columns=["timestamp", *LABELLED]).rows, None)

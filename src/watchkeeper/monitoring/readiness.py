@@ -125,6 +125,15 @@ class Readiness:
     def of(self, model: str, at: datetime | None = None) -> Checklist:
         """Return the checklist of a model, by default now.
 
+        Parameters
+        ----------
+        model : str
+        at : datetime, optional
+
+        Returns
+        -------
+        Checklist
+
         Raises
         ------
         NotFoundError
@@ -139,6 +148,17 @@ class Readiness:
         """Return the same at once: what takes a while is as it last was, and is measured again.
 
         The checklist is None while that is measured for the first time.
+
+        Parameters
+        ----------
+        model : str
+        at : datetime, optional
+            By default now.
+
+        Returns
+        -------
+        tuple of Checklist or None and Known of dict of str to Answer
+            The checklist, and the answers that take a while.
         """
         now = self._clock() if at is None else at
         slow = self._reports.latest(

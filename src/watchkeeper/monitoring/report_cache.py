@@ -121,11 +121,30 @@ class Reports:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="reports")
 
     def latest(self, asked: Asked[T]) -> Known[T]:
-        """Return the last report of something, and have the next one made if it is time."""
+        """Return the last report of something, and have the next one made if it is time.
+
+        Parameters
+        ----------
+        asked : Asked of T
+
+        Returns
+        -------
+        Known of T
+        """
         return self.latest_of([asked])[0]
 
     def latest_of(self, asked: Sequence[Asked[T]]) -> list[Known[T]]:
-        """Return the same of several, which wait and rest for as long as all of them take."""
+        """Return the same of several, which wait and rest for as long as all of them take.
+
+        Parameters
+        ----------
+        asked : sequence of Asked of T
+
+        Returns
+        -------
+        list of Known of T
+            In the order of the requests.
+        """
         with self._lock:
             latest = [self._made.get((request.kind, request.name)) for request in asked]
         took = sum(report.took for report in latest if report is not None)

@@ -89,7 +89,16 @@ class RetrainingMonitor:
         self._clock, self._policy = clock, policy
 
     def newest(self, model: str) -> Run | None:
-        """Return the newest run of a model, if it has any."""
+        """Return the newest run of a model, if it has any.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        Run or None
+        """
         return next(iter(self.repository.find(model, limit=1)), None)
 
     def view(self, model: str, at: datetime | None = None) -> RetrainingStatus:
@@ -159,7 +168,16 @@ class RetrainingMonitor:
         return replace(facts, new_labelled=labelled)
 
     def under_way(self, model: str) -> str:
-        """Return why a model cannot be retrained now, in words; empty where it can."""
+        """Return why a model cannot be retrained now, in words; empty where it can.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        str
+        """
         return self._under_way(model, self.repository.find(model))
 
     def log(self, name: str, *, last: int | None = None) -> str:

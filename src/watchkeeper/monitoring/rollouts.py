@@ -178,6 +178,15 @@ class RolloutMonitor:
         """Return what a rollout does next, and the counts that say so.
 
         A promotion waits until the model is ready where its settings require the checklist.
+
+        Parameters
+        ----------
+        rollout : Rollout
+        at : datetime
+
+        Returns
+        -------
+        tuple of RolloutDecision and Seen
         """
         seen = seen_of(rollout, self._rows(rollout), at)
         decision = decided(rollout, seen, at)
@@ -186,7 +195,17 @@ class RolloutMonitor:
         return decision, seen
 
     def request(self, rollout: Rollout, at: datetime) -> Asked[RolloutStatus]:
-        """Return the request of its status to the cache of reports."""
+        """Return the request of its status to the cache of reports.
+
+        Parameters
+        ----------
+        rollout : Rollout
+        at : datetime
+
+        Returns
+        -------
+        Asked of RolloutStatus
+        """
         return Asked(
             "rollout", rollout.name, rollout, at, make=lambda: self.status(rollout.name, at)
         )

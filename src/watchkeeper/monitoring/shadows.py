@@ -61,6 +61,14 @@ class ShadowReports:
     def of(self, name: str) -> ShadowReport:
         """Return the report of a shadow: once it was stopped, the one it was stopped with.
 
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        ShadowReport
+
         Raises
         ------
         NotFoundError
@@ -69,11 +77,31 @@ class ShadowReports:
         return self._report(self.repository.get(name), self._clock())
 
     def compute(self, shadow: Shadow, at: datetime) -> ShadowReport:
-        """Return how a shadow compares with production, by what was recorded until `at`."""
+        """Return how a shadow compares with production, by what was recorded until `at`.
+
+        Parameters
+        ----------
+        shadow : Shadow
+        at : datetime
+
+        Returns
+        -------
+        ShadowReport
+        """
         return report_of(self._events, shadow, self._labelling(shadow.model), at=at)
 
     def request(self, shadow: Shadow, at: datetime) -> Asked[ShadowReport]:
-        """Return the request of the report of a shadow to the cache of reports."""
+        """Return the request of the report of a shadow to the cache of reports.
+
+        Parameters
+        ----------
+        shadow : Shadow
+        at : datetime
+
+        Returns
+        -------
+        Asked of ShadowReport
+        """
         until = at if shadow.ended_at is None else shadow.ended_at
         return Asked(
             "shadow",
@@ -92,7 +120,17 @@ class ShadowReports:
 
 
 def stored_report(history: Sequence[DocumentEntry]) -> ShadowReport | None:
-    """Return the report that a shadow was stopped with, if it was stopped."""
+    """Return the report that a shadow was stopped with, if it was stopped.
+
+    Parameters
+    ----------
+    history : sequence of DocumentEntry
+        The oldest entry first.
+
+    Returns
+    -------
+    ShadowReport or None
+    """
     for entry in reversed(history):
         if entry.verb == "stop":
             return ShadowReport.from_dict(entry.evidence)

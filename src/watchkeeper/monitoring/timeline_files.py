@@ -47,7 +47,16 @@ class ModelCells:
 
 
 def write_cells(path: Path, model: str, how: list[Any], current: ModelCells) -> None:
-    """Keep the cells of a model in a file, whole or not at all."""
+    """Keep the cells of a model in a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    model : str
+    how : list
+        Format, task and positive class, as JSON holds them.
+    current : ModelCells
+    """
     about = {
         "model": model,
         "how": how,
@@ -67,7 +76,19 @@ def write_cells(path: Path, model: str, how: list[Any], current: ModelCells) -> 
 
 
 def read_cells(path: Path, model: str, how: list[Any]) -> ModelCells | None:
-    """Return what is kept, or None where that is nothing, torn, or made in another way."""
+    """Return what is kept, or None where that is nothing, torn, or made in another way.
+
+    Parameters
+    ----------
+    path : Path
+    model : str
+    how : list
+        As `write_cells` was told; cells that were made in another way are not read.
+
+    Returns
+    -------
+    ModelCells or None
+    """
     try:
         with pa.memory_map(str(path)) as source:
             cells = pa.ipc.open_file(source).read_all()

@@ -118,9 +118,19 @@ class Timelines:
 
         Parameters
         ----------
+        model : str
+        start, end : datetime, optional
+        points : int
+            At most so many buckets, from 1 to 2,000.
+        version, variant : str, optional
+            By default all.
         fresh : timedelta, optional
             How old what is known may be: if it is older, it is refreshed first. By default what is
             known is good however old it is. Where nothing is known, everything is read.
+
+        Returns
+        -------
+        ModelTimeline
 
         Raises
         ------
@@ -144,7 +154,22 @@ class Timelines:
         points: int = 120,
         fresh: timedelta | None = None,
     ) -> dict[str, ModelTimeline]:
-        """Return a time line of each version that has predictions in the window."""
+        """Return a time line of each version that has predictions in the window.
+
+        Parameters
+        ----------
+        model : str
+        start, end : datetime, optional
+        points : int
+            At most so many buckets, from 1 to 2,000.
+        fresh : timedelta, optional
+            As in `timeline`.
+
+        Returns
+        -------
+        dict of str to ModelTimeline
+            By version.
+        """
         current = self._current(model, fresh)
         apart = timelines_by(current.cells, "model_version", start, end, points=points)
         return {
@@ -161,7 +186,22 @@ class Timelines:
         points: int = 120,
         fresh: timedelta | None = None,
     ) -> dict[str, ModelTimeline]:
-        """Return a time line of each part of the traffic that has predictions in the window."""
+        """Return a time line of each part of the traffic that has predictions in the window.
+
+        Parameters
+        ----------
+        model : str
+        start, end : datetime, optional
+        points : int
+            At most so many buckets, from 1 to 2,000.
+        fresh : timedelta, optional
+            As in `timeline`.
+
+        Returns
+        -------
+        dict of str to ModelTimeline
+            By variant.
+        """
         current = self._current(model, fresh)
         apart = timelines_by(current.cells, "variant", start, end, points=points)
         return {
@@ -170,11 +210,31 @@ class Timelines:
         }
 
     def cells(self, model: str, *, fresh: timedelta | None = None) -> pa.Table:
-        """Return the cells of a model, by time; see `watchkeeper.timelines.cells_of`."""
+        """Return the cells of a model, by time; see `watchkeeper.timelines.cells_of`.
+
+        Parameters
+        ----------
+        model : str
+        fresh : timedelta, optional
+            As in `timeline`.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
         return self._current(model, fresh).cells
 
     def known(self, model: str) -> Refreshed | None:
-        """Return as of when an answer without waiting would be; None if there would be none."""
+        """Return as of when an answer without waiting would be; None if there would be none.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        Refreshed or None
+        """
         state = self._state(model)
         if state.known is None and state.lock.acquire(blocking=False):
             try:
@@ -185,6 +245,14 @@ class Timelines:
 
     def refresh(self, model: str) -> Refreshed:
         """Bring a model up to date with what is recorded now, and tell as of when it is.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        Refreshed
 
         Raises
         ------

@@ -24,6 +24,23 @@ def inputs_of(
 
     They are a table in memory, or, of a window with too many values for that, one of DuckDB over
     files that are there until `stack` is closed.
+
+    Parameters
+    ----------
+    events : EventLog
+    model : str
+    window : Window
+    stack : ExitStack
+        What is on disk is deleted when it is closed.
+
+    Returns
+    -------
+    tuple of table and dict of str to int
+
+    Raises
+    ------
+    NotFoundError
+        If the window has no predictions.
     """
     parts: list[pa.Table] = []
     versions: dict[str, int] = {}
@@ -48,6 +65,15 @@ def inputs_of(
 
 
 def features_of(read: EventWindow) -> pa.Table:
-    """Return the features of a window under their own names."""
+    """Return the features of a window under their own names.
+
+    Parameters
+    ----------
+    read : EventWindow
+
+    Returns
+    -------
+    pyarrow.Table
+    """
     names = [name for name in read.rows.schema.names if name.startswith(FEATURE)]
     return read.rows.select(names).rename_columns([name.removeprefix(FEATURE) for name in names])
