@@ -68,7 +68,21 @@ class Session:
 
     @classmethod
     def new(cls, name: str = "", key: str = "", *, now: float) -> "Session":
-        """Return one that nobody can guess."""
+        """Return one that nobody can guess.
+
+        Parameters
+        ----------
+        name : str
+            Of the person, as the audit trail tells it.
+        key : str
+            The API key that was signed in with; only its digest is stored.
+        now : float
+            Seconds since 1970.
+
+        Returns
+        -------
+        Session
+        """
         return cls(secrets.token_hex(16), name, key and digest(key), int(now))
 
 
@@ -97,7 +111,16 @@ class Access:
         return not self._rights
 
     def rights_of(self, key: str) -> Rights | None:
-        """Return what the owner of a key may do; None if this server does not know it."""
+        """Return what the owner of a key may do; None if this server does not know it.
+
+        Parameters
+        ----------
+        key : str
+
+        Returns
+        -------
+        Rights or None
+        """
         return self._of_digest(digest(key))
 
     def actor_of(self, key: str) -> str:
@@ -105,20 +128,57 @@ class Access:
 
         It is ``key:`` and the first eight digits of the key's digest, so that two keys are two
         actors. Where no key is asked for, every request is of the same actor, ``api``.
+
+        Parameters
+        ----------
+        key : str
+
+        Returns
+        -------
+        str
         """
         return "api" if self.open else f"key:{digest(key)[:8]}"
 
     def rights_in(self, session: Session) -> Rights | None:
-        """Return what a person may do now: a key that was taken away ends its sessions."""
+        """Return what a person may do now: a key that was taken away ends its sessions.
+
+        Parameters
+        ----------
+        session : Session
+
+        Returns
+        -------
+        Rights or None
+        """
         return Rights.ACT if self.open else self._of_digest(session.key)
 
     def signed(self, session: Session) -> str:
-        """Return a session as a cookie holds it."""
+        """Return a session as a cookie holds it.
+
+        Parameters
+        ----------
+        session : Session
+
+        Returns
+        -------
+        str
+        """
         told = base64.urlsafe_b64encode(json.dumps(asdict(session)).encode()).decode()
         return f"{told}.{self._mac('session', told)}"
 
     def opened(self, cookie: str, *, now: float) -> Session | None:
-        """Return the session in a cookie; None if it was not signed here, or is too old."""
+        """Return the session in a cookie; None if it was not signed here, or is too old.
+
+        Parameters
+        ----------
+        cookie : str
+        now : float
+            Seconds since 1970.
+
+        Returns
+        -------
+        Session or None
+        """
         told, _, mac = cookie.partition(".")
         if not hmac.compare_digest(mac.encode(), self._mac("session", told).encode()):
             return None
@@ -126,11 +186,30 @@ class Access:
         return session if now - session.at < LASTS else None
 
     def token(self, session: Session) -> str:
-        """Return what a form of this session carries, so that no other site can send it."""
+        """Return what a form of this session carries, so that no other site can send it.
+
+        Parameters
+        ----------
+        session : Session
+
+        Returns
+        -------
+        str
+        """
         return self._mac("form", session.id)
 
     def is_token(self, token: str, session: Session) -> bool:
-        """Return whether a form came from a page of this session."""
+        """Return whether a form came from a page of this session.
+
+        Parameters
+        ----------
+        token : str
+        session : Session
+
+        Returns
+        -------
+        bool
+        """
         return hmac.compare_digest(token.encode(), self.token(session).encode())
 
     def _of_digest(self, given: str) -> Rights | None:
@@ -145,13 +224,33 @@ class Access:
 
 
 def digest(key: str) -> str:
-    """Return what keys are compared by; settings may hold that instead of the key itself."""
+    """Return what keys are compared by; settings may hold that instead of the key itself.
+
+    Parameters
+    ----------
+    key : str
+
+    Returns
+    -------
+    str
+        SHA-256, 64 hexadecimal digits.
+    """
     return sha256(key.encode()).hexdigest()
 
 
 def key_in(authorization: str) -> str:
     """Return the key in an ``Authorization`` header; empty if there is none.
 
+    Parameters
+    ----------
+    authorization : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> key_in("Bearer secret"), key_in("Basic dXNlcg==")
     ('secret', '')
     """
@@ -160,7 +259,16 @@ def key_in(authorization: str) -> str:
 
 
 def kept_secret(path: Path) -> bytes:
-    """Return the secret in a file that only its owner reads, made by whoever comes first."""
+    """Return the secret in a file that only its owner reads, made by whoever comes first.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    bytes
+    """
     while True:
         try:
             found = path.read_bytes()

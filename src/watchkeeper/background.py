@@ -58,6 +58,10 @@ def run_task(work: Coroutine[object, object, None], name: str) -> "asyncio.Task[
     work : coroutine
     name : str
         As the log and readiness tell it.
+
+    Returns
+    -------
+    asyncio.Task
     """
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_death)
@@ -65,7 +69,16 @@ def run_task(work: Coroutine[object, object, None], name: str) -> "asyncio.Task[
 
 
 def deaths(workers: "Iterable[Worker | asyncio.Task[None]]") -> dict[str, str]:
-    """Return a sentence about each of `workers` that has died, by its name."""
+    """Return a sentence about each of `workers` that has died, by its name.
+
+    Parameters
+    ----------
+    workers : iterable of Worker and asyncio.Task
+
+    Returns
+    -------
+    dict of str to str
+    """
     sentences = {}
     for worker in workers:
         if isinstance(worker, Worker):

@@ -26,7 +26,12 @@ _TICK = timedelta(microseconds=1)
 
 
 def system_clock() -> datetime:
-    """Return the system's time, aware and in UTC."""
+    """Return the system's time, aware and in UTC.
+
+    Returns
+    -------
+    datetime
+    """
     return datetime.now(UTC)
 
 
@@ -47,7 +52,12 @@ class ReplayClock:
         return self._now
 
     def advance_to(self, at: datetime) -> None:
-        """Move to `at`; an earlier time changes nothing."""
+        """Move to `at`; an earlier time changes nothing.
+
+        Parameters
+        ----------
+        at : datetime
+        """
         at = as_utc(at)
         with self._lock:
             self._now = max(self._now, at)
@@ -93,7 +103,13 @@ class Arrivals:
 
     @contextmanager
     def writing(self) -> Iterator[datetime]:
-        """Yield when the events arrive that are written within."""
+        """Yield when the events arrive that are written within.
+
+        Yields
+        ------
+        datetime
+            After every moment that `settled` has returned.
+        """
         own = object()
         with self._lock:
             at = max(as_utc(self.clock()), self._told + _TICK)
@@ -106,7 +122,12 @@ class Arrivals:
                 del self._writing[own]
 
     def settled(self) -> datetime:
-        """Return the newest moment such that all that arrived until then is written."""
+        """Return the newest moment such that all that arrived until then is written.
+
+        Returns
+        -------
+        datetime
+        """
         with self._lock:
             at = max(as_utc(self.clock()), self._written)
             at = min([at, *(begun - _TICK for begun in self._writing.values())])
@@ -115,7 +136,16 @@ class Arrivals:
 
 
 def as_utc(at: datetime) -> datetime:
-    """Return `at` in UTC; a naive time is taken as UTC."""
+    """Return `at` in UTC; a naive time is taken as UTC.
+
+    Parameters
+    ----------
+    at : datetime
+
+    Returns
+    -------
+    datetime
+    """
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
@@ -129,6 +159,10 @@ def parse_timestamp(value: object, field: str = "timestamp") -> datetime:
         Unix epoch.
     field : str
         What to call the value in an error.
+
+    Returns
+    -------
+    datetime
 
     Raises
     ------

@@ -60,7 +60,12 @@ class WatchkeeperError(Exception):
         self.message, self.hint = message, hint
 
     def details(self) -> dict[str, Any]:
-        """Return the facts of this error: its public attributes beside message and hint."""
+        """Return the facts of this error: its public attributes beside message and hint.
+
+        Returns
+        -------
+        dict of str to Any
+        """
         return {
             name: value
             for name, value in vars(self).items()

@@ -157,6 +157,16 @@ EventKind = Literal["prediction", "outcome"]
 def check_name(value: object, field: str) -> str:
     """Return `value` if it can name a model or a version, which also names folders and URLs.
 
+    Parameters
+    ----------
+    value : object
+    field : str
+        What to call the value in an error.
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     InvalidValueError
@@ -175,6 +185,14 @@ def new_prediction_id(at: datetime) -> str:
     Because the id tells the day of its prediction, an outcome that comes a month late is filed
     beside the prediction without looking anything up. Ids of one process and one event time sort in
     the order in which they were made, so that the rows of a request stay in order.
+
+    Parameters
+    ----------
+    at : datetime
+
+    Returns
+    -------
+    str
     """
     milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
     number = next(_made) & 0xFFFF_FFFF
@@ -182,7 +200,16 @@ def new_prediction_id(at: datetime) -> str:
 
 
 def event_day(prediction_id: str) -> date | None:
-    """Return the UTC day of the prediction with this id, or None if the id is not one of ours."""
+    """Return the UTC day of the prediction with this id, or None if the id is not one of ours.
+
+    Parameters
+    ----------
+    prediction_id : str
+
+    Returns
+    -------
+    date or None
+    """
     own = _OWN_ID.fullmatch(prediction_id)
     if own is None:
         return None
@@ -306,6 +333,11 @@ class Recorder(Protocol):
             Whether the caller cannot go on without. If not, and the recorder was told to let
             predictions be answered unrecorded, it counts them as dropped and returns False.
 
+        Returns
+        -------
+        bool
+            Whether the events are kept.
+
         Raises
         ------
         UnavailableError
@@ -341,21 +373,55 @@ class EventLog(Protocol):
 
         What arrived later is left out, so that what was computed then can be computed again. An
         outcome that a later one has replaced is known as long as it is not compacted away.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        EventLog
         """
         ...
 
     def models(self) -> list[str]:
-        """Return the names of the models with events, sorted."""
+        """Return the names of the models with events, sorted.
+
+        Returns
+        -------
+        list of str
+        """
         ...
 
     def counts(self, model: str) -> EventCounts:
-        """Return how much is kept of `model`."""
+        """Return how much is kept of `model`.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        EventCounts
+        """
         ...
 
     def read(
         self, model: str, window: Window = ..., *, columns: Sequence[str] | None = None
     ) -> EventWindow:
         """Return the predictions of `window` with their outcomes.
+
+        Parameters
+        ----------
+        model : str
+        window : Window
+            By default all time.
+        columns : sequence of str, optional
+            Columns of the rows that are read, by default all.
+
+        Returns
+        -------
+        EventWindow
 
         Raises
         ------
@@ -367,7 +433,20 @@ class EventLog(Protocol):
     def days(
         self, model: str, window: Window = ..., *, columns: Sequence[str] | None = None
     ) -> Iterator[EventWindow]:
-        """Return the same a UTC day at a time, oldest first, in bounded memory."""
+        """Return the same a UTC day at a time, oldest first, in bounded memory.
+
+        Parameters
+        ----------
+        model : str
+        window : Window
+            By default all time.
+        columns : sequence of str, optional
+            Columns of the rows that are read, by default all.
+
+        Returns
+        -------
+        iterator of EventWindow
+        """
         ...
 
     def day_keys(self, model: str) -> DayKeys:
@@ -375,6 +454,14 @@ class EventLog(Protocol):
 
         A key is made before the rows are read by it: what comes in between is then read, and read
         once more by the next key.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        DayKeys
 
         Raises
         ------

@@ -34,6 +34,14 @@ class ModelId:
     def parse(cls, text: str) -> Self:
         """Return the value that is written ``NAME:VERSION``.
 
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        ModelId
+
         Raises
         ------
         InvalidValueError
@@ -68,6 +76,14 @@ class RecordId:
     def parse(cls, text: str) -> Self:
         """Return the value that is written ``KIND:ID``.
 
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        RecordId
+
         Raises
         ------
         InvalidValueError
@@ -101,5 +117,14 @@ class By:
     cause: RecordId | None = None
 
     def with_reason(self, reason: str) -> Self:
-        """Return the same actor and cause with another reason."""
+        """Return the same actor and cause with another reason.
+
+        Parameters
+        ----------
+        reason : str
+
+        Returns
+        -------
+        By
+        """
         return replace(self, reason=reason)

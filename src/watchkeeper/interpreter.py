@@ -66,6 +66,19 @@ def rest() -> None:
 
 
 def behind_requests(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function, giving way."""
+    """Call a function, giving way.
+
+    Parameters
+    ----------
+    function : callable
+    *args : object
+    **kwargs : object
+        Arguments of the function.
+
+    Returns
+    -------
+    T
+        What the function returns.
+    """
     with giving_way():
         return function(*args, **kwargs)

@@ -10,7 +10,16 @@ __all__ = ["Actor", "actor_of"]
 
 
 def actor_of(request: Request) -> str:
-    """Return the actor of a request, by the key that it carries."""
+    """Return the actor of a request, by the key that it carries.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    str
+    """
     access: Access = request.app.state.access
     return access.actor_of(key_in(request.headers.get("authorization", "")))
 

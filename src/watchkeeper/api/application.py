@@ -40,7 +40,16 @@ log = logging.getLogger(__name__)
 
 
 def make_api(console: Console) -> FastAPI:
-    """Return the application that answers what the gateway does not answer itself."""
+    """Return the application that answers what the gateway does not answer itself.
+
+    Parameters
+    ----------
+    console : Console
+
+    Returns
+    -------
+    FastAPI
+    """
     api = FastAPI(
         title="Watchkeeper",
         version=__version__,

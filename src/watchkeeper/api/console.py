@@ -37,7 +37,13 @@ class Console:
         self._dead: set[str] = set()  # background work whose death was counted
 
     def not_ready(self) -> list[str]:
-        """Return why this process should not get traffic; nothing when it should."""
+        """Return why this process should not get traffic; nothing when it should.
+
+        Returns
+        -------
+        list of str
+            A reason each, as a sentence or part of one.
+        """
         reasons = self.gateway.not_ready()
         if self.draining:
             reasons.append("it is about to end")
@@ -46,12 +52,22 @@ class Console:
         return [*reasons, *self._deaths().values()]
 
     def scrape(self) -> bytes:
-        """Return the metrics of this server in Prometheus' text format."""
+        """Return the metrics of this server in Prometheus' text format.
+
+        Returns
+        -------
+        bytes
+        """
         self._deaths()
         return self.gateway.scrape()
 
     def jobs(self) -> Sequence[JobStatus]:
-        """Return the background jobs of this server, of all its processes."""
+        """Return the background jobs of this server, of all its processes.
+
+        Returns
+        -------
+        sequence of JobStatus
+        """
         return jobs_of(families(self.gateway.metrics_registry))
 
     def _deaths(self) -> dict[str, str]:

@@ -72,7 +72,13 @@ class Why(Body):
 
 
 def add_experiments(api: FastAPI, console: Console) -> None:
-    """Add the ways to act on experiments and to read them."""
+    """Add the ways to act on experiments and to read them.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/experiments", tags=["experiments"])

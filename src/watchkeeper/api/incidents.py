@@ -24,7 +24,13 @@ class Said(Body):
 
 
 def add_incidents(api: FastAPI, console: Console) -> None:
-    """Add the ways to act on incidents and to read them."""
+    """Add the ways to act on incidents and to read them.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/incidents", tags=["incidents"])

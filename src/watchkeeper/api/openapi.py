@@ -102,7 +102,12 @@ _REF = "#/components/schemas/{name}"
 
 
 def describe(api: FastAPI) -> None:
-    """Make ``/openapi.json`` describe every route of the server."""
+    """Make ``/openapi.json`` describe every route of the server.
+
+    Parameters
+    ----------
+    api : FastAPI
+    """
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:

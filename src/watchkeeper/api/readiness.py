@@ -21,7 +21,13 @@ class NewWaiver(Body):
 
 
 def add_readiness(api: FastAPI, console: Console) -> None:
-    """Add the checklist of each model, and the way to waive a point."""
+    """Add the checklist of each model, and the way to waive a point.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/checklist/{model}", tags=["readiness"])

@@ -30,7 +30,13 @@ class CheckRequest(Body):
 
 
 def add_retraining(api: FastAPI, console: Console) -> None:
-    """Add the ways to ask for retrainings and to read them."""
+    """Add the ways to ask for retrainings and to read them.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/retraining/runs", tags=["retraining"])

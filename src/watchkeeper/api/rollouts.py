@@ -29,7 +29,13 @@ class NewRollout(Body):
 
 
 def add_rollouts(api: FastAPI, console: Console) -> None:
-    """Add the ways to act on rollouts and to read them."""
+    """Add the ways to act on rollouts and to read them.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/rollouts", tags=["rollouts"])

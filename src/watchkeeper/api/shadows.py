@@ -24,7 +24,13 @@ class NewShadow(Body):
 
 
 def add_shadows(api: FastAPI, console: Console) -> None:
-    """Add the ways to act on shadows and to read them."""
+    """Add the ways to act on shadows and to read them.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/shadows", tags=["rollouts"])

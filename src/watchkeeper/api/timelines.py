@@ -14,7 +14,13 @@ _FRESH = timedelta(seconds=60)  # older time lines are refreshed before they are
 
 
 def add_timelines(api: FastAPI, console: Console) -> None:
-    """Add what became of a model's predictions over time."""
+    """Add what became of a model's predictions over time.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/models/{model}/timeline", tags=["models"])

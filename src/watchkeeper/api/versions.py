@@ -15,7 +15,13 @@ HIDDEN = frozenset({"file_path"})
 
 
 def add_versions(api: FastAPI, console: Console) -> None:
-    """Add the ways to read single versions."""
+    """Add the ways to read single versions.
+
+    Parameters
+    ----------
+    api : FastAPI
+    console : Console
+    """
     app = console.app
 
     @api.get("/v1/models/{model}/versions/{version}", tags=["models"])

@@ -41,6 +41,10 @@ def load_settings(
     server : mapping, optional
         Keys of ``[server]`` from the command line; those that are None are left out.
 
+    Returns
+    -------
+    Settings
+
     Raises
     ------
     NotFoundError
@@ -49,6 +53,8 @@ def load_settings(
         If a key or a ``WATCHKEEPER_`` variable does not exist.
     ConfigError
         If a value is wrong, or the file is not TOML.
+    RenamedSettingError
+        If a setting has the name that it had in an earlier version.
     """
     over = {key: value for key, value in (server or {}).items() if value is not None}
     arguments: dict[str, Any] = {"server": over} if over else {}

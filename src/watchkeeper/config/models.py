@@ -54,7 +54,13 @@ class ModelPolicy(SettingsTable):
         return Labelling(self.task, self.positive)
 
     def health_terms(self) -> dict[str, Any]:
-        """Return what `watchkeeper.monitoring.health.health_of` is to go by."""
+        """Return what `watchkeeper.monitoring.health.health_of` is to go by.
+
+        Returns
+        -------
+        dict of str to Any
+            Keyword arguments.
+        """
         from watchkeeper.health import Slo
 
         return {
@@ -70,6 +76,15 @@ class ModelPolicy(SettingsTable):
 
     def rollout_plan(self, **changes: object) -> "Plan":
         """Return the plan of a rollout, with changes to its settings.
+
+        Parameters
+        ----------
+        **changes : object
+            Values by the names of settings.
+
+        Returns
+        -------
+        Plan
 
         Raises
         ------

@@ -66,6 +66,10 @@ class NotificationSettings(SettingsTable):
     def all(self) -> "list[Receiver]":
         """Return the receivers of incidents.
 
+        Returns
+        -------
+        list of Receiver
+
         Raises
         ------
         ConfigError

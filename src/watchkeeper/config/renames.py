@@ -55,7 +55,17 @@ class Renamed:
 
 
 def renamed(settings: Mapping[str, Any]) -> Iterator[Renamed]:
-    """Yield every old name in the settings of all models, in their order."""
+    """Yield every old name in the settings of all models, in their order.
+
+    Parameters
+    ----------
+    settings : mapping of str to Any
+        As a file, the environment or the command line states them.
+
+    Yields
+    ------
+    Renamed
+    """
     models = settings.get("models")
     for model, tables in models.items() if isinstance(models, Mapping) else ():
         for rename in RENAMES:
@@ -66,7 +76,16 @@ def renamed(settings: Mapping[str, Any]) -> Iterator[Renamed]:
 
 
 def describe_renames(uses: Iterable[Renamed]) -> str:
-    """Return one line that names each old setting with the setting to write in its place."""
+    """Return one line that names each old setting with the setting to write in its place.
+
+    Parameters
+    ----------
+    uses : iterable of Renamed
+
+    Returns
+    -------
+    str
+    """
     return "; ".join(
         f"{'.'.join(use.path)} = {_toml(use.value)} is now "
         f"{'.'.join((*use.path[:-1], use.rename.after))} = {_toml(_converted(use))}"

@@ -65,7 +65,12 @@ class Settings(BaseSettings):
         return f"[{host}]:{self.server.port}" if ":" in host else f"{host}:{self.server.port}"
 
     def surroundings(self) -> Surroundings:
-        """Return what the exported configuration of Prometheus and the others has to know."""
+        """Return what the exported configuration of Prometheus and the others has to know.
+
+        Returns
+        -------
+        Surroundings
+        """
         telemetry = self.telemetry
         return Surroundings(
             environment=telemetry.environment,
@@ -107,7 +112,12 @@ class Settings(BaseSettings):
             )
 
     def installation(self) -> "Installation":
-        """Return what a readiness checklist has to know of the installation."""
+        """Return what a readiness checklist has to know of the installation.
+
+        Returns
+        -------
+        Installation
+        """
         from watchkeeper.monitoring.readiness import Installation
 
         telemetry = self.telemetry
@@ -121,6 +131,10 @@ class Settings(BaseSettings):
     def receivers(self) -> "list[Receiver]":
         """Return the receivers of incidents.
 
+        Returns
+        -------
+        list of Receiver
+
         Raises
         ------
         ConfigError
@@ -129,7 +143,16 @@ class Settings(BaseSettings):
         return self.notifications.all()
 
     def policy(self, model: str) -> ModelPolicy:
-        """Return what was set for `model`, or the defaults."""
+        """Return what was set for `model`, or the defaults.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        ModelPolicy
+        """
         return self.models.get(model, ModelPolicy())
 
     @classmethod
@@ -141,12 +164,30 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Look at nothing but the arguments: `load_settings` is who reads the environment."""
+        """Look at nothing but the arguments: `load_settings` is who reads the environment.
+
+        Parameters
+        ----------
+        settings_cls : type of BaseSettings
+        init_settings : PydanticBaseSettingsSource
+        env_settings : PydanticBaseSettingsSource
+            Left out, as the two after it.
+        dotenv_settings, file_secret_settings : PydanticBaseSettingsSource
+
+        Returns
+        -------
+        tuple of PydanticBaseSettingsSource
+        """
         return (init_settings,)
 
 
 def setting_paths() -> Iterator[tuple[str, ...]]:
-    """Yield the path of every setting, with NAME for the name of a model or a receiver."""
+    """Yield the path of every setting, with NAME for the name of a model or a receiver.
+
+    Returns
+    -------
+    iterator of tuple of str
+    """
     return _paths(Settings)
 
 

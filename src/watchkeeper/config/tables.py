@@ -71,7 +71,18 @@ class PolicyTable:
 
 @cache
 def table_of(policy: type[Any], table: PolicyTable) -> type[BaseModel]:
-    """Return the table that the fields of a policy make."""
+    """Return the table that the fields of a policy make.
+
+    Parameters
+    ----------
+    policy : type
+        A dataclass.
+    table : PolicyTable
+
+    Returns
+    -------
+    type of BaseModel
+    """
     hints = get_type_hints(policy, include_extras=True)
     columns: dict[str, Any] = {}
     for field in fields(policy):
@@ -85,7 +96,19 @@ def table_of(policy: type[Any], table: PolicyTable) -> type[BaseModel]:
 
 
 def table_in(hint: Any, metadata: list[Any]) -> type[BaseModel] | None:
-    """Return the table that a field of settings is; None where it is a single value."""
+    """Return the table that a field of settings is; None where it is a single value.
+
+    Parameters
+    ----------
+    hint : object
+        Type of the field.
+    metadata : list
+        What its annotation says beside the type.
+
+    Returns
+    -------
+    type of BaseModel or None
+    """
     table = next((part for part in metadata if isinstance(part, PolicyTable)), None)
     if table is not None:
         return table_of(hint, table)
@@ -94,6 +117,18 @@ def table_in(hint: Any, metadata: list[Any]) -> type[BaseModel] | None:
 
 def with_changes(policy: Any, changes: dict[str, Any]) -> Any:
     """Return a policy with changes to its settings.
+
+    Parameters
+    ----------
+    policy : object
+        An instance of a policy's dataclass.
+    changes : dict of str to object
+        Values by the names of settings.
+
+    Returns
+    -------
+    object
+        Of the same class.
 
     Raises
     ------
@@ -127,7 +162,19 @@ def _as_setting(hint: Any) -> Any:
 
 
 def expectation(kind: str, message: str) -> str:
-    """Return what pydantic expected, continuing the word "expected"."""
+    """Return what pydantic expected, continuing the word "expected".
+
+    Parameters
+    ----------
+    kind : str
+        Pydantic's type of the error.
+    message : str
+        Pydantic's message.
+
+    Returns
+    -------
+    str
+    """
     if kind.startswith("byte_size"):
         return "a size in bytes, or with its unit, such as '64 MiB'"
     if kind == "value_error":

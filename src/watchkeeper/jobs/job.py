@@ -58,7 +58,12 @@ class Job:
             await self._rest()
 
     async def run_once(self, system: SystemMetrics) -> None:
-        """Run now, and count how it ended."""
+        """Run now, and count how it ended.
+
+        Parameters
+        ----------
+        system : SystemMetrics
+        """
         try:
             ended = await self.run()
         except Exception:

@@ -90,7 +90,13 @@ class Upkeep:
         self._app, self._system = app, system
 
     async def look(self) -> list[str]:
-        """Do what it is time for, one after the other; return what that was."""
+        """Do what it is time for, one after the other; return what that was.
+
+        Returns
+        -------
+        list of str
+            Names of the tasks.
+        """
         done = []
         for task in TASKS:
             try:

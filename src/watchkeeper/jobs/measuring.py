@@ -44,7 +44,12 @@ class Measuring:
         self._learned: dict[str, tuple[str, LearnedAnswers | None]] = {}
 
     async def look(self, versions: Iterable[LiveVersion]) -> None:
-        """Measure what is due of `versions`, one after the other."""
+        """Measure what is due of `versions`, one after the other.
+
+        Parameters
+        ----------
+        versions : iterable of LiveVersion
+        """
         for live in list(versions):
             model = live.runtime.model_name
             policy = self._app.settings.policy(model)

@@ -33,7 +33,12 @@ class Notifier:
             log.exception("receivers cannot be read; requests are answered all the same")
 
     async def look(self) -> list[Delivery]:
-        """Send what is due; return what was tried."""
+        """Send what is due; return what was tried.
+
+        Returns
+        -------
+        list of Delivery
+        """
         if not self._app.settings.receivers():
             return []
         try:

@@ -60,7 +60,13 @@ class Learner:
         self._rests: dict[str, float] = {}  # until when a model that failed is left alone
 
     async def look(self) -> dict[str, dict[str, Any]]:
-        """Let each model learn that has something to learn; return what came of it."""
+        """Let each model learn that has something to learn; return what came of it.
+
+        Returns
+        -------
+        dict of str to dict
+            By model.
+        """
         policy = self._app.settings.policy
         found: dict[str, dict[str, Any]] = {}
         try:

@@ -59,7 +59,18 @@ class Retrainer:
         self._stopped.set()
 
     async def look(self, model: str | None = None) -> dict[str, RetrainingStatus]:
-        """Look at one model, or at each that may have to be trained; return what was found."""
+        """Look at one model, or at each that may have to be trained; return what was found.
+
+        Parameters
+        ----------
+        model : str, optional
+            By default each.
+
+        Returns
+        -------
+        dict of str to RetrainingStatus
+            By model; without those that could not be looked at.
+        """
         async with self._looking:
             found: dict[str, RetrainingStatus] = {}
             well = True

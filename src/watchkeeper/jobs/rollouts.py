@@ -52,7 +52,12 @@ class Rolling:
         return max(interval, _REST * self._took)
 
     async def look(self) -> dict[str, RolloutStatus]:
-        """Look at each rollout, let the traffic follow, and return what was found, by name."""
+        """Look at each rollout, let the traffic follow, and return what was found, by name.
+
+        Returns
+        -------
+        dict of str to RolloutStatus
+        """
         async with self._looking:
             return await self._look()
 
