@@ -1,4 +1,4 @@
-"""The composition root: settings in, the parts out, each put together when it is first used.
+"""The composition root: settings in, services out, each put together when it is first used.
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -8,22 +8,18 @@
 []
 """
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING
 
-from watchkeeper.clock import Arrivals, Clock, ReplayClock, system_clock
+from watchkeeper.clock import system_clock
 from watchkeeper.config import Settings
-from watchkeeper.errors import NotFoundError, UnavailableError
-from watchkeeper.events import FEATURE
+from watchkeeper.stores import Stores
 
 if TYPE_CHECKING:
     from watchkeeper.access import Access
-    from watchkeeper.incidents import AlertRepository
     from watchkeeper.labelling import Labelling
     from watchkeeper.monitoring.doctor import DoctorCheck
     from watchkeeper.monitoring.drift_history import DriftHistory
@@ -38,7 +34,6 @@ if TYPE_CHECKING:
     from watchkeeper.monitoring.rollouts import RolloutMonitor
     from watchkeeper.monitoring.shadows import ShadowReports
     from watchkeeper.monitoring.timelines import Timelines
-    from watchkeeper.notifications.repository import PlaceRepository
     from watchkeeper.operations.backups import Backups
     from watchkeeper.operations.changes import Changes
     from watchkeeper.operations.checklists import Checklists
@@ -51,36 +46,12 @@ if TYPE_CHECKING:
     from watchkeeper.operations.retraining import Retraining
     from watchkeeper.operations.rollouts import Rollouts
     from watchkeeper.operations.shadows import Shadows
-    from watchkeeper.records import AuditTrail, FindingRepository
-    from watchkeeper.registry import ModelRegistry
-    from watchkeeper.store import ControlDatabase, EventStore, JournalRecorder, Landing
 
-__all__ = ["App", "DataDirError"]
-
-Kind = Literal["number", "word", "truth"]
-
-_KINDS: dict[str, Kind] = {
-    "number": "number",
-    "integer": "number",
-    "boolean": "truth",
-    "string": "word",
-}
+__all__ = ["App"]
 
 
-class DataDirError(UnavailableError):
-    """The data directory cannot be used."""
-
-    def __init__(self, data_dir: str, why: str) -> None:
-        super().__init__(
-            f"the data directory {data_dir} {why}; expected a directory that can be written",
-            "Choose another with --data-dir, WATCHKEEPER_DATA_DIR or data_dir in watchkeeper.toml.",
-        )
-        self.args = (data_dir, why)
-        self.data_dir, self.why = data_dir, why
-
-
-class App:
-    """The parts of one process over one data directory.
+class App(Stores):
+    """The stores of one process, and the services over them.
 
     Parameters
     ----------
@@ -90,23 +61,10 @@ class App:
 
     Attributes
     ----------
-    settings : Settings
-    clock : Clock
+    settings, clock, registry, events, …
+        As of `Stores`.
     access : Access
         Who may do what over HTTP.
-    arrivals : Arrivals
-        When the events arrive that this process writes.
-    registry : ModelRegistry
-    control_database : ControlDatabase
-        The one that alerts, the audit trail, experiments, findings, retrainings, rollouts and
-        shadows share.
-    events : EventStore
-        Where events are read; an `EventLog` that can also compact.
-    recorder : JournalRecorder
-        Where events are written; a journal is opened when it is first used.
-    landing : Landing
-    alerts : AlertRepository
-    audit : AuditTrail
     backups : Backups
     checklists : Checklists
         Readiness of models, and waivers.
@@ -119,15 +77,12 @@ class App:
     experiment_reports : ExperimentReports
         What the recorded events say of experiments.
     experiments : Experiments
-    findings : FindingRepository
     history : History
         Records of models, each with those that led to it.
     incidents : Incidents
     models : Models
         Changes of model versions.
     online_learning : OnlineLearning
-    places : PlaceRepository
-        How far receivers of notifications were told.
     readiness : Readiness
         The evidence of checklists.
     replays : Replays
@@ -149,14 +104,6 @@ class App:
         Of all models; how old they are is told by the system's clock.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
-        self.settings = settings
-        named: Clock = ReplayClock() if settings.server.clock == "events" else system_clock
-        self.clock = clock or named
-        self.arrivals = Arrivals(self.clock)
-        self._types: dict[tuple[str, str], dict[str, Kind]] = {}
-        self._require_data_dir()
-
     @cached_property
     def access(self) -> "Access":
         from watchkeeper.access import Access, kept_secret
@@ -164,18 +111,6 @@ class App:
         server = self.settings.server
         secret = kept_secret(self.settings.data_dir / "session.secret")
         return Access(server.api_keys, server.read_keys, secret=secret)
-
-    @cached_property
-    def registry(self) -> "ModelRegistry":
-        from watchkeeper.registry import ModelRegistry
-
-        settings = self.settings.registry
-        return ModelRegistry(
-            self.settings.data_dir / "registry",
-            clock=self.clock,
-            signing_key=settings.signing_key,
-            public_key=settings.public_key,
-        )
 
     @cached_property
     def changes(self) -> "Changes":
@@ -221,17 +156,14 @@ class App:
 
     @cached_property
     def models(self) -> "Models":
-        from watchkeeper.experiments.repository import ExperimentRepository
         from watchkeeper.operations.models import Models
-        from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
 
-        database = self.control_database
         return Models(
             self.registry,
             checklists=self.checklists,
-            rollouts=RolloutRepository(database),
-            experiments=ExperimentRepository(database),
-            shadows=ShadowRepository(database),
+            rollouts=self.rollout_repository,
+            experiments=self.experiment_repository,
+            shadows=self.shadow_repository,
             audit=self.audit,
             changes=self.changes,
             clock=self.clock,
@@ -239,8 +171,6 @@ class App:
 
     @cached_property
     def readiness(self) -> "Readiness":
-        from watchkeeper.experiments.repository import ExperimentRepository
-        from watchkeeper.incidents import IncidentRepository
         from watchkeeper.monitoring.readiness import Readiness
 
         return Readiness(
@@ -248,8 +178,8 @@ class App:
             registry=self.registry,
             findings=self.findings,
             alerts=self.alerts,
-            experiments=ExperimentRepository(self.control_database),
-            incidents=IncidentRepository(self.control_database),
+            experiments=self.experiment_repository,
+            incidents=self.incident_repository,
             audit=self.audit,
             reports=self.reports,
             clock=self.clock,
@@ -258,30 +188,11 @@ class App:
         )
 
     @cached_property
-    def control_database(self) -> "ControlDatabase":
-        from watchkeeper.store import ControlDatabase
-
-        return ControlDatabase(self.registry.control_url)
-
-    @cached_property
-    def alerts(self) -> "AlertRepository":
-        from watchkeeper.incidents import AlertRepository
-
-        return AlertRepository(self.control_database)
-
-    @cached_property
-    def audit(self) -> "AuditTrail":
-        from watchkeeper.records import AuditTrail
-
-        return AuditTrail(self.control_database)
-
-    @cached_property
     def experiment_reports(self) -> "ExperimentReports":
-        from watchkeeper.experiments.repository import ExperimentRepository
         from watchkeeper.monitoring.experiments import ExperimentReports
 
         return ExperimentReports(
-            ExperimentRepository(self.control_database),
+            self.experiment_repository,
             self.events,
             clock=self.clock,
             labelling=self.labelling,
@@ -292,19 +203,13 @@ class App:
         from watchkeeper.operations.experiments import Experiments
 
         return Experiments(
-            self.experiment_reports.repository,
+            self.experiment_repository,
             reports=self.experiment_reports,
             registry=self.registry,
             rollouts=self.rollouts,
             changes=self.changes,
             clock=self.clock,
         )
-
-    @cached_property
-    def findings(self) -> "FindingRepository":
-        from watchkeeper.records import FindingRepository
-
-        return FindingRepository(self.control_database)
 
     @cached_property
     def drift_history(self) -> "DriftHistory":
@@ -325,8 +230,8 @@ class App:
         return History(
             audit=self.audit,
             findings=self.findings,
-            retraining=self.retraining_monitor.repository,
-            rollouts=self.rollout_monitor.repository,
+            retraining=self.retraining_repository,
+            rollouts=self.rollout_repository,
             registry=self.registry,
         )
 
@@ -343,28 +248,22 @@ class App:
             registry=self.registry,
             audit=self.audit,
             findings=self.findings,
-            retraining=self.retraining_monitor.repository,
-            rollouts=self.rollout_monitor.repository,
+            retraining=self.retraining_repository,
+            rollouts=self.rollout_repository,
             terms=terms,
         )
 
     @cached_property
-    def places(self) -> "PlaceRepository":
-        from watchkeeper.notifications.repository import PlaceRepository
-
-        return PlaceRepository(self.control_database)
-
-    @cached_property
     def receivers(self) -> "Receivers":
-        from watchkeeper.incidents import IncidentRepository
         from watchkeeper.monitoring.notifications import NotificationQueue
         from watchkeeper.notifications.sending import send
         from watchkeeper.operations.receivers import Receivers
 
-        incidents = IncidentRepository(self.control_database)
         return Receivers(
             self.places,
-            queue=NotificationQueue(self.places, incidents=incidents, audit=self.audit),
+            queue=NotificationQueue(
+                self.places, incidents=self.incident_repository, audit=self.audit
+            ),
             alerts=self.alerts,
             audit=self.audit,
             clock=system_clock,
@@ -377,16 +276,15 @@ class App:
     @cached_property
     def retraining_monitor(self) -> "RetrainingMonitor":
         from watchkeeper.monitoring.retraining import RetrainingMonitor
-        from watchkeeper.retraining.repository import RetrainingRepository
 
         return RetrainingMonitor(
-            RetrainingRepository(self.control_database, self.settings.data_dir / "retraining"),
+            self.retraining_repository,
             events=self.events,
             arrivals=self.arrivals,
             registry=self.registry,
             findings=self.findings,
-            rollouts=self.rollout_monitor.repository,
-            shadows=self.shadow_reports.repository,
+            rollouts=self.rollout_repository,
+            shadows=self.shadow_repository,
             clock=self.clock,
             policy=lambda model: self.settings.policy(model).retraining,
         )
@@ -396,7 +294,7 @@ class App:
         from watchkeeper.operations.retraining import Retraining
 
         return Retraining(
-            self.retraining_monitor.repository,
+            self.retraining_repository,
             monitor=self.retraining_monitor,
             events=self.events,
             arrivals=self.arrivals,
@@ -419,7 +317,7 @@ class App:
             rollouts=self.rollouts,
             events=self.events,
             audit=self.audit,
-            retraining=self.retraining_monitor.repository,
+            retraining=self.retraining_repository,
             clock=self.clock,
             policy=lambda model: self.settings.policy(model).online,
             labelling=self.labelling,
@@ -427,11 +325,10 @@ class App:
 
     @cached_property
     def incidents(self) -> "Incidents":
-        from watchkeeper.incidents import IncidentRepository
         from watchkeeper.operations.incidents import Incidents
 
         return Incidents(
-            IncidentRepository(self.control_database),
+            self.incident_repository,
             alerts=self.alerts,
             clock=self.clock,
             url=self.settings.url,
@@ -446,10 +343,9 @@ class App:
     @cached_property
     def rollout_monitor(self) -> "RolloutMonitor":
         from watchkeeper.monitoring.rollouts import RolloutMonitor
-        from watchkeeper.rollouts.repository import RolloutRepository
 
         return RolloutMonitor(
-            RolloutRepository(self.control_database),
+            self.rollout_repository,
             self.events,
             clock=self.clock,
             labelling=self.labelling,
@@ -461,10 +357,10 @@ class App:
         from watchkeeper.operations.rollouts import Rollouts
 
         return Rollouts(
-            self.rollout_monitor.repository,
+            self.rollout_repository,
             monitor=self.rollout_monitor,
             registry=self.registry,
-            experiments=self.experiment_reports.repository,
+            experiments=self.experiment_repository,
             incidents=self.incidents,
             changes=self.changes,
             clock=self.clock,
@@ -475,10 +371,9 @@ class App:
     @cached_property
     def shadow_reports(self) -> "ShadowReports":
         from watchkeeper.monitoring.shadows import ShadowReports
-        from watchkeeper.rollouts.repository import ShadowRepository
 
         return ShadowReports(
-            ShadowRepository(self.control_database),
+            self.shadow_repository,
             self.events,
             clock=self.clock,
             labelling=self.labelling,
@@ -489,7 +384,7 @@ class App:
         from watchkeeper.operations.shadows import Shadows
 
         return Shadows(
-            self.shadow_reports.repository,
+            self.shadow_repository,
             reports=self.shadow_reports,
             registry=self.registry,
             changes=self.changes,
@@ -497,52 +392,11 @@ class App:
         )
 
     @cached_property
-    def events(self) -> "EventStore":
-        from watchkeeper.store import EventStore
-
-        return EventStore(self.settings.data_dir, types=self.types)
-
-    @cached_property
     def timelines(self) -> "Timelines":
         from watchkeeper.monitoring.timelines import Timelines
 
         folder = self.settings.data_dir / "timelines"
         return Timelines(self.events, folder, labelling=self.labelling, clock=system_clock)
-
-    @cached_property
-    def recorder(self) -> "JournalRecorder":
-        from watchkeeper.store import Journal, JournalRecorder
-
-        store = self.settings.store
-        journal = Journal(
-            self.settings.data_dir / "journal",
-            segment_max_bytes=store.segment_max_bytes,
-            segment_max_age=store.segment_max_age,
-            fsync_interval=store.fsync_interval,
-            max_bytes=store.journal_max_bytes,
-            min_free_bytes=store.min_free_bytes,
-        )
-        return JournalRecorder(journal, when_full=store.when_full)
-
-    @cached_property
-    def landing(self) -> "Landing":
-        from watchkeeper.store import Landing
-
-        return Landing(self.settings.data_dir, types=self.types)
-
-    def types(self, model: str, version: str) -> Mapping[str, Kind] | None:
-        """Return what the signature of a registered version says of its columns, if it has one."""
-        if (model, version) not in self._types:
-            try:
-                signature = self.registry.get(f"{model}:{version}").signature
-            except NotFoundError:  # served elsewhere, or not registered yet
-                return None
-            self._types[model, version] = {
-                f"{FEATURE}{feature.name}": _KINDS[feature.type]
-                for feature in (signature.features if signature else ())
-                if feature.type in _KINDS
-            }
-        return self._types[model, version]
 
     def health(self, model: str, at: datetime | None = None) -> "ModelHealth":
         """Return the health of a model by its policy, by default now."""
@@ -569,41 +423,19 @@ class App:
 
     def close(self) -> None:
         """Seal the journal and let go of what is open."""
-        for part in ("reports", "recorder", "control_database", "registry"):
-            if part in vars(self):
-                vars(self).pop(part).close()
-
-    def _require_data_dir(self) -> None:
-        path = self.settings.data_dir
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise DataDirError(str(path), "is a file, or lies below one") from None
-        except OSError as error:
-            raise DataDirError(str(path), f"cannot be made ({error.strerror})") from None
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise DataDirError(str(path), "may not be written by this user")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        if "reports" in vars(self):
+            vars(self).pop("reports").close()
+        super().close()
 
 
 def _contents_of(data_dir: Path) -> dict[str, int]:
     """Return what there is in a restored data directory, each version of which is checked."""
-    with App(Settings(data_dir=data_dir)) as app:
-        app.landing.land()
-        counts = [app.events.counts(model) for model in app.events.models()]
-        versions = app.registry.list_models()
+    with Stores(Settings(data_dir=data_dir)) as stores:
+        stores.landing.land()
+        counts = [stores.events.counts(model) for model in stores.events.models()]
+        versions = stores.registry.list_models()
         for version in versions:
-            app.registry.verify(version.model_id)
+            stores.registry.verify(version.model_id)
     return {
         "predictions": sum(count.predictions for count in counts),
         "outcomes": sum(count.outcomes for count in counts),

@@ -22,17 +22,8 @@ if TYPE_CHECKING:
         AdjustedProportionTest,
         ProportionTest,
     )
-    from watchkeeper.experiments.assignment import (
-        Allocation,
-        Arm,
-        Assignment,
-        Assignments,
-        Holdout,
-        Namespace,
-        Override,
-        Reason,
-        basis_points,
-    )
+    from watchkeeper.experiments.arms import Arm, Holdout, Namespace, Override, basis_points
+    from watchkeeper.experiments.assignment import Allocation, Assignment, Assignments, Reason
     from watchkeeper.experiments.cells import Cell, Exposed, Observations, Sums, observe
     from watchkeeper.experiments.decision import ExperimentDecision, Verdict
     from watchkeeper.experiments.design import Mode, Phase
@@ -94,7 +85,7 @@ __getattr__ = on_first_use(
         "ABTestRouter": ".router",
         "AdjustedProportionTest": ".analyzer",
         "Allocation": ".assignment",
-        "Arm": ".assignment",
+        "Arm": ".arms",
         "Assignment": ".assignment",
         "Assignments": ".assignment",
         "Cell": ".cells",
@@ -104,16 +95,16 @@ __getattr__ = on_first_use(
         "ExperimentReport": ".report",
         "Exposed": ".cells",
         "Guardrail": ".metrics",
-        "Holdout": ".assignment",
+        "Holdout": ".arms",
         "In": ".targeting",
         "METRICS": ".metrics",
         "Metric": ".metrics",
         "Mode": ".design",
         "ModelVariant": ".router",
-        "Namespace": ".assignment",
+        "Namespace": ".arms",
         "Not": ".targeting",
         "Observations": ".cells",
-        "Override": ".assignment",
+        "Override": ".arms",
         "Phase": ".design",
         "ProportionTest": ".analyzer",
         "Range": ".targeting",
@@ -125,7 +116,7 @@ __getattr__ = on_first_use(
         "Targeting": ".targeting",
         "Verdict": ".decision",
         "analyse": ".report",
-        "basis_points": ".assignment",
+        "basis_points": ".arms",
         "observe": ".cells",
         "ratio_sums": ".ratios",
         "ratio_test": ".ratios",

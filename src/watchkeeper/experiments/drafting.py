@@ -4,15 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from watchkeeper.errors import InvalidValueError
-from watchkeeper.experiments.assignment import (
-    Allocation,
-    Arm,
-    Hash,
-    Holdout,
-    Namespace,
-    Override,
-    basis_points,
-)
+from watchkeeper.experiments.arms import Arm, Holdout, Namespace, Override, basis_points
+from watchkeeper.experiments.assignment import Allocation, Hash
 from watchkeeper.experiments.design import Mode
 from watchkeeper.experiments.experiment import Experiment
 from watchkeeper.experiments.metrics import Guardrail, Metric

@@ -19,7 +19,8 @@ from typing import Any
 
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import ConflictError, InvalidValueError
-from watchkeeper.experiments.assignment import Allocation, Arm
+from watchkeeper.experiments.arms import Arm
+from watchkeeper.experiments.assignment import Allocation
 from watchkeeper.experiments.slots import SLOTS
 from watchkeeper.results import Result
 

@@ -149,7 +149,7 @@ def decide(policy: Policy, facts: Facts, now: datetime) -> RetrainingDecision:
 
     Returns
     -------
-    Decision
+    RetrainingDecision
 
     Examples
     --------

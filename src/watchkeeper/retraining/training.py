@@ -204,7 +204,7 @@ def read_trained(folder: Path, job: TrainingJob, task: str, positive: object) ->
 
     Returns
     -------
-    Trained
+    TrainingResult
 
     Raises
     ------

@@ -109,7 +109,7 @@ def after(state: RolloutState, event: Event) -> RolloutState:
 
     Returns
     -------
-    State
+    RolloutState
 
     Raises
     ------
