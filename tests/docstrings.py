@@ -24,7 +24,6 @@ UNFINISHED = frozenset(
         "operations",
         "registry",
         "retraining",
-        "serving",
     }
 )
 

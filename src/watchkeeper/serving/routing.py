@@ -25,10 +25,11 @@ from watchkeeper.errors import (
     WatchkeeperError,
 )
 from watchkeeper.experiments import Allocation
-from watchkeeper.registry import ModelRegistry, Runtime
-from watchkeeper.rollouts.shadow import Shadow, stream_of
+from watchkeeper.registry import ModelRegistry
+from watchkeeper.rollouts.shadow import Shadow
 from watchkeeper.rollouts.traffic_split import CANARY, Split
 from watchkeeper.serving.live_version import Call, LiveVersion
+from watchkeeper.serving.loading import Loader, versions_of
 from watchkeeper.serving.routing_table import (
     LoadedExperiment,
     Route,
@@ -43,7 +44,6 @@ __all__ = ["FAILOVER", "PINNED", "PRODUCTION", "Router"]
 log = logging.getLogger(__name__)
 
 PRODUCTION, PINNED, FAILOVER = "production", "pinned", "failover"
-_UNLOADABLE = (WatchkeeperError, OSError, ImportError)
 _MISREAD = (KeyError, TypeError, ValueError)  # what is stored is not what it has to be
 _MOST_PINNED = 8  # versions outside production that stay loaded
 
@@ -74,8 +74,8 @@ class Router:
         clock: Clock = system_clock,
         timeout: float = 30.0,
     ) -> None:
-        self._registry, self._make_live = registry, make_live
-        self._timeout = timeout
+        self._registry = registry
+        self._loader = Loader(registry, make_live, timeout)
         self._experiments, self._rollouts, self._clock = experiments, rollouts, clock
         self._shadows = shadows
         self._table = RoutingTable(*(MappingProxyType({}) for _ in range(4)))
@@ -111,7 +111,16 @@ class Router:
         ]
 
     def rollout_fault(self, model: str) -> str:
-        """Return what keeps the canary of a model from answering; empty when nothing does."""
+        """Return what keeps the canary of a model from answering; empty when nothing does.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        str
+        """
         split = self._splits.get(model)
         if split is None:
             return ""
@@ -119,7 +128,13 @@ class Router:
         return self._rollout_faults.get(model, "") if live is None else live.fault
 
     def splits(self) -> dict[tuple[str, str, str], float]:
-        """Return what percent of its model's units each version of a rollout answers."""
+        """Return what percent of its model's units each version of a rollout answers.
+
+        Returns
+        -------
+        dict of (str, str, str) to float
+            Percentages, by model, rollout and side: ``canary`` or ``production``.
+        """
         percentages = {}
         for model, split in self._splits.items():
             share = split.percent if split.holds(self._clock()) else 0.0
@@ -129,7 +144,13 @@ class Router:
         return percentages
 
     def shares(self) -> dict[tuple[str, str, str], float]:
-        """Return what percent of its model's units each arm of an experiment is given."""
+        """Return what percent of its model's units each arm of an experiment is given.
+
+        Returns
+        -------
+        dict of (str, str, str) to float
+            Percentages, by model, experiment and arm.
+        """
         return {
             (model, experiment.allocation.experiment, arm): share
             for model, experiments in self._table.experiments.items()
@@ -138,12 +159,25 @@ class Router:
         }
 
     def live(self) -> list[LiveVersion]:
-        """Return every loaded version."""
+        """Return every loaded version.
+
+        Returns
+        -------
+        list of LiveVersion
+        """
         shadows = [live for _, live in self._table.shadows.values()]
         return [*self._table.live(), *shadows, *self._pinned.values()]
 
     def in_production(self, model: str) -> LiveVersion:
         """Return the version of `model` that is in production.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        LiveVersion
 
         Raises
         ------
@@ -163,10 +197,23 @@ class Router:
     def only(self, default: str | None = None) -> LiveVersion:
         """Return the version in production of the `default` model, or of the only one there is.
 
+        Parameters
+        ----------
+        default : str, optional
+            Name of a model.
+
+        Returns
+        -------
+        LiveVersion
+
         Raises
         ------
-        NotFoundError, ConflictError
-            If there is none, or more than one.
+        NotFoundError
+            If it, or all there is, has no version in production.
+        ConflictError
+            If several models are in production, and none of them is the default.
+        UnavailableError
+            As `in_production`.
         """
         if default is not None:
             return self.in_production(default)
@@ -181,6 +228,16 @@ class Router:
 
     def route(self, live: LiveVersion, call: Call) -> Route:
         """Return who answers a call of a model without a version named: `live`, or an arm.
+
+        Parameters
+        ----------
+        live : LiveVersion
+            The version in production.
+        call : Call
+
+        Returns
+        -------
+        Route
 
         Raises
         ------
@@ -213,7 +270,17 @@ class Router:
         return Route(canary, CANARY, split.label, stable if split.failover else None)
 
     def shadow(self, call: Call, model: str) -> LiveVersion | None:
-        """Return the version that gets a copy of a call; None without one."""
+        """Return the version that gets a copy of a call; None without one.
+
+        Parameters
+        ----------
+        call : Call
+        model : str
+
+        Returns
+        -------
+        LiveVersion or None
+        """
         entry = self._table.shadows.get(model)
         if entry is None or entry[1].fault or not entry[0].takes(call.request_id):
             return None
@@ -222,10 +289,20 @@ class Router:
     async def version(self, model: str, version: str) -> LiveVersion:
         """Return one version of a model, loading it when nothing else needs it.
 
+        Parameters
+        ----------
+        model, version : str
+
+        Returns
+        -------
+        LiveVersion
+
         Raises
         ------
         NotFoundError
             If there is no such version, or it is archived.
+        UnavailableError
+            If it cannot be loaded.
         """
         model_id = f"{model}:{version}"
         for live in self._table.live():
@@ -233,8 +310,7 @@ class Router:
                 return live
         async with self._loading:
             if model_id not in self._pinned:
-                runtime = await asyncio.to_thread(self._open, model, version)
-                self._pinned[model_id] = self._make_live(runtime)
+                self._pinned[model_id] = await self._loader.version(model, version)
                 if len(self._pinned) > _MOST_PINNED:
                     self._pinned.popitem(last=False)[1].close()
             self._pinned.move_to_end(model_id)
@@ -245,6 +321,10 @@ class Router:
 
         A version that is not loaded takes its share after the next `refresh`. What is over ends
         there too, where the version that was put in production meanwhile takes its place.
+
+        Returns
+        -------
+        bool
         """
         if self._rollouts is None:
             return False
@@ -268,12 +348,17 @@ class Router:
         return changed
 
     async def refresh(self) -> bool:
-        """Follow registry, experiments and rollouts; return whether anything changed."""
+        """Follow registry, experiments and rollouts; return whether anything changed.
+
+        Returns
+        -------
+        bool
+        """
         await self.reweigh()
         generation = await asyncio.to_thread(self._generations)
         fault_maps = (self._faults, self._experiment_faults, self._rollout_faults)
         known_faults = {fault for faults in fault_maps for fault in faults.values()}
-        rolled = {model_id for split in self._splits.values() for model_id in _versions_of(split)}
+        rolled = {model_id for split in self._splits.values() for model_id in versions_of(split)}
         settled = not self._over and rolled == self._table.rolling.keys()
         if generation == self._generation and settled and not known_faults:
             return False
@@ -282,11 +367,11 @@ class Router:
             running, unreadable = await asyncio.to_thread(self._running)
             before = self._table
             loaded = {live.runtime.model_id: live for live in before.live()}
-            production, faults = await self._production(wanted, loaded)
-            experiments, unplaced = await self._arms(running, production, loaded)
+            production, faults = await self._loader.production(wanted, loaded, self.production)
+            experiments, unplaced = await self._loader.arms(running, production, loaded)
             over = self._over
             going_on = {m: split for m, split in self._splits.items() if m not in over}
-            rolling, rollout_faults = await self._rolling(going_on, loaded)
+            rolling, rollout_faults = await self._loader.rolling(going_on, loaded)
             shadows, shadow_faults = await self._shadowing(before.shadows)
             rollout_faults |= self._unreadable
             experiment_faults = {**unreadable, **unplaced, **shadow_faults}
@@ -333,120 +418,21 @@ class Router:
         except WatchkeeperError as error:
             return {}, {"": f"no experiment takes traffic: {error}".rstrip(".")}
 
-    async def _production(
-        self, wanted: Mapping[str, str], loaded: dict[str, LiveVersion]
-    ) -> tuple[dict[str, LiveVersion], dict[str, str]]:
-        """Return what is in production, and what keeps the rest of it out, by model."""
-        production: dict[str, LiveVersion] = {}
-        faults: dict[str, str] = {}
-        for model, model_id in wanted.items():
-            try:
-                if model_id not in loaded:
-                    runtime = await asyncio.to_thread(self._registry.open_runtime, model_id)
-                    loaded[model_id] = self._make_live(runtime)
-                production[model] = loaded[model_id]
-            except _UNLOADABLE as error:
-                faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
-                if (current := self.production.get(model)) is not None:
-                    production[model] = current  # what answered so far goes on answering
-        return production, faults
-
-    async def _arms(
-        self,
-        running: Mapping[str, Sequence[Allocation]],
-        production: Mapping[str, LiveVersion],
-        loaded: dict[str, LiveVersion],
-    ) -> tuple[dict[str, tuple[LoadedExperiment, ...]], dict[str, str]]:
-        """Return the experiments that can take traffic, and what keeps others from it."""
-        experiments: dict[str, tuple[LoadedExperiment, ...]] = {}
-        faults: dict[str, str] = {}
-        for model, allocations in running.items():
-            for allocation in allocations:
-                arms: dict[str, LiveVersion] = {}
-                try:
-                    for arm in allocation.arms:
-                        version = arm.model_version
-                        if version is None:
-                            arms[arm.key] = _of_control(model, production)
-                            continue
-                        model_id = f"{model}:{version}"
-                        if model_id not in loaded:
-                            runtime = await asyncio.to_thread(self._open, model, version)
-                            loaded[model_id] = self._make_live(runtime)
-                        arms[arm.key] = loaded[model_id]
-                except _UNLOADABLE as error:
-                    message = f"experiment {allocation.label} takes no traffic: {error}".rstrip(".")
-                    faults[allocation.label] = message
-                else:
-                    experiment = LoadedExperiment(allocation, MappingProxyType(arms))
-                    experiments[model] = (*experiments.get(model, ()), experiment)
-        return experiments, faults
-
-    async def _rolling(
-        self, splits: Mapping[str, Split], loaded: dict[str, LiveVersion]
-    ) -> tuple[dict[str, LiveVersion], dict[str, str]]:
-        """Return both versions of each rollout, and what keeps any of them out, by model."""
-        rolling: dict[str, LiveVersion] = {}
-        faults: dict[str, str] = {}
-        for model, split in splits.items():
-            for model_id in _versions_of(split):
-                try:
-                    if model_id not in loaded:
-                        version = model_id.partition(":")[2]
-                        runtime = await asyncio.to_thread(self._open, model, version)
-                        loaded[model_id] = self._make_live(runtime)
-                    rolling[model_id] = loaded[model_id]
-                except _UNLOADABLE as error:
-                    faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
-        return rolling, faults
-
     async def _shadowing(
         self, before: Mapping[str, tuple[Shadow, LiveVersion]]
     ) -> tuple[dict[str, tuple[Shadow, LiveVersion]], dict[str, str]]:
-        """Return the shadows that can be asked, and what keeps others from it."""
         if self._shadows is None:
             return {}, {}
-        shadows: dict[str, tuple[Shadow, LiveVersion]] = {}
-        faults: dict[str, str] = {}
         try:
             running = await asyncio.to_thread(self._shadows.running)
         except _MISREAD as error:
             return {}, {"shadows": f"no shadow is asked, one of them cannot be read: {error!r}"}
-        for model, shadow in running.items():
-            try:
-                if model in before and before[model][0] == shadow:
-                    shadows[model] = before[model]
-                    continue
-                runtime = await asyncio.to_thread(self._apart, model, shadow.version)
-                shadows[model] = shadow, self._make_live(runtime, stream_of(model))
-            except _UNLOADABLE as error:
-                message = f"shadow {shadow.name} is not asked: {error}".rstrip(".")
-                faults[f"shadow {shadow.name}"] = message
-        return shadows, faults
+        return await self._loader.shadows(running, before)
 
     def close(self) -> None:
         """Let every version end after what waits."""
         for live in self.live():
             live.close()
-
-    def _apart(self, model: str, version: str) -> Runtime:
-        from watchkeeper.registry.isolated import ApartRuntime
-
-        model_id = self._registry.usable(model, version).model_id
-        return ApartRuntime(self._registry, model_id, timeout=self._timeout)
-
-    def _open(self, model: str, version: str) -> Runtime:
-        return self._registry.open_runtime(self._registry.usable(model, version).model_id)
-
-
-def _versions_of(split: Split) -> tuple[str, str]:
-    return f"{split.model}:{split.canary}", f"{split.model}:{split.stable}"
-
-
-def _of_control(model: str, production: Mapping[str, LiveVersion]) -> LiveVersion:
-    if model not in production:
-        raise UnavailableError(f"{model} has no version in production")
-    return production[model]
 
 
 def _forced(experiments: Sequence[LoadedExperiment], call: Call) -> Route:

@@ -420,7 +420,7 @@ class TrafficShares(Collector):
 
         Parameters
         ----------
-        shares : mapping of tuple of (str, str, str) to float
+        shares : mapping of (str, str, str) to float
         """
         self._shares = dict(shares)
 
