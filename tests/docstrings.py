@@ -19,7 +19,6 @@ SOURCE = Path(__file__).parents[1] / "src" / "watchkeeper"
 UNFINISHED = frozenset(
     {
         "app",
-        "dashboard",
         "experiments",
         "operations",
         "registry",

@@ -65,7 +65,17 @@ class Activity:
     incidents: tuple[Incident, ...]
 
     def in_production(self, at: datetime) -> str | None:
-        """Return the version that was in production at a time; before the first, the first."""
+        """Return the version that was in production at a time; before the first, the first.
+
+        Parameters
+        ----------
+        at : datetime
+
+        Returns
+        -------
+        str or None
+            None without any promotion.
+        """
         earlier = [promotion.version for promotion in self.promotions if promotion.at <= at]
         if earlier:
             return earlier[-1]
@@ -73,7 +83,17 @@ class Activity:
 
 
 def activity_of(app: App, model: str) -> Activity:
-    """Return the activity of a model."""
+    """Return the activity of a model.
+
+    Parameters
+    ----------
+    app : App
+    model : str
+
+    Returns
+    -------
+    Activity
+    """
     entered = (app.audit.entries(model, action=action, limit=_MOST) for action in _ENTERS)
     promotions = tuple(_promotions([entry for entries in entered for entry in entries]))
     runs = tuple(app.retraining.find(model))[:_MOST]
@@ -89,7 +109,16 @@ def activity_of(app: App, model: str) -> Activity:
 
 
 def marks_of(events: Sequence[ActivityEvent]) -> list[Mark]:
-    """Return events of the activity as marks of a chart."""
+    """Return events of the activity as marks of a chart.
+
+    Parameters
+    ----------
+    events : sequence of ActivityEvent
+
+    Returns
+    -------
+    list of Mark
+    """
     return [Mark(event.at, event.summary, event.kind, event.href) for event in events]
 
 

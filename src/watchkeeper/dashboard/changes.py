@@ -54,7 +54,18 @@ class ChangeLog:
 
 
 def changes_of(history: Sequence[DocumentEntry]) -> ChangeLog:
-    """Return the entries of a history, which has the oldest one first."""
+    """Return the entries of a history as the pages list them.
+
+    Parameters
+    ----------
+    history : sequence of DocumentEntry
+        The oldest entry first.
+
+    Returns
+    -------
+    ChangeLog
+        The newest entry first; of a long history the last ones.
+    """
     shown = tuple(_change(entry) for entry in reversed(history[-_MOST:]))
     return ChangeLog(shown, max(0, len(history) - _MOST))
 

@@ -54,7 +54,12 @@ class Sent:
         return By(self.actor, reason)
 
     def unknown(self) -> NotFoundError:
-        """Return the error of a form that no page has."""
+        """Return the error of a form that no page has.
+
+        Returns
+        -------
+        NotFoundError
+        """
         return NotFoundError("action", self.do, "Reload the page, and send its form.")
 
 
@@ -78,7 +83,22 @@ _INCIDENT = {
 
 
 def of_model(app: App, sent: Sent) -> str:
-    """Roll a model back, or start its retraining."""
+    """Roll a model back, or start its retraining; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    """
     model = sent.names["model"]
     if sent.do == "rollback":
         version = app.models.roll_back(model, by=sent.by)
@@ -90,7 +110,22 @@ def of_model(app: App, sent: Sent) -> str:
 
 
 def of_version(app: App, sent: Sent) -> str:
-    """Promote a version, or start its rollout."""
+    """Promote a version, or start its rollout; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    """
     model, version = sent.names["model"], sent.names["version"]
     if sent.do == "promote":
         app.models.promote(f"{model}:{version}", by=sent.by)
@@ -103,7 +138,22 @@ def of_version(app: App, sent: Sent) -> str:
 
 
 def of_rollout(app: App, sent: Sent) -> str:
-    """Act on a rollout."""
+    """Act on a rollout; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    """
     if sent.do not in _ROLLOUT:
         raise sent.unknown()
     change, message = _ROLLOUT[sent.do]
@@ -112,7 +162,22 @@ def of_rollout(app: App, sent: Sent) -> str:
 
 
 def of_shadow(app: App, sent: Sent) -> str:
-    """Stop a shadow."""
+    """Stop a shadow; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    """
     if sent.do != "stop":
         raise sent.unknown()
     app.shadows.stop(sent.names["name"], by=sent.by)
@@ -120,7 +185,22 @@ def of_shadow(app: App, sent: Sent) -> str:
 
 
 def of_experiment(app: App, sent: Sent) -> str:
-    """Start or stop an experiment."""
+    """Start or stop an experiment; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    """
     name = sent.names["name"]
     if sent.do == "start":
         app.experiments.start(name, by=sent.by)
@@ -132,7 +212,22 @@ def of_experiment(app: App, sent: Sent) -> str:
 
 
 def of_run(app: App, sent: Sent) -> str:
-    """Cancel a retraining run."""
+    """Cancel a retraining run; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    """
     if sent.do != "cancel":
         raise sent.unknown()
     app.retraining.cancel(sent.names["name"], by=sent.by)
@@ -140,7 +235,22 @@ def of_run(app: App, sent: Sent) -> str:
 
 
 def of_incident(app: App, sent: Sent) -> str:
-    """Acknowledge, assign, annotate or resolve an incident, or finish its post-mortem."""
+    """Act on an incident, or finish its post-mortem; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    """
     if sent.do not in _INCIDENT:
         raise sent.unknown()
     name = sent.names["name"]
@@ -158,7 +268,24 @@ def of_incident(app: App, sent: Sent) -> str:
 
 
 def of_checklist(app: App, sent: Sent) -> str:
-    """Waive a point of the checklist until a day."""
+    """Waive a point of the checklist until a day; return what was done, as a sentence.
+
+    Parameters
+    ----------
+    app : App
+    sent : Sent
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    NotFoundError
+        If the form has another action.
+    InvalidValueError
+        If the day is no day, or has begun.
+    """
     if sent.do != "waive":
         raise sent.unknown()
     until = parse_timestamp(sent.fields.get("until", ""), "until")

@@ -23,11 +23,21 @@ class Drawn(Protocol):
     @property
     def title(self) -> str: ...
     def svg(self) -> Markup:
-        """Return it as SVG."""
+        """Return it as SVG.
+
+        Returns
+        -------
+        Markup
+        """
         ...
 
     def table(self) -> "Table":
-        """Return its data as a table."""
+        """Return its data as a table.
+
+        Returns
+        -------
+        Table
+        """
         ...
 
 
@@ -37,11 +47,21 @@ class Running(Protocol):
     @property
     def started_at(self) -> datetime: ...
     def jobs(self) -> Sequence[JobStatus]:
-        """Return its background jobs."""
+        """Return its background jobs.
+
+        Returns
+        -------
+        sequence of JobStatus
+        """
         ...
 
     def not_ready(self) -> list[str]:
-        """Return why it should not get traffic; nothing when it should."""
+        """Return why it should not get traffic; nothing when it should.
+
+        Returns
+        -------
+        list of str
+        """
         ...
 
 
@@ -69,7 +89,22 @@ class Ask:
     server: Running
 
     def span(self, default: str = "1y") -> TimeRange:
-        """Return the time range that was asked for."""
+        """Return the time range that was asked for.
+
+        Parameters
+        ----------
+        default : str
+            Name of the range without a choice of the viewer.
+
+        Returns
+        -------
+        TimeRange
+
+        Raises
+        ------
+        InvalidValueError
+            As `span_of`.
+        """
         return span_of(self.query, now=self.now, default=default)
 
 

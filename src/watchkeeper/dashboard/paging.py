@@ -39,7 +39,20 @@ class Leaf:
 
 
 def leaf_of(query: Mapping[str, str], count: int, size: int) -> Leaf:
-    """Return the page that a query asks for with ``page``, or the nearest that there is."""
+    """Return the page that a query asks for with ``page``, or the nearest that there is.
+
+    Parameters
+    ----------
+    query : mapping of str to str
+    count : int
+        How many rows there are.
+    size : int
+        Rows of a page.
+
+    Returns
+    -------
+    Leaf
+    """
     last = max(1, -(-count // size))
     requested = query.get("page", "")
     number = (

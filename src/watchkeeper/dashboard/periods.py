@@ -102,7 +102,17 @@ class Figure:
     loss: float | None
 
     def is_degraded(self, allowed: float) -> bool:
-        """Return whether it is worse than allowed, and surely worse than the baseline."""
+        """Return whether it is worse than allowed, and surely worse than the baseline.
+
+        Parameters
+        ----------
+        allowed : float
+            Share of the baseline that may be lost.
+
+        Returns
+        -------
+        bool
+        """
         if self.loss is None or self.baseline is None or self.loss <= allowed:
             return False
         if _LOWER_IS_WORSE[self.name]:
@@ -195,6 +205,10 @@ def periods_of(
     terms : PeriodLimits
     drifted : sequence of DriftedFeatures
     events : sequence of ActivityEvent
+
+    Returns
+    -------
+    tuple of Period
     """
     periods = []
     for index, (start, end) in enumerate(zip(timeline.starts, timeline.ends, strict=True)):
@@ -221,7 +235,17 @@ def periods_of(
 
 
 def unhealthy_periods(periods: Sequence[Period]) -> tuple[UnhealthyPeriod, ...]:
-    """Return the unhealthy periods among some periods, the oldest first."""
+    """Return the unhealthy periods among some periods, the oldest first.
+
+    Parameters
+    ----------
+    periods : sequence of Period
+        The oldest first.
+
+    Returns
+    -------
+    tuple of UnhealthyPeriod
+    """
     runs: list[list[Period]] = []
     unhealthy = False
     for period in periods:

@@ -51,7 +51,12 @@ _SHAPES = {"good": "●", "bad": "▲", "warn": "◆", "busy": "◐", "mute": "�
 
 @cache
 def environment() -> Environment:
-    """Return what renders the pages."""
+    """Return what renders the pages.
+
+    Returns
+    -------
+    Environment
+    """
     templates = Environment(
         loader=PackageLoader("watchkeeper.dashboard"),
         autoescape=True,
@@ -79,7 +84,18 @@ def environment() -> Environment:
 
 @pass_context
 def at(context: Context, moment: datetime | str | None) -> Markup | str:
-    """Return a time in the zone of the viewer, with the UTC time as its title."""
+    """Return a time in the zone of the viewer, with the UTC time as its title.
+
+    Parameters
+    ----------
+    context : Context
+    moment : datetime, str or None
+        As text in ISO 8601.
+
+    Returns
+    -------
+    Markup or str
+    """
     if moment is None:
         return _NONE
     time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
@@ -94,7 +110,17 @@ def at(context: Context, moment: datetime | str | None) -> Markup | str:
 
 
 def duration(length: timedelta | float | None) -> str:
-    """Return how long something lasts, by its two largest units."""
+    """Return how long something lasts, by its two largest units.
+
+    Parameters
+    ----------
+    length : timedelta, float or None
+        As a number in seconds.
+
+    Returns
+    -------
+    str
+    """
     if length is None:
         return _NONE
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
@@ -111,7 +137,18 @@ def duration(length: timedelta | float | None) -> str:
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Return a number with thousands separators; small ones have three significant digits."""
+    """Return a number with thousands separators; small ones have three significant digits.
+
+    Parameters
+    ----------
+    value : float or None
+    digits : int
+        After the point.
+
+    Returns
+    -------
+    str
+    """
     if value is None or math.isnan(value):
         return _NONE
     if not digits and value != int(value):
@@ -120,22 +157,62 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share as percent."""
+    """Return a share as percent.
+
+    Parameters
+    ----------
+    share : float or None
+        Between 0 and 1.
+    digits : int
+        After the point.
+
+    Returns
+    -------
+    str
+    """
     return _NONE if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
 def ms(value: float | None) -> str:
-    """Return milliseconds."""
+    """Return milliseconds with their unit.
+
+    Parameters
+    ----------
+    value : float or None
+        Milliseconds.
+
+    Returns
+    -------
+    str
+    """
     return _NONE if value is None or math.isnan(value) else f"{value:,.3g} ms"
 
 
 def words(name: str) -> str:
-    """Return the name of a state, a metric or a part as words."""
+    """Return the name of a state, a metric or a part as words.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+    """
     return name.replace("_", " ")
 
 
 def shown(value: Any) -> str:
-    """Return any stored value as text of a cell."""
+    """Return any stored value as text of a cell.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    str
+    """
     if value is None:
         return _NONE
     if isinstance(value, float):
@@ -144,14 +221,33 @@ def shown(value: Any) -> str:
 
 
 def signed(value: float | None) -> str:
-    """Return a difference, with its sign."""
+    """Return a difference, with its sign.
+
+    Parameters
+    ----------
+    value : float or None
+
+    Returns
+    -------
+    str
+    """
     if value is None or math.isnan(value):
         return _NONE
     return f"{value:+,}" if isinstance(value, int) else f"{value:+,.4g}"
 
 
 def size(count: float) -> str:
-    """Return bytes in a readable unit."""
+    """Return bytes in a readable unit.
+
+    Parameters
+    ----------
+    count : float
+        Bytes.
+
+    Returns
+    -------
+    str
+    """
     for name, least in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= least:
             return f"{count / least:,.3g} {name}"
@@ -159,12 +255,33 @@ def size(count: float) -> str:
 
 
 def without(query: Mapping[str, str], *names: str) -> dict[str, str]:
-    """Return a query without some of its names."""
+    """Return a query without some of its names.
+
+    Parameters
+    ----------
+    query : mapping of str to str
+    *names : str
+
+    Returns
+    -------
+    dict of str to str
+    """
     return {name: value for name, value in query.items() if name not in names}
 
 
 def state(name: str, label: str = "") -> Markup:
-    """Return a state as a badge of shape, text and colour."""
+    """Return a state as a badge of shape, text and colour.
+
+    Parameters
+    ----------
+    name : str
+    label : str
+        By default the name as words.
+
+    Returns
+    -------
+    Markup
+    """
     kind = _KINDS.get(name, "mute")
     return Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>').format(
         kind, _SHAPES[kind], label or words(name)
@@ -176,6 +293,16 @@ def markdown(text: str, below: int = 0) -> Markup:
     """Return Markdown as HTML; what HTML it holds is shown as text.
 
     Its headings come `below` levels lower, so that they are parts of the page that it stands in.
+
+    Parameters
+    ----------
+    text : str
+    below : int
+        How many levels lower the headings come.
+
+    Returns
+    -------
+    Markup
     """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.validateLink = _is_harmless  # type: ignore[method-assign, assignment]
@@ -188,20 +315,52 @@ def markdown(text: str, below: int = 0) -> Markup:
 
 
 def code(text: str) -> Markup:
-    """Return a sentence with what stands between backticks as code."""
+    """Return a sentence with what stands between backticks as code.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    Markup
+    """
     parts = str(escape(text)).split("`")
     marked = (f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
     return Markup("".join(marked))  # noqa: S704 - each part is escaped
 
 
 def static_url(name: str) -> str:
-    """Return the address of a static file; another content has another address."""
+    """Return the address of a static file; another content has another address.
+
+    Parameters
+    ----------
+    name : str
+        Of a file in ``static/``.
+
+    Returns
+    -------
+    str
+        Its path and query.
+    """
     return f"/static/{name}?v={static_file(name)[1]}"
 
 
 @cache
 def static_file(name: str) -> tuple[bytes, str]:
-    """Return the bytes of a static file, and a short digest of them."""
+    """Return a static file, and a short digest of it.
+
+    Parameters
+    ----------
+    name : str
+        Of a file in ``static/``.
+
+    Returns
+    -------
+    content : bytes
+    digest : str
+        12 hexadecimal digits.
+    """
     content = resources.files("watchkeeper.dashboard").joinpath("static", name).read_bytes()
     return content, hashlib.sha256(content).hexdigest()[:12]
 

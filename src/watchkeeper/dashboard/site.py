@@ -58,12 +58,30 @@ _SHORT = 1_000  # bytes that are not worth packing
 
 
 def is_page(path: str) -> bool:
-    """Return whether a path belongs to the dashboard, which has its own sign-in."""
+    """Return whether a path belongs to the dashboard, which has its own sign-in.
+
+    Parameters
+    ----------
+    path : str
+        Of a request.
+
+    Returns
+    -------
+    bool
+    """
     return _PATHS.fullmatch(path) is not None
 
 
 def add_dashboard(api: FastAPI, app: App, server: Running) -> None:
-    """Add the routes of pages, forms and static files."""
+    """Add the routes of pages, forms and static files.
+
+    Parameters
+    ----------
+    api : FastAPI
+    app : App
+    server : Running
+        Says how the server fares.
+    """
     site = _Site(app, server)
     for path, page in PAGES.items():
         api.router.add_route(path, site.shows(page), methods=["GET"], include_in_schema=False)

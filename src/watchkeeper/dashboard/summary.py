@@ -143,7 +143,22 @@ class ModelSummary:
 def summary_of(
     app: App, model: str, span: TimeRange, at: datetime, zone: tzinfo
 ) -> Asked[ModelSummary]:
-    """Return the query for the summary of a model over a span, with times in a zone."""
+    """Return the query for the summary of a model over a span, with times in a zone.
+
+    Parameters
+    ----------
+    app : App
+    model : str
+    span : TimeRange
+    at : datetime
+        When it is asked.
+    zone : tzinfo
+        Time zone of the labels.
+
+    Returns
+    -------
+    Asked[ModelSummary]
+    """
     key = f"{model} {span.query} {zone}"
     return Asked("summary", key, of=None, at=at, make=lambda: _summary(app, model, span, at, zone))
 
@@ -279,7 +294,17 @@ def _figures(timeline: Timeline) -> Iterator[tuple[str, tuple[float, float, floa
 
 
 def unhealthy_spans(periods: Sequence[Period]) -> list[tuple[datetime, datetime]]:
-    """Return the time ranges in which the model was unhealthy; adjacent periods are one range."""
+    """Return the time ranges in which the model was unhealthy; adjacent periods are one range.
+
+    Parameters
+    ----------
+    periods : sequence of Period
+        The oldest first.
+
+    Returns
+    -------
+    list of (datetime, datetime)
+    """
     spans: list[tuple[datetime, datetime]] = []
     for period in periods:
         if period.condition == "unhealthy":

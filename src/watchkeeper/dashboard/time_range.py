@@ -55,6 +55,17 @@ class TimeRange:
 def span_of(query: Mapping[str, str], *, now: datetime, default: str) -> TimeRange:
     """Return the span that a query asks for.
 
+    Parameters
+    ----------
+    query : mapping of str to str
+    now : datetime
+    default : str
+        Name of the range where the query has none.
+
+    Returns
+    -------
+    TimeRange
+
     Raises
     ------
     InvalidValueError

@@ -45,7 +45,18 @@ class Viewer:
 
 
 def viewer_of(app: App, headers: Mapping[bytes, bytes]) -> Viewer:
-    """Return who sent a request; a first visit begins a session."""
+    """Return who sent a request; a first visit begins a session.
+
+    Parameters
+    ----------
+    app : App
+    headers : mapping of bytes to bytes
+        Names in lower case.
+
+    Returns
+    -------
+    Viewer
+    """
     cookies = _cookies(headers)
     session = _session(app, cookies)
     fresh = session is None
@@ -61,7 +72,18 @@ def viewer_of(app: App, headers: Mapping[bytes, bytes]) -> Viewer:
 
 
 def rights_in(app: App, headers: Mapping[bytes, bytes]) -> Rights | None:
-    """Return what the owner of the session in a request may do; None without one."""
+    """Return what the owner of the session in a request may do; None without one.
+
+    Parameters
+    ----------
+    app : App
+    headers : mapping of bytes to bytes
+        Names in lower case.
+
+    Returns
+    -------
+    Rights or None
+    """
     session = _session(app, _cookies(headers))
     return None if session is None else app.access.rights_in(session)
 

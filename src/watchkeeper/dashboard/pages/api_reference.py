@@ -26,7 +26,17 @@ class _Call:
 
 
 def page(description: Mapping[str, Any]) -> Page:
-    """Return what the OpenAPI description of this server says."""
+    """Return what the OpenAPI description of this server says.
+
+    Parameters
+    ----------
+    description : mapping of str to object
+        As FastAPI returns it.
+
+    Returns
+    -------
+    Page
+    """
     calls = sorted(_calls(description), key=lambda call: (call.tag, call.path, call.method))
     by_tag = groupby(calls, key=lambda call: call.tag)
     return Page(

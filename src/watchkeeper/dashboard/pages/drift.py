@@ -40,7 +40,12 @@ class DriftMap(HeatMap):
     """A heat map whose table has a row for each bucket, and a column for each feature."""
 
     def table(self) -> Table:
-        """Return the drift scores, and the names of the drifted features."""
+        """Return the drift scores, and the names of the drifted features.
+
+        Returns
+        -------
+        Table
+        """
         rows: list[tuple[Entry, ...]] = []
         for index, start in enumerate(self.times):
             end = self.times[index + 1] if index + 1 < len(self.times) else self.end
@@ -57,7 +62,24 @@ class DriftMap(HeatMap):
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the page of drift: state, since when, and the most drifted features."""
+    """Return the page of drift: state, since when, and the most drifted features.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If the model is unknown.
+    InvalidValueError
+        If the query asks for a range or a check that does not exist.
+    """
     model = ask.names["model"]
     checks = app.drift_history.checks(model)
     production = app.registry.get_production_model(model)

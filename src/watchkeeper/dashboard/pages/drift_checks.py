@@ -51,7 +51,18 @@ class Checked:
 
 
 def address(model: str, feature: str, **query: str) -> str:
-    """Return the address of the page of a feature, whatever its name."""
+    """Return the address of the page of a feature, whatever its name.
+
+    Parameters
+    ----------
+    model, feature : str
+    **query : str
+        Values of the query by name.
+
+    Returns
+    -------
+    str
+    """
     base = f"/models/{quote(model)}/drift/"
     if feature in _PATHLESS or "\n" in feature:
         return f"{base}?{urlencode({'feature': feature, **query})}"
@@ -60,6 +71,16 @@ def address(model: str, feature: str, **query: str) -> str:
 
 def asked_check(app: App, ask: Ask, model: str) -> Finding | None:
     """Return the check that ``?finding=N`` asks for; None where none is asked for.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+    model : str
+
+    Returns
+    -------
+    Finding or None
 
     Raises
     ------
@@ -80,7 +101,19 @@ def asked_check(app: App, ask: Ask, model: str) -> Finding | None:
 
 
 def listed(checks: Checks, most: int) -> list[Checked]:
-    """Return the newest checks that found drift, or where none did the newest."""
+    """Return the newest checks that found drift, or where none did the newest.
+
+    Parameters
+    ----------
+    checks : Checks
+    most : int
+        At most so many.
+
+    Returns
+    -------
+    list of Checked
+        The newest first.
+    """
     rows = np.flatnonzero(checks.bad) if checks.bad.any() else np.arange(len(checks))
     return [_line(checks, row) for row in rows[: -most - 1 : -1].tolist()]
 
@@ -100,7 +133,16 @@ def _line(checks: Checks, row: int) -> Checked:
 
 
 def evidence_of(finding: Finding) -> dict[str, Any]:
-    """Return how to reproduce a check: by the API, by the command line, and by replay."""
+    """Return how to reproduce a check: by the API, by the command line, and by replay.
+
+    Parameters
+    ----------
+    finding : Finding
+
+    Returns
+    -------
+    dict of str to object
+    """
     checks = int(finding.evidence.get("checks", 1))
     window = {
         name: at.isoformat().replace("+00:00", "Z")
@@ -120,7 +162,18 @@ def evidence_of(finding: Finding) -> dict[str, Any]:
 
 
 def marks_of(app: App, model: str, span: TimeRange) -> list[Mark]:
-    """Return the promotions in a span: each changes the reference."""
+    """Return the promotions in a span: each changes the reference.
+
+    Parameters
+    ----------
+    app : App
+    model : str
+    span : TimeRange
+
+    Returns
+    -------
+    list of Mark
+    """
     entries = app.audit.entries(
         model, action="promote", since=span.start, until=span.end, limit=_PROMOTIONS
     )
@@ -136,7 +189,16 @@ def _version_address(subject: str) -> str:
 
 
 def strongest(finding: Finding) -> list[tuple[str, dict[str, Any]]]:
-    """Return the features of a check, drifted ones first, by drift score."""
+    """Return the features of a check, drifted ones first, by drift score.
+
+    Parameters
+    ----------
+    finding : Finding
+
+    Returns
+    -------
+    list of (str, dict of str to object)
+    """
     features: Iterable[tuple[str, dict[str, Any]]] = finding.evidence.get("features", {}).items()
     return sorted(
         features,

@@ -34,7 +34,24 @@ _LONG = 40  # characters of a name that the title shows
 
 
 def feature(app: App, ask: Ask) -> Page:
-    """Return the page of a feature: drift score over time, and both histograms of one check."""
+    """Return the page of a feature: drift score over time, and both histograms of one check.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If no check of the model has the feature.
+    InvalidValueError
+        If the query asks for a range or a check that does not exist.
+    """
     model = ask.names["model"]
     name = ask.query.get("feature") or ask.names["feature"]
     checks = app.drift_history.checks(model)

@@ -59,7 +59,17 @@ class _Compared:
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the list of experiments, running ones first."""
+    """Return the list of experiments, running ones first.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+    """
     model, state = ask.query.get("model"), ask.query.get("state")
     everything = app.experiments.find()
     matching = [
@@ -94,7 +104,22 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return the page of an experiment, the verdict first."""
+    """Return the page of an experiment, the verdict first.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If there is no experiment of this name.
+    """
     experiment = app.experiments.get(ask.names["name"])
     latest: Known[ExperimentReport] | None = None
     if experiment.state is not ExperimentState.DRAFT:

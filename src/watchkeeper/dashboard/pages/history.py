@@ -29,7 +29,22 @@ _PLACES = {
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return what happened to a model, the newest first."""
+    """Return what happened to a model, the newest first.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    InvalidValueError
+        If the query asks for a kind of record or a number that does not exist.
+    """
     model, kind = ask.names["model"], ask.query.get("kind") or None
     everything = ask.query.get("all") == "1"
     limit = _limit(ask.query.get("limit", ""))
@@ -56,7 +71,22 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return one record; if that is asked for, its decision is made again."""
+    """Return one record; if that is asked for, its decision is made again.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such record.
+    """
     model = ask.names["model"]
     record = app.history.get(model, ask.names["record"])
     again = None

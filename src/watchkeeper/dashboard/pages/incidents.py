@@ -32,7 +32,22 @@ _TONES: Mapping[IncidentStep, str] = {
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the list of incidents, active ones first."""
+    """Return the list of incidents, active ones first.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    InvalidValueError
+        If the query asks for a state or a severity that does not exist.
+    """
     model = ask.query.get("model") or None
     state = _one_of(ask, "state", tuple(IncidentState))
     severity = _one_of(ask, "severity", _SEVERITIES)
@@ -75,7 +90,22 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return the page of an incident: timeline, impact, post-mortem and actions."""
+    """Return the page of an incident: timeline, impact, post-mortem and actions.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If there is no incident of this name.
+    """
     incident = app.incidents.get(ask.names["name"])
     draft = None
     if not incident.post_mortem:

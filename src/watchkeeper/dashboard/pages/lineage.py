@@ -26,6 +26,17 @@ def descent(registry: ModelRegistry, model: str, champion: ModelVersion | None) 
     """Return the newest versions and the one in production, with their ancestors.
 
     A model with thousands of versions has more than a graph can show, so the rest is omitted.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    model : str
+    champion : ModelVersion or None
+        None where nothing is in production.
+
+    Returns
+    -------
+    Graph
     """
     window = registry.list_models(model_name=model, limit=_WINDOW)
     versions = {version.model_id: version for version in window}

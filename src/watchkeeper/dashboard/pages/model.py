@@ -26,7 +26,24 @@ _NAMES = {
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the page of a model."""
+    """Return the page of a model.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If the model is neither registered nor has events.
+    InvalidValueError
+        If the query asks for a range that does not exist.
+    """
     model, span = ask.names["model"], ask.span()
     registered = bool(app.registry.taken_versions(model))
     if not registered and model not in app.events.models():
@@ -78,7 +95,17 @@ def _worst_first(summary: ModelSummary) -> list[Component]:
 
 
 def quality_chart(summary: ModelSummary, ask: Ask) -> LineChart | None:
-    """Return how the quality of a model went, with what was done; None where nothing is known."""
+    """Return how the quality of a model went, with what was done; None where nothing is known.
+
+    Parameters
+    ----------
+    summary : ModelSummary
+    ask : Ask
+
+    Returns
+    -------
+    LineChart or None
+    """
     if summary.line is None:
         return None
     line = summary.line.timeline

@@ -36,7 +36,18 @@ class Row:
     unowned: int
 
     def newest(self, name: str) -> str:
-        """Return the last figure of one of its time lines that is known."""
+        """Return the last figure of one of its time lines that is known.
+
+        Parameters
+        ----------
+        name : str
+            Of a line in `lines`.
+
+        Returns
+        -------
+        str
+            With its unit; empty where none is known.
+        """
         line = self.lines[name]
         numbers = [value for value in line.values if value is not None and not math.isnan(value)]
         if not numbers:
@@ -52,7 +63,22 @@ class Row:
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the overview of all models."""
+    """Return the overview of all models.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    InvalidValueError
+        If the query asks for a range that does not exist.
+    """
     span = ask.span()
     latest = app.reports.latest(
         Asked("served", "", of=None, at=ask.now, make=lambda: served(app.events, app.registry))

@@ -21,7 +21,22 @@ _GOOD = (PointState.PASS, PointState.WAIVED)
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the checklist; its measurements may be older than the rest."""
+    """Return the checklist; its measurements may be older than the rest.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If the model is neither registered nor has events.
+    """
     model = ask.names["model"]
     if not app.registry.list_models(model_name=model) and model not in app.events.models():
         raise NotFoundError("model", model, "`watchkeeper models list` has those that there are.")

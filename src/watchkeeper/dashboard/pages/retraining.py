@@ -27,7 +27,22 @@ _NEXT = {
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the retraining runs of all models, and the decision for one model now."""
+    """Return the retraining runs of all models, and the decision for one model now.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    InvalidValueError
+        If the query asks for a state that does not exist.
+    """
     model, state = ask.query.get("model") or None, ask.query.get("state") or None
     if state is not None and state not in set(RunState):
         raise InvalidValueError("state", state, f"one of {', '.join(RunState)}")
@@ -54,7 +69,22 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return the page of a retraining run, in the order of its steps."""
+    """Return the page of a retraining run, in the order of its steps.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If there is no run of this name.
+    """
     run = app.retraining.get(ask.names["name"])
     gate = run.gate
     return Page(
@@ -114,7 +144,18 @@ class _Subject:
 
 
 def evidence_of(run: Run, trigger: Trigger) -> str:
-    """Return the page of what a trigger rests on: its finding, or the decision itself."""
+    """Return the page of what a trigger rests on: its finding, or the decision itself.
+
+    Parameters
+    ----------
+    run : Run
+    trigger : Trigger
+
+    Returns
+    -------
+    str
+        Its path.
+    """
     if trigger.finding is None:
         return f"/models/{run.model}/history/decision:{run.name}"
     if trigger.kind == "drift":
@@ -123,7 +164,16 @@ def evidence_of(run: Run, trigger: Trigger) -> str:
 
 
 def decision_of(run: Run) -> str:
-    """Return the decision and its reason as a sentence."""
+    """Return the decision and its reason as a sentence.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    str
+    """
     champion = run.champion or "no version"
     if run.state is RunState.FAILED:
         return f"The training failed, and {champion} stays in production: {run.reason}."

@@ -95,7 +95,17 @@ class _Side:
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the list of rollouts and shadows, active ones first."""
+    """Return the list of rollouts and shadows, active ones first.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+    """
     model, state = ask.query.get("model"), ask.query.get("state")
     rollouts, shadows = app.rollouts.find(), app.shadows.find()
     matching = [
@@ -129,7 +139,22 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return the page of a rollout: state, reason, next step and actions."""
+    """Return the page of a rollout: state, reason, next step and actions.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If there is no rollout of this name.
+    """
     rollout = app.rollouts.get(ask.names["name"])
     history = app.rollouts.history(rollout.name)
     latest = _latest_report(app, rollout, ask)
@@ -173,7 +198,22 @@ def one(app: App, ask: Ask) -> Page:
 
 
 def shadow(app: App, ask: Ask) -> Page:
-    """Return how a shadow compares with production on the same requests."""
+    """Return how a shadow compares with production on the same requests.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If there is no shadow of this name.
+    """
     subject = app.shadows.get(ask.names["name"])
     policy = app.settings.policy(subject.model)
     latest = app.reports.latest(app.shadow_reports.request(subject, ask.now))

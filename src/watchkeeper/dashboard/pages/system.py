@@ -26,7 +26,17 @@ _EXAMINED_FOR = 600.0  # seconds for which what the doctor found is shown
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return the page of the system."""
+    """Return the page of the system.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+    """
     settings, now = app.settings, system_clock()
     disk = shutil.disk_usage(settings.data_dir)
     waiting = app.recorder.journal.waiting()

@@ -44,7 +44,22 @@ _SECTIONS = (
 
 
 def page(app: App, ask: Ask) -> Page:
-    """Return what is in production and why, where versions come from, and all of them."""
+    """Return what is in production and why, where versions come from, and all of them.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If the model is unknown.
+    """
     model, registry = ask.names["model"], app.registry
     status = ask.query.get("status") or None
     count = registry.count_models(status, model)
@@ -82,7 +97,22 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return what is known of a version, and what can be done with it now."""
+    """Return what is known of a version, and what can be done with it now.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such version.
+    """
     model, registry = ask.names["model"], app.registry
     version = registry.get(f"{model}:{ask.names['version']}")
     champion = _champion(registry, model)
@@ -112,7 +142,22 @@ def one(app: App, ask: Ask) -> Page:
 
 
 def diff(app: App, ask: Ask) -> Page:
-    """Return two versions side by side, and in what they differ."""
+    """Return two versions side by side, and in what they differ.
+
+    Parameters
+    ----------
+    app : App
+    ask : Ask
+
+    Returns
+    -------
+    Page
+
+    Raises
+    ------
+    NotFoundError
+        If the model, or one of the versions, is unknown.
+    """
     model, registry = ask.names["model"], app.registry
     _require_known(app, model)
     newest = registry.list_models(None, model, limit=_PER_PAGE)
@@ -152,18 +197,47 @@ class Section:
 
 
 def size_of(version: ModelVersion) -> int:
-    """Return the bytes of all files of a version."""
+    """Return how large all files of a version are together.
+
+    Parameters
+    ----------
+    version : ModelVersion
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
     return sum(file["size"] for file in version.files.values())
 
 
 def run_of(version: ModelVersion) -> str | None:
-    """Return the name of the retraining that a version came of."""
+    """Return the name of the retraining that a version came of.
+
+    Parameters
+    ----------
+    version : ModelVersion
+
+    Returns
+    -------
+    str or None
+    """
     name = version.tags.get(RETRAINING)
     return name if name and _is_name(name) else None
 
 
 def link_of(model_id: str) -> str | None:
-    """Return the page of a version; None for what cannot be one."""
+    """Return the page of a version; None for what cannot be one.
+
+    Parameters
+    ----------
+    model_id : str
+
+    Returns
+    -------
+    str or None
+        Its path.
+    """
     model, colon, version = model_id.partition(":")
     if colon and _is_name(model) and _is_name(version):
         return f"/models/{model}/versions/{version}"
@@ -171,7 +245,18 @@ def link_of(model_id: str) -> str | None:
 
 
 def origin(cause: RecordId | str | None) -> str | None:
-    """Return the page of the rollout or the retraining that led to a change."""
+    """Return the page of the rollout or the retraining that led to a change.
+
+    Parameters
+    ----------
+    cause : RecordId, str or None
+        An id, or an id as text.
+
+    Returns
+    -------
+    str or None
+        Its path; None for other causes.
+    """
     if isinstance(cause, str):
         cause = RecordId.parse(cause)
     if cause is None or cause.kind not in _PAGES:
