@@ -52,11 +52,21 @@ class Backups:
         ----------
         target : str, optional
             A folder or an address; by default that of the settings.
+
+        Returns
+        -------
+        list of Backup
         """
         return self._at(target).find()
 
     def create(self, *, target: str | None = None, by: By) -> dict[str, Any]:
         """Take a backup and remove those that are too many.
+
+        Parameters
+        ----------
+        target : str, optional
+            As in `find`.
+        by : By
 
         Returns
         -------
@@ -80,7 +90,14 @@ class Backups:
         return report
 
     def keep_failure(self, error: str, *, by: By) -> None:
-        """Record that a backup could not be taken, and why."""
+        """Record that a backup could not be taken, and why.
+
+        Parameters
+        ----------
+        error : str
+            Why.
+        by : By
+        """
         self._note(BACKUP, by, {"passed": False, "error": error})
 
     def verify(self, name: str | None = None, *, target: str | None = None, by: By) -> Backup:
@@ -92,6 +109,10 @@ class Backups:
             By default the newest.
         target : str, optional
         by : By
+
+        Returns
+        -------
+        Backup
 
         Raises
         ------
@@ -157,6 +178,19 @@ class Backups:
 
     def restore(self, into: Path, name: str | None = None, *, target: str | None = None) -> Backup:
         """Make a data directory of a backup, which has its own audit trail; nothing is overwritten.
+
+        Parameters
+        ----------
+        into : Path
+            An empty folder, or one that does not exist yet.
+        name : str, optional
+            By default the newest.
+        target : str, optional
+            As in `find`.
+
+        Returns
+        -------
+        Backup
 
         Raises
         ------

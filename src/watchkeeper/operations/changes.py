@@ -47,11 +47,25 @@ class Changes:
         """Call `subscriber` with each later change; return what ends that.
 
         A subscriber handles its own errors: the change is committed already.
+
+        Parameters
+        ----------
+        subscriber : callable
+
+        Returns
+        -------
+        callable
+            Ends the subscription.
         """
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
     def publish(self, change: Change) -> None:
-        """Let all subscribers follow a change that was committed."""
+        """Let all subscribers follow a change that was committed.
+
+        Parameters
+        ----------
+        change : Change
+        """
         for subscriber in tuple(self._subscribers):
             subscriber(change)

@@ -42,13 +42,42 @@ class Checklists:
         self._clock, self._required = clock, required
 
     def of(self, model: str, at: datetime | None = None) -> Checklist:
-        """Return the checklist of a model; see `watchkeeper.monitoring.readiness.Readiness.of`."""
+        """Return the checklist of a model; see `watchkeeper.monitoring.readiness.Readiness.of`.
+
+        Parameters
+        ----------
+        model : str
+        at : datetime, optional
+            By default now.
+
+        Returns
+        -------
+        Checklist
+
+        Raises
+        ------
+        NotFoundError
+            If nothing is known of the model.
+        """
         return self._readiness.of(model, at)
 
     def latest(
         self, model: str, at: datetime | None = None
     ) -> tuple[Checklist | None, Known[dict[str, Answer]]]:
-        """Return the same at once, by the last measurements."""
+        """Return the same at once, by the last measurements.
+
+        Parameters
+        ----------
+        model : str
+        at : datetime, optional
+            By default now.
+
+        Returns
+        -------
+        checklist : Checklist or None
+            None until there are measurements.
+        measured : Known of dict of str to Answer
+        """
         return self._readiness.latest(model, at)
 
     def require_ready(self, model: str) -> None:
@@ -72,7 +101,17 @@ class Checklists:
             )
 
     def unready(self, model: str) -> str:
-        """Return why no version of a model may be promoted now; empty if one may."""
+        """Return why no version of a model may be promoted now; empty if one may.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        str
+            A sentence.
+        """
         try:
             self.require_ready(model)
         except ConflictError as error:

@@ -87,29 +87,80 @@ class LearningStep(Result):
 
 
 def subject_of(model: str) -> str:
-    """Return the subject of the records in the audit trail; no version can be called so."""
+    """Return the subject of the records in the audit trail; no version can be called so.
+
+    Parameters
+    ----------
+    model : str
+
+    Returns
+    -------
+    str
+    """
     return f"{model}:online learning"
 
 
 def champion_of(version: ModelVersion) -> str:
-    """Return the champion that a snapshot was learned beside; of what is none, itself."""
+    """Return the champion that a snapshot was learned beside; of what is none, itself.
+
+    Parameters
+    ----------
+    version : ModelVersion
+
+    Returns
+    -------
+    str
+        Its id.
+    """
     return version.tags.get(_CHAMPION, version.model_id)
 
 
 def number_of(version: ModelVersion) -> int:
-    """Return the number of the batch that a snapshot came of; 0 of what is none."""
+    """Return the number of the batch that a snapshot came of; 0 of what is none.
+
+    Parameters
+    ----------
+    version : ModelVersion
+
+    Returns
+    -------
+    int
+    """
     return int(version.tags.get(_NUMBER, 0))
 
 
 def usable(registry: ModelRegistry, model_id: str) -> bool:
-    """Return whether a version is there, and nobody has put it aside."""
+    """Return whether a version is there, and nobody has put it aside.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    model_id : str
+
+    Returns
+    -------
+    bool
+    """
     name, _, version = model_id.partition(":")
     version_found = registry.find(name, version)
     return version_found is not None and version_found.status is not Status.ARCHIVED
 
 
 def snapshots(registry: ModelRegistry, model: str, champion: str) -> dict[str, ModelVersion]:
-    """Return the snapshots beside a champion that nobody has put aside, the newest first."""
+    """Return the snapshots beside a champion that nobody has put aside, the newest first.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+    model : str
+    champion : str
+        Its id.
+
+    Returns
+    -------
+    dict of str to ModelVersion
+        By id.
+    """
     versions = [
         version
         for version in registry.list_models(model_name=model)
@@ -151,7 +202,21 @@ class Learning:
         return self.models.registry
 
     def step(self, batch: Batch) -> LearningStep:
-        """Learn a batch, whatever of that another process has done, and keep what came of it."""
+        """Learn a batch, whatever of that another process has done, and keep what came of it.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        LearningStep
+
+        Raises
+        ------
+        InvalidValueError
+            If the model cannot learn row by row.
+        """
         if batch.attempts >= _ATTEMPTS:
             reason = f"{batch.attempts} processes ended while they learned from it"
             return self._ended(batch, self._thrown_away(batch, reason))

@@ -86,7 +86,14 @@ class Compactions:
         return report
 
     def keep_failure(self, error: str, *, by: By) -> None:
-        """Record that a compaction failed, and why."""
+        """Record that a compaction failed, and why.
+
+        Parameters
+        ----------
+        error : str
+            Why.
+        by : By
+        """
         self._note(COMPACTION, EVENTS, by, {"passed": False, "error": error})
 
     def _note(self, action: str, subject: str, by: By, evidence: Mapping[str, Any]) -> None:

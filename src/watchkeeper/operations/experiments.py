@@ -47,15 +47,52 @@ class Experiments(Service[ExperimentRepository]):
         self._changes, self._clock = changes, clock
 
     def get(self, name: str) -> Experiment:
-        """Return one; `NotFoundError` if there is none of this name."""
+        """Return one.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Experiment
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
         return self.repository.get(name)
 
     def find(self, model: str | None = None, state: str | None = None) -> list[Experiment]:
-        """Return those of a model, in a state, or all; the newest first."""
+        """Return those of a model, in a state, or all; the newest first.
+
+        Parameters
+        ----------
+        model, state : str, optional
+
+        Returns
+        -------
+        list of Experiment
+        """
         return self.repository.find(model, state)
 
     def history(self, name: str) -> list[DocumentEntry]:
-        """Return the audit entries of one, the oldest first."""
+        """Return the audit entries of one, the oldest first.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        list of DocumentEntry
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
         return self.repository.history(name)
 
     def create(self, draft: Experiment, *, by: By) -> Experiment:
@@ -86,10 +123,21 @@ class Experiments(Service[ExperimentRepository]):
     def start(self, name: str, *, by: By) -> Experiment:
         """Let an experiment take traffic.
 
+        Parameters
+        ----------
+        name : str
+        by : By
+
+        Returns
+        -------
+        Experiment
+
         Raises
         ------
         ConflictError
             If it is not a draft, or another experiment or a rollout takes the same traffic.
+        NotFoundError
+            If there is none of this name.
         """
         before, at = self.repository.get(name), self._clock()
         after, model = before.started(at), before.model

@@ -51,7 +51,18 @@ class ArrivalLog(EventLog, Protocol):
     """An event log that tells which outcomes have arrived without reading them."""
 
     def arrivals(self, model: str, since: datetime) -> dict[date | None, int]:
-        """Return how many outcomes came after a moment, by the UTC day of their prediction."""
+        """Return how many outcomes came after a moment, by the UTC day of their prediction.
+
+        Parameters
+        ----------
+        model : str
+        since : datetime
+
+        Returns
+        -------
+        dict of date or None to int
+            None for outcomes whose prediction is not known.
+        """
         ...
 
 

@@ -95,11 +95,21 @@ class Receivers(Service[PlaceRepository]):
         self._url, self._group_wait = url, group_wait
 
     def configured(self) -> list[Receiver]:
-        """Return the receivers of the settings."""
+        """Return the receivers of the settings.
+
+        Returns
+        -------
+        list of Receiver
+        """
         return list(self._configured())
 
     def waiting(self) -> list[ReceiverBacklog]:
-        """Return what waits for whom."""
+        """Return what waits for whom.
+
+        Returns
+        -------
+        list of ReceiverBacklog
+        """
         return self._queue.waiting(self._configured())
 
     def begin(self) -> None:
@@ -117,6 +127,10 @@ class Receivers(Service[PlaceRepository]):
         ----------
         at : datetime, optional
             By default now.
+
+        Returns
+        -------
+        list of Delivery
         """
         now, deliveries = self._clock() if at is None else at, []
         for receiver, severity in _places(self._configured()):
@@ -138,6 +152,12 @@ class Receivers(Service[PlaceRepository]):
 
     def try_out(self, name: str | None = None, *, by: By) -> dict[str, str]:
         """Send a message now to one receiver, or to all, and keep whether it arrived.
+
+        Parameters
+        ----------
+        name : str, optional
+            By default all.
+        by : By
 
         Returns
         -------
@@ -192,6 +212,10 @@ class Receivers(Service[PlaceRepository]):
             Seconds to wait for the alert.
         by : By
         wait : callable
+
+        Returns
+        -------
+        float
 
         Raises
         ------

@@ -40,15 +40,47 @@ class Shadows(Service[ShadowRepository]):
         self._changes, self._clock = changes, clock
 
     def get(self, name: str) -> Shadow:
-        """Return one; `NotFoundError` if there is none of this name."""
+        """Return one.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Shadow
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
         return self.repository.get(name)
 
     def find(self, model: str | None = None, state: str | None = None) -> list[Shadow]:
-        """Return those of a model, in a state, or all; the newest first."""
+        """Return those of a model, in a state, or all; the newest first.
+
+        Parameters
+        ----------
+        model, state : str, optional
+
+        Returns
+        -------
+        list of Shadow
+        """
         return self.repository.find(model, state)
 
     def history(self, name: str) -> list[DocumentEntry]:
-        """Return the audit entries of one, the oldest first."""
+        """Return the audit entries of one, the oldest first.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        list of DocumentEntry
+        """
         return self.repository.history(name)
 
     def start(self, name: str, *, model: str, version: str, share: float = 100.0, by: By) -> Shadow:
@@ -89,10 +121,21 @@ class Shadows(Service[ShadowRepository]):
     def stop(self, name: str, *, by: By) -> ShadowReport:
         """Mirror no more traffic to a shadow, and store what it was compared by.
 
+        Parameters
+        ----------
+        name : str
+        by : By
+
+        Returns
+        -------
+        ShadowReport
+
         Raises
         ------
         ConflictError
             If it was stopped before.
+        NotFoundError
+            If there is none of this name.
         """
         before, at = self.repository.get(name), self._clock()
         after = before.stopped(at)
