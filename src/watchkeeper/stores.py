@@ -197,7 +197,17 @@ class Stores:
         return ShadowRepository(self.control_database)
 
     def types(self, model: str, version: str) -> Mapping[str, Kind] | None:
-        """Return what the signature of a registered version says of its columns, if it has one."""
+        """Return what the signature of a registered version says of its columns, if it has one.
+
+        Parameters
+        ----------
+        model, version : str
+
+        Returns
+        -------
+        mapping of str to Kind or None
+            By the names of columns of features; None where the version is not registered.
+        """
         if (model, version) not in self._types:
             try:
                 signature = self.registry.get(f"{model}:{version}").signature
