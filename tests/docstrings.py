@@ -3,14 +3,15 @@
     python -m tests.docstrings [PACKAGE_OR_MODULE ...]
 
 Each parameter is documented and no other; so is what a function returns or yields; and each error
-of ours that its body raises is named. A property is a value and has no sections, the docstring of
-a command is its help, and a method without a docstring has that of the method it implements.
+of ours is named that a function, or a constructor in the docstring of its class, raises itself or
+by a private function beside it. A property is a value and has no sections, the docstring of a
+command is its help, and a method without a docstring has that of the method it implements.
 """
 
 import ast
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
@@ -18,8 +19,6 @@ SOURCE = Path(__file__).parents[1] / "src" / "watchkeeper"
 # Packages and modules whose docstrings lack something still.
 UNFINISHED = frozenset(
     {
-        "app",
-        "experiments",
         "operations",
         "registry",
         "retraining",
@@ -31,6 +30,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)
 _VALUES = {"property", "cached_property", "setter"}
 _LEFT_OUT = {"command", "overload"}
+_CONSTRUCTORS = ("__init__", "__post_init__")
+_OF_THE_CLASS = {"self", "cls"}
 _NOTHING = {"None", "NoReturn", "Never", "Iterator[None]", "AsyncIterator[None]"}
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -53,13 +54,22 @@ def faults(
     line : int
     fault : str
     """
+    functions = _functions(tree)
     for name, function, is_method in _public_functions(tree):
         docstring = ast.get_docstring(function)
         if docstring is not None:
-            for fault in _faults_of(function, docstring, errors, is_method=is_method):
+            for fault in _faults_of(function, docstring, is_method=is_method):
                 yield function.lineno, f"{name} {fault}"
+            for error in _unnamed(name, docstring, functions, errors):
+                yield function.lineno, f"{name} raises {error} and does not name it"
         elif not (_decorators(function) & _VALUES or (is_method and function.name in documented)):
             yield function.lineno, f"{name} has no docstring"
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            docstring = ast.get_docstring(node) or ""
+            for constructor in _CONSTRUCTORS:
+                for error in _unnamed(f"{node.name}.{constructor}", docstring, functions, errors):
+                    yield node.lineno, f"{node.name} raises {error} and does not name it"
 
 
 def check(names: Collection[str] = ()) -> list[str]:
@@ -97,11 +107,9 @@ def check(names: Collection[str] = ()) -> list[str]:
     return lines
 
 
-def _faults_of(
-    function: Function, docstring: str, errors: Collection[str], *, is_method: bool
-) -> Iterator[str]:
-    sections, body = _sections(docstring), list(_body(function))
+def _faults_of(function: Function, docstring: str, *, is_method: bool) -> Iterator[str]:
     if not _decorators(function) & _VALUES:
+        sections = _sections(docstring)
         expected = _parameters(function, is_method=is_method)
         documented = _entries(sections.get("Parameters", ""))
         for parameter in expected:
@@ -110,15 +118,30 @@ def _faults_of(
         for parameter in documented:
             if parameter not in expected:
                 yield f"documents {parameter}, which is no parameter"
-        if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in body):
+        if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _body(function)):
             if "Yields" not in sections and _returns(function):
                 yield "has no section Yields"
         elif _returns(function) and "Returns" not in sections:
             yield "has no section Returns"
-    named = _entries(sections.get("Raises", ""))
-    for error in sorted(_raised(body) & set(errors)):
-        if error not in named:
-            yield f"raises {error} and does not name it"
+
+
+def _unnamed(
+    name: str, docstring: str, functions: Mapping[str, Function], errors: Collection[str]
+) -> list[str]:
+    """Return the errors of ours that a function raises and a docstring does not name, sorted."""
+    named = _entries(_sections(docstring).get("Raises", ""))
+    return sorted((_raised(name, functions) & set(errors)) - set(named))
+
+
+def _functions(tree: ast.Module) -> dict[str, Function]:
+    """Return the functions and methods of a module by their names."""
+    functions: dict[str, Function] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            functions |= {f"{node.name}.{m.name}": m for m in node.body if isinstance(m, Function)}
+        elif isinstance(node, Function):
+            functions[node.name] = node
+    return functions
 
 
 def _public_functions(tree: ast.Module) -> Iterator[tuple[str, Function, bool]]:
@@ -164,21 +187,47 @@ def _returns(function: Function) -> bool:
     return function.returns is not None and ast.unparse(function.returns) not in _NOTHING
 
 
-def _raised(body: Collection[ast.AST]) -> set[str]:
-    """Return the names of what a body raises itself, and does not catch with all else."""
-    caught = {
+def _raised(name: str, functions: Mapping[str, Function]) -> set[str]:
+    """Return the names of what a function raises, itself or by private functions beside it."""
+    owner = name.rpartition(".")[0]
+    raised: set[str] = set()
+    pending, followed = [name], {name}
+    while pending:
+        function = functions.get(pending.pop())
+        body = [] if function is None else list(_body(function))
+        caught, guarded = _within(body, _catches_all), _within(body, lambda _: True)
+        for node in body:
+            if isinstance(node, ast.Raise) and node.exc is not None and node not in caught:
+                error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+                raised.add(ast.unparse(error).rpartition(".")[2])
+            elif isinstance(node, ast.Call) and node not in guarded:
+                helper = _private(node.func, owner)
+                if helper not in followed:
+                    followed.add(helper)
+                    pending.append(helper)
+    return raised
+
+
+def _within(
+    body: Collection[ast.AST], catches: Callable[[ast.ExceptHandler], bool]
+) -> set[ast.AST]:
+    """Return the nodes of a body whose errors such a handler catches."""
+    return {
         inner
         for node in body
-        if isinstance(node, ast.Try) and any(_catches_all(handler) for handler in node.handlers)
+        if isinstance(node, ast.Try) and any(map(catches, node.handlers))
         for statement in node.body
         for inner in ast.walk(statement)
     }
-    names = set()
-    for node in body:
-        if isinstance(node, ast.Raise) and node.exc is not None and node not in caught:
-            error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-            names.add(ast.unparse(error).rpartition(".")[2])
-    return names
+
+
+def _private(called: ast.expr, owner: str) -> str:
+    """Return the name of the private function or method that is called; empty for any other."""
+    if isinstance(called, ast.Name) and called.id.startswith("_"):
+        return called.id
+    if isinstance(called, ast.Attribute) and called.attr.startswith("_"):
+        return f"{owner}.{called.attr}" if ast.unparse(called.value) in _OF_THE_CLASS else ""
+    return ""
 
 
 def _catches_all(handler: ast.ExceptHandler) -> bool:

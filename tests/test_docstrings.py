@@ -7,7 +7,16 @@ from tests.docstrings import faults
 
 COMPLETE = '''
 class Scale:
-    """What weighs."""
+    """What weighs.
+
+    Raises
+    ------
+    BrokenError
+        If it does not move.
+    """
+
+    def __init__(self) -> None:
+        raise BrokenError
 
     def weigh(self, item: str, *items: str, unit: str = "kg", **options: object) -> float:
         """Return the weight.
@@ -29,10 +38,16 @@ class Scale:
         ------
         HeavyError
             If it is too much.
+        BrokenError
+            If it does not move.
         """
+        self._require_whole()
         if unit == "t":
             raise HeavyError(item)
         return 1.0
+
+    def _require_whole(self):
+        _require(self.whole)
 
     def each(self) -> Iterator[float]:
         """Yield the weights.
@@ -64,6 +79,27 @@ class Scale:
     def _tare(self, weight):
         raise HeavyError(weight)
 
+def _require(whole):
+    if not whole:
+        raise BrokenError
+
+def try_it(scale: Scale) -> bool:
+    """Return whether it moves.
+
+    Parameters
+    ----------
+    scale : Scale
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        _require(scale)
+    except BrokenError:
+        return False
+    return True
+
 @command(commands, "weigh")
 def weigh(item: str) -> int:
     """Weigh an item."""
@@ -73,7 +109,10 @@ def weigh(item: str) -> int:
 
 def _faults(source: str) -> list[str]:
     tree = ast.parse(source)
-    return [fault for _, fault in faults(tree, errors={"HeavyError"}, documented={"weigh"})]
+    return [
+        fault
+        for _, fault in faults(tree, errors={"HeavyError", "BrokenError"}, documented={"weigh"})
+    ]
 
 
 def test_given_a_complete_docstring_when_checked_then_nothing_is_missing() -> None:
@@ -89,6 +128,7 @@ def test_given_a_complete_docstring_when_checked_then_nothing_is_missing() -> No
         ("Returns\n        -------\n        float\n", "", "weigh has no section Returns"),
         ("Yields\n        ------\n        float\n", "", "each has no section Yields"),
         ("        HeavyError\n", "", "weigh raises HeavyError and does not name it"),
+        ("        BrokenError\n", "", "weigh raises BrokenError and does not name it"),
         ('        """Close it."""\n', "", "close has no docstring"),
     ],
 )
@@ -102,3 +142,9 @@ def test_given_one_thing_left_out_when_checked_then_it_is_named(
 
 def test_given_a_method_of_a_protocol_when_it_has_no_docstring_then_nothing_is_missing() -> None:
     assert _faults("class Kitchen:\n    def weigh(self, item): ...\n") == []
+
+
+def test_given_a_constructor_that_raises_when_its_class_does_not_say_so_then_it_is_named() -> None:
+    assert _faults(COMPLETE.replace("    BrokenError\n", "", 1)) == [
+        "Scale raises BrokenError and does not name it"
+    ]

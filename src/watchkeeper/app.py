@@ -399,7 +399,18 @@ class App(Stores):
         return Timelines(self.events, folder, labelling=self.labelling, clock=system_clock)
 
     def health(self, model: str, at: datetime | None = None) -> "ModelHealth":
-        """Return the health of a model by its policy, by default now."""
+        """Return the health of a model by its policy, by default now.
+
+        Parameters
+        ----------
+        model : str
+        at : datetime, optional
+            By default now.
+
+        Returns
+        -------
+        ModelHealth
+        """
         from watchkeeper.monitoring.health import health_of
 
         terms = self.settings.policy(model).health_terms()
@@ -409,7 +420,12 @@ class App(Stores):
         )
 
     def examine(self) -> "Iterator[DoctorCheck]":
-        """Look whether everything is in order; see `watchkeeper.monitoring.doctor.examine`."""
+        """Look whether everything is in order; see `watchkeeper.monitoring.doctor.examine`.
+
+        Returns
+        -------
+        iterator of DoctorCheck
+        """
         from watchkeeper.monitoring.doctor import examine
         from watchkeeper.store.segments import waiting
 
@@ -418,7 +434,16 @@ class App(Stores):
         return examine(self, data_dir, waiting=waits, min_free_bytes=least)
 
     def labelling(self, model: str) -> "Labelling":
-        """Return what the labels of a model mean, by its settings."""
+        """Return what the labels of a model mean, by its settings.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        Labelling
+        """
         return self.settings.policy(model).labelling
 
     def close(self) -> None:

@@ -221,7 +221,13 @@ def event_day(prediction_id: str) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of event time: `start` is in it, `end` is not; None leaves that side open."""
+    """A stretch of event time: `start` is in it, `end` is not; None leaves that side open.
+
+    Raises
+    ------
+    InvalidValueError
+        If it ends before it starts, or at the same time.
+    """
 
     start: datetime | None = None
     end: datetime | None = None

@@ -87,6 +87,11 @@ class Stores:
     retraining_repository : RetrainingRepository
     rollout_repository : RolloutRepository
     shadow_repository : ShadowRepository
+
+    Raises
+    ------
+    DataDirError
+        If the data directory cannot be made, or this user may not write there.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:

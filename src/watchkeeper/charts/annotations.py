@@ -36,7 +36,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time that was bad, of which nothing is known, or that is worth noting."""
+    """A stretch of time that was bad, of which nothing is known, or that is worth noting.
+
+    Raises
+    ------
+    InvalidValueError
+        If a time has no zone.
+    """
 
     start: datetime
     end: datetime
@@ -50,7 +56,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that was done or that happened, with the page that tells more."""
+    """Something that was done or that happened, with the page that tells more.
+
+    Raises
+    ------
+    InvalidValueError
+        If the time has no zone, or there is no such kind.
+    """
 
     at: datetime
     label: str

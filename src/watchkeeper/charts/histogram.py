@@ -62,6 +62,12 @@ class HistogramPair:
         What the two are.
     height : int
         Pixels; categories take what they need.
+
+    Raises
+    ------
+    InvalidValueError
+        If the samples, the edges and the labels are not of the same number of bins, or there are
+        not either edges or labels.
     """
 
     title: str

@@ -94,7 +94,13 @@ class ProgressBar:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: what it is, whether it is done, and a few words below it."""
+    """One step: what it is, whether it is done, and a few words below it.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no such state.
+    """
 
     label: str
     state: StepState = "next"

@@ -46,6 +46,11 @@ class OverTime:
         Stretches of time to shade; outside the buckets they are in the table only.
     marks : sequence of Mark
         What was done or happened; likewise.
+
+    Raises
+    ------
+    InvalidValueError
+        If a time has no zone, or the times do not ascend.
     """
 
     title: str

@@ -70,6 +70,12 @@ class Settings(BaseSettings):
         Returns
         -------
         Surroundings
+
+        Raises
+        ------
+        ConfigError
+            If the latency limit of a model is no bound of the latency histogram: Prometheus could
+            not tell.
         """
         telemetry = self.telemetry
         return Surroundings(

@@ -80,6 +80,11 @@ def train(learned: pa.Table, held_out: pa.Table) -> TrainedModel:
     Returns
     -------
     TrainedModel
+
+    Raises
+    ------
+    MissingExtraError
+        If pandas is not installed.
     """
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer

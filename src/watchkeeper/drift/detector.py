@@ -75,6 +75,8 @@ class DataDriftDetector:
     ------
     InvalidValueError
         If the reference has no rows or no columns, or an argument is out of range.
+    NotFoundError
+        If a method is for a feature that the reference does not have.
 
     Notes
     -----
@@ -139,6 +141,13 @@ class DataDriftDetector:
         Returns
         -------
         tuple of bool and float
+
+        Raises
+        ------
+        NotFoundError
+            As `detect_drift_numerical`.
+        InvalidValueError
+            If the columns cannot be compared, or have no values.
         """
         return self._raw(current, feature, CHI_SQUARED)
 

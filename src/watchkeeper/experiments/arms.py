@@ -12,6 +12,16 @@ __all__ = ["Arm", "Holdout", "Namespace", "Override", "basis_points", "check_poi
 def basis_points(percentage: float) -> int:
     """Return a percentage in basis points.
 
+    Parameters
+    ----------
+    percentage : float
+        From 0 to 100.
+
+    Returns
+    -------
+    int
+        From 0 to 10,000.
+
     Raises
     ------
     InvalidValueError
@@ -62,6 +72,11 @@ class Arm:
         Its part of the units that are included, in basis points.
     model_version : str or None
         The version that answers; None stands for the one in production.
+
+    Raises
+    ------
+    InvalidValueError
+        If the key or the version is no name, or the weight no number of basis points.
     """
 
     key: str
@@ -80,6 +95,11 @@ class Holdout:
     """Units that no experiment with the same `salt` may have, to compare all of them with none.
 
     A larger share never lets a unit go that was held out.
+
+    Raises
+    ------
+    InvalidValueError
+        If the share is no number of basis points.
     """
 
     share_bp: int
@@ -94,6 +114,12 @@ class Namespace:
     """The part of a namespace that an experiment has: from `start_bp` up to `end_bp`, excluded.
 
     Experiments with parts of one namespace that do not overlap never share a unit.
+
+    Raises
+    ------
+    InvalidValueError
+        If the name is none, a bound is no number of basis points, or the end is not after the
+        start.
     """
 
     name: str
@@ -110,7 +136,16 @@ class Namespace:
             )
 
     def overlaps(self, other: "Namespace") -> bool:
-        """Return whether two experiments with these parts may share a unit."""
+        """Return whether two experiments with these parts may share a unit.
+
+        Parameters
+        ----------
+        other : Namespace
+
+        Returns
+        -------
+        bool
+        """
         return self.name != other.name or max(self.start_bp, other.start_bp) < min(
             self.end_bp, other.end_bp
         )

@@ -89,11 +89,21 @@ class Assignments:
     reasons: npt.NDArray[np.int64]
 
     def counts(self) -> dict[str, int]:
-        """Return the number of units of each arm."""
+        """Return the number of units of each arm.
+
+        Returns
+        -------
+        dict of str to int
+        """
         return {key: int(np.sum(self.arms == n)) for n, key in enumerate(self.keys)}
 
     def reason_counts(self) -> dict[Reason, int]:
-        """Return the number of units of each reason."""
+        """Return the number of units of each reason.
+
+        Returns
+        -------
+        dict of Reason to int
+        """
         return {reason: int(np.sum(self.reasons == n)) for reason, n in _NUMBER.items()}
 
 
@@ -272,7 +282,12 @@ class Allocation:
         return {arm.key: arm.weight_bp for arm in self.arms}
 
     def percentages(self) -> dict[str, float]:
-        """Return what percent of all units each arm is given, before targeting and overrides."""
+        """Return what percent of all units each arm is given, before targeting and overrides.
+
+        Returns
+        -------
+        dict of str to float
+        """
         part = self.included_bp / SLOTS
         if self.namespace is not None:
             part *= (self.namespace.end_bp - self.namespace.start_bp) / SLOTS
@@ -281,7 +296,16 @@ class Allocation:
         return {arm: 100 * part * weight / SLOTS for arm, weight in self.weights.items()}
 
     def lists(self, unit: str) -> bool:
-        """Return whether there is an override for a unit."""
+        """Return whether there is an override for a unit.
+
+        Parameters
+        ----------
+        unit : str
+
+        Returns
+        -------
+        bool
+        """
         return unit in self._forced
 
     def assign(self, unit: str, attributes: Mapping[str, Any] | None = None) -> Assignment:
@@ -292,6 +316,10 @@ class Allocation:
         unit : str
         attributes : mapping, optional
             What is known of it, for the targeting.
+
+        Returns
+        -------
+        Assignment
 
         Raises
         ------
@@ -323,6 +351,10 @@ class Allocation:
         ----------
         units : sequence of str, length n
         attributes : sequence of mapping, length n, optional
+
+        Returns
+        -------
+        Assignments
 
         Raises
         ------
@@ -370,6 +402,10 @@ class Allocation:
         weights : mapping of str to int, optional
             In basis points, by arm; an arm that is not named keeps its own.
         included_bp : int, optional
+
+        Returns
+        -------
+        Allocation
 
         Raises
         ------

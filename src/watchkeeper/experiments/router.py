@@ -40,6 +40,11 @@ class ModelVariant:
         From 0 to 100.
     predict_fn : callable
         Takes the features, returns the prediction.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no name, the percentage is not from 0 to 100, or the function cannot be called.
     """
 
     name: str
@@ -84,6 +89,11 @@ class ABTestRouter:
         Most predictions that `prediction_log` holds; the oldest leave it first.
     clock : callable
         Returns the time, aware.
+
+    Raises
+    ------
+    InvalidValueError
+        If the size of the log is negative.
     """
 
     def __init__(

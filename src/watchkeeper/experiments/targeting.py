@@ -66,7 +66,13 @@ class Rule(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Equals(Rule):
-    """The attribute is `value`: of the same kind, so that 1 is neither true nor ``"1"``."""
+    """The attribute is `value`: of the same kind, so that 1 is neither true nor ``"1"``.
+
+    Raises
+    ------
+    InvalidValueError
+        If the attribute has no name, or the value is no string, finite number or truth value.
+    """
 
     attribute: str
     value: Value
@@ -85,7 +91,14 @@ class Equals(Rule):
 
 @dataclass(frozen=True, slots=True)
 class In(Rule):
-    """The attribute is one of `values`."""
+    """The attribute is one of `values`.
+
+    Raises
+    ------
+    InvalidValueError
+        If the attribute has no name, there are no values, or one is no string, finite number or
+        truth value.
+    """
 
     attribute: str
     values: tuple[Value, ...]
@@ -104,7 +117,14 @@ class In(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Range(Rule):
-    """The attribute is a number, at least `at_least` and below `below`; None leaves a side open."""
+    """The attribute is a number, at least `at_least` and below `below`; None leaves a side open.
+
+    Raises
+    ------
+    InvalidValueError
+        If the attribute has no name, neither bound is set, one is no finite number, or `below` is
+        not above `at_least`.
+    """
 
     attribute: str
     at_least: float | None = None

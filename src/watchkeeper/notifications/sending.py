@@ -20,6 +20,8 @@ def check_url(url: str) -> None:
     ------
     InvalidValueError
         If `url` is no address that Apprise understands.
+    MissingExtraError
+        If Apprise is not installed.
     """
     _service(url)
 
@@ -41,6 +43,8 @@ def send(url: str, message: Message) -> str:
     ------
     InvalidValueError
         If `url` is no address that Apprise understands.
+    MissingExtraError
+        If Apprise is not installed.
     """
     apprise, service = _service(url)
     for plugin in service:  # one, unless the address is of a configuration

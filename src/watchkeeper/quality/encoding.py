@@ -29,6 +29,11 @@ class Encoding:
     ----------
     frame : narwhals.DataFrame
         The rows that are learned from.
+
+    Raises
+    ------
+    InvalidValueError
+        If a column holds neither numbers, words, truth values nor times.
     """
 
     def __init__(self, frame: nw.DataFrame[Any]) -> None:

@@ -126,6 +126,11 @@ class ModelPerformanceMonitor:
     clock : callable
         Where the time of a prediction without `timestamp` is read.
 
+    Raises
+    ------
+    InvalidValueError
+        If an argument is out of its range, or does not suit the task.
+
     Examples
     --------
     >>> from watchkeeper.quality import ModelPerformanceMonitor

@@ -225,7 +225,13 @@ class Binary:
 
 
 class Multiclass:
-    """Several classes; a score is a probability of each, in the order of `classes`."""
+    """Several classes; a score is a probability of each, in the order of `classes`.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are fewer than two classes, or one is there twice.
+    """
 
     def __init__(self, classes: Sequence[Hashable] | None) -> None:
         self.classes = None if classes is None else list(classes)

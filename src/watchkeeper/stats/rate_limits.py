@@ -95,6 +95,11 @@ def evidence_below(bad: int, good: int, limit: float) -> float:
     -------
     float
 
+    Raises
+    ------
+    InvalidValueError
+        If counts are negative or the limit is not between 0 and 1.
+
     Examples
     --------
     >>> evidence_below(0, 87, 0.05) < log(20) <= evidence_below(0, 88, 0.05)

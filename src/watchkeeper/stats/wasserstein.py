@@ -72,6 +72,11 @@ def wasserstein_test(
     TwoSampleTest
         The statistic is the distance of the whole samples in standard deviations; the effect size
         is the Kolmogorov-Smirnov distance.
+
+    Raises
+    ------
+    InvalidValueError
+        If a sample is empty, or has values that are not finite.
     """
     first, second = _scaled(_finite("reference", reference), _finite("current", current))
     rng = np.random.default_rng(seed)

@@ -165,6 +165,8 @@ class BackupStore:
         ------
         IntegrityError
             If a manifest was changed.
+        NotFoundError
+            If a backup is removed meanwhile.
         """
         return [self._manifest(name).about() for name in self._names()]
 

@@ -226,6 +226,11 @@ class EventStore:
         Returns
         -------
         CompactionReport
+
+        Raises
+        ------
+        NotFoundError
+            If nothing is kept of `model`.
         """
         from watchkeeper.store.compaction import compact
 

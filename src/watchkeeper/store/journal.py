@@ -74,6 +74,11 @@ class Journal:
     monotonic : callable
         Where age is read: seconds that never run backwards.
 
+    Raises
+    ------
+    UnavailableError
+        If another process takes the folder that was to be its own.
+
     Notes
     -----
     It does not belong to a forked child: a child that writes is refused and opens its own.
@@ -126,6 +131,8 @@ class Journal:
         ------
         JournalFullError
             If there is no room; then none of them is kept.
+        UnavailableError
+            If the journal is closed, or of another process.
         """
         self._require_own_process()
         with self._lock:
@@ -164,6 +171,8 @@ class Journal:
         ------
         JournalFullError
             If there is no room; then none of it is kept.
+        UnavailableError
+            If the journal is closed, or of another process.
         """
         self._require_own_process()
         with self._lock:

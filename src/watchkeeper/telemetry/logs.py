@@ -245,6 +245,13 @@ def configure_logging(
     log_file : Path, optional
         JSON lines, rotated as in `setup_logger`.
     redact : collection of str
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no such level.
+    UnavailableError
+        If the log file cannot be written.
     """
     file = [] if log_file is None else [_file_handler(log_file.absolute(), redact, 64 << 20, 10)]
     root = logging.getLogger()

@@ -51,6 +51,8 @@ class ModelMetrics:
     ------
     ConflictError
         If `registry` has a metric of one of these names that is not Watchkeeper's.
+    InvalidValueError
+        If there are no buckets, or they do not ascend.
     """
 
     def __init__(

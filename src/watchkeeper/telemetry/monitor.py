@@ -52,6 +52,8 @@ class ModelMonitor:
     ------
     ConflictError
         If `registry` has metrics of these names that are not Watchkeeper's, or other buckets.
+    InvalidValueError
+        If the model or its version has no name, or `predict_fn` is no function.
 
     Examples
     --------
