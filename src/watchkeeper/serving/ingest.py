@@ -75,6 +75,8 @@ def ingest(
         If a record is wrong, with its number and field; none of the body is kept then.
     UnavailableError
         If it cannot be kept now.
+    TooLargeError
+        If a JSON array is larger than is held in memory.
     """
     now, keeper = arrivals.clock(), _Stamping(recorder, arrivals)
     beginning = body.read(16)

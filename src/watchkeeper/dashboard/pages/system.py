@@ -36,6 +36,11 @@ def page(app: App, ask: Ask) -> Page:
     Returns
     -------
     Page
+
+    Raises
+    ------
+    InvalidValueError
+        If ``before`` is not the number of an entry.
     """
     settings, now = app.settings, system_clock()
     disk = shutil.disk_usage(settings.data_dir)
