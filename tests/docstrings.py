@@ -3,8 +3,8 @@
     python -m tests.docstrings [PACKAGE_OR_MODULE ...]
 
 Each parameter is documented and no other; so is what a function returns or yields; and each error
-of ours is named that a function, or a constructor in the docstring of its class, raises itself or
-by a private function beside it. A property is a value and has no sections, the docstring of a
+of ours is named that a function raises itself or by a private function beside it. The docstring of
+a class is that of its constructor. A property is a value and has no sections, the docstring of a
 command is its help, and a method without a docstring has that of the method it implements.
 """
 
@@ -66,10 +66,8 @@ def faults(
             yield function.lineno, f"{name} has no docstring"
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            docstring = ast.get_docstring(node) or ""
-            for constructor in _CONSTRUCTORS:
-                for error in _unnamed(f"{node.name}.{constructor}", docstring, functions, errors):
-                    yield node.lineno, f"{node.name} raises {error} and does not name it"
+            for fault in _faults_of_class(node, functions, errors):
+                yield node.lineno, f"{node.name} {fault}"
 
 
 def check(names: Collection[str] = ()) -> list[str]:
@@ -123,6 +121,23 @@ def _faults_of(function: Function, docstring: str, *, is_method: bool) -> Iterat
                 yield "has no section Yields"
         elif _returns(function) and "Returns" not in sections:
             yield "has no section Returns"
+
+
+def _faults_of_class(
+    node: ast.ClassDef, functions: Mapping[str, Function], errors: Collection[str]
+) -> Iterator[str]:
+    """Yield what the docstring of a class lacks of its constructor."""
+    docstring = ast.get_docstring(node) or ""
+    init = functions.get(f"{node.name}.__init__")
+    if init is not None and node.name not in errors:  # those carry facts, as attributes
+        sections = _sections(docstring)
+        documented = _entries(sections.get("Parameters", "") + sections.get("Attributes", ""))
+        for parameter in _parameters(init, is_method=True):
+            if parameter not in documented:
+                yield f"does not document its parameter {parameter}"
+    for constructor in _CONSTRUCTORS:
+        for error in _unnamed(f"{node.name}.{constructor}", docstring, functions, errors):
+            yield f"raises {error} and does not name it"
 
 
 def _unnamed(

@@ -9,13 +9,17 @@ COMPLETE = '''
 class Scale:
     """What weighs.
 
+    Parameters
+    ----------
+    most : float
+
     Raises
     ------
     BrokenError
         If it does not move.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: float) -> None:
         raise BrokenError
 
     def weigh(self, item: str, *items: str, unit: str = "kg", **options: object) -> float:
@@ -144,7 +148,14 @@ def test_given_a_method_of_a_protocol_when_it_has_no_docstring_then_nothing_is_m
     assert _faults("class Kitchen:\n    def weigh(self, item): ...\n") == []
 
 
-def test_given_a_constructor_that_raises_when_its_class_does_not_say_so_then_it_is_named() -> None:
-    assert _faults(COMPLETE.replace("    BrokenError\n", "", 1)) == [
-        "Scale raises BrokenError and does not name it"
-    ]
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("    most : float\n", "does not document its parameter most"),
+        ("    BrokenError\n", "raises BrokenError and does not name it"),
+    ],
+)
+def test_given_a_class_that_does_not_tell_of_its_constructor_when_checked_then_it_is_named(
+    line: str, fault: str
+) -> None:
+    assert _faults(COMPLETE.replace(line, "", 1)) == [f"Scale {fault}"]

@@ -61,6 +61,13 @@ class Calibrator(Protocol):
 class PlattCalibrator:
     """A sigmoid of the scores' log odds: two parameters, so that few labels are enough.
 
+    Parameters
+    ----------
+    slope, offset : float
+        Of the log odds.
+    covariance : array_like of float, shape (2, 2)
+        Of slope and offset.
+
     References
     ----------
     Platt (1999), Advances in Large Margin Classifiers, 61-74, with his smoothed targets. The
@@ -139,6 +146,15 @@ class PlattCalibrator:
 class IsotonicCalibrator:
     """The rising steps that fit best: any shape, for many labels.
 
+    Parameters
+    ----------
+    steps : sklearn.isotonic.IsotonicRegression
+        Fitted.
+    edges : array_like of float, shape (k,)
+        The lowest score of each step, ascending.
+    variances : array_like of float, shape (k,)
+        Of the chance that each step says.
+
     References
     ----------
     Zadrozny and Elkan (2002), KDD 8, 694-699; scikit-learn's `IsotonicRegression`. The variance is
@@ -214,6 +230,11 @@ class MulticlassCalibrator:
     """A calibrator of each class against the rest; a row of what they say is made to add up to 1.
 
     The variance takes the classes' calibrators as independent.
+
+    Parameters
+    ----------
+    classes : sequence of Calibrator
+        One a class, in the order of the probabilities.
     """
 
     def __init__(self, classes: Sequence[Calibrator]) -> None:

@@ -165,7 +165,13 @@ class Task(Protocol):
 
 
 class Binary:
-    """A positive class against everything else; a score is the probability of the positive."""
+    """A positive class against everything else; a score is the probability of the positive.
+
+    Parameters
+    ----------
+    positive : label
+        The positive class.
+    """
 
     def __init__(self, positive: object) -> None:
         self.positive = positive
@@ -226,6 +232,11 @@ class Binary:
 
 class Multiclass:
     """Several classes; a score is a probability of each, in the order of `classes`.
+
+    Parameters
+    ----------
+    classes : sequence of labels or None
+        In the order of the scores; None takes every label, and no scores.
 
     Raises
     ------

@@ -19,7 +19,13 @@ class RefusedError(WatchkeeperError):
 
 
 class Connection:
-    """One HTTP/1.1 connection to `host` and `port`; one request at a time."""
+    """One HTTP/1.1 connection to `host` and `port`; one request at a time.
+
+    Parameters
+    ----------
+    reader : asyncio.StreamReader
+    writer : asyncio.StreamWriter
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer

@@ -274,6 +274,11 @@ def note(
 class ControlDatabase:
     """The control database at `url`, brought up to date.
 
+    Parameters
+    ----------
+    url : str
+        Of SQLAlchemy, such as ``sqlite:///control.db``.
+
     Raises
     ------
     ConflictError

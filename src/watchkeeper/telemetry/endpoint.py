@@ -143,6 +143,11 @@ def worker_ended(pid: int) -> None:
 class MetricsServer:
     """A running server of ``/metrics``; see `start_metrics_server`.
 
+    Parameters
+    ----------
+    server : ThreadingHTTPServer
+        Bound to its address; it begins to answer.
+
     Attributes
     ----------
     url : str

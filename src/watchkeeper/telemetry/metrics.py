@@ -288,6 +288,13 @@ class ModelMetrics:
 class VersionMetrics:
     """The metrics of one version, ready to be counted up, from any thread.
 
+    Parameters
+    ----------
+    metrics : ModelMetrics
+    model, version : str
+    features : collection of str or None
+        Features that get a series; None for the first that are seen.
+
     Attributes
     ----------
     entered, left : callable
@@ -371,6 +378,10 @@ class Metadata(Collector):
 
     It is a collector of its own because Prometheus' Python client has no info metric that several
     processes could share.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -410,7 +421,16 @@ class Metadata(Collector):
 
 
 class TrafficShares(Collector):
-    """What share of a model's units each variant gets: ``model_KIND_traffic_percentage``."""
+    """What share of a model's units each variant gets: ``model_KIND_traffic_percentage``.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+    kind : str
+        ``experiment`` or ``rollout``.
+    description : str
+        Help text of the metric.
+    """
 
     def __init__(self, registry: CollectorRegistry, kind: str, description: str) -> None:
         self._kind, self._description = kind, description

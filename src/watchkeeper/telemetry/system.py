@@ -83,6 +83,8 @@ class SystemMetrics:
     Parameters
     ----------
     registry : CollectorRegistry
+    version : str
+        Of Watchkeeper, for ``watchkeeper_build_info``.
     now : callable
         Seconds since 1970.
     """

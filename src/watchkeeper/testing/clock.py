@@ -8,7 +8,13 @@ __all__ = ["FixedClock"]
 
 
 class FixedClock:
-    """A `watchkeeper.clock.Clock` that stands still until it is moved."""
+    """A `watchkeeper.clock.Clock` that stands still until it is moved.
+
+    Parameters
+    ----------
+    at : datetime
+        What it tells first.
+    """
 
     def __init__(self, at: datetime = datetime(2013, 1, 31, 12, tzinfo=UTC)) -> None:
         self._now = as_utc(at)
