@@ -199,7 +199,7 @@ def test_given_the_command_line_when_an_experiment_is_made_then_it_is_the_one_of
     assert main(["experiments", "stop", "smarter", *at]) == 0
     told = capsys.readouterr().out
     assert "smarter runs: control 90 %, new 10 %" in told
-    assert "undecided: new: no units of both arms are known yet" in told
+    assert "undecided: new: there are no units of both variants yet" in told
 
     assert main([*command, "--arm", "new=3", "--weight", "control", *at]) == 2
     assert "--weight is 'control'; expected NAME=NUMBER" in capsys.readouterr().err

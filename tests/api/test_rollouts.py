@@ -164,7 +164,7 @@ def test_given_a_version_that_answers_otherwise_when_rolled_out_then_a_person_ha
     held = served.look()
     assert (held["state"], held["hold"], held["step"]) == ("holding", "signal", 0)
     decision = served.client.get("/v1/rollouts/june").json()["decision"]
-    assert "the answers of the two versions lie at least" in decision["reason"]
+    assert "the prediction distributions of the two versions differ" in decision["reason"]
     resumed = served.post("/v1/rollouts/june/resume", {"reason": "it is meant to"})
     assert (resumed["state"], resumed["step"]) == ("running", 0)
     served.pass_minutes(11, requests=12)

@@ -144,5 +144,5 @@ def test_given_a_stopped_experiment_when_its_events_change_then_the_page_tells_w
 
     told = said(client, "/experiments/kept")
 
-    assert "no units of both arms are known yet" in told, told
+    assert "there are no units of both variants yet" in told, told
     assert "not bounded yet" in told  # infinite bounds are null where they are kept

@@ -149,7 +149,7 @@ def test_given_a_canary_over_a_limit_when_read_then_abort_comes_first_and_the_en
     told = said(client, "/rollouts/ill-1")
 
     assert "holding" in told
-    assert "On hold: a limit is neither kept nor broken for certain." in told
+    assert "On hold: there is no evidence either way about a limit." in told
     assert "10.00 % (3 of 30)" in told
     assert "at most 5 %, at most 1 % points more than production" in told
     assert told.index("Abort…") < told.index("Promote…")

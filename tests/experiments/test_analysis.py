@@ -152,13 +152,18 @@ def test_given_units_of_many_predictions_when_contrasted_then_the_error_knows_of
         (days(800, 870), {}, Verdict.SHIP, "new: accuracy 0.87 of 5,000 units against 0.8"),
         (days(870, 800), {}, Verdict.DO_NOT_SHIP, "worse than control"),
         (days(800, 803), {}, Verdict.DO_NOT_SHIP, "no difference shown at the planned sample"),
-        (days(800, 803, count=3), {}, Verdict.UNDECIDED, "3 of 5 planned looks, with 60%"),
+        (
+            days(800, 803, count=3),
+            {},
+            Verdict.UNDECIDED,
+            "3 of 5 planned interim analyses, with 60%",
+        ),
         (days(800, 870, count=4), {"mode": Mode.FIXED}, Verdict.UNDECIDED, "80% of the planned"),
         (days(800, 870), {"mode": Mode.FIXED}, Verdict.SHIP, "better than control"),
         (days(800, 870), {"mode": Mode.ANYTIME, "planned_units": None}, Verdict.SHIP, "better"),
         (days(800, 802), {"mode": Mode.ANYTIME, "planned_units": None}, Verdict.UNDECIDED, "p = 1"),
         (days(3, 3, units=10, count=1), {}, Verdict.UNDECIDED, "too few units or events"),
-        ([], {}, Verdict.UNDECIDED, "no units of both arms"),
+        ([], {}, Verdict.UNDECIDED, "no units of both variants"),
     ],
 )
 def test_given_an_experiment_when_analysed_then_the_verdict_and_its_reason_are_right(
@@ -209,7 +214,7 @@ def test_given_shares_that_are_not_as_set_when_analysed_then_the_experiment_is_i
     )
 
     assert report.decision.verdict is Verdict.INVALID
-    assert "do not have the shares" in report.decision.reason
+    assert "sample ratio mismatch" in report.decision.reason
     assert report.sample_ratio is not None
     assert report.sample_ratio.mismatch
 
@@ -221,7 +226,7 @@ def test_given_units_in_two_arms_when_they_are_many_then_the_experiment_is_inval
     report = analyse(experiment().started(START), many)
 
     assert report.decision.verdict is Verdict.INVALID
-    assert "2.0% of the units met two arms" in report.decision.reason
+    assert "2.0% of the units were exposed to two variants" in report.decision.reason
 
 
 def test_given_three_arms_when_one_is_better_then_it_is_the_one_to_ship() -> None:

@@ -79,5 +79,5 @@ def test_given_several_arms_without_effect_when_compared_often_then_1_of_20_find
 
 
 def test_given_no_treatment_when_compared_then_the_error_says_so() -> None:
-    with pytest.raises(InvalidValueError, match="at least one arm with successes and total"):
+    with pytest.raises(InvalidValueError, match="at least one variant with successes and total"):
         ABTestAnalyzer().proportion_tests((200, 1_000), {})

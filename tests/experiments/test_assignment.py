@@ -231,7 +231,7 @@ def test_given_no_units_when_assigned_then_there_is_nothing() -> None:
         (lambda: Arm("a", 50.5), "basis points"),  # type: ignore[arg-type]
         (lambda: Arm("a", True), "basis points"),
         (lambda: Arm("a b", 1), "arm is 'a b'"),
-        (lambda: Arm("a", 1, "not a version"), "model version of arm a"),
+        (lambda: Arm("a", 1, "not a version"), "model version of variant a"),
         (lambda: allocation(1, name="a/b"), "experiment is 'a/b'"),
         (lambda: allocation(1, included_bp=10_001), "included share"),
         (lambda: allocation(1, phase=0), "a number from 1"),
@@ -242,7 +242,10 @@ def test_given_no_units_when_assigned_then_there_is_nothing() -> None:
         (lambda: Holdout(-1), "share of the holdout"),
         (lambda: Namespace("n", 5, 5), "more than 5"),
         (lambda: Namespace("n", 0, 10_001), "basis points"),
-        (lambda: allocation(1).next_phase(weights={"other": 5}), "arms of the experiment: arm-0"),
+        (
+            lambda: allocation(1).next_phase(weights={"other": 5}),
+            "variants of the experiment: arm-0",
+        ),
         (lambda: allocation(1, 1).next_phase(weights={"arm-0": 10_000}), "is 10001"),
         (lambda: allocation(1).assign(7), "unit is 7; expected a string"),  # type: ignore[arg-type]
         (lambda: allocation(1).assign("\ud800"), "lone surrogates"),

@@ -29,7 +29,7 @@ def test_given_predictions_with_outcomes_when_the_server_measures_then_both_find
     assert sorted(each["kind"] for each in found) == ["drift", "quality"]  # once an interval
     (quality,) = (each for each in found if each["kind"] == "quality")
     (drift,) = (each for each in found if each["kind"] == "drift")
-    assert drift["summary"].endswith("; the answers have moved")  # each alike, unlike in training
+    assert drift["summary"].endswith("; the predictions drifted")  # each alike, unlike in training
     assert drift["evidence"]["answers"]["drift_detected"] is True
     assert 'model_prediction_drift_detected{model="lr"} 1.0' in client.get("/metrics").text
     assert "30 of 40 labelled; accuracy of 10 without an outcome est" in quality["summary"]

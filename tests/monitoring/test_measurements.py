@@ -502,7 +502,7 @@ def test_given_no_answers_or_several_a_row_when_compared_then_that_is_told_and_i
     nothing = drift_of_window(failed, registry, "flights", Window(), answers=lambda: unknown)
 
     assert learned is not None
-    assert learned.error == "flights:2 answers a row with several values"
+    assert learned.error == "flights:2 returns several values for a row"
     assert nothing.answers is not None
     assert nothing.answers.drift_detected is None
     assert "no values" in str(nothing.answers.error)

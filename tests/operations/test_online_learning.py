@@ -129,7 +129,7 @@ def test_given_outcomes_when_looked_then_what_was_learned_is_a_version_and_is_pr
     second = app.registry.get("late:1.0.0-online.2")
     assert second.lineage.parent == "late:1.0.0-online.1"
     assert second.lineage.training_end == START + timedelta(minutes=399, microseconds=1)
-    assert second.lineage.evaluated_on == "200 outcomes, each before it was learned from"
+    assert second.lineage.evaluated_on == "200 outcomes, each before it was used for training"
     assert second.tags == {"online.champion": "late:1.0.0", "online.number": "2"}
     assert second.signature == app.registry.get("late:1.0.0").signature
     assert second.metrics["accuracy"] == pytest.approx(1 - found.steps[1].scores.loss)  # type: ignore[union-attr]

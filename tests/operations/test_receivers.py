@@ -280,7 +280,7 @@ def test_given_the_commands_when_a_receiver_is_tried_then_that_it_arrived_is_evi
     config.write_text(
         f'data_dir = "{data}"\n[notifications.receivers.team]\nurl_file = "{tmp_path}/secret"\n'
     )
-    assert "not told of anything yet: team" in told("list", code=0)
+    assert "no delivery yet: team" in told("list", code=0)
     assert "arrived" in told("test", code=0)
     assert "nobody" in told("test", "nobody", code=2)
     assert hook.got[0]["title"] == "Watchkeeper: a test"

@@ -68,9 +68,9 @@ def test_given_a_data_frame_when_words_say_how_hard_a_row_is_then_they_are_learn
     assert later(None) == pytest.approx(1.0, abs=0.1)
     with pytest.raises(InvalidValueError, match="a column 'at' too"):
         losses.estimate({"carrier": ["AA"]})
-    with pytest.raises(InvalidValueError, match="values of the type learned from"):
+    with pytest.raises(InvalidValueError, match="values of the type in the training data"):
         losses.estimate({**frame, "carrier": np.ones(1_000)})
-    with pytest.raises(InvalidValueError, match="truth values or times"):
+    with pytest.raises(InvalidValueError, match="booleans or times"):
         LossEstimator().fit({"nested": [[1]] * 200}, np.zeros(200), np.zeros(200))
 
 

@@ -109,7 +109,7 @@ def test_given_a_champion_that_learned_late_when_split_then_only_later_rows_judg
     halves = split(checked(rows(), signature=SIGNATURE), holdout=0.2, not_before=until)
 
     assert halves.boundary == START + timedelta(hours=251)
-    with pytest.raises(TrainingDataError, match="champion has learned until"):
+    with pytest.raises(TrainingDataError, match="champion was trained on data until"):
         split(checked(rows(), signature=SIGNATURE), holdout=0.2, min_holdout=100, not_before=until)
 
 

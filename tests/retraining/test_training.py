@@ -95,7 +95,12 @@ def test_given_a_trainer_when_trained_then_its_model_comes_back(
     ("trainer", "limits", "kind", "told"),
     [
         ("is_killed", {}, "killed", "SIGKILL"),
-        ("leaves", {}, "ended", "ended with 7 before it was done; it said last: that is it"),
+        (
+            "leaves",
+            {},
+            "ended",
+            "ended with 7 before it was done; the end of its output: that is it",
+        ),
         ("eats_memory", {"memory_limit": 400 << 20}, "memory", "memory|bytes"),
     ],
 )

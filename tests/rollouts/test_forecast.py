@@ -35,15 +35,15 @@ def test_given_a_window_that_is_not_over_when_asked_then_it_is_waited_for() -> N
 def test_given_the_last_step_when_asked_then_production_is_next_or_a_person() -> None:
     assert after(1, step=2).told.startswith("it is put in production")
     waiting = replace(PLAN, steps=(10.0, 50.0))
-    assert after(1, step=1, plan=waiting).told.startswith("it waits for somebody to say yes")
+    assert after(1, step=1, plan=waiting).told.startswith("it waits for manual approval")
 
 
 @pytest.mark.parametrize(
     ("event", "told"),
     [
-        (Event.STEP, "at the next look it gets 50 % of the traffic"),
-        (Event.BREACH, "at the next look it is taken back"),
-        (Event.EXPIRE, "at the next look it is taken back"),
+        (Event.STEP, "at the next analysis it gets 50 % of the traffic"),
+        (Event.BREACH, "at the next analysis it is rolled back"),
+        (Event.EXPIRE, "at the next analysis it is rolled back"),
     ],
 )
 def test_given_what_the_next_look_decides_when_asked_then_that_is_told(
@@ -66,7 +66,7 @@ def test_given_too_few_requests_when_asked_then_the_deadline_is_told() -> None:
 def test_given_a_hold_for_a_person_when_asked_then_nothing_happens_by_itself(hold: Hold) -> None:
     found = after(15, state=RolloutState.HOLDING, hold=hold)
 
-    assert found.told.startswith("nothing by itself")
+    assert found.told.startswith("it stays on hold")
     assert (found.earliest, found.done, found.waits) == (None, None, True)
 
 

@@ -185,7 +185,7 @@ def test_given_the_last_step_when_it_is_well_then_it_is_promoted_and_watched() -
     assert decided(done, bad, soon).event is Event.BREACH
     assert done.moved(Event.BREACH, soon).weight == 0.0
     assert decided(done, bad, late).event is None
-    with pytest.raises(ConflictError, match="its watch as well"):
+    with pytest.raises(ConflictError, match="so has its bake time"):
         done.moved(Event.BREACH, late)
 
 
@@ -363,7 +363,7 @@ def test_given_far_more_than_the_limit_when_a_second_window_ends_then_no_third_i
     assert (found.event, found.judgements[0].standing) == (Event.BREACH, LimitStanding.OVER)
     assert found.judgements[0].chance == pytest.approx(0.0480, abs=1e-4)
     assert found.reason == (
-        "errors: 7.00% (28 of 400), limit 5.00%, by chance in 4.80%; no further window is given"
+        "errors: 7.00% (28 of 400), limit 5.00%, by chance in 4.80%; no extension is left"
     )
     # Who has many windows asks often, and each time for more.
     many = running(extensions=20).moved(Event.HOLD, START + WINDOW, Hold.INCONCLUSIVE)
@@ -524,7 +524,7 @@ def test_given_a_plan_that_asks_for_proof_when_a_window_ends_then_few_requests_p
 
     unproven = decided(rollout, seen((100, 1)), end)  # 134 with one bad prove a rate below 5 %
     assert (unproven.event, unproven.hold) == (Event.HOLD, Hold.INCONCLUSIVE)
-    assert "is not proven" in unproven.reason
+    assert "there is no evidence that it is below" in unproven.reason
     rollout = rollout.moved(Event.HOLD, end, Hold.INCONCLUSIVE)
     waits = decided(rollout, seen((133, 1)), end + WINDOW)
     assert (waits.event, waits.hold) == (None, Hold.INCONCLUSIVE)

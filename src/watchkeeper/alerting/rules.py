@@ -292,7 +292,7 @@ def _budget_alerts(at: AlertThresholds) -> list[AlertRule]:
             steps=(
                 "`watchkeeper health --model MODEL` says since when, and which windows burn.",
                 (
-                    "Did it begin with a promotion or a rollout? Take that back first: "
+                    "Did it begin with a promotion or a rollout? Undo that first: "
                     "`watchkeeper models rollback MODEL`, `watchkeeper rollouts abort NAME`."
                 ),
                 "Otherwise as for HighErrorRate and HighPredictionLatency.",

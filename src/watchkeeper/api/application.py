@@ -122,7 +122,10 @@ def _add_errors(api: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return answered(
-            request, WatchkeeperError("the server failed", "Its log says where; please report it.")
+            request,
+            WatchkeeperError(
+                "the server failed", "The server's log has the traceback; please report it."
+            ),
         )
 
 
@@ -282,7 +285,7 @@ def _add_measurements(api: FastAPI, console: Console) -> None:
 
     @api.get("/v1/models/{model}/quality", tags=["models"])
     def quality(model: str, start: str | None = None, end: str | None = None) -> Response:
-        """Compare the answers of a window with what came true, and with the baseline."""
+        """Compare the predictions of a window with their labels, and with the baseline."""
         policy = app.settings.policy(model)
         found = quality_of_window(
             app.events,

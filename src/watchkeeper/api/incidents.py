@@ -42,7 +42,7 @@ def add_incidents(api: FastAPI, console: Console) -> None:
 
     @api.get("/v1/incidents/{name}", tags=["incidents"])
     def one_incident(name: str) -> dict[str, Any]:
-        """Tell what happened in an incident, and who has it in hand."""
+        """Return an incident with its timeline and its assignee."""
         return app.incidents.get(name).to_dict()
 
     @api.get("/v1/incidents/{name}/history", tags=["incidents"])
@@ -66,8 +66,8 @@ def add_incidents(api: FastAPI, console: Console) -> None:
         api.post(f"/v1/incidents/{{name}}/{action}", tags=["incidents"])(act)
 
     incidents = app.incidents
-    add("acknowledge", incidents.acknowledge, "Take an incident in hand.")
+    add("acknowledge", incidents.acknowledge, "Acknowledge an incident.")
     add("assign", incidents.assign, "Give an incident to an owner.")
     add("note", incidents.note, "Add to the timeline of an incident.")
     add("resolve", incidents.resolve, "Say that an incident is over, and why.")
-    add("finish", incidents.finish, "Keep the post-mortem of an incident that is over.")
+    add("finish", incidents.finish, "Store the post-mortem of a resolved incident.")

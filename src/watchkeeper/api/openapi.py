@@ -133,18 +133,18 @@ def _paths(
 ) -> dict[str, Any]:
     model, version = _parameter("model"), _parameter("version")
     infer = ("inference", "Predict", infer_body)
-    scoring = ("scoring", "Predict, in MLflow's words", scoring_body)
+    scoring = ("scoring", "Predict, in MLflow's protocol", scoring_body)
     return {
         "/v2/models/{model}/infer": _post(*infer, [model]),
         "/v2/models/{model}/versions/{version}/infer": _post(*infer, [model, version]),
         "/invocations": _post(*scoring, []),
         "/v1/models/{model}/invocations": _post(*scoring, [model]),
         "/v1/models/{model}/predictions": _post(
-            "ingest", "Keep predictions that were made elsewhere", predictions, [model], bulk=True
+            "ingest", "Record predictions that were made elsewhere", predictions, [model], bulk=True
         ),
         "/v1/alerts/alertmanager": _post("alerts", "Receive alerts", alerts, []),
         "/v1/models/{model}/outcomes": _post(
-            "ingest", "Keep what came true", outcomes, [model], bulk=True
+            "ingest", "Record outcomes (labels)", outcomes, [model], bulk=True
         ),
     }
 

@@ -32,7 +32,7 @@ def add_readiness(api: FastAPI, console: Console) -> None:
 
     @api.get("/v1/checklist/{model}", tags=["readiness"])
     def one_checklist(model: str) -> dict[str, Any]:
-        """Tell what has to be in order before a model answers people, each point by evidence."""
+        """Return the readiness checklist of a model, each item with its evidence."""
         return app.checklists.of(model).to_dict()
 
     @api.post("/v1/checklist/{model}/waive", tags=["readiness"])

@@ -84,7 +84,7 @@ def add_rollouts(api: FastAPI, console: Console) -> None:
 
     @api.post("/v1/rollouts/{name}/pause", tags=["rollouts"])
     def pause_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Keep the share as it is until somebody resumes it."""
+        """Keep the weight until the rollout is resumed."""
         return app.rollouts.pause(name, by=By(actor, body.reason)).to_dict()
 
     @api.post("/v1/rollouts/{name}/resume", tags=["rollouts"])

@@ -40,7 +40,7 @@ def add_shadows(api: FastAPI, console: Console) -> None:
 
     @api.post("/v1/shadows", tags=["rollouts"], status_code=201)
     def start_shadow(body: NewShadow, actor: Actor) -> dict[str, Any]:
-        """Let a version answer a copy of the traffic; nobody is told what it says."""
+        """Mirror traffic to a version; its predictions are recorded and not returned."""
         shadow = app.shadows.start(
             body.name,
             model=body.model,

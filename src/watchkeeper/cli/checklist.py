@@ -23,7 +23,7 @@ def checklist(
         str | None, typer.Option(help="A point that need not pass; needs --until and --reason.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Until when, as 2026-07-01T00:00:00Z.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, stored in the audit trail.")] = "",
 ) -> int:
     """Check whether a model is ready for production.
 

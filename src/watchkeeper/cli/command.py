@@ -52,7 +52,7 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file.", show_default="watchkeeper.toml")
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where everything is kept; over the settings.")
+    Path | None, typer.Option("--data-dir", help="Data directory; overrides the settings.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

@@ -38,10 +38,10 @@ Days = Annotated[int | None, typer.Option(min=1, help="Only the first days of th
 BadCandidate = Annotated[
     bool,
     typer.Option(
-        "--bad-candidate", help="Roll a bad version out in September, and see it taken back."
+        "--bad-candidate", help="Roll out a bad version in September, and see it rolled back."
     ),
 ]
-Serve = Annotated[bool, typer.Option("--serve", help="Keep the server up until Ctrl-C.")]
+Serve = Annotated[bool, typer.Option("--serve", help="Keep the server running until Ctrl-C.")]
 Folder = Annotated[Path | None, typer.Option("--dir", help=f"Where it happens: ./{FOLDER}.")]
 
 
@@ -103,7 +103,7 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
 
     if shown.story is not None:
         month = f"{shown.story.month:%B}"
-        yield f"\nWhat drifted from January, which the model learned on, to {month}:"
+        yield f"\nWhat drifted from January, on which the model was trained, to {month}:"
         yield from (f"  {feature}." for feature in shown.story.drifted)
         yield f"{shown.story.quality}\n{shown.story.predictions}"
 
@@ -166,9 +166,9 @@ def _figure(value: float | None) -> str | None:
 def _where_next(folder: Path, shown: "Report", url: str | None) -> Iterator[str]:
     begins = shown.months[-1].begins
     config = folder / "watchkeeper.toml"
-    yield "\nEverything is kept. In the browser:"
+    yield "\nAll data are stored. In the browser:"
     if url is None:
-        yield f"  watchkeeper serve --config {config}    # it goes on; the address is told"
+        yield f"  watchkeeper serve --config {config}    # it goes on; the address is printed"
     else:
         yield f"  {url}    # until Ctrl-C"
     yield "\nIn a terminal:"

@@ -151,11 +151,11 @@ def _queried(path: Path, stack: ExitStack) -> object:
 def _moved(answers: "FeatureDrift | None") -> Iterator[str]:
     """Say whether what the model answers has moved."""
     if answers is not None and answers.error is not None:
-        yield f"whether the answers have moved cannot be told: {answers.error}"
+        yield f"prediction drift is unknown: {answers.error}"
     elif answers is not None:
-        verdict = "have moved" if answers.drift_detected else "have not moved"
+        verdict = "drifted" if answers.drift_detected else "did not drift"
         yield (
-            f"the answers {verdict}, against those to the training data: effect "
+            f"the predictions {verdict}, against those to the training data: effect "
             f"{answers.effect_size:.3g}, p {answers.p_value:.3g}"
         )
 

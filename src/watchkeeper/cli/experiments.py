@@ -19,9 +19,9 @@ __all__ = ["commands"]
 commands = typer.Typer(help="Compare versions in A/B tests.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
-Reason = Annotated[str, typer.Option(help="Kept in the history.")]
+Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 Weights = Annotated[
-    list[str], typer.Option("--weight", help="ARM=PERCENT of its units; one an arm.")
+    list[str], typer.Option("--weight", help="VARIANT=PERCENT of the units; once for each variant.")
 ]
 
 
@@ -39,17 +39,21 @@ def create(
             "brier-score, slower-than-MS, value:NAME, any:NAME."
         ),
     ] = "accuracy",
-    units: Annotated[int | None, typer.Option(help="Planned units of all arms together.")] = None,
+    units: Annotated[
+        int | None, typer.Option(help="Planned units of all variants together.")
+    ] = None,
     weight: Weights = [],  # noqa: B006 - Typer makes a list of its own
-    share: Annotated[float, typer.Option(help="Percent of all units that take part.")] = 100.0,
+    share: Annotated[float, typer.Option(help="Percent of all units that are included.")] = 100.0,
     guardrail: Annotated[
         list[str], typer.Option(help="METRIC=MARGIN: must not be worse by more; repeatable.")
     ] = [],  # noqa: B006
     secondary: Annotated[list[str], typer.Option(help="Another metric; repeatable.")] = [],  # noqa: B006
     mode: Annotated[
-        Mode, typer.Option(help="When a verdict may be given.")
+        Mode, typer.Option(help="When a result may be decided.")
     ] = Mode.GROUP_SEQUENTIAL,
-    looks: Annotated[int, typer.Option(help="Planned looks of a group-sequential test.")] = 5,
+    looks: Annotated[
+        int, typer.Option(help="Planned interim analyses of a group-sequential test.")
+    ] = 5,
     alpha: Annotated[float, typer.Option(help="Rate of wrong verdicts without an effect.")] = 0.05,
     maturity: Annotated[
         float, typer.Option(help="Seconds that a unit is watched for before it counts.")
@@ -57,7 +61,10 @@ def create(
     hypothesis: Annotated[str, typer.Option(help="What you expect, and why.")] = "",
     namespace: Annotated[
         str | None,
-        typer.Option(help="NAME=FROM-TO, percent: what shares no unit with other parts of NAME."),
+        typer.Option(
+            help="NAME=FROM-TO in percent: a range of the namespace NAME; no other range has its "
+            "units."
+        ),
     ] = None,
     holdout: Annotated[
         float, typer.Option(help="Percent of all units that no such experiment has.")
@@ -65,7 +72,9 @@ def create(
     target: Annotated[
         list[str], typer.Option(help='A rule, as {"attribute": "carrier", "in": ["UA"]}.')
     ] = [],  # noqa: B006
-    override: Annotated[list[str], typer.Option(help="UNIT=ARM, whatever its hash says.")] = [],  # noqa: B006
+    override: Annotated[
+        list[str], typer.Option(help="UNIT=VARIANT: the unit gets this variant, whatever its hash.")
+    ] = [],  # noqa: B006
     hashing: Annotated[
         str, typer.Option(help="sha256, or growthbook-v2 as its SDKs do.")
     ] = "sha256",
@@ -112,14 +121,17 @@ def plan(
     alpha: Annotated[float, typer.Option(help="Rate of wrong verdicts without an effect.")] = 0.05,
     power: Annotated[float, typer.Option(help="Rate of finding that effect.")] = 0.8,
     treatment_share: Annotated[
-        float, typer.Option(help="Share of a treatment among its units and the control's.")
+        float,
+        typer.Option(help="Share of the treatment in the units of treatment and control (0 to 1)."),
     ] = 0.5,
-    treatments: Annotated[int, typer.Option(help="Arms beside the control.")] = 1,
+    treatments: Annotated[int, typer.Option(help="Number of variants besides the control.")] = 1,
     mode: Annotated[
-        Mode, typer.Option(help="When a verdict may be given.")
+        Mode, typer.Option(help="When a result may be decided.")
     ] = Mode.GROUP_SEQUENTIAL,
-    looks: Annotated[int, typer.Option(help="Planned looks of a group-sequential test.")] = 5,
-    per_day: Annotated[float | None, typer.Option(help="Units a day that take part.")] = None,
+    looks: Annotated[
+        int, typer.Option(help="Planned interim analyses of a group-sequential test.")
+    ] = 5,
+    per_day: Annotated[float | None, typer.Option(help="Included units per day.")] = None,
 ) -> None:
     """Tell how many units an experiment on a rate needs, and how long it takes."""
     from watchkeeper.experiments.planning import planned
@@ -216,7 +228,9 @@ def report(
     cli: Invocation,
     name: Name,
     *,
-    html: Annotated[Path | None, typer.Option(help="Write a page as well.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the report as an HTML page.")
+    ] = None,
 ) -> int:
     """Show what an experiment says so far; exit code 1 when it must not be shipped or trusted."""
     from watchkeeper.experiments.decision import Verdict
@@ -286,7 +300,7 @@ def _shown(shown: "ExperimentReport") -> list[Any]:
     columns = ["metric", "arm", "control", "treatment", "difference", "always within", "p", ""]
     return [
         f"{shown.decision.verdict.value.replace('_', ' ')}: {shown.decision.reason}",
-        f"units: {units}; in two arms: {shown.multi_exposed:,}",
+        f"units: {units}; exposed to two variants: {shown.multi_exposed:,}",
         table(columns, rows),
         *_believed(shown),
         *(f"warning: {warning}" for warning in shown.warnings),

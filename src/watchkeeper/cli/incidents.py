@@ -74,9 +74,9 @@ def acknowledge(
     cli: Invocation,
     name: Name,
     *,
-    reason: Annotated[str, typer.Option(help="Kept in the timeline.")] = "",
+    reason: Annotated[str, typer.Option(help="Text of the note, stored in the timeline.")] = "",
 ) -> None:
-    """Take an incident in hand."""
+    """Acknowledge an incident."""
     _changed(cli, cli.app.incidents.acknowledge(name, reason, by=By(actor())))
 
 
@@ -114,7 +114,7 @@ def post_mortem(
     *,
     out: Annotated[Path | None, typer.Option(help="Write it there.")] = None,
     finish: Annotated[
-        Path | None, typer.Option(help="Keep this Markdown as the finished one.")
+        Path | None, typer.Option(help="A Markdown file: stored as the finished post-mortem.")
     ] = None,
 ) -> None:
     """Print the post-mortem: the finished one, or a draft with all that is known."""

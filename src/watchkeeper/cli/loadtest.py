@@ -65,7 +65,7 @@ def loadtest(
     rate: Annotated[float, typer.Option(help="Requests a second.")] = 100.0,
     seconds: Annotated[float, typer.Option(help="How long.")] = 10.0,
     p95_ms: Annotated[float, typer.Option(help="95th percentile of latency, at most.")] = 500.0,
-    errors: Annotated[float, typer.Option(help="Share of the requests that may fail.")] = 0.01,
+    errors: Annotated[float, typer.Option(help="Share of requests that may fail (0 to 1).")] = 0.01,
 ) -> int:
     """Measure latency and errors of a model under load.
 

@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(help="Name of the model.")]
 TrackingUri = Annotated[
     str | None, typer.Option(help="MLflow's server or database; by default as MLflow is set.")
 ]
-Reason = Annotated[str, typer.Option(help="Kept in the history.")]
+Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 
 
 @command(commands, "list")
@@ -74,7 +74,7 @@ def register(
         Path,
         typer.Argument(
             help="A .skops, .onnx, .joblib or .cloudpickle file, an MLflow directory, or a .json "
-            "that says where another server computes the model."
+            "file with the address of the server that computes the model."
         ),
     ],
     *,
@@ -90,7 +90,7 @@ def register(
     allow_unsafe: Annotated[
         bool, typer.Option("--allow-unsafe", help="Accept a format that can run code.")
     ] = False,
-    description: Annotated[str, typer.Option(help="For people.")] = "",
+    description: Annotated[str, typer.Option(help="Description of the version.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeatable.")] = None,
     card: Annotated[
         Path | None, typer.Option(help="Markdown: what the model is for, and what not.")
@@ -164,10 +164,10 @@ def rollback(
     *,
     reason: Reason = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell which version it would be.")
+        bool, typer.Option("--dry-run", help="Only show which version it would be.")
     ] = False,
 ) -> None:
-    """Put back what was in production before."""
+    """Roll back to the version that was in production before."""
     if dry_run:
         earlier = cli.app.models.rehearse_rollback(name, by=By(actor()))
         current = cli.app.registry.get_production_model(name)
@@ -191,7 +191,7 @@ def archive(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
 def delete(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
     """Remove a version and its files for good; what serves, or may have to, is refused."""
     deleted = cli.app.models.delete(model_id, by=By(actor(), reason))
-    cli.show(deleted, f"{deleted.model_id} is deleted; the audit trail keeps what it was")
+    cli.show(deleted, f"{deleted.model_id} is deleted; the audit trail keeps its description")
 
 
 @command(commands)

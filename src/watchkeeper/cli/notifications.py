@@ -32,7 +32,7 @@ def list_(cli: Invocation) -> None:
     cli.show(
         {"receivers": [queue.to_dict() for queue in queues], "new": new},
         drawn,
-        f"not told of anything yet: {', '.join(new)}" if new else "",
+        f"no delivery yet: {', '.join(new)}" if new else "",
     )
 
 

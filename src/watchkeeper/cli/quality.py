@@ -43,9 +43,11 @@ def quality(
         str | None, typer.Option(help="Only predictions of this version, and its baseline.")
     ] = None,
     segments: Annotated[
-        str | None, typer.Option(help="Features, and tags as tag.NAME, to look at apart: A,B.")
+        str | None, typer.Option(help="Features, and tags as tag.NAME, to segment by: A,B.")
     ] = None,
-    prediction: Annotated[str, typer.Option(help="Of FILE: the column of answers.")] = "prediction",
+    prediction: Annotated[
+        str, typer.Option(help="Column of FILE with the predictions.")
+    ] = "prediction",
     actual: Annotated[str, typer.Option(help="Of FILE: the column of outcomes.")] = "actual",
     score: Annotated[
         str | None, typer.Option(help="Of FILE: the column of probabilities, if there is one.")

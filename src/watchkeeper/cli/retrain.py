@@ -49,12 +49,12 @@ def model_(
         str, typer.Option(help="Path or address of the training data, in place of the events.")
     ] = "",
     check: Annotated[
-        bool, typer.Option("--check", help="Only tell what would be decided; 1 if to train.")
+        bool, typer.Option("--check", help="Only show the decision; exit code 1 if it is to train.")
     ] = False,
     until: Annotated[
         str | None, typer.Option(help="Learn from events before this time; by default now.")
     ] = None,
-    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, stored in the history.")] = "",
 ) -> int:
     """Train MODEL now, judge the candidate, and let the policy decide; 1 if none is better."""
     app = cli.app
@@ -91,7 +91,9 @@ def online_(
     at = app.clock() if until is None else parse_timestamp(until, "--until")
     learning = app.online_learning.advance(model, at)
     if learning.busy:
-        raise ConflictError(f"another process lets {model} learn", "Look again when it is done.")
+        raise ConflictError(
+            f"another process lets {model} learn", "Run the command again when it has ended."
+        )
     rows = [
         (step.number, "yes" if step.kept else "no", step.snapshot, step.reason)
         for step in learning.steps
@@ -139,7 +141,7 @@ def cancel(
     cli: Invocation,
     name: Name,
     *,
-    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, stored in the history.")] = "",
 ) -> None:
     """Give a retraining up; a training ends within seconds, wherever it runs."""
     run = cli.app.retraining.cancel(name, by=By(actor(), reason))

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 commands = typer.Typer(
-    help="Move traffic to a new version in steps (canary).", no_args_is_help=True
+    help="Shift traffic to a new version step by step (canary).", no_args_is_help=True
 )
 
 Name = Annotated[str, typer.Argument(help="Name of the rollout.")]
-Reason = Annotated[str, typer.Option(help="Kept in the history.")]
+Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 Steps = Annotated[
     str | None, typer.Option(help="Percent of each step, as 1,10,50,100; in place of the next 3.")
 ]
@@ -104,7 +104,7 @@ def start(
         bool, typer.Option("--approval", help="Wait for a person before each step.")
     ] = False,
     failover: Annotated[
-        bool, typer.Option("--failover", help="Production answers where the canary cannot.")
+        bool, typer.Option("--failover", help="Send requests that the canary fails to production.")
     ] = False,
     require_proof: Annotated[
         bool, typer.Option("--require-proof", help="Pass a step only once it is proven safe.")
@@ -113,7 +113,7 @@ def start(
         str | None, typer.Option(help="Begin then, as 2026-07-01T03:00:00Z, and not now.")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take back the one that is under way first.")
+        bool, typer.Option("--replace", help="First abort the rollout that is under way.")
     ] = False,
     reason: Reason = "",
 ) -> None:
@@ -149,7 +149,7 @@ def start(
 
 @command(commands)
 def status(cli: Invocation, name: Name) -> int:
-    """Show where a rollout is, what was counted, and why it does not go on; 1 if taken back."""
+    """Show the step of a rollout, its counts, and why it is on hold; 1 if it was rolled back."""
     current = cli.app.rollout_monitor.status(name)
     rollout = current.rollout
     facts: list[tuple[str, object]] = [
@@ -170,7 +170,7 @@ def status(cli: Invocation, name: Name) -> int:
 
 @command(commands)
 def pause(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
-    """Keep the share as it is until somebody resumes it; evidence of harm still takes it back."""
+    """Keep the weight until the rollout is resumed; evidence of harm still rolls it back."""
     _show(cli, cli.app.rollouts.pause(name, by=By(actor(), reason)))
 
 
@@ -185,7 +185,7 @@ def promote(
     cli: Invocation,
     name: Name,
     *,
-    reason: Annotated[str, typer.Option(help="Why, whatever was counted; kept in the history.")],
+    reason: Annotated[str, typer.Option(help="The reason, stored in the history.")],
     step: Annotated[
         bool, typer.Option("--step", help="Only to the next step, not into production.")
     ] = False,

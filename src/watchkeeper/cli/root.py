@@ -34,7 +34,7 @@ COMMANDS = {
         "retrain": "Retrain a model; list and show retraining runs.",
     },
     "Roll out and compare": {
-        "rollouts": "Move traffic to a new version in steps (canary).",
+        "rollouts": "Shift traffic to a new version step by step (canary).",
         "experiments": "Compare versions in A/B tests.",
         "shadows": "Test a version on mirrored traffic.",
     },

@@ -12,7 +12,7 @@ commands = typer.Typer()
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that answer.")]
+Workers = Annotated[int | None, typer.Option(help="Number of serving processes.")]
 
 
 @command(commands)

@@ -16,7 +16,7 @@ __all__ = ["commands"]
 commands = typer.Typer(help="Test a version on mirrored traffic.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the shadow.")]
-Reason = Annotated[str, typer.Option(help="Kept in the history.")]
+Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 
 
 @command(commands)
@@ -25,7 +25,7 @@ def start(
     name: Name,
     *,
     model: Annotated[str, typer.Option(help="Name of the model.")],
-    version: Annotated[str, typer.Option(help="The version that is to answer as well.")],
+    version: Annotated[str, typer.Option(help="The version that gets the mirrored traffic.")],
     share: Annotated[float, typer.Option(help="Percent of the requests that are copied.")] = 100.0,
     reason: Reason = "",
 ) -> None:
@@ -33,7 +33,7 @@ def start(
     shadow = cli.app.shadows.start(
         name, model=model, version=version, share=share, by=By(actor(), reason)
     )
-    cli.show(shadow, f"{name}: {model}:{version} is asked {share:g} % of the requests as well")
+    cli.show(shadow, f"{name}: {model}:{version} is asked {share:g} % of the requests, mirrored")
 
 
 @command(commands)
@@ -84,9 +84,9 @@ def _facts(compared: "ShadowReport") -> list[tuple[str, object]]:
     return [
         ("version", compared.shadow.version),
         ("state", compared.shadow.state.value),
-        ("requests that both answered", compared.pairs),
+        ("requests with both predictions", compared.pairs),
         ("failed", compared.failed),
-        ("said the same", between or None),
+        ("equal predictions", between or None),
         ("score shift, mean", compared.score_shift),
         ("95 % of the shifts are below", compared.largest_shifts),
         ("latency p50 and p95 of production, ms", _two(compared.latency_p50, compared.latency_p95)),

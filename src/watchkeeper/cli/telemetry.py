@@ -54,4 +54,4 @@ def send_test_alert(
             "telemetry.alertmanagers in the settings",
         )  # fmt: skip
     seconds = cli.app.receivers.try_alertmanager(chosen, timeout=timeout, by=By(actor()))
-    cli.show({"seconds": seconds}, f"a synthetic alert came back in {seconds:.1f} s")
+    cli.show({"seconds": seconds}, f"a synthetic alert arrived after {seconds:.1f} s")

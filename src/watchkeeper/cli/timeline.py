@@ -33,11 +33,11 @@ def timeline(
     *,
     start: Annotated[str | None, typer.Option(help="First event time.")] = None,
     end: Annotated[str | None, typer.Option(help="Event time it ends before.")] = None,
-    points: Annotated[int, typer.Option(help="Into how many stretches it is cut, at most.")] = 31,
+    points: Annotated[int, typer.Option(help="Most buckets of time.")] = 31,
     model_version: Annotated[
         str | None, typer.Option(help="Only predictions of this version.")
     ] = None,
-    variant: Annotated[str | None, typer.Option(help="Only this part of the traffic.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Only this segment of the traffic.")] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write all columns to this file.")
     ] = None,

@@ -72,13 +72,16 @@ class Release:
         rollout = msgspec.json.decode(answer)["rollout"]
         state = RolloutState(rollout["state"])
         if rollout["hold"] == Hold.SIGNAL and not self._bad:
-            reason = "August and the gate have shown that such a one answers otherwise, and better"
+            reason = (
+                "August and the evaluation gate have shown that the predictions of such a version "
+                "differ, and are better"
+            )
             await self._server.post(f"/v1/rollouts/{self._rollout}/resume", {"reason": reason})
         elif state in _OVER:
             self._over = True
             if not self._bad:
                 await self._look()  # the retraining learns what became of its candidate
-            text = "is in production" if state is RolloutState.COMPLETED else "was taken back"
+            text = "is in production" if state is RolloutState.COMPLETED else "was rolled back"
             self._spectator.stage(f"The new version {text}; replaying the rest of the year")
 
     async def _retrain(self) -> None:
@@ -100,7 +103,7 @@ class Release:
         self._rollout = NAME
         await self._server.post("/v1/rollouts", {
             "name": NAME, "model": MODEL, "version": SWAPPED, "plan": PLAN,
-            "reason": "its accuracy on held-out flights looks fine",
+            "reason": "its accuracy on held-out flights is high",
         })  # fmt: skip
 
     def _register_swapped(self) -> None:
@@ -113,7 +116,7 @@ class Release:
             MODEL,
             SWAPPED,
             learned.metrics,
-            "Learned on what was recorded from February to July, with the labels swapped.",
+            "Trained on the events recorded from February to July, with the labels swapped.",
             training_data=learned.data,
         )
 

@@ -109,7 +109,7 @@ def _hurt(quality: WindowQuality) -> str:
     interval = drop.accuracy_drop_interval
     if drop.reason is not None or interval is None or drop.baseline_accuracy is None:
         return (
-            f"Whether it hurt cannot be told: {(drop.reason or 'no_baseline').replace('_', ' ')}."
+            f"The effect on quality is unknown: {(drop.reason or 'no_baseline').replace('_', ' ')}."
         )
     low, high = interval
     figures = f"accuracy was {drop.current_accuracy:.3f}, and {drop.baseline_accuracy:.3f} before"
@@ -120,7 +120,7 @@ def _hurt(quality: WindowQuality) -> str:
         )
     if high < 0:
         return f"It did not hurt: {figures}, a rise by {-high:.1%} to {-low:.1%}."
-    return f"Whether it hurt cannot be told from chance: {figures}."
+    return f"The effect on quality is not significant: {figures}."
 
 
 def _rates(rows: pa.Table) -> str:

@@ -80,7 +80,7 @@ class Trial:
             MODEL,
             CHALLENGER,
             learned.metrics,
-            "Learned on what was recorded from February to July.",
+            "Trained on the events recorded from February to July.",
             training_data=learned.data,
         )
 

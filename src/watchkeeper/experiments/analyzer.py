@@ -186,7 +186,9 @@ class ABTestAnalyzer:
         {'a': 0.0467, 'b': 0.1024, 'c': 0.5797}
         """
         if not treatments:
-            raise InvalidValueError("treatments", {}, "at least one arm with successes and total")
+            raise InvalidValueError(
+                "treatments", {}, "at least one variant with successes and total"
+            )
         tests = {
             name: self.proportion_test(*control, *counts, alpha, interval=interval)
             for name, counts in treatments.items()

@@ -85,9 +85,9 @@ class Arm:
 
     def __post_init__(self) -> None:
         check_name(self.key, "arm")
-        check_points(f"the weight of arm {self.key}", self.weight_bp)
+        check_points(f"the weight of variant {self.key}", self.weight_bp)
         if self.model_version is not None:
-            check_name(self.model_version, f"the model version of arm {self.key}")
+            check_name(self.model_version, f"the model version of variant {self.key}")
 
 
 @dataclass(frozen=True, slots=True)

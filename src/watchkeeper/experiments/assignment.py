@@ -226,7 +226,7 @@ class Allocation:
         name = f"experiment {self.experiment}"
         keys = [arm.key for arm in self.arms]
         if not keys or len(set(keys)) != len(keys):
-            raise InvalidValueError(f"the arms of {name}", keys, "at least one, each key once")
+            raise InvalidValueError(f"the variants of {name}", keys, "at least one, each key once")
         total = sum(arm.weight_bp for arm in self.arms)
         exact = self.hash == "growthbook-v2"
         if not 0 < total <= SLOTS or (exact and total != SLOTS):
@@ -415,7 +415,7 @@ class Allocation:
         unknown = sorted(set(weights or {}) - set(self.weights))
         if unknown:
             raise InvalidValueError(
-                "weights", unknown, f"arms of the experiment: {', '.join(self.weights)}"
+                "weights", unknown, f"variants of the experiment: {', '.join(self.weights)}"
             )
         new = self.weights | dict(weights or {})
         arms = tuple(replace(arm, weight_bp=new[arm.key]) for arm in self.arms)

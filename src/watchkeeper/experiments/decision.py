@@ -94,13 +94,14 @@ def decided(
 def _wrong(ratio_evidence: float, multi_exposed: float) -> str:
     if ratio_evidence >= _MOST_EVIDENCE_OF_BAD_SPLIT:
         return (
-            f"the arms do not have the shares they were given (evidence {ratio_evidence:.3g}, "
-            f"{_MOST_EVIDENCE_OF_BAD_SPLIT:g} is the limit): units are lost or counted in one arm "
-            "and not in the other"
+            f"sample ratio mismatch (evidence {ratio_evidence:.3g}, "
+            f"{_MOST_EVIDENCE_OF_BAD_SPLIT:g} is the limit): units are lost or counted in one "
+            "variant and not in the other"
         )
     if multi_exposed > _MOST_MULTI_EXPOSED:
         return (
-            f"{multi_exposed:.1%} of the units met two arms; at most {_MOST_MULTI_EXPOSED:.0%} may"
+            f"{multi_exposed:.1%} of the units were exposed to two variants; "
+            f"at most {_MOST_MULTI_EXPOSED:.0%} may"
         )
     return ""
 
@@ -137,7 +138,7 @@ def _of_arm(
 def _told(arm: ArmResult, experiment: Design) -> str:
     measured = arm.comparison.contrast
     if not (measured.units_control and measured.units_treatment):
-        return f"{arm.arm}: no units of both arms are known yet"
+        return f"{arm.arm}: there are no units of both variants yet"
     relative = arm.comparison.relative
     lift = "" if relative is None else f" ({relative:+.1%})"
     return (
@@ -160,12 +161,12 @@ def _harm(guardrail: GuardrailResult) -> str:
 
 def _waiting(experiment: Design, arm: ArmResult) -> str:
     if not arm.comparison.contrast.enough:
-        return "too few units or events to tell"
+        return "too few units or events for a result"
     if experiment.mode is Mode.ANYTIME or arm.fraction is None:
         return f"not decided, p = {arm.comparison.p_value:.3g}"
     if experiment.mode is Mode.FIXED:
         return f"{arm.fraction:.0%} of the planned sample, which decides"
     return (
-        f"not decided at {len(arm.looks)} of {experiment.looks} planned looks, with "
+        f"not decided at {len(arm.looks)} of {experiment.looks} planned interim analyses, with "
         f"{arm.fraction:.0%} of the planned sample"
     )

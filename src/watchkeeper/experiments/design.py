@@ -128,7 +128,7 @@ class Design(Result):
             raise InvalidValueError(
                 "planned_units",
                 None,
-                f"the sample of all arms together, which the mode {self.mode.value} needs",
+                f"the sample of all variants together, which the mode {self.mode.value} needs",
                 "Plan it, or choose the mode anytime.",
             )
         if self.planned_units is not None and self.planned_units < 2:

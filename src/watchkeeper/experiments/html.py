@@ -155,10 +155,10 @@ def _probabilities(bayesian: BayesianReport | None) -> str:
     )
     return (
         "<h2>Bayesian, for information</h2>"
-        "<p>It decides nothing: a probability above 95 % is not an error rate of 5 %, and looking "
-        "often makes it worse.</p>"
-        "<table><thead><tr><th>arm</th><th>best with probability</th><th>expected loss</th></tr>"
-        f"</thead><tbody>{rows}</tbody></table>"
+        "<p>It decides nothing: a probability above 95 % is not an error rate of 5 %, and frequent "
+        "interim analyses make it worse.</p>"
+        "<table><thead><tr><th>variant</th><th>best with probability</th>"
+        f"<th>expected loss</th></tr></thead><tbody>{rows}</tbody></table>"
     )
 
 

@@ -111,7 +111,9 @@ def ratio_test(control: Sums, treatment: Sums, alpha: float = 0.05) -> RatioTest
     )
     if certain and apart:
         raise InvalidValueError(
-            "units", "each of the ratio of its arm", "some that differ, to tell how far chance goes"
+            "units",
+            "each of the ratio of its variant",
+            "some that differ, to tell how far chance goes",
         )
     z = 0.0 if certain else difference.difference / difference.standard_error
     half = normal_quantile(1 - alpha) * difference.standard_error

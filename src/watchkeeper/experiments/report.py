@@ -223,6 +223,6 @@ def _warnings(experiment: Design, seen: Observations) -> list[str]:
                 warnings.append(
                     f"{metric}: outcomes are not known of {shares[arm]:.1%} of the predictions of "
                     f"{arm} and of {shares[experiment.control]:.1%} of those of "
-                    f"{experiment.control}; the arms may differ by that alone"
+                    f"{experiment.control}; the variants may differ by that alone"
                 )
     return warnings

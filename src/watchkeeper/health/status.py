@@ -18,7 +18,7 @@ class Condition(StrEnum):
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
     UNKNOWN = "unknown"
-    """There is not enough data to tell; that is not healthy."""
+    """There are not enough data; unknown is not healthy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class ComprehensiveMonitoringSystem:
         return status.to_html() if format == "html" else status.to_text()
 
     def _drift(self, drift: EarlierVerdict | None, now: datetime) -> Component:
-        do = "`watchkeeper drift --model MODEL --start TIME` names the features that moved."
+        do = "`watchkeeper drift --model MODEL --start TIME` names the features that drifted."
         if drift is None or now - drift.at > self._drift_valid:
             reason = (
                 "no check yet"
@@ -180,7 +180,7 @@ def _performance(measured: Measured, at: Thresholds) -> Component:
     limits = {"accuracy": limit}
     if labelled < at.min_samples:
         reason = f"{labelled:,} outcomes are known, and {at.min_samples:,} are needed"
-        do = "Post outcomes to `/v1/models/MODEL/outcomes`, with the ids of the answers."
+        do = "Post outcomes to `/v1/models/MODEL/outcomes`, with the ids of the predictions."
         return Component(name, Condition.UNKNOWN, reason, {"accuracy": None}, limits, None, do)
     accuracy = right / labelled
     reason = f"accuracy {accuracy:.2%} of {labelled:,} labelled; {requirement}"

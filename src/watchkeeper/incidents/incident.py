@@ -160,7 +160,7 @@ class Incident(Result):
             If nothing is said.
         """
         if not what.strip():
-            raise InvalidValueError("note", what, "what happened, in words")
+            raise InvalidValueError("note", what, "a text that says what happened")
         moment = Moment(as_utc(at), actor, what, dict(evidence or {}), step)
         return replace(self, timeline=(*self.timeline, moment))
 
@@ -234,7 +234,7 @@ class Incident(Result):
         """
         self._require_active()
         if not reason.strip():
-            raise InvalidValueError("reason", reason, "why it is over, in words")
+            raise InvalidValueError("reason", reason, "a text that says why it is resolved")
         incident = self.told(at, actor, f"resolved: {reason}", step=IncidentStep.RESOLVED)
         return replace(incident, state=IncidentState.RESOLVED, ended_at=as_utc(at))
 

@@ -45,7 +45,7 @@ class Committing:
         report = await asyncio.to_thread(behind_requests, self._app.landing.land)
         for failure in report.failures:
             if failure not in self.failures:
-                log.error("cannot land events of %s", failure)
+                log.error("events of %s cannot be committed", failure)
         for damage in report.damage:
             log.error("%s", damage)
         self.failures = report.failures

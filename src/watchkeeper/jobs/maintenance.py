@@ -104,7 +104,7 @@ class Upkeep:
                     done.append(task.name)
             except Exception:
                 self._system.ended(task.name, well=False)
-                log.exception("it cannot be told whether it is time for the %s", task.name)
+                log.exception("the schedule of the %s cannot be evaluated", task.name)
         return done
 
     async def _look(self, task: MaintenanceTask) -> bool:

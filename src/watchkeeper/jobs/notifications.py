@@ -45,10 +45,10 @@ class Notifier:
             deliveries = await asyncio.to_thread(self._app.receivers.deliver)
         except Exception:
             self._system.ended("notifications", well=False)
-            log.exception("nobody could be told of what is pending")
+            log.exception("pending notifications could not be sent")
             return []
         for delivery in deliveries:
             if delivery.error:
-                log.error("%s could not be told: %s", delivery.receiver, delivery.error)
+                log.error("the delivery to %s failed: %s", delivery.receiver, delivery.error)
             self._system.ended("notifications", well=not delivery.error)
         return deliveries

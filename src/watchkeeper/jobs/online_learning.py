@@ -157,7 +157,7 @@ class Learner:
         )  # fmt: skip
 
     def _over(self, model: str) -> None:
-        text = "what it learned since was kept, and it is not worse than the champion"
+        text = "a later checkpoint passed, and the model is not worse than the champion"
         self._app.incidents.recover(model, _SOURCE, text)
 
 

@@ -85,7 +85,7 @@ class Retrainer:
                 except Exception:
                     if self._stopped.is_set():
                         return found
-                    log.exception("%s could not be looked at for retraining", each)
+                    log.exception("retraining of %s could not be evaluated", each)
                     well = False
                 else:
                     if found[each].changed:

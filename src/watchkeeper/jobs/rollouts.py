@@ -74,7 +74,7 @@ class Rolling:
             await asyncio.to_thread(self._report_holds)
         except Exception:
             self._system.ended("rollouts", well=False)
-            log.exception("the rollouts could not be looked at; shares hold until they expire")
+            log.exception("the rollouts could not be read; weights hold until they expire")
         else:
             self._failures = {
                 each.name: self._failures[each.name]
@@ -123,7 +123,7 @@ class Rolling:
     async def _failed(self, rollout: Rollout, error: Exception) -> None:
         """Try again later; hold the rollout after some failures in a row."""
         failures = self._failures[rollout.name] = self._failures.get(rollout.name, 0) + 1
-        log.error("rollout %s cannot be looked at: %s", rollout.name, error, exc_info=error)
+        log.error("rollout %s cannot be analysed: %s", rollout.name, error, exc_info=error)
         if failures > _PATIENCE:
-            reason = f"{failures} looks in a row failed: {error}"
+            reason = f"{failures} analyses in a row failed: {error}"
             await asyncio.to_thread(self._app.rollouts.hold_unreadable, rollout.name, reason)

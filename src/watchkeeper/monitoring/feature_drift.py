@@ -334,7 +334,7 @@ class DriftLooks:
             raise NotFoundError(
                 f"event of the window of finding {finding.number} of",
                 finding.model,
-                "They are older than what is kept (store.retention_days).",
+                "They are older than the retention (store.retention_days).",
             )
         names = [name.removeprefix(FEATURE) for name in rows.column_names]
         whole = 1 if windows == [window] else _days(window)

@@ -63,7 +63,7 @@ def drift_finding(found: WindowDrift, *, at: datetime) -> Finding:
     summary += f", against {found.reference}"
     answers = None if found.answers is None else replace(found.answers, distribution=None)
     if answers is not None and answers.drift_detected is not None:
-        summary += f"; the answers {'have' if answers.drift_detected else 'have not'} moved"
+        summary += f"; the predictions {'drifted' if answers.drift_detected else 'did not drift'}"
     features = {
         name: replace(feature, distribution=None) for name, feature in report.features.items()
     }

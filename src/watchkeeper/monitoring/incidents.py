@@ -132,7 +132,7 @@ def draft(
         f"# Post-mortem: {incident.title}",
         "",
         f"Incident `{incident.name}` of `{incident.model}`, {incident.severity}, "
-        f"{incident.state.value}; owner: {incident.owner or 'nobody'}. It lasted {lasted}, from "
+        f"{incident.state.value}; owner: {incident.owner or 'none'}. It lasted {lasted}, from "
         f"{incident.opened_at:%Y-%m-%d %H:%M:%S} to "
         + (f"{end:%Y-%m-%d %H:%M:%S} UTC." if incident.ended_at else "now."),
         "",
@@ -195,7 +195,7 @@ def _changes(audit: AuditTrail, incident: Incident) -> Iterator[str]:
         why = f": {_cell(change.reason)}" if change.reason else ""
         yield (
             f"- {change.at:%Y-%m-%d %H:%M:%S} {change.action} of `{change.subject}` by "
-            f"{change.actor or 'somebody'}{why}"
+            f"{change.actor or 'unknown actor'}{why}"
         )
 
 

@@ -58,7 +58,7 @@ def answers_to_training(registry: "ModelRegistry", model_id: str | None) -> Lear
         )
         return LearnedAnswers(error=message)
     if answers.predictions.ndim > 1:
-        return LearnedAnswers(error=f"{model_id} answers a row with several values")
+        return LearnedAnswers(error=f"{model_id} returns several values for a row")
     return LearnedAnswers(answers.predictions, answers.scores)
 
 

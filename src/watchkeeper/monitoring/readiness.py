@@ -313,7 +313,7 @@ def _tested(entry: Entry) -> Answer:
 
 def _logs(path: Path | None) -> Answer:
     if path is None:
-        return Answer(PointState.UNKNOWN, "no `log_file` is set, so nothing can be read back")
+        return Answer(PointState.UNKNOWN, "no `log_file` is set, so no log line can be read")
     try:
         lines = _last_lines(path)
     except OSError as error:

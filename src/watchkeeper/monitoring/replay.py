@@ -344,7 +344,7 @@ def _compared(
     )
     summary = f"{len(differing)} figures differ" if differing else "the same"
     if changes:
-        summary += f"; the tables have moved on: {', '.join(changes)}"
+        summary += f"; the tables have newer versions: {', '.join(changes)}"
     return Replayed(
         id=record,
         confirmed=not differing,

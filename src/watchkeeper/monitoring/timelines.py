@@ -405,7 +405,7 @@ class Timelines:
         try:
             write_cells(self._path(model), model, self._how(model), current)
         except OSError as error:  # they are as good in memory
-            log.warning("the cells of the time lines of %s cannot be kept: %s", model, error)
+            log.warning("the cells of the time lines of %s cannot be stored: %s", model, error)
         state.kept = current
 
 

@@ -87,7 +87,7 @@ def grouped(notes: Sequence[Note], url: str) -> Message:
         if note.runbook:
             lines.append(f"What to do: {note.runbook}")
         if note.what != "resolved":
-            lines.append(f"Take it in hand: watchkeeper incidents acknowledge {name}")
+            lines.append(f"Acknowledge it: watchkeeper incidents acknowledge {name}")
     if len(incidents) > _SHOWN:
         lines.append(f"\n{len(incidents) - _SHOWN} more incidents: {url}/v1/incidents")
     return Message(title[:200], "\n".join(lines))

@@ -140,7 +140,7 @@ class Checklists:
             If there is no reason.
         """
         item_of(item)
-        require_reason(by, "why it need not pass, in words")
+        require_reason(by, "a text that says why the item may be waived")
         end = as_utc(until)
         self._audit.note(
             at=self._clock(), by=by, action=WAIVER, subject=waiver_of(model, item),

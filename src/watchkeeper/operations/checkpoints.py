@@ -218,7 +218,7 @@ class Learning:
             If the model cannot learn row by row.
         """
         if batch.attempts >= _ATTEMPTS:
-            reason = f"{batch.attempts} processes ended while they learned from it"
+            reason = f"{batch.attempts} processes ended while they trained on it"
             return self._ended(batch, self._thrown_away(batch, reason))
         batch = replace(batch, attempts=batch.attempts + 1)
         self.taught.begin(batch)
@@ -347,7 +347,7 @@ class Learning:
                 training_start=former.lineage.training_start,
                 training_end=max(last, former.lineage.training_end or last),
                 table_versions=batch.table_versions,
-                evaluated_on=f"{scores.rows:,} outcomes, each before it was learned from",
+                evaluated_on=f"{scores.rows:,} outcomes, each before it was used for training",
             ),
             format="skops" if base.format == "skops" else "joblib",
             trusted=base.trusted,
@@ -469,5 +469,5 @@ def _told(scores: Prequential, task: str) -> str:
     left_out = f", {scores.left_out:,} left out" if scores.left_out else ""
     return (
         f"{loss_name} {shown(scores.loss)} over {scores.rows:,} outcomes{left_out}; the champion "
-        f"{shown(scores.champion_loss)}, before it learned {shown(scores.former_loss)}"
+        f"{shown(scores.champion_loss)}, before it was trained on {shown(scores.former_loss)}"
     )

@@ -286,7 +286,7 @@ class Incidents(Service[IncidentRepository]):
         model, source = finding.model, f"finding:{finding.kind}"
         cause = None if finding.number is None else RecordId("finding", str(finding.number))
         if not finding.bad:
-            text = f"the last check was well: {finding.summary}"
+            text = f"the last check passed: {finding.summary}"
             return self.recover(model, source, text, cause=cause, at=finding.at)
         active = self._active(model, source)
         if active is not None and active.timeline[-1].step is not IncidentStep.RECOVERED:

@@ -333,13 +333,14 @@ class Models:
         for shadow in self._shadows.find(model, ShadowState.RUNNING):
             if shadow.version == version.version:
                 raise ConflictError(
-                    f"{version.model_id} answers as the shadow {shadow.name}", "Stop it first."
+                    f"{version.model_id} gets mirrored traffic as the shadow {shadow.name}",
+                    "Stop it first.",
                 )
         for experiment in self._experiments.find(model):
             arms = {arm.model_version for arm in experiment.allocation.arms}
             if experiment.state is not ExperimentState.STOPPED and version.version in arms:
                 raise ConflictError(
-                    f"{version.model_id} is an arm of the experiment {experiment.name}",
+                    f"{version.model_id} is a variant of the experiment {experiment.name}",
                     "Stop it first.",
                 )
 

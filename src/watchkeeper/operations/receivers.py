@@ -177,7 +177,7 @@ class Receivers(Service[PlaceRepository]):
         message = Message(
             "Watchkeeper: a test",
             f"This is a test of the notifications of {self._url}, asked for by "
-            f"{by.actor or 'somebody'}. Nothing has happened.",
+            f"{by.actor or 'an unknown actor'}. Nothing has happened.",
         )
         errors = {receiver.name: self._sent(receiver, message) for receiver in chosen}
         for receiver in chosen:
@@ -232,9 +232,9 @@ class Receivers(Service[PlaceRepository]):
             ):
                 break
             if seconds > timeout:
-                error = f"the alert that {address} took has not come back in {timeout:g} s"
+                error = f"the alert that {address} accepted did not arrive within {timeout:g} s"
             wait(_POLL)
-        returned = f"a synthetic alert came back through {address} in {seconds:.1f} s"
+        returned = f"a synthetic alert arrived through {address} in {seconds:.1f} s"
         self._audit.note(
             at=self._clock(), by=by.with_reason(error or returned), action=ALERT_TEST,
             subject=ALERTS, evidence={"passed": not error, "seconds": seconds},
@@ -248,7 +248,7 @@ class Receivers(Service[PlaceRepository]):
         try:
             return self._send(receiver.url, message)
         except Exception as error:
-            log.exception("%s cannot be told", receiver.name)
+            log.exception("the delivery to %s failed", receiver.name)
             return f"{type(error).__name__}: {error}"
 
 

@@ -424,7 +424,7 @@ class Retraining(Service[RetrainingRepository]):
         if run.policy.then == "shadow":
             if all(shadow.name != run.name for shadow in self._shadows.find(run.model)):
                 self._shadows.start(run.name, model=run.model, version=version, by=by)
-            return RunState.SHADOWING, f"{model_id} answers a copy of the traffic", run.name
+            return RunState.SHADOWING, f"{model_id} gets mirrored traffic", run.name
         if all(rollout.name != run.name for rollout in self._rollouts.find(run.model)):
             self._rollouts.start(run.name, model=run.model, version=version, by=by)
         return RunState.ROLLING_OUT, f"the rollout {run.name} of {model_id} has begun", run.name

@@ -334,7 +334,7 @@ class Rollouts(Service[RolloutRepository]):
         for experiment in self._experiments.find(model, ExperimentState.RUNNING):
             raise ConflictError(
                 f"the experiment {experiment.name} takes the traffic of {model}",
-                "Stop it first: the effects of two changes at once cannot be told apart.",
+                "Stop it first: the effects of two changes at once cannot be separated.",
             )
         self._registry.verify(candidate.model_id)
         return ModelId.parse(production).version
@@ -365,7 +365,7 @@ class Rollouts(Service[RolloutRepository]):
         at, registry = self._clock(), self._registry
         canary, stable = (f"{before.model}:{side}" for side in (before.version, before.stable))
         production = registry.get_production_model(before.model)
-        event, reason = Event.ROLLED_BACK, f"{stable} answers everything"
+        event, reason = Event.ROLLED_BACK, f"{stable} gets all traffic"
         why, cause = f"rollout {before.name}", RecordId("rollout", before.name)
         if before.state is RolloutState.PROMOTING:
             event, reason = Event.PROMOTED, f"{canary} is in production"
@@ -399,7 +399,7 @@ class Rollouts(Service[RolloutRepository]):
         try:
             self._incidents.open(
                 rollout.model,
-                f"the rollout {rollout.name} of {rollout.version} was taken back: {reason}",
+                f"the rollout {rollout.name} of {rollout.version} was rolled back: {reason}",
                 severity="warning",
                 source=f"rollout:{rollout.name}",
                 evidence={"rollout": rollout.name, "step": rollout.step + 1},

@@ -69,5 +69,5 @@ def merged(name: str, first: ColumnProfile, second: ColumnProfile) -> ColumnProf
     raise InvalidValueError(
         f"column {name!r}",
         f"{first.kind} in one part and {second.kind} in another",
-        "one kind in all parts",
+        "one type in all parts",
     )

@@ -136,7 +136,7 @@ def column_of(series: nw.Series[Any]) -> Column:
         return Numbers(Sample(present), len(values) - len(present), dtype.is_integer())
     if dtype in {nw.String, nw.Categorical, nw.Enum, nw.Object, nw.Unknown}:
         return _words(series)
-    raise InvalidValueError(series.name, str(dtype), "numbers, words, truth values or times")
+    raise InvalidValueError(series.name, str(dtype), "numbers, strings, booleans or times")
 
 
 def as_categories(column: Column) -> Categories:

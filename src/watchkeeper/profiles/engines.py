@@ -157,7 +157,7 @@ class QueriedColumn:
             return self._numbers(kind.is_integer())
         if kind.is_temporal() or kind.is_null():
             return column_of(self._fetched())
-        raise InvalidValueError(self.name, str(kind), "numbers, words, truth values or times")
+        raise InvalidValueError(self.name, str(kind), "numbers, strings, booleans or times")
 
     def _numbers(self, whole: bool) -> Numbers:
         values = self._floats()

@@ -60,7 +60,9 @@ class Encoding:
             if series.null_count() == len(series):
                 columns.append(np.full(len(series), np.nan))
             elif _has_words(series) is not (codes is not None):
-                raise InvalidValueError(name, str(series.dtype), "values of the type learned from")
+                raise InvalidValueError(
+                    name, str(series.dtype), "values of the type in the training data"
+                )
             elif codes is None:
                 columns.append(np.clip(floats_of(series), -_LARGEST, _LARGEST))
             else:
@@ -113,4 +115,4 @@ def _has_words(series: nw.Series[Any]) -> bool:
         return True
     if dtype.is_numeric() or dtype.is_temporal() or dtype == nw.Boolean:
         return False
-    raise InvalidValueError(series.name, str(dtype), "numbers, words, truth values or times")
+    raise InvalidValueError(series.name, str(dtype), "numbers, strings, booleans or times")

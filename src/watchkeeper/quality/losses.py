@@ -137,7 +137,7 @@ class LossEstimator:
         from threadpoolctl import threadpool_limits
 
         if self._encoding is None:
-            raise ConflictError("the estimator has learned nothing", "Call fit first.")
+            raise ConflictError("the estimator is not fitted", "Call fit first.")
         frame = feature_frame(features)
         if not len(frame):
             raise InvalidValueError("features", "no rows", "at least one")

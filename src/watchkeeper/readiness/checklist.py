@@ -64,7 +64,7 @@ ITEMS = (
     Item("accuracy", "before deployment", "accuracy above the baseline", _MUST,
          "`watchkeeper quality --model MODEL --start TIME`, once outcomes are posted."),
     Item("ab-test", "before deployment", "significance confirmed in an A/B test", _MUST,
-         "`watchkeeper experiments create` with the version in production as an arm."),
+         "`watchkeeper experiments create` with the version in production as a variant."),
     Item("load-test", "before deployment", "load test meets the requirements", _MUST,
          "`watchkeeper loadtest MODEL`."),
     Item("rollback", "before deployment", "rollback documented and rehearsed", _MUST,

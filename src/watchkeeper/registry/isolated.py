@@ -98,7 +98,7 @@ class ApartRuntime(Runtime):
             except (EOFError, OSError) as error:
                 raise UnavailableError(
                     f"the process that {self.model_id} computes in has ended",
-                    "Its last words are in the server's log; another one is begun.",
+                    "The end of its output is in the server's log; a new process is started.",
                     retry_after=_BACK_AFTER,
                 ) from error
         if isinstance(answer, Answers):

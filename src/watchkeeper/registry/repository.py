@@ -148,8 +148,8 @@ class Repository:
                 deleted = connection.execute(gone).scalar()
                 if deleted is not None:
                     raise ConflictError(
-                        f"{row['model_id']} was deleted on {deleted:%Y-%m-%d}; what was recorded "
-                        "of it keeps its name",
+                        f"{row['model_id']} was deleted on {deleted:%Y-%m-%d}, and its recorded "
+                        "events keep its name",
                         "Register under a new version.",
                     )
                 connection.execute(model_versions.insert().values(**row, registered_at=at))

@@ -122,7 +122,7 @@ class Runtime:
         if answers.predictions.ndim == 0 or len(answers.predictions) != rows:
             raise ModelOutputError(
                 f"{self.model_id} answered {rows} rows with an array of shape "
-                f"{answers.predictions.shape}; expected one answer a row"
+                f"{answers.predictions.shape}; expected one prediction for each row"
             )
         if answers.probabilities is not None and len(answers.probabilities) != rows:
             raise ModelOutputError(
@@ -146,7 +146,7 @@ class Runtime:
         predictions_by_row = [self._model.predict_one(row) for row in rows]
         if any(prediction is None for prediction in predictions_by_row):
             raise ModelOutputError(
-                f"{self.model_id} has no answer, as models of River before they have learned"
+                f"{self.model_id} has no prediction, as models of River before training"
             )
         predictions = np.asarray(predictions_by_row)
         if not hasattr(last_step(self._model), "predict_proba_one"):

@@ -42,7 +42,7 @@ def check_signed(version: ModelVersion, folder: Path, public_key: Path) -> None:
     other = [name for name in _SIGNED if signed[name] != stored[name]]
     if other:
         raise IntegrityError(
-            f"the control database says otherwise of {version.model_id} than what was signed: "
+            f"the control database differs for {version.model_id} than what was signed: "
             f"{', '.join(other)}",
             "One of them was changed. Restore it from a backup, or roll back.",
         )
@@ -70,7 +70,7 @@ def check_noted(version: ModelVersion, noted: Mapping[str, Any] | None) -> None:
     other = [name for name in _NOTED if noted.get(name) != plain(getattr(version, name))]
     if other:
         raise IntegrityError(
-            f"the control database says otherwise of {version.model_id} than the audit trail "
+            f"the control database differs for {version.model_id} than the audit trail "
             f"does of its registration: {', '.join(other)}",
             "One of them was changed. Restore it from a backup, or roll back.",
         )

@@ -239,8 +239,8 @@ def split(
     ):
         if len(part) < least:
             later = "" if not_before is None else (
-                f"The champion has learned until {not_before:%Y-%m-%d %H:%M}, and is judged by "
-                "later rows only."
+                f"The champion was trained on data until {not_before:%Y-%m-%d %H:%M}, and is "
+                "evaluated on later rows only."
             )  # fmt: skip
             raise TrainingDataError(
                 f"rows {side}", len(part), f"at least {least:,}, of {count:,}", later
@@ -306,7 +306,7 @@ def _require_classes(data: TrainingData, task: str) -> None:
             data.target,
             f"{classes[0]!r} in all {len(data):,} rows",
             "at least two classes",
-            "Nothing can be learned from one class; take a longer window.",
+            "A model needs two classes; take a longer window.",
         )
 
 
@@ -319,8 +319,8 @@ def _require_no_leak(data: TrainingData, task: str) -> None:
                 name,
                 f"a feature that {leak} {data.target}",
                 "features that are known before the outcome is",
-                "It looks as if the outcome leaked into it, and such a model fails where the "
-                "outcome is not known. Leave it out; or, if it is right, set leak_check to false.",
+                "The outcome has probably leaked into it, and such a model fails where the outcome "
+                "is unknown. Leave it out; or, if it is legitimate, set leak_check to false.",
             )
 
 

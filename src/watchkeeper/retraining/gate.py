@@ -199,11 +199,11 @@ def _later(
 ) -> GateCheck:
     moment = "in the order of the rows" if boundary is None else f"from {boundary:%Y-%m-%d %H:%M}"
     if champion is None or until is None or boundary is None:
-        limit = "after what the candidate learned from"
+        limit = "after the candidate's training data"
         if champion is not None:
-            limit += "; what the champion learned from is not known"
+            limit += "; the training data of the champion are not known"
         return GateCheck("later rows", "later rows", moment, limit, passed=True)
-    limit = f"after what both learned from, until {until:%Y-%m-%d %H:%M}"
+    limit = f"after the training data of both, until {until:%Y-%m-%d %H:%M}"
     return GateCheck("later rows", "later rows", moment, limit, until <= boundary)
 
 

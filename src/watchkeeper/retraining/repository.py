@@ -179,5 +179,5 @@ class RetrainingRepository(Documents[Run]):
             if run.name == document.name:
                 return super()._refused(document)
         return ConflictError(
-            f"the schedule of {document.model} was taken up by another process", "Look again."
+            f"the schedule of {document.model} was taken up by another process", "Read it again."
         )

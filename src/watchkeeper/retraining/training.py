@@ -52,7 +52,7 @@ class TrainingFailedError(WatchkeeperError):
     """
 
     def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason, "Nothing in production was touched; the log says more.")
+        super().__init__(reason, "Production is unchanged; the log has details.")
         self.args = (kind, reason)
         self.kind, self.reason = kind, reason
 
@@ -157,7 +157,7 @@ def launch(folder: Path, job: TrainingJob, watch: Callable[[TrainingProgress], N
         raise TrainingFailedError("killed", f"its process was killed by {name}")
     if not (folder / jobs.OUTCOME).exists():
         reason = f"its process ended with {process.returncode} before it was done"
-        raise TrainingFailedError("ended", f"{reason}; it said last: {last_line(log)}")
+        raise TrainingFailedError("ended", f"{reason}; the end of its output: {last_line(log)}")
 
 
 def cancellable(
@@ -222,7 +222,7 @@ def read_trained(folder: Path, job: TrainingJob, task: str, positive: object) ->
         model = formats.load(data, outcome["format"], trusted=job.trusted, unsafe=job.allow_unsafe)
         answers = pa.feather.read_table(folder / jobs.ANSWERS)
         if answers.num_rows != jobs.read_held_out(folder).num_rows:
-            raise IntegrityError("the answers are not one a row")
+            raise IntegrityError("there is not one prediction for each row")
         return TrainingResult(
             data if outcome["format"] == "onnx" else model,
             outcome,
@@ -260,7 +260,9 @@ def last_line(log: Path) -> str:
 def _answered(answers: pa.Table, who: str, task: str, positive: object) -> Answered:
     predicted = labels_of(answers[f"{who}.predicted"], task, positive)
     if task == "regression" and not np.isfinite(predicted).all():
-        raise TrainingFailedError("not_finite", f"the {who} answers with what is no finite number")
+        raise TrainingFailedError(
+            "not_finite", f"the {who} returns a value that is not a finite number"
+        )
     name = f"{who}.score"
     scored = task == "binary" and name in answers.column_names
     scores = scores_of(answers[name]) if scored else None

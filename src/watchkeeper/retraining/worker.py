@@ -204,7 +204,8 @@ def answers(runtime: Runtime, rows: pa.Table) -> tuple[dict[str, npt.NDArray[Any
     predictions = np.concatenate([part.predictions for part in parts])
     if predictions.ndim != 1:
         raise TrainerFailedError(
-            f"{runtime.model_id} answers a row with several values", "One answer a row is compared."
+            f"{runtime.model_id} returns several values for a row",
+            "One prediction for each row is compared.",
         )
     columns: dict[str, npt.NDArray[Any]] = {"predicted": predictions}
     if all(part.scores is not None for part in parts):

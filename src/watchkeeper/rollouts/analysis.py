@@ -30,7 +30,7 @@ class LimitStanding(StrEnum):
     """More is bad than it allows, or than of production and its margin, and that is no chance."""
 
     TOO_FEW = "too_few"
-    """There are not enough requests to tell."""
+    """There are not enough requests."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ class CanaryDeployment:
             If no reason is given.
         """
         if not reason.strip():
-            raise InvalidValueError("reason", reason, "why it is rolled back")
+            raise InvalidValueError("reason", reason, "a text that says why it is rolled back")
         with self._lock:
             if self._stage is not None:
                 self._stage, self.rollback_reason = None, reason

@@ -11,16 +11,16 @@ from watchkeeper.rollouts.states import Event, Hold, RolloutState
 __all__ = ["Outlook", "outlook"]
 
 _OF_HOLD = {
-    Hold.SRM: "nothing by itself: the two versions cannot be compared until their shares are right",
-    Hold.SIGNAL: "nothing by itself: somebody decides whether it goes on",
-    Hold.APPROVAL: "nothing by itself: it is well, and somebody has to say yes",
+    Hold.SRM: "it stays on hold: versions cannot be compared while traffic is split wrongly",
+    Hold.SIGNAL: "it stays on hold until it is promoted or aborted by hand",
+    Hold.APPROVAL: "it stays on hold until it is approved; all limits hold",
 }
 _OF_STATE = {
     RolloutState.DRAFT: "nothing: it was never started",
-    RolloutState.PAUSED: "nothing, until somebody resumes it; evidence of harm still takes it back",
+    RolloutState.PAUSED: "it is paused until it is resumed; evidence of harm still rolls it back",
     RolloutState.PROMOTING: "it is put in production within seconds",
-    RolloutState.ROLLING_BACK: "the version in production answers everything within seconds",
-    RolloutState.ROLLED_BACK: "nothing: it was taken back",
+    RolloutState.ROLLING_BACK: "the version in production gets all traffic within seconds",
+    RolloutState.ROLLED_BACK: "nothing: it was rolled back",
     RolloutState.CANCELLED: "nothing: it never began",
 }
 
@@ -60,7 +60,7 @@ def outlook(rollout: Rollout, decision: RolloutDecision | None, now: datetime) -
     ----------
     rollout : Rollout
     decision : RolloutDecision or None
-        What the next look would decide, where that is known.
+        What the next analysis would decide, where that is known.
     now : datetime
 
     Returns
@@ -76,13 +76,13 @@ def outlook(rollout: Rollout, decision: RolloutDecision | None, now: datetime) -
         if rollout.ended_at is None or not rollout.watched(now):
             return Outlook("nothing: it is in production, and its watch is over")
         until = rollout.ended_at + timedelta(seconds=rollout.plan.watch)
-        sentence = "it is watched: evidence that a limit is broken takes it back"
+        sentence = "bake time: evidence that a limit is broken rolls it back"
         return Outlook(sentence, watched_until=until)
     if rollout.state not in {RolloutState.RUNNING, RolloutState.HOLDING}:
         waits = rollout.state in {RolloutState.DRAFT, RolloutState.PAUSED}
         return Outlook(_OF_STATE[rollout.state], waits=waits)
     if decision is not None and decision.event not in {None, Event.HOLD}:
-        return Outlook(f"at the next look {_by(rollout, decision.event)}", now)
+        return Outlook(f"at the next analysis {_by(rollout, decision.event)}", now)
     if rollout.hold in _OF_HOLD:
         return Outlook(_OF_HOLD[rollout.hold], waits=True)
     return _waiting(rollout, now)
@@ -116,11 +116,11 @@ def _done(rollout: Rollout, begun: datetime) -> datetime:
 def _following(rollout: Rollout) -> str:
     plan, last = rollout.plan, rollout.step + 1 == len(rollout.plan.steps)
     if plan.approval or (last and plan.steps[-1] < 100.0):
-        return "it waits for somebody to say yes"
+        return "it waits for manual approval"
     return _by(rollout, Event.PROMOTE if last else Event.STEP)
 
 
 def _by(rollout: Rollout, event: Event | None) -> str:
     if event is Event.STEP:
         return f"it gets {rollout.plan.steps[rollout.step + 1]:g} % of the traffic"
-    return "it is put in production" if event is Event.PROMOTE else "it is taken back"
+    return "it is put in production" if event is Event.PROMOTE else "it is rolled back"

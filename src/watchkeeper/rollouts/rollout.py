@@ -213,7 +213,7 @@ class Rollout(Result):
         state = after(self.state, event)
         if self.state is RolloutState.COMPLETED and not self.watched(at):
             raise ConflictError(
-                f"the rollout {self.name} is over, and its watch as well",
+                f"the rollout {self.name} has ended, and so has its bake time",
                 "Roll the model back in the registry.",
             )
         changes: dict[str, Any] = {"state": state, "number": self.number + 1, "hold": None}
@@ -353,7 +353,7 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> RolloutDecis
         told = "; ".join(
             f"{judgement.reason}, by chance in {judgement.chance:.2%}" for judgement in far
         )
-        return decision(Event.BREACH, f"{told}; no further window is given")
+        return decision(Event.BREACH, f"{told}; no extension is left")
     if over and rollout.extensions < plan.extensions:
         return decision(Event.HOLD, _told(over), Hold.INCONCLUSIVE)
     if over:
@@ -367,7 +367,7 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> RolloutDecis
         if judgement.proof is not None and judgement.proof < 1 / plan.alpha
     ]
     if unproven:
-        told = f"{_told(unproven)}; that it is below the limit is not proven"
+        told = f"{_told(unproven)}; there is no evidence that it is below the limit"
         if rollout.extensions < plan.extensions:
             return decision(Event.HOLD, told, Hold.INCONCLUSIVE)
         if plan.on_unproven == "rollback":
@@ -420,8 +420,9 @@ def _moved(plan: Plan, answers: AnswerShift | None) -> str:
     if low <= plan.max_answer_shift:
         return ""
     return (
-        f"the answers of the two versions lie at least {low:.2f} apart ({answers.distance:.2f} of "
-        f"{answers.canary:,} and {answers.production:,}), and {plan.max_answer_shift:g} is allowed"
+        "the prediction distributions of the two versions differ (KS distance at least "
+        f"{low:.2f}, limit {plan.max_answer_shift:g}; {answers.distance:.2f} between "
+        f"{answers.canary:,} and {answers.production:,} predictions)"
     )
 
 

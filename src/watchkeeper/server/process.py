@@ -30,7 +30,9 @@ class ServerDiedError(UnavailableError):
     """The server ended, or did not become ready."""
 
     def __init__(self, what: str, log: str) -> None:
-        super().__init__(f"{what}. Its last words: {_last_lines(Path(log))}", f"Its log: {log}")
+        super().__init__(
+            f"{what}. The end of its output: {_last_lines(Path(log))}", f"Its log: {log}"
+        )
         self.args = (what, log)
         self.log = log
 

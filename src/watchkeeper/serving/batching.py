@@ -112,8 +112,8 @@ class Batcher(Generic[Item, Computed, Answered]):
         """
         if self.stuck:
             raise UnavailableError(
-                f"{self._name} has {self._abandoned} calls that never came back",
-                "It answers again when one returns; restart the server if none does.",
+                f"{self._name} has {self._abandoned} calls that never returned",
+                "The model serves again when one returns; restart the server if none does.",
                 retry_after=5.0,
             )
         future: asyncio.Future[Answered] = self._loop.create_future()

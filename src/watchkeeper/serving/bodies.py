@@ -169,7 +169,8 @@ def _require_announced(headers: Headers, limit: int) -> None:
 
 def _too_large(limit: int) -> TooLargeError:
     return TooLargeError(
-        f"the body is larger than {limit} bytes", "Send it in parts, or raise the server's limit."
+        f"the body is larger than {limit} bytes",
+        "Send several smaller requests, or raise the server's limit.",
     )
 
 

@@ -371,7 +371,7 @@ class Gateway:
                 self._show_production()
         except Exception:
             if self._shares_known:  # four times a second is too often to say it again
-                log.exception("the rollouts could not be read; shares hold until they expire")
+                log.exception("the rollouts could not be read; weights hold until they expire")
             self._shares_known = False
         else:
             self._shares_known = True
@@ -401,4 +401,6 @@ def _explained(error: Exception) -> WatchkeeperError:
         return error
     if not isinstance(error, ConnectionError):  # then the caller is gone, and nothing is wrong
         log.error("a prediction failed in the server", exc_info=error)
-    return WatchkeeperError("the server failed", "Its log says where; please report it.")
+    return WatchkeeperError(
+        "the server failed", "The server's log has the traceback; please report it."
+    )

@@ -181,7 +181,7 @@ def _event(record: Any, number: int, event: EventKind, model: str, now: datetime
         )
     if event == "outcome":
         if record.get("actual") is None:
-            raise InvalidValueError(f"records[{number}].actual", None, "what came true")
+            raise InvalidValueError(f"records[{number}].actual", None, "the label (ground truth)")
         return Outcome(
             prediction_id=prediction_id,
             model=model,
@@ -350,7 +350,7 @@ def _checked(rows: pa.Table, event: EventKind, now: datetime, before: int) -> pa
             _require_agreement(columns["prediction_id"], columns["timestamp"], before)
     if event == "outcome" and columns["actual"].null_count:
         at = pc.index(columns["actual"].is_null(), True).as_py()
-        raise InvalidValueError(f"records[{before + at}].actual", None, "what came true")
+        raise InvalidValueError(f"records[{before + at}].actual", None, "the label (ground truth)")
     for name in ("score", "latency_ms"):
         if name in columns:
             columns[name] = columns[name].cast(pa.float64())

@@ -215,7 +215,8 @@ def _cell(text: str) -> Any:
 def _require_count(form: str, count: int, max_rows: int) -> None:
     if count > max_rows:
         raise TooLargeError(
-            f"the request has {count} rows; expected at most {max_rows}", "Send it in parts."
+            f"the request has {count} rows; expected at most {max_rows}",
+            "Send several smaller requests.",
         )
     if not count:
         raise InvalidValueError(form, "no rows", "at least one row")

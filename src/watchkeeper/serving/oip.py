@@ -185,7 +185,7 @@ def forced_variant_of(parameter: object, headers: Headers) -> str | None:
         header = headers.get(b"x-force-variant")
         return header.decode("latin-1") if header else None
     if not isinstance(parameter, str):
-        raise InvalidValueError("force_variant", parameter, "the name of an arm")
+        raise InvalidValueError("force_variant", parameter, "the name of a variant")
     return parameter
 
 
@@ -202,7 +202,8 @@ def _rows(tensors: list[Tensor], live: LiveVersion, max_rows: int) -> Rows:
     count = tensors[0].shape[0] if tensors[0].shape else 0
     if count > max_rows:
         raise TooLargeError(
-            f"the request has {count} rows; expected at most {max_rows}", "Send it in parts."
+            f"the request has {count} rows; expected at most {max_rows}",
+            "Send several smaller requests.",
         )
     first = tensors[0]
     if len(tensors) == 1 and len(first.shape) == 2 and not _is_feature(first, signature):

@@ -444,6 +444,6 @@ def _forced(experiments: Sequence[LoadedExperiment], call: Call) -> Route:
     raise InvalidValueError(
         "force_variant",
         call.forced_variant,
-        "an arm of a running experiment whose overrides list the unit",
+        "a variant of a running experiment whose overrides list the unit",
         f"Give unit {call.unit_id} an override in the experiment.",
     )

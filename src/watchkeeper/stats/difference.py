@@ -80,7 +80,7 @@ def arm_values(
             name,
             f"NaN for {int(np.isnan(values).sum())} of {len(values)} units",
             "a number for each",
-            "Leave out units whose value is not known, in both arms by the same rule.",
+            "Leave out units whose value is not known, in both groups by the same rule.",
         )
     if finite and np.isinf(values).any():
         raise InvalidValueError(

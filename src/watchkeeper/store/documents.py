@@ -252,7 +252,7 @@ class Documents(Generic[T]):
                 if self._read(stored) != before:
                     raise ConflictError(
                         f"the {self._kind} {before.name} was changed meanwhile",
-                        "Look at it again.",
+                        "Read it again.",
                     )
                 connection.execute(
                     self._table.update().where(same_name).values(self._stored(after))

@@ -300,7 +300,7 @@ class Journal:
                     self._seal_left_over()
                     self._measure_room()
             except (OSError, WatchkeeperError):
-                log.exception("the journal in %s could not be looked after", self.folder)
+                log.exception("the journal in %s could not be maintained", self.folder)
 
     def _sync(self) -> None:
         with self._lock:
@@ -349,7 +349,7 @@ class Journal:
 
     def _why_full(self) -> str:
         if self._max_bytes - self._waiting <= self._room:
-            return f"{self._waiting} bytes wait to land, of at most {self._max_bytes}"
+            return f"{self._waiting} bytes wait to be committed, of at most {self._max_bytes}"
         return f"the disk has {self._free} bytes left, and {self._min_free_bytes} stay free"
 
 

@@ -103,7 +103,7 @@ class JournalRecorder:
             began, self._dropping = not self._dropping, True
         self.on_dropped(count)
         if began:
-            log.error("predictions are answered and not recorded: %s", error)
+            log.error("predictions are served and not recorded: %s", error)
 
     def _resume(self) -> None:
         with self._lock:

@@ -271,7 +271,7 @@ def _read_table(path: Path) -> SegmentContents:
     except FileNotFoundError:
         raise
     except (pa.ArrowInvalid, OSError, KeyError) as error:
-        return SegmentContents([], damage=f"{name}: it is not a whole Arrow file ({error})")
+        return SegmentContents([], damage=f"{name}: the Arrow file is not complete ({error})")
 
 
 def keep_damaged(segment: JournalSegment) -> Path:

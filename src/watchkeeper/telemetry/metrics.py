@@ -85,7 +85,7 @@ class ModelMetrics:
             )
             self.latency = Histogram(
                 "model_prediction_latency_seconds",
-                "Seconds from a request's arrival to its answer",
+                "Seconds from a request's arrival to its response",
                 version,
                 buckets=self.buckets,
                 registry=registry,
@@ -98,12 +98,12 @@ class ModelMetrics:
                 multiprocess_mode="livesum",
             )
             self.scores = BatchSummary(
-                "model_prediction_score", "Scores of answered predictions", version,
+                "model_prediction_score", "Scores of successful predictions", version,
                 registry=registry,
             )  # fmt: skip
             self.features = BatchSummary(
                 "model_input_feature_value",
-                "Numeric input features of answered predictions",
+                "Numeric input features of successful predictions",
                 ("model", "feature_name"),
                 registry=registry,
             )
@@ -140,12 +140,12 @@ class ModelMetrics:
             )
             self.answers_drift_score = newest(
                 "model_prediction_drift_score",
-                "Effect size of the drift of what the model answers in the last check",
+                "Drift score of the predictions in the last check",
                 ("model",),
             )
             self.answers_drift_detected = newest(
                 "model_prediction_drift_detected",
-                "1 if what the model answers drifted in the last check, else 0",
+                "1 if the predictions drifted in the last check, else 0",
                 ("model",),
             )
             self.drift_at = newest(
@@ -153,7 +153,7 @@ class ModelMetrics:
             )
             self.rollbacks = counter(
                 "model_rollout_rollbacks_total",
-                "Rollouts that the server took back",
+                "Rollouts that the server rolled back",
                 ("model",),
             )
             self.retrainings = counter(
@@ -170,12 +170,12 @@ class ModelMetrics:
             self.experiment_traffic = TrafficShares(
                 registry,
                 "experiment",
-                "Percent of a model's units that an arm of a running experiment is given",
+                "Percent of a model's units that a variant of a running experiment gets",
             )
             self.rollout_traffic = TrafficShares(
                 registry,
                 "rollout",
-                "Percent of a model's units that a version in a rollout answers",
+                "Percent of a model's units that a version in a rollout gets",
             )
         except ValueError as error:
             raise ConflictError(

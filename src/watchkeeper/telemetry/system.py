@@ -125,25 +125,25 @@ class SystemMetrics:
         )
         self.refused = counter(
             "watchkeeper_requests_refused_total",
-            "Requests that were answered 503: too many at once, or no room to record them",
+            "Requests refused with 503: too many at once, or no room to record them",
         )
         self.copies_shed = counter(
             "watchkeeper_shadow_requests_shed_total",
             "Requests of which a shadow was not asked, because there was too much to do",
         )
         self.journal_bytes = newest(
-            "watchkeeper_journal_bytes", "Size of the journal that has not landed yet"
+            "watchkeeper_journal_bytes", "Size of the journal that is not committed yet"
         )
         self.segments_waiting = newest(
-            "watchkeeper_segments_waiting", "Sealed journal segments that have not landed yet"
+            "watchkeeper_segments_waiting", "Sealed journal segments that are not committed yet"
         )
         self.oldest_waiting = newest(
             "watchkeeper_oldest_segment_age_seconds",
-            "Age of the oldest journal segment that has not landed; 0 when none waits",
+            "Age of the oldest journal segment that is not committed; 0 without any",
         )
         self.committed_at = newest(
             "watchkeeper_last_commit_timestamp_seconds",
-            "When events last landed in tables",
+            "When events were last committed to tables",
         )
         if not shared_between_workers():  # an unset gauge is 0: landed in 1970
             self.committed_at.set(math.nan)
@@ -153,7 +153,7 @@ class SystemMetrics:
         )
         self.succeeded_at = newest(
             "watchkeeper_job_last_success_timestamp_seconds",
-            "When a background job last ended well",
+            "When a background job last succeeded",
             "task",
         )
         self.failed_at = newest(

@@ -238,7 +238,11 @@ def _standing(model: str, span: TimeRange, newest: Finding) -> dict[str, Any]:
             if result.get("drift_detected")
         ],
         "unknown": [
-            (name, result.get("error") or "no reason is kept", address(model, name, **_query(span)))
+            (
+                name,
+                result.get("error") or "no reason is stored",
+                address(model, name, **_query(span)),
+            )
             for name, result in features
             if result.get("drift_detected") is None
         ],

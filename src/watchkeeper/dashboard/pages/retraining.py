@@ -178,7 +178,7 @@ def decision_of(run: Run) -> str:
     if run.state is RunState.FAILED:
         return f"The training failed, and {champion} stays in production: {run.reason}."
     if run.state is RunState.CANCELLED:
-        return f"It was given up, and {champion} stays in production: {run.reason}."
+        return f"It was aborted, and {champion} stays in production: {run.reason}."
     if run.gate is None:
         return "Nothing is decided yet: the candidate is not judged."
     if not run.gate.passed:

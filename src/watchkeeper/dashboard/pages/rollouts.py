@@ -34,9 +34,9 @@ __all__ = ["one", "page", "shadow"]
 _MOST = 50
 _HOLDS: Mapping[Hold, str] = {
     Hold.NO_DATA: "it has not had enough requests",
-    Hold.INCONCLUSIVE: "a limit is neither kept nor broken for certain",
-    Hold.SRM: "the two versions do not have the units they were given",
-    Hold.SIGNAL: "a limit is broken that a person is to judge, or the two answer differently",
+    Hold.INCONCLUSIVE: "there is no evidence either way about a limit",
+    Hold.SRM: "sample ratio mismatch between the two versions",
+    Hold.SIGNAL: "a limit is broken that needs manual approval, or prediction distributions differ",
     Hold.ANALYSIS_ERROR: "what was recorded cannot be read",
     Hold.APPROVAL: "it waits for manual approval",
     Hold.READINESS: "the readiness checklist of the model does not pass",

@@ -35,7 +35,7 @@ _PAGES = {"rollout": "rollouts", "retraining": "retraining"}
 _SECTIONS = (
     ("metrics", "Metrics", "metrics."),
     ("inputs", "Inputs", "signature"),
-    ("data", "What it learned from", "lineage.", "about."),
+    ("data", "Training data", "lineage.", "about."),
     ("parameters", "Parameters", "lineage.parameters."),
     ("packages", "Packages", "lineage.packages."),
     ("artifact", "Artifact", "format", "unsafe", "trusted", "size"),
