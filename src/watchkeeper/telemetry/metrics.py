@@ -13,14 +13,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from watchkeeper.errors import ConflictError, InvalidValueError
+from watchkeeper.telemetry import families
 from watchkeeper.telemetry.buckets import LATENCY_BUCKETS
 from watchkeeper.telemetry.distributions import (
-    BatchSummary,
     Columns,
     FeatureValues,
     Floats,
@@ -62,110 +62,31 @@ class ModelMetrics:
         buckets: Sequence[float] = LATENCY_BUCKETS,
         now: Callable[[], float] = time.time,
     ) -> None:
-        version = ("model", "model_version")
         self._now = now
         self._drift_shown: dict[str, set[tuple[str, str]]] = {}
         self.buckets = tuple(float(bound) for bound in buckets)
         if not self.buckets or sorted(set(self.buckets)) != list(self.buckets):
             raise InvalidValueError("buckets", buckets, "upper bounds in seconds, ascending")
 
-        def counter(name: str, description: str, labels: Sequence[str]) -> Counter:
-            return Counter(name, description, labels, registry=registry)
-
-        def newest(name: str, description: str, labels: Sequence[str]) -> Gauge:
-            return Gauge(
-                name, description, labels, registry=registry, multiprocess_mode="mostrecent"
-            )
-
         try:
-            self.predictions = counter(
-                "model_predictions_total",
-                "Predictions by outcome of the call",
-                (*version, "status"),
-            )
-            self.latency = Histogram(
-                "model_prediction_latency_seconds",
-                "Seconds from a request's arrival to its response",
-                version,
-                buckets=self.buckets,
-                registry=registry,
-            )
-            self.active = Gauge(
-                "model_active_predictions",
-                "Predictions in flight",
-                ("model",),
-                registry=registry,
-                multiprocess_mode="livesum",
-            )
-            self.scores = BatchSummary(
-                "model_prediction_score", "Scores of successful predictions", version,
-                registry=registry,
-            )  # fmt: skip
-            self.features = BatchSummary(
-                "model_input_feature_value",
-                "Numeric input features of successful predictions",
-                ("model", "feature_name"),
-                registry=registry,
-            )
-            self.ignored = counter(
-                "model_input_features_ignored_total",
-                "Values of features that got no series, because there are too many names",
-                ("model",),
-            )
-            self.accuracy = newest(
-                "model_accuracy", "Accuracy over the newest labelled predictions", version
-            )
-            self.accuracy_at = newest(
-                "model_accuracy_timestamp_seconds", "When accuracy was last measured", version
-            )
-            self.drift_score = newest(
-                "model_feature_drift_score",
-                "Effect size of a feature's drift in the last check",
-                ("model", "feature_name", "method"),
-            )
-            self.drift_detected = newest(
-                "model_feature_drift_detected",
-                "1 if the feature drifted in the last check, else 0",
-                ("model", "feature_name", "method"),
-            )
-            self.dataset_drift = newest(
-                "model_dataset_drift_detected",
-                "1 if the inputs as a whole drifted in the last check, else 0",
-                ("model",),
-            )
-            self.drift_share = newest(
-                "model_dataset_drift_share",
-                "Share of the features that drifted in the last check",
-                ("model",),
-            )
-            self.answers_drift_score = newest(
-                "model_prediction_drift_score",
-                "Drift score of the predictions in the last check",
-                ("model",),
-            )
-            self.answers_drift_detected = newest(
-                "model_prediction_drift_detected",
-                "1 if the predictions drifted in the last check, else 0",
-                ("model",),
-            )
-            self.drift_at = newest(
-                "model_drift_timestamp_seconds", "When drift was last checked", ("model",)
-            )
-            self.rollbacks = counter(
-                "model_rollout_rollbacks_total",
-                "Rollouts that the server rolled back",
-                ("model",),
-            )
-            self.retrainings = counter(
-                "model_retraining_runs_total",
-                "Retrainings that this server has carried on to an end, by what came of them",
-                ("model", "outcome"),
-            )
-            self.retrained_at = newest(
-                "model_retraining_last_run_timestamp_seconds",
-                "When the last retraining of a model was decided",
-                ("model",),
-            )
+            self.predictions = families.PREDICTIONS.counter(registry)
+            self.latency = families.LATENCY.histogram(registry, self.buckets)
+            self.active = families.ACTIVE.in_flight(registry)
+            self.scores = families.SCORES.summary(registry)
+            self.features = families.FEATURES.summary(registry)
+            self.ignored = families.IGNORED.counter(registry)
+            self.accuracy = families.ACCURACY.newest(registry)
+            self.accuracy_at = families.ACCURACY_AT.newest(registry)
+            self.drift_score = families.DRIFT_SCORE.newest(registry)
+            self.drift_detected = families.DRIFT_DETECTED.newest(registry)
+            self.dataset_drift = families.DATASET_DRIFT.newest(registry)
+            self.drift_share = families.DRIFT_SHARE.newest(registry)
+            self.answers_drift_score = families.ANSWERS_DRIFT_SCORE.newest(registry)
+            self.answers_drift_detected = families.ANSWERS_DRIFT_DETECTED.newest(registry)
+            self.drift_at = families.DRIFT_AT.newest(registry)
+            self.rollbacks = families.ROLLBACKS.counter(registry)
+            self.retrainings = families.RETRAININGS.counter(registry)
+            self.retrained_at = families.RETRAINED_AT.newest(registry)
             self.metadata = Metadata(registry)
             self.experiment_traffic = TrafficShares(
                 registry,

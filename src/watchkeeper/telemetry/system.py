@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from watchkeeper.results import Result
+from watchkeeper.telemetry import families
 from watchkeeper.telemetry.endpoint import shared_between_workers
 
 __all__ = ["JobStatus", "SystemMetrics", "jobs_of"]
@@ -94,76 +95,26 @@ class SystemMetrics:
     ) -> None:
         self._now = now
 
-        def counter(name: str, description: str, *labels: str) -> Counter:
-            return Counter(name, description, labels, registry=registry)
-
-        def newest(name: str, description: str, *labels: str) -> Gauge:
-            return Gauge(
-                name, description, labels, registry=registry, multiprocess_mode="mostrecent"
-            )
-
-        newest("watchkeeper_build_info", "The version that runs", "version").labels(version).set(1)
-        self.in_flight = Gauge(
-            "watchkeeper_requests_in_flight",
-            "Requests that wait for their prediction and its record",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.recorded = counter(
-            "watchkeeper_events_recorded_total", "Events that were written to the journal", "event"
-        )
+        families.BUILD_INFO.newest(registry).labels(version).set(1)
+        self.in_flight = families.IN_FLIGHT.in_flight(registry)
+        self.recorded = families.RECORDED.counter(registry)
         for event in ("prediction", "outcome"):
             self.recorded.labels(event)
-        self.dropped = counter(
-            "watchkeeper_events_dropped_total",
-            "Events that were let go unrecorded because the journal was full",
-        )
-        self.deaths = counter(
-            "watchkeeper_background_deaths_total",
-            "Background threads and tasks that an error has ended",
-            "worker",
-        )
-        self.refused = counter(
-            "watchkeeper_requests_refused_total",
-            "Requests refused with 503: too many at once, or no room to record them",
-        )
-        self.copies_shed = counter(
-            "watchkeeper_shadow_requests_shed_total",
-            "Requests of which a shadow was not asked, because there was too much to do",
-        )
-        self.journal_bytes = newest(
-            "watchkeeper_journal_bytes", "Size of the journal that is not committed yet"
-        )
-        self.segments_waiting = newest(
-            "watchkeeper_segments_waiting", "Sealed journal segments that are not committed yet"
-        )
-        self.oldest_waiting = newest(
-            "watchkeeper_oldest_segment_age_seconds",
-            "Age of the oldest journal segment that is not committed; 0 without any",
-        )
-        self.committed_at = newest(
-            "watchkeeper_last_commit_timestamp_seconds",
-            "When events were last committed to tables",
-        )
+        self.dropped = families.DROPPED.counter(registry)
+        self.deaths = families.DEATHS.counter(registry)
+        self.refused = families.REFUSED.counter(registry)
+        self.copies_shed = families.COPIES_SHED.counter(registry)
+        self.journal_bytes = families.JOURNAL_BYTES.newest(registry)
+        self.segments_waiting = families.SEGMENTS_WAITING.newest(registry)
+        self.oldest_waiting = families.OLDEST_WAITING.newest(registry)
+        self.committed_at = families.COMMITTED_AT.newest(registry)
         if not shared_between_workers():  # an unset gauge is 0: landed in 1970
             self.committed_at.set(math.nan)
-        self.runs = counter("watchkeeper_job_runs_total", "Runs of a background job", "task")
-        self.failures = counter(
-            "watchkeeper_job_failures_total", "Runs of a background job that failed", "task"
-        )
-        self.succeeded_at = newest(
-            "watchkeeper_job_last_success_timestamp_seconds",
-            "When a background job last succeeded",
-            "task",
-        )
-        self.failed_at = newest(
-            "watchkeeper_job_last_failure_timestamp_seconds",
-            "When a background job last failed",
-            "task",
-        )
-        self.alerts = counter(
-            "watchkeeper_alerts_received_total", "Alerts that Alertmanager has posted", "status"
-        )
+        self.runs = families.RUNS.counter(registry)
+        self.failures = families.FAILURES.counter(registry)
+        self.succeeded_at = families.SUCCEEDED_AT.newest(registry)
+        self.failed_at = families.FAILED_AT.newest(registry)
+        self.alerts = families.ALERTS.counter(registry)
         for status in ("firing", "resolved"):
             self.alerts.labels(status)
 
