@@ -1,5 +1,6 @@
 """Rollouts over HTTP: started, looked at, paused, stepped on, promoted, aborted."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import Body, Why
 from watchkeeper.identity import By
+from watchkeeper.operations.rollouts import Rollouts
 from watchkeeper.results import plain
-from watchkeeper.rollouts import RolloutState
+from watchkeeper.rollouts import Rollout, RolloutState
 
 __all__ = ["add_rollouts"]
 
@@ -82,27 +84,33 @@ def add_rollouts(api: FastAPI, console: Console) -> None:
         """List what happened to a rollout, with who did it, why, and the evidence."""
         return {"history": plain(app.rollouts.history(name))}
 
-    @api.post("/v1/rollouts/{name}/pause", tags=["rollouts"])
-    def pause_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Keep the weight until the rollout is resumed."""
-        return app.rollouts.pause(name, by=By(actor, body.reason)).to_dict()
+    _add_changes(api, app.rollouts)
 
-    @api.post("/v1/rollouts/{name}/resume", tags=["rollouts"])
-    def resume_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Go on; the present step begins its window and its wait again."""
-        return app.rollouts.resume(name, by=By(actor, body.reason)).to_dict()
 
-    @api.post("/v1/rollouts/{name}/step", tags=["rollouts"])
-    def step_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Go to the next step now, whatever was counted; the reason is required."""
-        return app.rollouts.step(name, by=By(actor, body.reason)).to_dict()
+def _add_changes(api: FastAPI, rollouts: Rollouts) -> None:
+    """Add what changes a rollout that is there."""
 
-    @api.post("/v1/rollouts/{name}/promote", tags=["rollouts"])
-    def promote_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Put the version in production now, whatever was counted; the reason is required."""
-        return app.rollouts.promote(name, by=By(actor, body.reason)).to_dict()
+    def add(action: str, change: Callable[..., Rollout], summary: str) -> None:
+        def act(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+            return change(name, by=By(actor, body.reason)).to_dict()
 
-    @api.post("/v1/rollouts/{name}/abort", tags=["rollouts"])
-    def abort_rollout(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Take the version back: production answers everything again."""
-        return app.rollouts.abort(name, by=By(actor, body.reason)).to_dict()
+        act.__doc__, act.__name__ = summary, f"{action}_rollout"
+        api.post(f"/v1/rollouts/{{name}}/{action}", tags=["rollouts"])(act)
+
+    add("pause", rollouts.pause, "Keep the weight until the rollout is resumed.")
+    add(
+        "resume",
+        rollouts.resume,
+        "Go on; the present step begins its window and its wait again.",
+    )
+    add(
+        "step",
+        rollouts.step,
+        "Go to the next step now, whatever was counted; the reason is required.",
+    )
+    add(
+        "promote",
+        rollouts.promote,
+        "Put the version in production now, whatever was counted; the reason is required.",
+    )
+    add("abort", rollouts.abort, "Take the version back: production answers everything again.")

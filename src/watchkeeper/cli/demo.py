@@ -100,18 +100,35 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
             for month in shown.months
         ],
     )
+    yield from _drift_and_experiment(shown)
+    yield from _releases(shown)
+    yield from _incidents(shown)
+    verdict = "ready" if shown.readiness.ready else "not ready"
+    yield f"\nThe readiness checklist says that it is {verdict}:"
+    yield table(
+        ("point", "", "state", "evidence"),
+        [
+            (point.item.told, point.item.priority.value, point.state.value, point.told)
+            for point in shown.readiness.points
+        ],
+    )
+    yield f"\n{shown.health.status.to_text('Health at the end of it').rstrip()}"
 
+
+def _drift_and_experiment(shown: "Report") -> Iterator[str]:
     if shown.story is not None:
         month = f"{shown.story.month:%B}"
         yield f"\nWhat drifted from January, on which the model was trained, to {month}:"
         yield from (f"  {feature}." for feature in shown.story.drifted)
         yield f"{shown.story.quality}\n{shown.story.predictions}"
-
     if shown.tried is not None:
         verdict = shown.tried.verdict.replace("_", " ")
         yield f"\nThe experiment {shown.tried.experiment} asked whether {shown.tried.hypothesis}."
         yield f"  {verdict}: {shown.tried.reason}."
 
+
+def _releases(shown: "Report") -> Iterator["RenderableType"]:
+    """Say what came of the retraining and of the rollout."""
     if shown.renewed is not None:
         yield f"\nThe retraining {shown.renewed.run}: {shown.renewed.outcome}."
         yield f"It was asked for by this: {shown.renewed.triggers}."
@@ -122,12 +139,13 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
             if name in shown.renewed.before
         )
         yield f"On the same {shown.renewed.rows:,} later flights: {figures}."
-
     if shown.released is not None:
         state = shown.released.state.replace("_", " ")
         yield f"\nThe rollout {shown.released.rollout} of {shown.released.version}: {state}."
         yield table(("when", "what", "why"), shown.released.history)
 
+
+def _incidents(shown: "Report") -> Iterator["RenderableType"]:
     if shown.incidents:
         yield f"\n{len(shown.incidents)} incidents were opened; the last of them:"
         yield table(
@@ -146,17 +164,6 @@ def _told(shown: "Report") -> Iterator["RenderableType"]:
         )
         head, _, _ = shown.post_mortem.partition("## Evidence")
         yield f"\nThe draft of the first one's post-mortem begins so:\n\n{head.rstrip()}"
-
-    verdict = "ready" if shown.readiness.ready else "not ready"
-    yield f"\nThe readiness checklist says that it is {verdict}:"
-    yield table(
-        ("point", "", "state", "evidence"),
-        [
-            (point.item.told, point.item.priority.value, point.state.value, point.told)
-            for point in shown.readiness.points
-        ],
-    )
-    yield f"\n{shown.health.status.to_text('Health at the end of it').rstrip()}"
 
 
 def _figure(value: float | None) -> str | None:

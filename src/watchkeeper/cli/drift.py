@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,116 +26,157 @@ commands = typer.Typer()
 _FILE = "CSV, Parquet, Arrow or NDJSON, by its ending."
 
 
+_Reference = Annotated[Path | None, typer.Argument(help=f"Reference: {_FILE}")]
+_Current = Annotated[Path | None, typer.Argument(help=f"Current: {_FILE}")]
+_ReferenceFile = Annotated[
+    Path | None, typer.Option("--reference", help="In place of the training data.")
+]
+_ReferenceStart = Annotated[
+    str | None, typer.Option(help="Compare with recorded inputs from this time on.")
+]
+_Alpha = Annotated[float | None, typer.Option(help="Significance level of the check (0 to 1).")]
+_Method = Annotated[str, typer.Option(help="For all features, such as PSI; auto chooses by type.")]
+_Checks = Annotated[
+    int, typer.Option(min=1, help="How many checks the level is to hold for together.")
+]
+_Page = Annotated[
+    Path | None, typer.Option("--html", help="Also write a self-contained page there.")
+]
+_Features = Annotated[str | None, typer.Option(help="Only these, with commas between.")]
+_Engine = Annotated[
+    Literal["memory", "duckdb"],
+    typer.Option(help="Where CURRENT is compared: with duckdb it need not fit in memory."),
+]
+_Multivariate = Annotated[
+    bool, typer.Option("--multivariate", help="Of two files, also test all columns together.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """How features are compared, by the options of a command."""
+
+    alpha: float | None
+    method: str
+    checks: int
+    features: str | None
+    page: Path | None
+
+
 @command(commands)
 def drift(
     cli: Invocation,
-    reference: Annotated[Path | None, typer.Argument(help=f"Reference: {_FILE}")] = None,
-    current: Annotated[Path | None, typer.Argument(help=f"Current: {_FILE}")] = None,
+    reference: _Reference = None,
+    current: _Current = None,
     *,
     model: Annotated[str | None, typer.Option(help="Check recorded inputs of this model.")] = None,
     start: Annotated[str | None, typer.Option(help="First event time of the window.")] = None,
     end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
-    reference_file: Annotated[
-        Path | None, typer.Option("--reference", help="In place of the training data.")
-    ] = None,
-    reference_start: Annotated[
-        str | None, typer.Option(help="Compare with recorded inputs from this time on.")
-    ] = None,
+    reference_file: _ReferenceFile = None,
+    reference_start: _ReferenceStart = None,
     reference_end: Annotated[str | None, typer.Option(help="And before this time.")] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Significance level of the check (0 to 1).")
-    ] = None,
-    method: Annotated[
-        str, typer.Option(help="For all features, such as PSI; auto chooses by type.")
-    ] = "auto",
-    checks: Annotated[
-        int, typer.Option(min=1, help="How many checks the level is to hold for together.")
-    ] = 1,
-    page: Annotated[
-        Path | None, typer.Option("--html", help="Also write a self-contained page there.")
-    ] = None,
-    features: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
-    engine: Annotated[
-        Literal["memory", "duckdb"],
-        typer.Option(help="Where CURRENT is compared: with duckdb it need not fit in memory."),
-    ] = "memory",
-    multivariate: Annotated[
-        bool, typer.Option("--multivariate", help="Of two files, also test all columns together.")
-    ] = False,
+    alpha: _Alpha = None,
+    method: _Method = "auto",
+    checks: _Checks = 1,
+    page: _Page = None,
+    features: _Features = None,
+    engine: _Engine = "memory",
+    multivariate: _Multivariate = False,
 ) -> int:
     """Compare current data with reference data (data drift).
 
     The data are two files, REFERENCE and CURRENT, or the recorded inputs and the training data of
     --model.
     """
-    from watchkeeper.cli.files import read_table
-
     if multivariate and (engine != "memory" or model is not None):
         raise InvalidValueError("--multivariate", True, "two files, in memory")
+    test = _Test(alpha, method, checks, features, page)
     if model is None:
         if reference is None or current is None:
             raise InvalidValueError(
                 "REFERENCE and CURRENT", None, "two files, or --model NAME for recorded inputs"
             )
-        from watchkeeper.drift import DataDriftDetector, classifier_two_sample_test
-
-        reference_table = read_table(reference)
-        chosen = (
-            reference_table
-            if features is None
-            else reference_table.select(_chosen(features, reference_table.column_names))
-        )
-        detector = DataDriftDetector(
-            chosen,
-            0.05 if alpha is None else alpha,
-            methods=method,  # type: ignore[arg-type] # which checks it
-            checks=checks,
-        )
-        with ExitStack() as stack:
-            rows = read_table(current) if engine == "memory" else _queried(current, stack)
-            report = detector.detect(rows)
-        _write(page, report, f"{current} against {reference}")
-        drawn = _drawn(report, f"{current} against {reference}")
-        if not multivariate:
-            cli.show(report, *drawn)
-            return BAD if report.drift_detected else 0
-        joint = classifier_two_sample_test(chosen, rows, threshold=detector.threshold / checks)
-        cli.show({**report, "multivariate": joint}, *drawn, _together(joint))
-        return BAD if report.drift_detected or joint.drift_detected else 0
+        return _of_files(cli, reference, current, test, engine=engine, multivariate=multivariate)
     if reference is not None:
         raise InvalidValueError("REFERENCE", str(reference), "--reference FILE beside --model")
+    between = None
+    if reference_start or reference_end:
+        between = _window("--reference-", reference_start, reference_end)
+    window = _window("--", start, end)
+    return _of_recorded(cli, model, window, test, file=reference_file, between=between)
+
+
+def _of_files(
+    cli: Invocation, reference: Path, current: Path, test: _Test, *, engine: str, multivariate: bool
+) -> int:
+    """Compare two files; 1 if there is drift."""
+    from watchkeeper.cli.files import read_table
+    from watchkeeper.drift import DataDriftDetector, classifier_two_sample_test
+
+    before = read_table(reference)
+    if test.features is not None:
+        before = before.select(_chosen(test.features, before.column_names))
+    detector = DataDriftDetector(
+        before,
+        0.05 if test.alpha is None else test.alpha,
+        methods=test.method,  # type: ignore[arg-type] # which checks it
+        checks=test.checks,
+    )
+    with ExitStack() as stack:
+        rows = read_table(current) if engine == "memory" else _queried(current, stack)
+        report = detector.detect(rows)
+    title = f"{current} against {reference}"
+    _write(test.page, report, title)
+    drawn = _drawn(report, title)
+    if not multivariate:
+        cli.show(report, *drawn)
+        return BAD if report.drift_detected else 0
+    joint = classifier_two_sample_test(before, rows, threshold=detector.threshold / test.checks)
+    cli.show({**report, "multivariate": joint}, *drawn, _together(joint))
+    return BAD if report.drift_detected or joint.drift_detected else 0
+
+
+def _of_recorded(
+    cli: Invocation,
+    model: str,
+    window: "Window",
+    test: _Test,
+    *,
+    file: Path | None,
+    between: "Window | None",
+) -> int:
+    """Compare recorded inputs with the training data, a file or earlier ones; 1 if they drifted."""
+    from watchkeeper.cli.files import read_table
     from watchkeeper.monitoring.findings import keep_drift
     from watchkeeper.monitoring.measurements import drift_of_window
     from watchkeeper.monitoring.prediction_drift import LearnedAnswers, answers_to_training
 
-    between = None
-    if reference_start or reference_end:
-        between = _window("--reference-", reference_start, reference_end)
     registry = cli.app.registry
 
     def learned() -> LearnedAnswers | None:
-        if reference_file is not None or between is not None:
+        if file is not None or between is not None:
             return None
         return answers_to_training(registry, registry.get_production_model(model))
 
     now = cli.app.arrivals.settled()
+    alpha = cli.app.settings.policy(model).drift.alpha if test.alpha is None else test.alpha
     window_drift = drift_of_window(
         cli.app.events.as_of(now),
         registry,
         model,
-        _window("--", start, end),
-        reference=None if reference_file is None else read_table(reference_file),
+        window,
+        reference=None if file is None else read_table(file),
         reference_window=between,
-        threshold=cli.app.settings.policy(model).drift.alpha if alpha is None else alpha,
-        features=None if features is None else features.split(","),
-        methods=method,
-        checks=checks,
+        threshold=alpha,
+        features=None if test.features is None else test.features.split(","),
+        methods=test.method,
+        checks=test.checks,
         answers=learned,
     )
     keep_drift(cli.app.findings, window_drift, at=now)
-    _write(page, window_drift.report, f"{model} against {window_drift.reference}")
-    drawn = _drawn(window_drift.report, f"{model} against {window_drift.reference}")
-    cli.show(window_drift, *drawn, *_moved(window_drift.answers))
+    title = f"{model} against {window_drift.reference}"
+    _write(test.page, window_drift.report, title)
+    cli.show(window_drift, *_drawn(window_drift.report, title), *_moved(window_drift.answers))
     return BAD if window_drift.report.drift_detected else 0
 
 

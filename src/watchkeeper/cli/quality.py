@@ -13,6 +13,8 @@ from watchkeeper.errors import InvalidValueError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from watchkeeper.events import Window
+    from watchkeeper.monitoring.measurements import WindowQuality
     from watchkeeper.quality import ErrorSegment, Estimate, EstimateScore, LossEstimate, Segment
 
 __all__ = ["commands"]
@@ -27,48 +29,50 @@ _REASONS = {
 }
 
 
+_File = Annotated[
+    Path | None, typer.Argument(help="Predictions and outcomes: CSV, Parquet, Arrow, NDJSON.")
+]
+_Model = Annotated[str | None, typer.Option(help="Name of the model; with FILE, for its baseline.")]
+_ModelVersion = Annotated[
+    str | None, typer.Option(help="Only predictions of this version, and its baseline.")
+]
+_Segments = Annotated[
+    str | None, typer.Option(help="Features, and tags as tag.NAME, to segment by: A,B.")
+]
+_Score = Annotated[
+    str | None, typer.Option(help="Of FILE: the column of probabilities, if there is one.")
+]
+_Task = Annotated[
+    Literal["binary", "multiclass", "regression"] | None,
+    typer.Option(help="In place of the task in the settings."),
+]
+_Positive = Annotated[
+    str | None, typer.Option(help="The positive class, in place of that in the settings.")
+]
+
+
 @command(commands)
 def quality(
     cli: Invocation,
-    file: Annotated[
-        Path | None, typer.Argument(help="Predictions and outcomes: CSV, Parquet, Arrow, NDJSON.")
-    ] = None,
+    file: _File = None,
     *,
-    model: Annotated[
-        str | None, typer.Option(help="Name of the model; with FILE, for its baseline.")
-    ] = None,
+    model: _Model = None,
     start: Annotated[str | None, typer.Option(help="First event time of the window.")] = None,
     end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
-    model_version: Annotated[
-        str | None, typer.Option(help="Only predictions of this version, and its baseline.")
-    ] = None,
-    segments: Annotated[
-        str | None, typer.Option(help="Features, and tags as tag.NAME, to segment by: A,B.")
-    ] = None,
+    model_version: _ModelVersion = None,
+    segments: _Segments = None,
     prediction: Annotated[
         str, typer.Option(help="Column of FILE with the predictions.")
     ] = "prediction",
     actual: Annotated[str, typer.Option(help="Of FILE: the column of outcomes.")] = "actual",
-    score: Annotated[
-        str | None, typer.Option(help="Of FILE: the column of probabilities, if there is one.")
-    ] = None,
-    task: Annotated[
-        Literal["binary", "multiclass", "regression"] | None,
-        typer.Option(help="In place of the task in the settings."),
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="The positive class, in place of that in the settings.")
-    ] = None,
+    score: _Score = None,
+    task: _Task = None,
+    positive: _Positive = None,
 ) -> int:
     """Measure predictions against outcomes and the baseline.
 
     The predictions are those in FILE, or those recorded of --model.
     """
-    from watchkeeper.cli.files import read_table
-    from watchkeeper.events import EventWindow, Window
-    from watchkeeper.monitoring.event_columns import rows_of
-    from watchkeeper.monitoring.measurements import baseline_of, quality_of_rows, quality_of_window
-
     policy = cli.settings.policy(model or "")
     how: dict[str, Any] = {
         "task": task or policy.task,
@@ -80,49 +84,83 @@ def quality(
     if file is not None:
         if start or end or model_version:
             raise InvalidValueError("--start, --end and --model-version", str(file), "no FILE")
-        table_rows = rows_of(read_table(file), prediction=prediction, actual=actual, score=score)
-        baseline = {} if model is None else baseline_of(cli.app.registry, model)
-        read = EventWindow(model or file.name, Window(), table_rows, {})
-        measured = quality_of_rows(read, baseline, **how)
+        columns = {"prediction": prediction, "actual": actual, "score": score}
+        measured = _of_file(cli, file, model, columns, how)
     elif model is None:
         raise InvalidValueError("FILE", None, "a file, or --model NAME for recorded predictions")
     else:
-        from watchkeeper.monitoring.findings import keep_quality
-
-        window = Window(
-            None if start is None else parse_timestamp(start, "--start"),
-            None if end is None else parse_timestamp(end, "--end"),
-        )
-        app = cli.app
-        now = app.arrivals.settled()
-        measured = quality_of_window(
-            app.events.as_of(now), app.registry, model, window, version=model_version, **how
-        )
-        keep_quality(app.findings, measured, at=now)
-    drop = measured.drop
-    held = {
-        name: metric_drop for name, metric_drop in drop.drops.items() if metric_drop is not None
-    }
-    rows: list[tuple[object, ...]] = [
-        (name, measured.metrics.get(name), f"{100 * worse:.1f}") for name, worse in held.items()
-    ]
-    rows += [
-        (name, value, None)
-        for name, value in measured.metrics.items()
-        if name not in held and (value is None or isinstance(value, int | float))
-    ]
-    verdict = "quality has dropped" if drop.drift_detected else "no drop beyond the threshold"
+        measured = _of_recorded(cli, model, _window(start, end), model_version, how)
+    verdict = "no drop beyond the threshold"
+    if measured.drop.drift_detected:
+        verdict = "quality has dropped"
     cli.show(
         measured,
         f"{measured.model}: {measured.predictions:,} predictions, {measured.labelled:,} labelled "
         f"({measured.coverage:.1%})",
-        table(["metric", "current", "worse than the baseline by %"], rows),
+        table(["metric", "current", "worse than the baseline by %"], _rows(measured)),
         *_apart(measured.segments),
         *_promised(measured.estimate),
         *_kept(measured.estimate_scores),
-        _REASONS[drop.reason] if drop.reason else verdict,
+        _REASONS[measured.drop.reason] if measured.drop.reason else verdict,
     )
-    return BAD if drop.drift_detected else 0
+    return BAD if measured.drop.drift_detected else 0
+
+
+def _of_file(
+    cli: Invocation,
+    file: Path,
+    model: str | None,
+    columns: Mapping[str, Any],
+    how: Mapping[str, Any],
+) -> "WindowQuality":
+    """Measure the predictions of a file."""
+    from watchkeeper.cli.files import read_table
+    from watchkeeper.events import EventWindow, Window
+    from watchkeeper.monitoring.event_columns import rows_of
+    from watchkeeper.monitoring.measurements import baseline_of, quality_of_rows
+
+    rows = rows_of(read_table(file), **columns)
+    baseline = {} if model is None else baseline_of(cli.app.registry, model)
+    return quality_of_rows(EventWindow(model or file.name, Window(), rows, {}), baseline, **how)
+
+
+def _of_recorded(
+    cli: Invocation, model: str, window: "Window", version: str | None, how: Mapping[str, Any]
+) -> "WindowQuality":
+    """Measure recorded predictions, and store what came of it."""
+    from watchkeeper.monitoring.findings import keep_quality
+    from watchkeeper.monitoring.measurements import quality_of_window
+
+    app = cli.app
+    now = app.arrivals.settled()
+    measured = quality_of_window(
+        app.events.as_of(now), app.registry, model, window, version=version, **how
+    )
+    keep_quality(app.findings, measured, at=now)
+    return measured
+
+
+def _window(start: str | None, end: str | None) -> "Window":
+    from watchkeeper.events import Window
+
+    return Window(
+        None if start is None else parse_timestamp(start, "--start"),
+        None if end is None else parse_timestamp(end, "--end"),
+    )
+
+
+def _rows(measured: "WindowQuality") -> list[tuple[object, ...]]:
+    """Return each metric with its drop: first those with a baseline, then the others."""
+    compared = {name: drop for name, drop in measured.drop.drops.items() if drop is not None}
+    rows: list[tuple[object, ...]] = [
+        (name, measured.metrics.get(name), f"{100 * drop:.1f}") for name, drop in compared.items()
+    ]
+    rows += [
+        (name, value, None)
+        for name, value in measured.metrics.items()
+        if name not in compared and (value is None or isinstance(value, int | float))
+    ]
+    return rows
 
 
 def _apart(segments: "Sequence[Segment | ErrorSegment]") -> Iterator["RenderableType"]:

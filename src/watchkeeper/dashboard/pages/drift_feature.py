@@ -76,7 +76,6 @@ def feature(app: App, ask: Ask) -> Page:
             message, hint = error.message, error.hint
     if look is not None and look.distribution is not None:
         charts["histogram"] = _histogram(name, look)
-    query = {**dict(parse_qsl(span.query)), "finding": str(chosen.number)}
     return Page(
         template="drift_feature.html",
         title=f"{name if len(name) <= _LONG else name[:_LONG] + '…'} of {model}",
@@ -87,34 +86,47 @@ def feature(app: App, ask: Ask) -> Page:
         context={
             "model": model,
             "feature": name,
-            "kept": dict(parse_qsl(span.query)),
             "named": {"feature": name} if "feature" in ask.query else {},
-            "new": []
-            if look is None
-            else [share.label for share in look.shares if not share.before],
             "finding": chosen,
             "whole": chosen.evidence,
             "drift": drift,
-            "look": look,
             "message": message,
             "hint": hint,
-            "figures": [] if look is None else _figures(look),
-            "moved": None if look is None else _deviations(look),
-            "spread": None if look is None else _spread(look),
             "evidence": evidence_of(chosen),
-            "others": [
-                (other, address(model, other, **query))
-                for other, result in strongest(chosen)
-                if result.get("drift_detected") and other != name
-            ][:_OTHERS],
             "checks": listed(within, _CHECKS),
             "within": len(within),
             "drifted_within": int(within.bad.sum()),
-            "here_query": query,
             "segments": None if look is None else _segments(app, ask, chosen, name),
             "most_segments": _SEGMENTS,
+            **_of_look(look),
+            **_links(model, name, span, chosen),
         },
     )
+
+
+def _of_look(look: FeatureLook | None) -> dict[str, Any]:
+    """Return what is shown of the distributions in the window of a check."""
+    if look is None:
+        return {"look": None, "figures": [], "moved": None, "spread": None, "new": []}
+    return {
+        "look": look,
+        "figures": _figures(look),
+        "moved": _deviations(look),
+        "spread": _spread(look),
+        "new": [share.label for share in look.shares if not share.before],
+    }
+
+
+def _links(model: str, name: str, span: TimeRange, chosen: Finding) -> dict[str, Any]:
+    """Return the queries that lead to this check and range, and to other features of the check."""
+    range_query = dict(parse_qsl(span.query))
+    query = {**range_query, "finding": str(chosen.number)}
+    others = [
+        (other, address(model, other, **query))
+        for other, result in strongest(chosen)
+        if result.get("drift_detected") and other != name
+    ]
+    return {"kept": range_query, "here_query": query, "others": others[:_OTHERS]}
 
 
 def _unknown(app: App, checks: Checks, model: str, name: str) -> NotFoundError:
