@@ -49,7 +49,7 @@ static: $(VENV)/.ready
 	$(BIN)/python -m tests.docstrings
 	$(BIN)/mypy
 
-check: static ## format, lint, layers, types, unit and property tests
+check: static ## format, lint, layers, docstrings, types, unit and property tests
 	$(BIN)/pytest $(QUICK) $(PYTEST)
 
 test: static $(VENV)/.parts ## set up, then the static checks and the whole test suite
