@@ -32,7 +32,16 @@ data_dir = "{data}"
 min_rows = 20
 min_holdout = 10
 min_segment = 5
+retrain_threshold = 0.2
+then = "shadow"
+[models.rolled]
+task = "regression"
 """
+TRIAL = {"maturity": 3600, "share": 80, "secondary": ["latency"]}
+CAREFUL = {
+    "max_answer_shift": 0.4, "on_unproven": "rollback", "require_proof": True,
+    "watch_hours": 48, "outcome_hours": 6, "off_by": 1.5,
+}  # fmt: skip
 
 
 class Traffic:
@@ -93,13 +102,13 @@ def operate(traffic: Traffic) -> None:
     for name in ("stopped", "running"):
         body = {"arms": {"control": "1.0.0", "new": "1.1.0"}, "guardrails": {"error-rate": 0.02}}
         traffic.post(
-            "/v1/experiments", {"name": name, "model": "tried", "planned_units": 60, **body}
+            "/v1/experiments", {"name": name, "model": "tried", "planned_units": 60, **body, **TRIAL}
         )
         traffic.post(f"/v1/experiments/{name}/start", {"reason": "try it"})
         traffic.post("/v1/models/tried/outcomes", traffic.predict("tried", 40))
         if name == "stopped":
             traffic.post("/v1/experiments/stopped/stop", {"reason": "enough"})
-    plan = {"steps": [50, 100], "window_minutes": 60, "min_samples": 20}
+    plan = {"steps": [50, 100], "window_minutes": 60, "min_samples": 20, **CAREFUL}
     for name, model in (("ended", "rolled"), ("running", "rolled"), ("rolled-back", "back")):
         body = {"name": name, "model": model, "version": "1.1.0", "plan": plan}
         traffic.post("/v1/rollouts", body)
