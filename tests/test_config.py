@@ -32,7 +32,7 @@ def test_given_settings_when_they_are_handed_to_another_process_then_it_has_the_
         "telemetry": {"alerts": {"traffic": 10}},
         "models": {
             "late": {
-                "rollout": {"steps": [1, 50], "on_unproven": "rollback"},
+                "rollout": {"steps": [1, 50], "on_inconclusive": "rollback"},
                 "retraining": {"schedule": "30 4 * * 1-5", "max_size": "1 MiB"},
                 "health": {"window_hours": 1},
                 "slo": {"days": 7},

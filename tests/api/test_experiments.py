@@ -20,7 +20,7 @@ NEW: dict[str, Any] = {
     "model": "lr",
     "arms": {"control": "2", "new": "3"},
     "planned_units": 120,
-    "maturity": 60,
+    "conversion_window": 60,
     "guardrails": {"error-rate": 0.2},
     "secondary": ["score"],
     "reason": "version 3 learned on more",

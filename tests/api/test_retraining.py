@@ -1,4 +1,4 @@
-"""Retraining on a server: asked for, looked at, followed by the traffic, read, cancelled."""
+"""Retraining on a server: asked for, looked at, followed by the traffic, read, aborted."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from watchkeeper.cli import main
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY = {
-    "retraining": {"enabled": True, "then": "direct", "triggers": ["outcomes"],
+    "retraining": {"enabled": True, "on_success": "direct", "triggers": ["outcomes"],
                    "min_new_outcomes": 100, "min_rows": 50, "min_holdout": 40}
 }  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_given_a_training_that_fails_when_the_server_looks_then_an_incident_says
     assert client.get("/v1/models/lr").json()["production"] == "lr:1"
 
 
-def test_given_a_person_when_asking_over_http_then_it_is_decided_and_can_be_cancelled(
+def test_given_a_person_when_asking_over_http_then_it_is_decided_and_can_be_aborted(
     client: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server: Any = client.app.application  # type: ignore[attr-defined]
@@ -110,9 +110,9 @@ def test_given_a_person_when_asking_over_http_then_it_is_decided_and_can_be_canc
     twice = client.post("/v1/retraining/runs", json={"model": "lr"})
     assert (twice.status_code, name in twice.json()["error"]["message"]) == (409, True)
 
-    gone = client.post(f"/v1/retraining/runs/{name}/cancel", json={"reason": "no"}).json()
+    gone = client.post(f"/v1/retraining/runs/{name}/abort", json={"reason": "no"}).json()
     assert (gone["state"], gone["reason"]) == ("cancelled", "no")
-    assert main(["retrain", "cancel", name, "--data-dir", str(tmp_path)]) == 2
+    assert main(["retrain", "abort", name, "--data-dir", str(tmp_path)]) == 2
     assert "cancelled" in capsys.readouterr().err
     assert client.get("/v1/models/lr").json()["production"] == "lr:1"
 

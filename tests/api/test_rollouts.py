@@ -175,7 +175,7 @@ def test_given_a_version_that_answers_otherwise_when_rolled_out_then_a_person_ha
 def test_given_outcomes_that_come_when_the_canary_is_wrong_then_it_is_taken_back(
     served: Served,
 ) -> None:
-    served.begin(OTHER, max_answer_shift=None, segments=["tag.site=web"], outcome_hours=0.05)
+    served.begin(OTHER, max_prediction_shift=None, segments=["tag.site=web"], label_delay=180)
     outcomes = []
     for number in range(400):
         served.now += timedelta(seconds=1)

@@ -74,7 +74,7 @@ def test_given_a_model_all_of_whose_events_are_dropped_when_counted_then_the_tra
 def test_given_a_model_without_events_when_counted_then_it_is_an_error(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["events", "stats", "--model", "none", "--data-dir", str(data_dir)]) == 2
+    assert main(["events", "stats", "none", "--data-dir", str(data_dir)]) == 2
     assert "'none'" in capsys.readouterr().err
 
 

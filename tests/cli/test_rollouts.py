@@ -38,10 +38,10 @@ def test_given_four_hundred_requests_an_hour_when_planned_then_each_step_waits_f
     ("arguments", "said"),
     [
         ((), "either --model or --requests-per-hour"),
-        (("--model", "late", "--requests-per-hour", "4"), "either --model or --requests-per-hour"),
+        (("late", "--requests-per-hour", "4"), "either MODEL or --requests-per-hour"),
         (("--requests-per-hour", "0"), "above 0"),
-        (("--model", "late", "--over-hours", "0"), "--over-hours"),
-        (("--model", "unknown"), "unknown"),
+        (("late", "--over-hours", "0"), "--over-hours"),
+        (("unknown",), "unknown"),
         (("--requests-per-hour", "400", "--initial", "120"), "120"),
     ],
 )
@@ -56,7 +56,7 @@ def test_given_a_model_that_nobody_asks_any_more_when_planned_then_its_traffic_h
     data_dir: Path, record: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(3)
-    assert planned(data_dir, "--model", "flights") == 2
+    assert planned(data_dir, "flights") == 2
     assert "had no requests in the last 24 hours" in capsys.readouterr().err
 
 

@@ -344,7 +344,7 @@ def test_given_a_model_when_trained_again_and_given_up_then_nothing_comes_of_it(
         trail = f"flights:retrainings/{asked.name}"
         assert (WHO, f"asked for by {WHO}: a new season") in _whos(demo.app, trail)
         seen.show(f"/retraining/{asked.name}")
-        seen.act("Cancel", button="Cancel the run", reason="not yet")
+        seen.act("Abort", button="Abort the run", reason="not yet")
         assert (WHO, "not yet") in _whos(demo.app, trail)
     assert demo.app.retraining.get(asked.name).state == "cancelled"
 

@@ -50,7 +50,8 @@ def test_given_nothing_when_looked_at_then_the_page_says_how_to_begin(tmp_path: 
 
 def create(app: App, name: str, **changes: Any) -> None:
     given: dict[str, Any] = {
-        "planned_units": 400, "maturity": 60.0, "hypothesis": f"2 is right more often {HOSTILE}",
+        "planned_units": 400, "conversion_window": 60.0,
+        "hypothesis": f"2 is right more often {HOSTILE}",
         "guardrails": {"error-rate": 0.2}, "secondary": ["latency"], **changes,
     }  # fmt: skip
     experiment = draft(name, "late", {"old": "1", "new": "2"}, **given)

@@ -77,7 +77,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         )  # fmt: skip
         policy = Policy(
-            enabled=True, then="direct", segments=("gate",), min_segment=10, min_holdout=50
+            enabled=True, on_success="direct", segments=("gate",), min_segment=10, min_holdout=50
         )
         app.settings.models["late"] = ModelPolicy(retraining=policy)
         found = app.retraining.advance("late", NOW, launch=here)
@@ -91,7 +91,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app(tmp_path: Path, filled: Path) -> Iterator[App]:
     shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     settings = Settings.model_validate(
-        {"data_dir": tmp_path, "models": {"late": {"retraining": {"then": "direct"}}}}
+        {"data_dir": tmp_path, "models": {"late": {"retraining": {"on_success": "direct"}}}}
     )
     with App(settings, clock=FixedClock(NOW + timedelta(hours=1))) as app:
         yield app
@@ -150,7 +150,7 @@ def test_given_a_run_when_looked_then_its_story_is_told_from_the_trigger_to_what
     order = ["RetrainingDecision", "Training", "Evaluation gate", "Result"]
     assert sorted(order, key=page.text.index) == order
     assert "promoted by watchkeeper: late:1.0.1 is in production" in page.text
-    assert asked(page, "cancel") == []
+    assert asked(page, "abort") == []
     assert not page.inline
     steps = client.get(f"/retraining/{RUN}?csv=steps").text.splitlines()
     assert steps[1:] == [
@@ -245,7 +245,7 @@ def test_given_a_person_when_training_again_then_it_is_decided_and_can_be_given_
     assert "Nothing is decided yet: the candidate is not judged." in page.text
     assert page.links["Facts"] == f"/models/late/history/decision:{run.name}"
 
-    given_up = send(client, page.form("cancel"), reason=f"no, {HOSTILE}")
+    given_up = send(client, page.form("abort"), reason=f"no, {HOSTILE}")
 
     assert given_up.status_code == 303
     assert app.retraining.get(run.name).state is RunState.CANCELLED
@@ -256,8 +256,8 @@ def test_given_a_person_when_training_again_then_it_is_decided_and_can_be_given_
     told = read(client, f"/retraining/{run.name}")
     assert f"late:1.0.1 stays in production: no, {HOSTILE}." in told.text
     assert "cancelled by eve" in told.text
-    assert asked(told, "cancel") == []
-    again = send(client, page.form("cancel"), reason="again")
+    assert asked(told, "abort") == []
+    again = send(client, page.form("abort"), reason="again")
     assert again.status_code == 409
 
 

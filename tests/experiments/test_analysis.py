@@ -380,9 +380,9 @@ def test_given_two_experiments_when_their_namespaces_are_apart_then_they_share_n
 def test_given_a_name_when_it_stands_for_a_metric_then_it_is_found(
     name: str, source: str, kind: str
 ) -> None:
-    found = Metric.named(name, maturity=60.0)
+    found = Metric.named(name, conversion_window=60.0)
 
-    assert (found.source, found.kind, found.maturity) == (source, kind, 60.0)
+    assert (found.source, found.kind, found.conversion_window) == (source, kind, 60.0)
 
 
 @pytest.mark.parametrize("name", ["precision", "slower-than-soon", "value:", "any"])

@@ -61,7 +61,7 @@ def by_hand(given: list[Row], metric: Metric, now: int) -> dict[tuple[int, int, 
     cells: dict[tuple[int, int, str], Sums] = defaultdict(Sums)
     for own in of.values():
         _, arm, phase, first, *_ = own[0]
-        deadline = first + metric.maturity / 60
+        deadline = first + metric.conversion_window / 60
         strayed = any(row[1] != arm and row[2] == phase for row in own)
         if strayed or deadline > now:
             continue
@@ -88,7 +88,7 @@ def by_hand(given: list[Row], metric: Metric, now: int) -> dict[tuple[int, int, 
 def test_given_exposures_when_observed_then_cells_are_those_counted_by_hand(
     given: list[Row], kind: Any, now: int
 ) -> None:
-    metric = Metric(name="accuracy", source="correct", kind=kind, maturity=5400.0)
+    metric = Metric(name="accuracy", source="correct", kind=kind, conversion_window=5400.0)
 
     found = observe(table(given), [metric], ARMS, at=START + timedelta(minutes=now))
 
@@ -103,7 +103,7 @@ def test_given_exposures_when_observed_then_cells_are_those_counted_by_hand(
 def test_given_units_in_several_tables_when_observed_then_the_result_is_that_of_one(
     given: list[Row], now: int
 ) -> None:
-    metrics = [Metric.named("accuracy", maturity=5400.0), Metric.named("error-rate")]
+    metrics = [Metric.named("accuracy", conversion_window=5400.0), Metric.named("error-rate")]
     whole = table(given).append_column("error-rate", pa.array([0.0] * len(given)))
     odd = pc.equal(pc.index_in(whole["unit"], pc.unique(whole["unit"])), 1)
     parts = [whole.filter(odd), whole.filter(pc.invert(odd))]
@@ -121,7 +121,7 @@ def test_given_units_in_several_tables_when_observed_then_the_result_is_that_of_
 def test_given_other_stretches_when_observed_then_the_totals_are_the_same(
     given: list[Row], hours: int
 ) -> None:
-    metric = Metric.named("accuracy", maturity=60.0)
+    metric = Metric.named("accuracy", conversion_window=60.0)
     at = START + timedelta(days=1)
     fine = observe(table(given), [metric], ARMS, at=at)
     coarse = observe(table(given), [metric], ARMS, at=at, width=timedelta(hours=hours))

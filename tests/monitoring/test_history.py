@@ -181,7 +181,7 @@ def test_given_a_rollout_when_its_looks_are_made_again_then_they_are_confirmed(
 ) -> None:
     found_worse(app)
     rollout = RolloutPolicy(steps=(50.0, 100.0), window_minutes=10.0, min_samples=20)
-    use(app, replace(POLICY, then="canary"), rollout=rollout)
+    use(app, replace(POLICY, on_success="canary"), rollout=rollout)
     run = app.retraining.advance("late", NOW, launch=here).run
     assert run is not None
     later = NOW + timedelta(minutes=20)

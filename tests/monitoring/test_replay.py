@@ -22,7 +22,7 @@ from watchkeeper.retraining import Policy, RunState
 from watchkeeper.testing import FixedClock
 
 ROLLOUT = RolloutPolicy(steps=(50.0, 100.0), window_minutes=10.0, min_samples=20)
-RETRAINING = Policy(enabled=True, then="canary")
+RETRAINING = Policy(enabled=True, on_success="canary")
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_given_the_command_when_called_then_history_and_replay_are_printed(
     assert code == 0
     assert "gain of accuracy" in out
     assert "training on 640 rows" in run("retrain", "log", name)[1]
-    assert run("retrain", "cancel", name)[0] == 2
+    assert run("retrain", "abort", name)[0] == 2
     until = "2026-03-21T02:00:00Z"
     code, out = run("retrain", "late", "--check", "--until", until, "--json")
     assert (code, '"train":false' in out) == (0, True)

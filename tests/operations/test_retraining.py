@@ -35,7 +35,7 @@ RNG = np.random.default_rng(11)
 COUNT = 800
 FEATURES = RNG.normal(size=(COUNT, 2))
 LATE = (FEATURES[:, 0] + 0.5 * RNG.normal(size=COUNT) > 0).astype(int)
-POLICY = Policy(enabled=True, then="direct")
+POLICY = Policy(enabled=True, on_success="direct")
 
 
 def here(folder: Path, job: Any, watch: Any) -> None:
@@ -259,7 +259,7 @@ def test_given_a_kill_between_two_writes_when_looked_again_then_it_ends_as_witho
     kill_at(monkeypatch, app, WRITES, number, when)
     for _ in range(3):
         with suppress(Killed):
-            look(app, policy=Policy.from_dict({**POLICY, "then": then}))
+            look(app, policy=Policy.from_dict({**POLICY, "on_success": then}))
 
     (run,) = app.retraining.find("late")
     expected = {
@@ -373,7 +373,7 @@ def test_given_a_worse_model_when_judged_then_it_is_kept_and_the_champion_stays(
 
 def test_given_a_canary_when_its_rollout_ends_then_the_run_says_so(app: App) -> None:
     found_worse(app)
-    policy = replace(POLICY, then="canary")
+    policy = replace(POLICY, on_success="canary")
     run = look(app, policy=policy).run
     assert run is not None
     assert run.state is RunState.ROLLING_OUT
@@ -392,7 +392,7 @@ def test_given_a_rollout_that_is_taken_back_when_looked_then_the_candidate_is_ke
     app: App,
 ) -> None:
     found_worse(app)
-    policy = replace(POLICY, then="canary")
+    policy = replace(POLICY, on_success="canary")
     run = look(app, policy=policy).run
     assert run is not None
     app.rollouts.abort(run.follows, by=By("ada", "it is worse"))
@@ -427,7 +427,7 @@ def test_given_a_run_when_it_is_cancelled_while_it_trains_then_it_ends(app: App)
 
     def cancelled(folder: Path, job: Any, watch: Any) -> None:
         (run,) = app.retraining.find("late")
-        app.retraining.cancel(run.name, by=By("maria", "not now"))
+        app.retraining.abort(run.name, by=By("maria", "not now"))
         watch(TrainingProgress(5.0, 0, ""))
 
     run = look(app, launch=cancelled).run
@@ -436,7 +436,7 @@ def test_given_a_run_when_it_is_cancelled_while_it_trains_then_it_ends(app: App)
     assert (run.state, run.reason) == (RunState.CANCELLED, "not now")
     assert states(app, run) == ["decide", "training", "cancelled"]
     with pytest.raises(ConflictError, match="is cancelled"):
-        app.retraining.cancel(run.name, by=By("maria"))
+        app.retraining.abort(run.name, by=By("maria"))
 
 
 def test_given_a_training_in_its_own_process_when_asked_for_then_progress_is_shown(
@@ -475,7 +475,7 @@ def test_given_nothing_in_production_when_asked_then_a_trainer_makes_the_first(
         app.recorder.record(list(events()))
         with pytest.raises(NotFoundError, match="model in production"):
             request(app)
-        policy = replace(POLICY, trainer="trainers:good", then="canary")
+        policy = replace(POLICY, trainer="trainers:good", on_success="canary")
         run = request(app, policy)
 
         done = app.retraining.carry_on(run.name, at=NOW, launch=here)
@@ -519,7 +519,7 @@ def test_given_a_required_checklist_when_a_candidate_is_better_then_it_is_kept_r
     app: App, then: Literal["direct", "canary"]
 ) -> None:
     found_worse(app)
-    use(app, replace(POLICY, then=then), promotion_requires_checklist=True)
+    use(app, replace(POLICY, on_success=then), promotion_requires_checklist=True)
 
     run = app.retraining.advance("late", NOW, launch=here).run
 

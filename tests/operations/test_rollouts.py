@@ -288,12 +288,14 @@ def test_given_a_database_that_another_process_locks_when_looked_at_then_nothing
 
 
 @pytest.mark.parametrize(
-    ("off_by", "then"), [(2.0, RolloutState.ROLLING_BACK), (10.0, RolloutState.RUNNING)]
+    ("error_tolerance", "then"), [(2.0, RolloutState.ROLLING_BACK), (10.0, RolloutState.RUNNING)]
 )
 def test_given_a_regression_when_the_canary_is_further_off_then_it_is_taken_back(
-    app: App, off_by: float, then: RolloutState
+    app: App, error_tolerance: float, then: RolloutState
 ) -> None:
-    wrong = Limit(name="wrong", share=None, wrong=True, off_by=off_by, margin=0.05)
+    wrong = Limit(
+        name="wrong", share=None, wrong=True, error_tolerance=error_tolerance, margin=0.05
+    )
     plan = replace(PLAN, limits=(*PLAN.limits, wrong))
     begin(app, plan=plan)
     events: list[Prediction | Outcome] = []

@@ -47,7 +47,7 @@ def test_given_a_share_when_a_policy_is_made_then_it_is_refused_unless_it_is_bet
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"then": "never"}, "expected one of direct, canary, shadow"),
+        ({"on_success": "never"}, "expected one of direct, canary, shadow"),
         ({"triggers": ("weather",)}, "expected one of quality, drift, schedule, outcomes"),
         ({"schedule": "daily"}, "expected five fields of cron"),
         ({"data": "a.csv", "query": "select"}, "expected none, where data is set"),

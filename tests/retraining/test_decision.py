@@ -112,8 +112,8 @@ def test_given_a_schedule_when_looked_at_then_only_its_last_time_counts(
     ("field", "value"),
     [
         ("schedule", "every day"), ("schedule", "0 25 * * *"), ("triggers", ("moon",)),
-        ("then", "hope"), ("holdout", 1.0), ("daily_budget", 0), ("cooldown_hours", -1.0),
-        ("time_limit", 0.0), ("retrain_threshold", 0.0),
+        ("on_success", "hope"), ("holdout", 1.0), ("daily_budget", 0), ("cooldown_hours", -1.0),
+        ("time_limit", 0.0), ("max_relative_drop", 0.0),
     ],
 )  # fmt: skip
 def test_given_a_policy_that_cannot_be_when_made_then_it_says_which_value(

@@ -44,7 +44,7 @@ def monitor(right: int = 50) -> wk.ModelPerformanceMonitor:
 
 
 def pipeline(registry: wk.ModelRegistry, **given: Any) -> wk.AutoRetrainingPipeline:
-    policy = given.pop("policy", Policy(then="direct", target="late"))
+    policy = given.pop("policy", Policy(on_success="direct", target="late"))
     given = {"clock": CLOCK, "launch": here, "policy": policy} | given
     return wk.AutoRetrainingPipeline(registry, given.pop("monitor", monitor()), **given)
 
@@ -74,7 +74,7 @@ def test_given_a_file_when_retrained_in_a_process_then_the_better_version_is_in_
     DATA.to_csv(tmp_path / "data.csv", index=False)
     seen: list[Any] = []
     made = wk.AutoRetrainingPipeline(
-        registry, monitor(), policy=Policy(then="direct", target="late"), clock=CLOCK,
+        registry, monitor(), policy=Policy(on_success="direct", target="late"), clock=CLOCK,
         progress=seen.append,
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def test_given_a_function_of_this_file_when_retrained_in_a_process_then_it_is_ru
         return LogisticRegression(C=strength).fit(data.X, data.y)
 
     made = wk.AutoRetrainingPipeline(
-        registry, monitor(), trainer=trainer, policy=Policy(then="direct", target="late")
+        registry, monitor(), trainer=trainer, policy=Policy(on_success="direct", target="late")
     )
 
     model = registry.load_model(made.retrain_model(DATA))
@@ -142,7 +142,7 @@ def test_given_an_estimator_and_no_version_when_retrained_then_the_first_is_in_p
     numbers = pd.DataFrame(RNG.normal(size=(500, 3)), columns=["a", "b", "delay"])
     numbers["delay"] += 3 * numbers["a"]
     task = wk.ModelPerformanceMonitor(task="regression")
-    policy = Policy(then="direct", target="delay")
+    policy = Policy(on_success="direct", target="delay")
     with wk.ModelRegistry(tmp_path) as registry:
         made = pipeline(
             registry, monitor=task, policy=policy, trainer=LinearRegression(), model_name="delay"

@@ -10,7 +10,7 @@ from watchkeeper.rollouts import Event, Hold, Plan, Rollout, RolloutDecision, Ro
 from watchkeeper.rollouts.forecast import Outlook, outlook
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-PLAN = Plan(steps=(10.0, 50.0, 100.0), window=600.0, deadline=3_600.0, watch=7_200.0)
+PLAN = Plan(steps=(10.0, 50.0, 100.0), window=600.0, deadline=3_600.0, bake_time=7_200.0)
 WINDOW = timedelta(minutes=10)
 
 

@@ -479,7 +479,7 @@ def test_given_outcomes_that_never_come_when_a_window_ends_then_no_step_waits_fo
 
 
 def test_given_answers_that_lie_apart_when_looked_at_then_it_holds_once_that_is_no_chance() -> None:
-    plan = Plan(limits=ERRORS, max_answer_shift=0.25)
+    plan = Plan(limits=ERRORS, max_prediction_shift=0.25)
     rollout = Rollout(name="r", model="m", version="2", plan=plan).moved(Event.START, START)
 
     def at(distance: float, canary: int) -> RolloutDecision:
@@ -500,9 +500,9 @@ def test_given_answers_that_lie_apart_when_looked_at_then_it_holds_once_that_is_
         {"share": 1.0},
         {"share": 0.1, "margin": 1.0},
         {"share": 0.1, "slower_than_ms": 0.0},
-        {"share": 0.1, "off_by": 1.0},
-        {"share": 0.1, "off_by": 0.0, "wrong": True},
-        {"share": 0.1, "maturity": -1.0},
+        {"share": 0.1, "error_tolerance": 1.0},
+        {"share": 0.1, "error_tolerance": 0.0, "wrong": True},
+        {"share": 0.1, "label_delay": -1.0},
     ],
 )
 def test_given_a_limit_that_cannot_be_when_made_then_it_is_refused(wrong: dict[str, float]) -> None:
@@ -512,7 +512,7 @@ def test_given_a_limit_that_cannot_be_when_made_then_it_is_refused(wrong: dict[s
 
 def test_given_a_plan_with_segments_when_stored_and_read_then_it_is_the_same() -> None:
     part = Limit(name="errors.UA", share=0.05, segment=("carrier", "UA"))
-    plan = Plan(limits=(*ERRORS, part), max_answer_shift=0.2)
+    plan = Plan(limits=(*ERRORS, part), max_prediction_shift=0.2)
     assert Plan.from_dict(json.loads(plan.to_json())) == plan
 
 
@@ -520,20 +520,20 @@ def test_given_a_plan_that_asks_for_proof_when_a_window_ends_then_few_requests_p
     None
 ):
     end = START + WINDOW
-    rollout = running(require_proof=True, extensions=1)
+    rollout = running(require_evidence=True, extensions=1)
 
-    unproven = decided(rollout, seen((100, 1)), end)  # 134 with one bad prove a rate below 5 %
-    assert (unproven.event, unproven.hold) == (Event.HOLD, Hold.INCONCLUSIVE)
-    assert "there is no evidence that it is below" in unproven.reason
+    inconclusive = decided(rollout, seen((100, 1)), end)  # 134 with one bad prove a rate below 5 %
+    assert (inconclusive.event, inconclusive.hold) == (Event.HOLD, Hold.INCONCLUSIVE)
+    assert "there is no evidence that it is below" in inconclusive.reason
     rollout = rollout.moved(Event.HOLD, end, Hold.INCONCLUSIVE)
     waits = decided(rollout, seen((133, 1)), end + WINDOW)
     assert (waits.event, waits.hold) == (None, Hold.INCONCLUSIVE)
     assert decided(rollout, seen((134, 1)), end + WINDOW).event is Event.STEP
 
-    strict = replace(rollout, plan=replace(rollout.plan, on_unproven="rollback"))
+    strict = replace(rollout, plan=replace(rollout.plan, on_inconclusive="rollback"))
     assert decided(strict, seen((133, 1)), end + WINDOW).event is Event.BREACH
     with pytest.raises(InvalidValueError, match="hold or rollback"):
-        Plan(on_unproven="promote")  # type: ignore[arg-type]
+        Plan(on_inconclusive="promote")  # type: ignore[arg-type]
 
 
 def test_given_a_rollout_for_later_when_stored_then_its_time_is_kept_and_it_has_no_traffic() -> (

@@ -72,7 +72,7 @@ def an_experiment() -> Any:
     made = draft(
         "august", "flights", {"january": "1.0.0", "summer": "1.1.0"},
         secondary=["value:revenue"], guardrails={"error-rate": 0.01},
-        maturity=86_400.0, planned_units=10,
+        conversion_window=86_400.0, planned_units=10,
     )  # fmt: skip
     allocation = replace(made.allocation, overrides=(Override("tester", "summer", "tries it"),))
     return replace(made, allocation=allocation).started(day(1, hour=0))

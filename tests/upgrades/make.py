@@ -32,15 +32,15 @@ data_dir = "{data}"
 min_rows = 20
 min_holdout = 10
 min_segment = 5
-retrain_threshold = 0.2
-then = "shadow"
+max_relative_drop = 0.2
+on_success = "shadow"
 [models.rolled]
 task = "regression"
 """
-TRIAL = {"maturity": 3600, "share": 80, "secondary": ["latency"]}
+TRIAL = {"conversion_window": 3600, "coverage": 80, "secondary": ["latency"]}
 CAREFUL = {
-    "max_answer_shift": 0.4, "on_unproven": "rollback", "require_proof": True,
-    "watch_hours": 48, "outcome_hours": 6, "off_by": 1.5,
+    "max_prediction_shift": 0.4, "on_inconclusive": "rollback", "require_evidence": True,
+    "bake_time": 172_800, "label_delay": 21_600, "error_tolerance": 1.5,
 }  # fmt: skip
 
 
@@ -84,7 +84,8 @@ class Traffic:
 def register(data: Path) -> None:
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({name: rng.normal(size=120).round(2) for name in "ab"})
-    model = LogisticRegression().fit(frame, frame["a"] + 0.3 * rng.normal(size=120) > 0)
+    labels = (frame["a"] + 0.3 * rng.normal(size=120) > 0).astype(int)
+    model = LogisticRegression().fit(frame, labels)
     with ModelRegistry(data / "registry") as registry:
         for name in MODELS:
             for version in ("1.0.0", "1.1.0"):
@@ -102,7 +103,8 @@ def operate(traffic: Traffic) -> None:
     for name in ("stopped", "running"):
         body = {"arms": {"control": "1.0.0", "new": "1.1.0"}, "guardrails": {"error-rate": 0.02}}
         traffic.post(
-            "/v1/experiments", {"name": name, "model": "tried", "planned_units": 60, **body, **TRIAL}
+            "/v1/experiments",
+            {"name": name, "model": "tried", "planned_units": 60, **body, **TRIAL},
         )
         traffic.post(f"/v1/experiments/{name}/start", {"reason": "try it"})
         traffic.post("/v1/models/tried/outcomes", traffic.predict("tried", 40))

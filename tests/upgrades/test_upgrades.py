@@ -37,7 +37,7 @@ CHANGES = {
     "incidents acknowledge", "incidents assign", "incidents note", "incidents resolve", "loadtest",
     "models alias", "models archive", "models delete", "models import", "models promote",
     "models register", "models rollback", "notifications list", "notifications test",
-    "retrain cancel", "retrain model", "retrain online", "rollouts abort", "rollouts pause",
+    "retrain abort", "retrain model", "retrain online", "rollouts abort", "rollouts pause",
     "rollouts promote", "rollouts resume", "rollouts start", "serve",
     "shadows start", "shadows stop", "telemetry test-alert",
 }  # fmt: skip
@@ -93,7 +93,8 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def client(upgraded: Upgraded) -> Iterator[TestClient]:
     """Return a server over the directory, a minute after its last change."""
-    settings = Settings.model_validate({"data_dir": upgraded.path})
+    models = {"rolled": {"task": "regression"}}
+    settings = Settings.model_validate({"data_dir": upgraded.path, "models": models})
     now = upgraded.last_change + timedelta(minutes=1)
     with App(settings, clock=lambda: now) as app, TestClient(create_asgi(app)) as client:
         yield client
@@ -258,6 +259,46 @@ def test_given_what_was_running_when_upgraded_then_it_goes_on_and_can_be_ended(
         predict(client, "copied", "unit")
         ended = client.post("/v1/shadows/shadow-running/stop", json={"reason": "enough"})
         assert ended.status_code == 200, ended.text
+
+
+CAREFUL = {
+    "max_prediction_shift": 0.4, "on_inconclusive": "rollback", "require_evidence": True,
+    "bake_time": 172_800.0,
+}  # fmt: skip
+OLD_NAMES = re.compile(
+    r'"(max_answer_shift|on_unproven|require_proof|watch|off_by|maturity|retrain_threshold|then)":'
+)
+
+
+def test_given_values_other_than_the_defaults_when_fields_are_renamed_then_each_is_carried_over(
+    tmp_path: Path,
+) -> None:
+    old = Upgraded("0011", tmp_path)
+    with App(Settings(data_dir=old.path)) as app:
+        rollout = app.rollouts.get("running")
+        begun, *_ = app.rollouts.history("running")
+        experiment = app.experiments.get("running")
+        (run,) = app.retraining.find("late")
+
+    assert {name: rollout.plan[name] for name in CAREFUL} == CAREFUL
+    wrong = rollout.plan.limits[-1]
+    assert (wrong.name, wrong.error_tolerance, wrong.label_delay) == ("wrong", 1.5, 21_600.0)
+    assert begun.evidence["plan"] == rollout.plan.to_dict()
+    guarded = [guardrail.metric for guardrail in experiment.guardrails]
+    metrics = [experiment.metric, *experiment.secondary, *guarded]
+    assert [metric.conversion_window for metric in metrics] == [3_600.0] * 3
+    assert experiment.allocation.included_bp == 8_000
+    assert (run.policy.max_relative_drop, run.policy.on_success) == (0.2, "shadow")
+
+
+def test_given_a_directory_when_upgraded_then_no_document_has_a_field_of_before(
+    client: TestClient, upgraded: Upgraded
+) -> None:
+    assert client.get("/v1/models").status_code == 200
+    after = rows_of(upgraded.database)
+    for table in ("rollouts", "experiments", "retraining_runs", "audit"):
+        for row in after[table]:
+            assert OLD_NAMES.search(row.get("document") or row["evidence"]) is None
 
 
 DIES = """

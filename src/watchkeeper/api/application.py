@@ -102,6 +102,9 @@ def _add_errors(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, WatchkeeperError):  # what a body says of all its fields
+            return answered(request, cause)
         field = ".".join(str(part) for part in first["loc"])
         return answered(request, InvalidValueError(field, first.get("input"), first["msg"]))
 

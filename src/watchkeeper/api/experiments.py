@@ -3,11 +3,12 @@
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.responses import Response
 
 from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
+from watchkeeper.config.renames import EXPERIMENT, refuse_renamed, renamed
 from watchkeeper.experiments import ExperimentState, Mode, basis_points
 from watchkeeper.experiments.drafting import draft
 from watchkeeper.identity import By
@@ -34,18 +35,29 @@ class Part(BaseModel):
     end: float
 
 
-class NewExperiment(Body):
+class _Renamed(Body):
+    """A body of which some fields had another name before 0.2.0."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_renamed(cls, body: Any) -> Any:
+        if isinstance(body, dict):
+            refuse_renamed("the body", renamed(body, EXPERIMENT))
+        return body
+
+
+class NewExperiment(_Renamed):
     """What an experiment is; see the command ``watchkeeper experiments create``."""
 
     name: str
     model: str
     arms: dict[str, str]
     weights: dict[str, float] = {}
-    share: float = 100.0
+    coverage: float = 100.0
     metric: str = "accuracy"
     secondary: list[str] = []
     guardrails: dict[str, float] = {}
-    maturity: float = 86_400.0
+    conversion_window: float = 86_400.0
     hypothesis: str = ""
     mode: Mode = Mode.GROUP_SEQUENTIAL
     alpha: float = 0.05
@@ -60,11 +72,11 @@ class NewExperiment(Body):
     salt: str = ""
 
 
-class NewWeights(Body):
+class NewWeights(_Renamed):
     """Percent of the experiment's units by arm, and of all units that take part."""
 
     weights: dict[str, float] = {}
-    share: float | None = None
+    coverage: float | None = None
 
 
 class Why(Body):
@@ -124,7 +136,7 @@ def add_experiments(api: FastAPI, console: Console) -> None:
         experiment = app.experiments.change_weights(
             name,
             weights={arm: basis_points(percent) for arm, percent in body.weights.items()},
-            included_bp=None if body.share is None else basis_points(body.share),
+            included_bp=None if body.coverage is None else basis_points(body.coverage),
             by=By(actor, body.reason),
         )
         return experiment.to_dict()

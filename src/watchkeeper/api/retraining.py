@@ -1,6 +1,6 @@
-"""Retraining over HTTP: asked for, looked at, cancelled."""
+"""Retraining over HTTP: asked for, looked at, aborted."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -92,7 +92,13 @@ def add_retraining(api: FastAPI, console: Console) -> None:
             raise NotFoundError("record", record, f"It is not of {model}.")
         return app.replays.replay(record).to_dict()
 
-    @api.post("/v1/retraining/runs/{name}/cancel", tags=["retraining"])
-    def cancel(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Give a retraining up; a training ends within seconds, wherever it runs."""
-        return app.retraining.cancel(name, by=By(actor, body.reason)).to_dict()
+    @api.post("/v1/retraining/runs/{name}/abort", tags=["retraining"])
+    def abort_run(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+        """Abort a retraining run; its training ends within seconds, wherever it runs."""
+        return app.retraining.abort(name, by=By(actor, body.reason)).to_dict()
+
+    @api.post("/v1/retraining/runs/{name}/cancel", include_in_schema=False, response_model=None)
+    def cancel_run(name: str) -> NoReturn:
+        """Refuse the path of before 0.2.0."""
+        path = f"/v1/retraining/runs/{name}"
+        raise NotFoundError("path", f"{path}/cancel", f"It is now {path}/abort.")

@@ -195,7 +195,7 @@ def run(commands: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as done:
         return done.exit_code
     except typer.TyperException as error:  # how the command was called
-        return _explain_usage(error)
+        return _explain_usage(error, arguments)
     except MissingExtraError as error:  # the command could not be loaded
         _complain(error.message, error.hint)
         return FAILED
@@ -280,19 +280,33 @@ def _told(error: Exception) -> tuple[str, str]:
     return f"unexpected {kind}: {error}", "Run it again with --debug to see where it comes from."
 
 
-_RENAMED_OPTIONS = {"--threshold": "--alpha"}
-"""Options that had another name before 0.2.0."""
+_RENAMED_OPTIONS = {
+    ("drift", "--threshold"): "--alpha",
+    ("events compact", "--model"): "MODEL in first place",
+    ("events stats", "--model"): "MODEL in first place",
+    ("experiments create", "--maturity"): "--conversion-window",
+    ("experiments create", "--share"): "--coverage",
+    ("experiments weights", "--share"): "--coverage",
+    ("models list", "--name"): "--model",
+    ("rollouts plan", "--model"): "MODEL in first place",
+    ("rollouts start", "--require-proof"): "--require-evidence",
+}
+"""By command and option, what options of before 0.2.0 are called now."""
 
 
-def _explain_usage(error: typer.TyperException) -> int:
+def _explain_usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":  # making it has printed the help
         return 0
     path = context.command_path if context is not None else "watchkeeper"
-    if (after := _RENAMED_OPTIONS.get(getattr(error, "option_name", ""))) is not None:
-        _complain(f"{error.option_name} is now {after}", f"See: {path} --help")  # type: ignore[attr-defined]
-        return FAILED
-    message = getattr(error, "format_message", error.__str__)()
+    called = path.partition(" ")[2]
+    options = [argument.partition("=")[0] for argument in arguments]
+    renamed = [
+        f"{option} is now {after}"
+        for option in options
+        if (after := _RENAMED_OPTIONS.get((called, option))) is not None
+    ]
+    message = "; ".join(renamed) or getattr(error, "format_message", error.__str__)()
     _complain(" ".join(str(message).split()).rstrip("."), f"See: {path} --help")
     return FAILED
 

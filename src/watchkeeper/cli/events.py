@@ -13,14 +13,14 @@ __all__ = ["commands"]
 
 commands = typer.Typer(help="Count, export and compact recorded events.", no_args_is_help=True)
 
-Model = Annotated[str | None, typer.Option(help="Of this model only.")]
+Model = Annotated[str | None, typer.Argument(help="Name of one model; all without.")]
 Out = Annotated[Path, typer.Option(help="A .parquet, .arrow, .feather or .csv file.")]
 Start = Annotated[str | None, typer.Option(help="First moment of the window, ISO 8601.")]
 End = Annotated[str | None, typer.Option(help="First moment after the window.")]
 
 
 @command(commands)
-def stats(cli: Invocation, *, model: Model = None) -> None:
+def stats(cli: Invocation, model: Model = None) -> None:
     """Count what is kept of each model, in the journal and in the tables."""
     names = cli.app.events.models() if model is None else [model]
     counts = {name: cli.app.events.counts(name) for name in names}
@@ -62,7 +62,7 @@ def export(
 
 
 @command(commands)
-def compact(cli: Invocation, *, model: Model = None) -> None:
+def compact(cli: Invocation, model: Model = None) -> None:
     """Merge small files, file late outcomes, and drop what is older or larger than allowed."""
     cli.app.landing.land()
     report = cli.app.compactions.run(model, by=By(actor()))

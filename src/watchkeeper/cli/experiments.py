@@ -43,7 +43,9 @@ def create(
         int | None, typer.Option(help="Planned units of all variants together.")
     ] = None,
     weight: Weights = [],  # noqa: B006 - Typer makes a list of its own
-    share: Annotated[float, typer.Option(help="Percent of all units that are included.")] = 100.0,
+    coverage: Annotated[
+        float, typer.Option(help="Percent of all units that are included (0 to 100).")
+    ] = 100.0,
     guardrail: Annotated[
         list[str], typer.Option(help="METRIC=MARGIN: must not be worse by more; repeatable.")
     ] = [],  # noqa: B006
@@ -55,8 +57,8 @@ def create(
         int, typer.Option(help="Planned interim analyses of a group-sequential test.")
     ] = 5,
     alpha: Annotated[float, typer.Option(help="Rate of wrong verdicts without an effect.")] = 0.05,
-    maturity: Annotated[
-        float, typer.Option(help="Seconds that a unit is watched for before it counts.")
+    conversion_window: Annotated[
+        float, typer.Option(help="Seconds after its first exposure for which a unit is measured.")
     ] = 86_400.0,
     hypothesis: Annotated[str, typer.Option(help="What you expect, and why.")] = "",
     namespace: Annotated[
@@ -89,11 +91,11 @@ def create(
         model,
         dict(_pair(option, "--arm", "NAME=VERSION") for option in arm),
         weights=_numbers(weight, "--weight"),
-        share=share,
+        coverage=coverage,
         metric=metric,
         secondary=secondary,
         guardrails=_numbers(guardrail, "--guardrail"),
-        maturity=maturity,
+        conversion_window=conversion_window,
         hypothesis=hypothesis,
         mode=mode,
         alpha=alpha,
@@ -171,7 +173,9 @@ def weights(
     name: Name,
     *,
     weight: Weights = [],  # noqa: B006
-    share: Annotated[float | None, typer.Option(help="Percent of all units.")] = None,
+    coverage: Annotated[
+        float | None, typer.Option(help="Percent of all units that take part (0 to 100).")
+    ] = None,
     reason: Reason = "",
 ) -> None:
     """Begin another phase with other weights; no comparison crosses two phases."""
@@ -182,7 +186,7 @@ def weights(
         weights={
             arm: basis_points(percent) for arm, percent in _numbers(weight, "--weight").items()
         },
-        included_bp=None if share is None else basis_points(share),
+        included_bp=None if coverage is None else basis_points(coverage),
         by=By(actor(), reason),
     )
     cli.show(experiment.to_dict(), f"{name} is in phase {experiment.allocation.phase}")

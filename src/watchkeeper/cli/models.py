@@ -32,11 +32,11 @@ Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 def list_(
     cli: Invocation,
     *,
-    name: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
     status: Annotated[str | None, typer.Option(help="Of one status only.")] = None,
 ) -> None:
     """List versions, the newest first."""
-    versions = cli.app.registry.list_models(status, name)
+    versions = cli.app.registry.list_models(status, model)
     drawn = table(
         ["model id", "status", "format", "metrics", "registered"],
         [

@@ -24,6 +24,11 @@ class _OrModel(TyperGroup):
     """What is no command of the group is the name of a model to train."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[:1] == ["cancel"]:
+            ctx.fail(
+                "retrain cancel is now retrain abort; a model called cancel is trained by "
+                "retrain model cancel"
+            )
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["model", *args]
         return super().resolve_command(ctx, args)
@@ -137,15 +142,15 @@ def log(cli: Invocation, name: Name) -> None:
 
 
 @command(commands)
-def cancel(
+def abort(
     cli: Invocation,
     name: Name,
     *,
     reason: Annotated[str, typer.Option(help="The reason, stored in the history.")] = "",
 ) -> None:
-    """Give a retraining up; a training ends within seconds, wherever it runs."""
-    run = cli.app.retraining.cancel(name, by=By(actor(), reason))
-    cli.show(run, f"{name}: cancelled")
+    """Abort a retraining run; its training ends within seconds, wherever it runs."""
+    run = cli.app.retraining.abort(name, by=By(actor(), reason))
+    cli.show(run, f"{name}: {_told(run.state)}")
 
 
 @contextmanager

@@ -36,12 +36,12 @@ MinSamples = Annotated[int | None, typer.Option(help="Requests that a step has t
 @command(commands)
 def plan(
     cli: Invocation,
-    *,
     model: Annotated[
-        str | None, typer.Option(help="Go by the traffic that was recorded of it.")
+        str | None, typer.Argument(help="Name of the model whose recorded traffic is taken.")
     ] = None,
+    *,
     requests_per_hour: Annotated[
-        float | None, typer.Option(help="Go by this traffic instead.")
+        float | None, typer.Option(help="Traffic to take in place of that of MODEL.")
     ] = None,
     over_hours: Annotated[float, typer.Option(help="Hours of recorded traffic to go by.")] = 24.0,
     steps: Steps = None,
@@ -56,7 +56,7 @@ def plan(
 
     if (model is None) == (requests_per_hour is None):
         raise InvalidValueError(
-            "the traffic", None, "either --model or --requests-per-hour, and not both"
+            "the traffic", None, "either MODEL or --requests-per-hour, and not both"
         )
     if not 0.0 < over_hours <= 8_784.0:
         raise InvalidValueError("--over-hours", over_hours, "hours above 0, up to those of a year")
@@ -106,8 +106,12 @@ def start(
     failover: Annotated[
         bool, typer.Option("--failover", help="Send requests that the canary fails to production.")
     ] = False,
-    require_proof: Annotated[
-        bool, typer.Option("--require-proof", help="Pass a step only once it is proven safe.")
+    require_evidence: Annotated[
+        bool,
+        typer.Option(
+            "--require-evidence",
+            help="Pass a step only with evidence that its rates are in limits.",
+        ),
     ] = False,
     begin_at: Annotated[
         str | None, typer.Option(help="Begin then, as 2026-07-01T03:00:00Z, and not now.")
@@ -132,7 +136,7 @@ def start(
             max_p95_ms=max_p95_ms,
             approval=approval or None,
             failover=failover or None,
-            require_proof=require_proof or None,
+            require_evidence=require_evidence or None,
         )
     )
     begun = app.rollouts.start(

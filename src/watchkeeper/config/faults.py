@@ -45,19 +45,19 @@ class UnknownSettingError(NotFoundError):
 
 
 class RenamedSettingError(WatchkeeperError, ValueError):
-    """Settings use names of before 0.2.0; the message names all of one source with the new ones.
+    """A source uses names of before 0.2.0; the message has all of them with the new ones.
 
     Parameters
     ----------
     source : str
-        Where they are set.
+        A file, the environment, or what a request describes.
     renames : str
-        Each old setting with the new one.
+        Each old name with the new one.
     """
 
     def __init__(self, source: str, renames: str) -> None:
         super().__init__(
-            f"{source} uses settings that have another name since 0.2.0: {renames}",
+            f"{source} uses names of before 0.2.0: {renames}",
             "Write the new names; docs/upgrade.md lists all of them.",
         )
         self.args = (source, renames)

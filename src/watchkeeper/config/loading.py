@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from watchkeeper.config.faults import ConfigError, RenamedSettingError, UnknownSettingError
-from watchkeeper.config.renames import RENAMES, describe_renames, renamed
+from watchkeeper.config.renames import refuse_renamed, renamed_settings, renamed_variables
 from watchkeeper.config.settings import PREFIX, Settings, setting_paths
 from watchkeeper.config.tables import expectation
 from watchkeeper.errors import InvalidValueError, NotFoundError
@@ -49,6 +49,8 @@ def load_settings(
     ------
     NotFoundError
         If `config_file` does not exist.
+    RenamedSettingError
+        If a source uses names of before 0.2.0.
     UnknownSettingError
         If a key or a ``WATCHKEEPER_`` variable does not exist.
     ConfigError
@@ -67,8 +69,7 @@ def load_settings(
     for _, layer in layers:
         merged = _merged(merged, layer)
     for source, layer in layers:
-        if uses := list(renamed(layer)):
-            raise RenamedSettingError(source, describe_renames(uses))
+        refuse_renamed(source, renamed_settings(layer))
     try:
         settings = Settings(**merged)
     except ValidationError as error:
@@ -91,6 +92,8 @@ def _read_file(config_file: Path | None) -> tuple[Path, dict[str, Any]]:
 
 
 def _read_environment() -> dict[str, Any]:
+    if uses := list(renamed_variables(os.environ, PREFIX)):
+        raise RenamedSettingError("the environment", "; ".join(uses))
     for variable in os.environ:
         if variable.upper().startswith(PREFIX):
             _require_known_variable(variable)
@@ -105,10 +108,6 @@ def _read_environment() -> dict[str, Any]:
 
 def _require_known_variable(variable: str) -> None:
     path = variable.upper().removeprefix(PREFIX).split("__")
-    for rename in RENAMES:
-        if path[0] == "MODELS" and path[2:] == [rename.section.upper(), rename.before.upper()]:
-            after = PREFIX + "__".join([*path[:-1], rename.after.upper()])
-            raise RenamedSettingError("the environment", f"{variable} is now {after}")
     known = {_with_name(path, tuple(map(str.upper, one))) for one in setting_paths()}
     tables = {one[: one.index("NAME")] for one in setting_paths() if "NAME" in one}
     if tuple(path) not in known | {tuple(map(str.upper, table)) for table in tables}:

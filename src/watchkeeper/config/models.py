@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from watchkeeper.config.renames import ROLLOUT, refuse_renamed, renamed
 from watchkeeper.config.tables import PolicyTable, SettingsTable, with_changes
 from watchkeeper.labelling import Labelling
 from watchkeeper.policies.health import HealthPolicy, SloPolicy
@@ -88,10 +89,13 @@ class ModelPolicy(SettingsTable):
 
         Raises
         ------
+        RenamedSettingError
+            If changes use names of before 0.2.0.
         InvalidValueError
             If a change is none, or makes a plan that cannot be.
         """
         from watchkeeper.rollouts.planning import plan_of
 
+        refuse_renamed("the plan", renamed(changes, ROLLOUT))
         policy: RolloutPolicy = with_changes(self.rollout, changes)
         return plan_of(policy, regression=self.task == "regression")

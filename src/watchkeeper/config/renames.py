@@ -1,50 +1,86 @@
-"""Settings that had another name before 0.2.0: the old name is refused with the new one.
+"""Names that were others before 0.2.0: the old one is refused with the new one.
 
->>> describe_renames(renamed({"models": {"late": {"drift": {"threshold": 0.01}}}}))
-'models.late.drift.threshold = 0.01 is now models.late.drift.alpha = 0.01'
+>>> describe_renames(renamed_settings({"models": {"late": {"rollout": {"watch_hours": 48}}}}))
+'models.late.rollout.watch_hours = 48 is now models.late.rollout.bake_time = 172800'
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["RENAMES", "Rename", "Renamed", "describe_renames", "renamed"]
+from watchkeeper.config.faults import RenamedSettingError
+
+__all__ = [
+    "EXPERIMENT",
+    "MODEL",
+    "ROLLOUT",
+    "Rename",
+    "Renamed",
+    "describe_renames",
+    "refuse_renamed",
+    "renamed",
+    "renamed_settings",
+    "renamed_variables",
+]
+
+
+def _in_seconds(hours: Any) -> float:
+    seconds = 3_600 * float(hours)
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """One setting of a model with another name.
+    """A key of a table with another name.
 
     Attributes
     ----------
-    section, before, after : str
-        The table below ``[models.NAME]``, and both names in it.
+    before, after : str
+        Both names.
     convert : callable
-        The value in the unit of the new setting.
+        The value in the unit of the new name.
     """
 
-    section: str
     before: str
     after: str
     convert: Callable[[Any], Any] = lambda value: value
 
 
-RENAMES = (
-    Rename("drift", "threshold", "alpha"),
-    Rename("quality", "alert_threshold", "max_relative_drop"),
-    Rename("health", "silence", "no_traffic_after"),
+ROLLOUT = (
+    Rename("max_answer_shift", "max_prediction_shift"),
+    Rename("on_unproven", "on_inconclusive"),
+    Rename("require_proof", "require_evidence"),
+    Rename("watch_hours", "bake_time", _in_seconds),
+    Rename("outcome_hours", "label_delay", _in_seconds),
+    Rename("off_by", "error_tolerance"),
 )
+"""Of the plan of a rollout."""
+
+EXPERIMENT = (Rename("maturity", "conversion_window"), Rename("share", "coverage"))
+"""Of a new experiment, and of its new weights."""
+
+MODEL = {
+    "drift": (Rename("threshold", "alpha"),),
+    "quality": (Rename("alert_threshold", "max_relative_drop"),),
+    "health": (Rename("silence", "no_traffic_after"),),
+    "rollout": ROLLOUT,
+    "retraining": (
+        Rename("retrain_threshold", "max_relative_drop"),
+        Rename("then", "on_success"),
+    ),
+}
+"""Of the tables below ``[models.NAME]``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """An old name that settings use.
+    """An old name in use.
 
     Attributes
     ----------
     path : tuple of str
-        Where it stands.
+        Where it stands, with itself.
     value : Any
     rename : Rename
     """
@@ -54,7 +90,28 @@ class Renamed:
     rename: Rename
 
 
-def renamed(settings: Mapping[str, Any]) -> Iterator[Renamed]:
+def renamed(
+    table: Mapping[str, Any], renames: Iterable[Rename], path: Sequence[str] = ()
+) -> Iterator[Renamed]:
+    """Yield every old name in a table.
+
+    Parameters
+    ----------
+    table : mapping of str to Any
+    renames : iterable of Rename
+    path : sequence of str
+        Where the table stands.
+
+    Yields
+    ------
+    Renamed
+    """
+    for rename in renames:
+        if rename.before in table:
+            yield Renamed((*path, rename.before), table[rename.before], rename)
+
+
+def renamed_settings(settings: Mapping[str, Any]) -> Iterator[Renamed]:
     """Yield every old name in the settings of all models, in their order.
 
     Parameters
@@ -68,15 +125,55 @@ def renamed(settings: Mapping[str, Any]) -> Iterator[Renamed]:
     """
     models = settings.get("models")
     for model, tables in models.items() if isinstance(models, Mapping) else ():
-        for rename in RENAMES:
-            table = tables.get(rename.section) if isinstance(tables, Mapping) else None
-            if isinstance(table, Mapping) and rename.before in table:
-                path = ("models", str(model), rename.section, rename.before)
-                yield Renamed(path, table[rename.before], rename)
+        for section, renames in MODEL.items():
+            table = tables.get(section) if isinstance(tables, Mapping) else None
+            if isinstance(table, Mapping):
+                yield from renamed(table, renames, ("models", str(model), section))
+
+
+def renamed_variables(environment: Mapping[str, str], prefix: str) -> Iterator[str]:
+    """Yield each environment variable with an old name, and the variable to set in its place.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+    prefix : str
+        What the variables of settings begin with.
+
+    Yields
+    ------
+    str
+    """
+    for variable, value in environment.items():
+        path = variable.upper().removeprefix(prefix).split("__")
+        if not variable.upper().startswith(prefix) or len(path) != 4 or path[0] != "MODELS":
+            continue
+        renames = MODEL.get(path[2].lower(), ())
+        for use in renamed({path[3].lower(): value}, renames):
+            after = prefix + "__".join([*path[:-1], use.rename.after.upper()])
+            yield f"{variable}={value} is now {after}={_converted(use)}"
+
+
+def refuse_renamed(source: str, uses: Iterable[Renamed]) -> None:
+    """Refuse old names in a source.
+
+    Parameters
+    ----------
+    source : str
+        As `RenamedSettingError` has it.
+    uses : iterable of Renamed
+
+    Raises
+    ------
+    RenamedSettingError
+        If there is one; the message names all of them.
+    """
+    if described := describe_renames(uses):
+        raise RenamedSettingError(source, described)
 
 
 def describe_renames(uses: Iterable[Renamed]) -> str:
-    """Return one line that names each old setting with the setting to write in its place.
+    """Return one line that names each old name with what to write in its place.
 
     Parameters
     ----------

@@ -212,7 +212,7 @@ def of_experiment(app: App, sent: Sent) -> str:
 
 
 def of_run(app: App, sent: Sent) -> str:
-    """Cancel a retraining run; return what was done, as a sentence.
+    """Abort a retraining run; return what was done, as a sentence.
 
     Parameters
     ----------
@@ -228,10 +228,10 @@ def of_run(app: App, sent: Sent) -> str:
     NotFoundError
         If the form has another action.
     """
-    if sent.do != "cancel":
+    if sent.do != "abort":
         raise sent.unknown()
-    app.retraining.cancel(sent.names["name"], by=sent.by)
-    return f"{sent.names['name']} is cancelled; the champion stays in production."
+    app.retraining.abort(sent.names["name"], by=sent.by)
+    return f"{sent.names['name']} is aborted; the champion stays in production."
 
 
 def of_incident(app: App, sent: Sent) -> str:

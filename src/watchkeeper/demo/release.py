@@ -28,9 +28,9 @@ PLAN: Mapping[str, Any] = {
     "steps": [10, 25, 50, 100],
     "window_minutes": 5 * 24 * 60,
     "min_samples": 20,
-    "outcome_hours": 24,
+    "label_delay": 24 * 3_600,
     "deadline_hours": 15 * 24,
-    "watch_hours": 14 * 24,
+    "bake_time": 14 * 86_400,
 }
 _LOOK = timedelta(days=2.5)  # between two looks: the replay does not wait for the server's own
 _OVER = {RolloutState.COMPLETED, RolloutState.ROLLED_BACK}

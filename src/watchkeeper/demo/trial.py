@@ -91,7 +91,7 @@ class Trial:
             "arms": {"january": VERSION, "summer": CHALLENGER},
             "metric": "brier-score",
             "guardrails": {"accuracy": 0.06, "error-rate": 0.01},
-            "maturity": _WEEK,
+            "conversion_window": _WEEK,
             "planned_units": self._planned,
             "hypothesis": "who has seen the summer knows better how likely a late arrival is",
         }

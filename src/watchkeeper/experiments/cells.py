@@ -126,7 +126,7 @@ def observe(
     """Return the count cells of an experiment.
 
     A unit counts for the arm and the phase that it met first, with its predictions by that arm
-    until the metric's maturity. What came later does not count.
+    until the metric's conversion_window. What came later does not count.
 
     Parameters
     ----------
@@ -230,8 +230,8 @@ def _counted(
             tally.add(block, counts, after)
     sums: list[dict[_Key, Sums]] = []
     for tally in tallies:
-        mature = units.single & (units.first + round(tally.metric.maturity * 1e6) <= now)
-        sums.append(_sums(tally.sums(), units, mature, step))
+        complete = units.single & (units.first + round(tally.metric.conversion_window * 1e6) <= now)
+        sums.append(_sums(tally.sums(), units, complete, step))
     return _UnitCounts(
         exposed=_exposed(units, step),
         sums=sums,
@@ -285,12 +285,14 @@ class _Tally:
 
     def add(self, block: _Block, counts: Truths, after: Integers) -> None:
         metric, time_column = self.metric, f"{self.metric.name}.at"
-        maturity = round(metric.maturity * 1e6)
+        conversion_window = round(metric.conversion_window * 1e6)
         values = _of(block.rows, metric.name, pa.float64())
-        watched = counts & (after <= maturity)
+        watched = counts & (after <= conversion_window)
         measured = watched & ~np.isnan(values)
         if time_column in block.rows.schema.names:
-            measured &= after + (_of(block.rows, time_column, _TIME) - block.time) <= maturity
+            measured &= (
+                after + (_of(block.rows, time_column, _TIME) - block.time) <= conversion_window
+            )
         self.shares += [
             np.bincount(block.arm[mask], minlength=self._arms) for mask in (measured, watched)
         ]
@@ -391,10 +393,10 @@ def _numbers(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> npt.NDArr
 
 
 def _sums(
-    of_units: tuple[Floats, Floats], units: _Units, mature: Truths, step: int
+    of_units: tuple[Floats, Floats], units: _Units, complete: Truths, step: int
 ) -> dict[_Key, Sums]:
     y, d = of_units
-    rows = np.flatnonzero(mature & (d > 0))
+    rows = np.flatnonzero(complete & (d > 0))
     y, d = y[rows], d[rows]
     keys, key_of_row = _keys(units, rows, step)
     products = (np.ones(len(rows)), y, y * y, d, d * d, y * d)

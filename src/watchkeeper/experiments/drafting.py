@@ -20,11 +20,11 @@ def draft(
     arms: Mapping[str, str],
     *,
     weights: Mapping[str, float] | None = None,
-    share: float = 100.0,
+    coverage: float = 100.0,
     metric: str = "accuracy",
     secondary: Sequence[str] = (),
     guardrails: Mapping[str, float] | None = None,
-    maturity: float = 86_400.0,
+    conversion_window: float = 86_400.0,
     hypothesis: str = "",
     mode: Mode = Mode.GROUP_SEQUENTIAL,
     alpha: float = 0.05,
@@ -47,13 +47,13 @@ def draft(
         Versions by arm; the first one is the control.
     weights : mapping of str to float, optional
         Percent of the experiment's units by arm; by default equal.
-    share : float
+    coverage : float
         Percent of all units that take part.
     metric, secondary
         Names of metrics; see `watchkeeper.experiments.Metric.named`.
     guardrails : mapping of str to float, optional
         Margins by name of metric.
-    maturity : float
+    conversion_window : float
         Seconds, of all metrics.
     hypothesis : str
     mode : Mode
@@ -89,7 +89,7 @@ def draft(
     allocation = Allocation(
         experiment=name,
         arms=tuple(Arm(key, given[key], version) for key, version in arms.items()),
-        included_bp=basis_points(share),
+        included_bp=basis_points(coverage),
         namespace=None if namespace is None else _namespace(*namespace),
         holdout=Holdout(basis_points(holdout)) if holdout else None,
         targeting=Targeting.from_dicts(targeting),
@@ -100,10 +100,12 @@ def draft(
     return Experiment(
         model=model,
         allocation=allocation,
-        metric=Metric.named(metric, maturity=maturity),
-        secondary=tuple(Metric.named(each, maturity=maturity) for each in secondary),
+        metric=Metric.named(metric, conversion_window=conversion_window),
+        secondary=tuple(
+            Metric.named(each, conversion_window=conversion_window) for each in secondary
+        ),
         guardrails=tuple(
-            Guardrail(metric=Metric.named(each, maturity=maturity), margin=margin)
+            Guardrail(metric=Metric.named(each, conversion_window=conversion_window), margin=margin)
             for each, margin in (guardrails or {}).items()
         ),
         hypothesis=hypothesis,

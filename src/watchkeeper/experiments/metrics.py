@@ -30,9 +30,9 @@ _KINDS: tuple[Kind, ...] = ("proportion", "mean", "ratio")
 class Metric(Result):
     """A figure by which the arms of an experiment are compared.
 
-    What happens to a unit counts until `maturity` after its first exposure, and the unit is counted
-    once that time has passed: so every unit was watched equally long, and an arm does not look
-    better because its outcomes come sooner.
+    What happens to a unit counts until `conversion_window` after its first exposure, and the unit
+    is counted once that time has passed: so every unit was watched equally long, and an arm does
+    not look better because its outcomes come sooner.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Metric(Result):
         resemble each other; "mean" is the mean over units of their sum; "proportion" the share of
         units with anything above 0.
     higher_is_better : bool
-    maturity : float
+    conversion_window : float
         Seconds.
     above : float or None
         Counts 1 where the source is above it and 0 elsewhere: a latency above 500 ms, say.
@@ -55,15 +55,15 @@ class Metric(Result):
     Raises
     ------
     InvalidValueError
-        If the source or the kind is none of those, the maturity is negative, or a bound is not
-        finite.
+        If the source or the kind is none of those, the conversion window is negative, or a bound
+        is not finite.
     """
 
     name: str
     source: Source
     kind: Kind = "ratio"
     higher_is_better: bool = True
-    maturity: float = 86_400.0
+    conversion_window: float = 86_400.0
     above: float | None = None
     cap: float | None = None
     posted: str | None = None
@@ -74,9 +74,11 @@ class Metric(Result):
             raise InvalidValueError("metric.source", self.source, f"one of {', '.join(_SOURCES)}")
         if self.kind not in _KINDS:
             raise InvalidValueError("metric.kind", self.kind, f"one of {', '.join(_KINDS)}")
-        if not 0.0 <= self.maturity < _LONGEST:
+        if not 0.0 <= self.conversion_window < _LONGEST:
             raise InvalidValueError(
-                "metric.maturity", self.maturity, "seconds, from 0 to those of a year"
+                "metric.conversion_window",
+                self.conversion_window,
+                "seconds, from 0 to those of a year",
             )
         for field, bound in (("above", self.above), ("cap", self.cap)):
             if bound is not None and not isfinite(bound):
@@ -97,7 +99,7 @@ class Metric(Result):
         )
 
     @classmethod
-    def named(cls, name: str, *, maturity: float | None = None) -> Self:
+    def named(cls, name: str, *, conversion_window: float | None = None) -> Self:
         """Return the metric that a name stands for.
 
         Parameters
@@ -106,7 +108,7 @@ class Metric(Result):
             One of `METRICS`; ``slower-than-MS``, the share of predictions that took longer;
             ``value:NAME``, the sum of what is posted under NAME for a unit; ``any:NAME``, the share
             of units for which something above 0 was.
-        maturity : float, optional
+        conversion_window : float, optional
             Seconds.
 
         Returns
@@ -122,8 +124,8 @@ class Metric(Result):
         if metric is None:
             names = ", ".join([*METRICS, "slower-than-MS", "value:NAME", "any:NAME"])
             raise InvalidValueError("metric", name, f"one of {names}")
-        if maturity is not None:
-            metric = replace(metric, maturity=maturity)
+        if conversion_window is not None:
+            metric = replace(metric, conversion_window=conversion_window)
         return cls(**{field: getattr(metric, field) for field in cls.__dataclass_fields__})
 
 

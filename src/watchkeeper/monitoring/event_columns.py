@@ -113,11 +113,11 @@ def rows_of(table: pa.Table, *, prediction: str, actual: str, score: str | None)
 
 
 def wrong_of(
-    rows: pa.Table, task: str, positive: object, off_by: float | None = None
+    rows: pa.Table, task: str, positive: object, error_tolerance: float | None = None
 ) -> npt.NDArray[np.float64]:
     """Return 1 where an answer was wrong, 0 where it was right, NaN where that is not known.
 
-    A regression is wrong where it is further from its outcome than `off_by`.
+    A regression is wrong where it is further from its label than `error_tolerance`.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def wrong_of(
         As an `EventLog` reads them.
     task : {"binary", "multiclass", "regression"}
     positive : label
-    off_by : float, optional
+    error_tolerance : float, optional
 
     Returns
     -------
@@ -133,7 +133,9 @@ def wrong_of(
     """
     labelled = (rows["actual"].is_valid().to_numpy()) & (rows["prediction"].is_valid().to_numpy())
     predicted, came = (labels_of(rows[name], task, positive) for name in ("prediction", "actual"))
-    wrong = predicted != came if off_by is None else np.abs(predicted - came) > off_by
+    wrong = (
+        predicted != came if error_tolerance is None else np.abs(predicted - came) > error_tolerance
+    )
     return np.where(labelled, np.asarray(wrong, dtype=np.float64), np.nan)
 
 

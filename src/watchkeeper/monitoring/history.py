@@ -268,7 +268,9 @@ class _Links:
     def __init__(self, model: str, runs: list[Run], by_subject: Mapping[str, list[Entry]]) -> None:
         self._judged = {run.name: run.gate is not None for run in runs}
         self._started = {
-            RecordId("shadow" if run.policy.then == "shadow" else "rollout", run.follows): run.name
+            RecordId(
+                "shadow" if run.policy.on_success == "shadow" else "rollout", run.follows
+            ): run.name
             for run in runs
             if run.follows
         }

@@ -218,21 +218,24 @@ class RolloutMonitor:
         begin = rollout.started_at - timedelta(seconds=plan.window)  # callers' clocks differ
         segments = sorted({limit.segment[0] for limit in plan.limits if limit.segment is not None})
         judged = any(limit.wrong for limit in plan.limits)
-        off_by = next((limit.off_by for limit in plan.limits if limit.off_by is not None), None)
+        error_tolerance = next(
+            (limit.error_tolerance for limit in plan.limits if limit.error_tolerance is not None),
+            None,
+        )
         columns = [*COLUMNS, *(FEATURE + name for name in segments)]
         if segments:
             columns.append("tags")
-        if judged or plan.max_answer_shift is not None:
+        if judged or plan.max_prediction_shift is not None:
             columns += ["prediction", "score"]
         if judged:
             columns.append("actual")
         try:
             for day in self._events.days(rollout.model, Window(begin, None), columns=columns):
                 rows = day.rows
-                if plan.max_answer_shift is not None:
+                if plan.max_prediction_shift is not None:
                     rows = rows.append_column(ANSWER, pa.array(_predicted(rows)))
                 if judged:
-                    wrong = wrong_of(rows, labelling.task, labelling.positive, off_by)
+                    wrong = wrong_of(rows, labelling.task, labelling.positive, error_tolerance)
                     rows = rows.append_column(WRONG, pa.array(wrong))
                 for name in segments:
                     with suppress(NotFoundError):  # no prediction of this day has it

@@ -159,13 +159,13 @@ class Retraining(Service[RetrainingRepository]):
         facts = self._monitor.facts(model, policy, now, requested=by)
         decision = decide(policy, facts, now)
         if not decision.train:
-            raise ConflictError(decision.reason, "Wait for its end, or cancel it.")
+            raise ConflictError(decision.reason, "Wait for its end, or abort it.")
         run = self._begin(model, policy, facts, decision, now, by.with_reason(decision.reason))
         self._changes.publish(Change("retraining", model))
         return run
 
-    def cancel(self, name: str, *, by: By) -> Run:
-        """Give a run up; a training is ended within a second, wherever it runs.
+    def abort(self, name: str, *, by: By) -> Run:
+        """Abort a run; its training is ended within a second, wherever it runs.
 
         Parameters
         ----------
@@ -182,9 +182,7 @@ class Retraining(Service[RetrainingRepository]):
             If it has ended.
         """
         before = self.repository.get(name)
-        after = before.moved(
-            RunState.CANCELLED, self._clock(), by.reason or "cancelled by a person"
-        )
+        after = before.moved(RunState.CANCELLED, self._clock(), by.reason or "aborted by a person")
         self.repository.save(
             before, after, action=after.state.value, at=self._clock(),
             by=by.with_reason(after.reason), evidence={},
@@ -416,12 +414,12 @@ class Retraining(Service[RetrainingRepository]):
         """Promote the candidate, or begin its rollout or shadow, unless that was done already."""
         model_id, version = str(run.model_id), str(run.version)
         by = By(CONTROLLER, f"retraining {run.name}", RecordId("retraining", run.name))
-        if run.policy.then == "direct" or run.champion is None:
+        if run.policy.on_success == "direct" or run.champion is None:
             if production != model_id:
                 self._rollouts.require_none_under_way(run.model, "It has the traffic.")
                 self._models.promote(model_id, by=by)
             return RunState.PROMOTED, f"{model_id} is in production", ""
-        if run.policy.then == "shadow":
+        if run.policy.on_success == "shadow":
             if all(shadow.name != run.name for shadow in self._shadows.find(run.model)):
                 self._shadows.start(run.name, model=run.model, version=version, by=by)
             return RunState.SHADOWING, f"{model_id} gets mirrored traffic", run.name

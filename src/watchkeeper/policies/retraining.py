@@ -33,7 +33,7 @@ class Policy(Result):
         Whether a server trains it without being asked.
     triggers : tuple of str
         Of ``quality``, ``drift``, ``schedule`` and ``outcomes``.
-    retrain_threshold : float
+    max_relative_drop : float
         Drop of a metric, relative to its baseline, beyond which quality asks for a training.
     schedule : str
         As cron has it, in UTC.
@@ -64,7 +64,7 @@ class Policy(Result):
         Rows that a value needs to be looked at apart.
     max_latency_ms, max_size : float, int
         95th percentile for one row; bytes of the model.
-    then : {"direct", "canary", "shadow"}
+    on_success : {"direct", "canary", "shadow"}
         What becomes of a candidate that is better.
     trainer : str
         ``package.module:name`` of a function, or of a class with ``fit``; by default the champion's
@@ -84,7 +84,7 @@ class Policy(Result):
 
     enabled: bool = False
     triggers: tuple[TriggerKind, ...] = ("quality", "drift", "schedule")
-    retrain_threshold: Share = 0.05
+    max_relative_drop: Share = 0.05
     schedule: str = _NIGHTLY
     min_new_outcomes: Count = 1000
     cooldown_hours: NonNegative = 12.0
@@ -103,7 +103,7 @@ class Policy(Result):
     min_segment: Count = 50
     max_latency_ms: Positive = 500.0
     max_size: Bytes = 512 << 20
-    then: OnSuccess = "canary"
+    on_success: OnSuccess = "canary"
     trainer: str = ""
     time_limit: Positive = 3600.0
     memory_limit: Bytes = 4 << 30

@@ -46,26 +46,28 @@ class RolloutPolicy(Result):
         Windows that a step is given again without evidence.
     deadline_hours : float
         How long a step waits for enough requests before the version is taken back.
-    watch_hours : float
-        How long a version is watched after it was promoted.
+    bake_time : float
+        Seconds for which a version is watched after it was promoted.
     quality_margin : float or None
         How much larger the share of wrong predictions may be than that of production.
-    off_by : float or None
-        Of a regression: predictions that are further from their outcome count as wrong.
-    outcome_hours : float
-        Hours after which outcomes are expected: only older predictions count as right or wrong.
-    max_answer_shift : float or None
-        How far its predictions may lie from those of production before a person has to look.
+    error_tolerance : float or None
+        Of a regression: predictions that are further from their label count as wrong.
+    label_delay : float
+        Seconds after which labels are expected: only older predictions count as right or wrong.
+    max_prediction_shift : float or None
+        How far the distribution of its predictions may lie from that of production (distance of
+        the distribution functions) without manual approval.
     segments : tuple of str
         As ``FEATURE=VALUE``: errors and wrong predictions are also judged of these requests alone.
     approval : bool
         Whether a person has to approve each step.
     failover : bool
         Whether production answers where the canary fails or hangs.
-    require_proof : bool
-        Whether a step is passed only once its own requests prove its rates below their limits.
-    on_unproven : {"hold", "rollback"}
-        What becomes of a canary that is not proven when no extension is left.
+    require_evidence : bool
+        Whether a step is passed only with evidence, from its own requests, that its rates are below
+        their limits.
+    on_inconclusive : {"hold", "rollback"}
+        What becomes of a canary whose analysis is inconclusive when no extension is left.
     keep : bool
         Whether the canary keeps its share when it was not looked at for two windows.
 
@@ -88,16 +90,16 @@ class RolloutPolicy(Result):
     alpha: Share = 0.05
     extensions: Annotated[int, Ge(0)] = 2
     deadline_hours: Positive = 24.0
-    watch_hours: NonNegative = 24.0
+    bake_time: NonNegative = 86_400.0
     quality_margin: Margin | None = 0.05
-    off_by: Positive | None = None
-    outcome_hours: NonNegative = 0.0
-    max_answer_shift: Share | None = 0.25
+    error_tolerance: Positive | None = None
+    label_delay: NonNegative = 0.0
+    max_prediction_shift: Share | None = 0.25
     segments: tuple[str, ...] = ()
     approval: bool = False
     failover: bool = False
-    require_proof: bool = False
-    on_unproven: Literal["hold", "rollback"] = "hold"
+    require_evidence: bool = False
+    on_inconclusive: Literal["hold", "rollback"] = "hold"
     keep: bool = False
 
     def __post_init__(self) -> None:

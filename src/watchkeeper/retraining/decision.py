@@ -113,12 +113,12 @@ def triggers_of(policy: Policy, facts: Facts) -> tuple[Trigger, ...]:
         drops = {
             name: drop
             for name, drop in facts.quality["drops"].items()
-            if drop is not None and drop > policy.retrain_threshold
+            if drop is not None and drop > policy.max_relative_drop
         }
         if drops:
             losses = ", ".join(f"{name} {drop:.1%}" for name, drop in sorted(drops.items()))
             reason = (
-                f"worse than the baseline by {losses}; {policy.retrain_threshold:.1%} is allowed"
+                f"worse than the baseline by {losses}; {policy.max_relative_drop:.1%} is allowed"
             )
             triggers.append(Trigger(kind="quality", reason=reason, finding=facts.quality["number"]))
     if "drift" in policy.triggers and facts.drift is not None and facts.drift["bad"]:

@@ -90,9 +90,9 @@ class AutoRetrainingPipeline:
         progress: Callable[[TrainingProgress], None] | None = None,
         launch: Launch = launch,
     ) -> None:
-        chosen = Policy(then="direct") if policy is None else policy
+        chosen = Policy(on_success="direct") if policy is None else policy
         path = trainer if isinstance(trainer, str) else chosen.trainer
-        self.policy = replace(chosen, retrain_threshold=retrain_threshold, trainer=path)
+        self.policy = replace(chosen, max_relative_drop=retrain_threshold, trainer=path)
         self._registry, self._monitor = model_registry, performance_monitor
         self._trainer = None if isinstance(trainer, str) else trainer
         self._name, self._events, self._clock = model_name, events, clock
@@ -111,7 +111,7 @@ class AutoRetrainingPipeline:
         bool
         """
         drops = self._monitor.detect_performance_drift().drops.values()
-        return any(drop is not None and drop > self.policy.retrain_threshold for drop in drops)
+        return any(drop is not None and drop > self.policy.max_relative_drop for drop in drops)
 
     def scheduled_check(self, training_data_path: object = None) -> str | None:
         """Train if that is needed and the cool-down is over; what a scheduler calls.
@@ -201,7 +201,7 @@ class AutoRetrainingPipeline:
             self._registry.set_alias(model_id, CHALLENGER, reason=report.reason)
         self.last_report, self.last_retrain_time = report, self._clock()
         unmoved = self._registry.get_production_model(name) == production
-        if report.passed and unmoved and (production is None or self.policy.then == "direct"):
+        if report.passed and unmoved and (production is None or self.policy.on_success == "direct"):
             self._registry.promote_to_production(model_id, reason=report.reason)
         return model_id
 

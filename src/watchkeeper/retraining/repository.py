@@ -174,7 +174,7 @@ class RetrainingRepository(Documents[Run]):
             if run.active and run.name != document.name:
                 return ConflictError(
                     f"the retraining {run.name} of {run.model} is under way",
-                    "Wait for its end, or cancel it.",
+                    "Wait for its end, or abort it.",
                 )
             if run.name == document.name:
                 return super()._refused(document)

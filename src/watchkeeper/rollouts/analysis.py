@@ -183,7 +183,7 @@ def judged(
             f"{limit.margin:.2%} more are allowed"
         )
     proof: float | None = None
-    if plan.require_proof and limit.awaited and limit.share is not None:
+    if plan.require_evidence and limit.awaited and limit.share is not None:
         proof = exp(min(evidence_below(bad, requests - bad, limit.share), _LARGEST_LOG))
     chance: float | None = None
     if standing is LimitStanding.OVER and limit.share is not None:

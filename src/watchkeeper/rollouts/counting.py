@@ -151,7 +151,7 @@ class _Labelled:
             counted &= places_of(self.rows[SEGMENT + name], [value]) == 0
         if limit.wrong:
             counted &= ~np.isnan(self.rows[WRONG].to_numpy())
-            counted &= self.time <= self.now - round(limit.maturity * 1e6)
+            counted &= self.time <= self.now - round(limit.label_delay * 1e6)
         return counted
 
     def _bad(self, limit: Limit) -> npt.NDArray[np.bool_]:

@@ -75,7 +75,7 @@ def outlook(rollout: Rollout, decision: RolloutDecision | None, now: datetime) -
     if rollout.state is RolloutState.COMPLETED:
         if rollout.ended_at is None or not rollout.watched(now):
             return Outlook("nothing: it is in production, and its watch is over")
-        until = rollout.ended_at + timedelta(seconds=rollout.plan.watch)
+        until = rollout.ended_at + timedelta(seconds=rollout.plan.bake_time)
         sentence = "bake time: evidence that a limit is broken rolls it back"
         return Outlook(sentence, watched_until=until)
     if rollout.state not in {RolloutState.RUNNING, RolloutState.HOLDING}:

@@ -29,11 +29,11 @@ class Limit(Result):
         Of a limit on latency: what counts as bad.
     wrong : bool
         Whether bad means answered wrongly, among the requests whose outcome is known.
-    off_by : float or None
-        Of a regression, how far an answer may be from its outcome without being wrong.
-    maturity : float
-        Seconds after which an outcome is expected: only older requests count as right or wrong, so
-        that outcomes which come early do not speak for all.
+    error_tolerance : float or None
+        Of a regression, how far a prediction may be from its label without being wrong.
+    label_delay : float
+        Seconds after which a label is expected: only older requests count as right or wrong, so
+        that labels which come early do not speak for all.
     segment : tuple of (str, str) or None
         A feature, or ``tag.NAME``, and its value: only these requests count.
     margin : float or None
@@ -53,8 +53,8 @@ class Limit(Result):
     share: float | None
     slower_than_ms: float | None = None
     wrong: bool = False
-    off_by: float | None = None
-    maturity: float = 0.0
+    error_tolerance: float | None = None
+    label_delay: float = 0.0
     segment: tuple[str, str] | None = None
     margin: float | None = None
     on_breach: Literal["rollback", "hold"] = "rollback"
@@ -71,17 +71,21 @@ class Limit(Result):
             raise InvalidValueError(
                 f"the milliseconds of limit {self.name}", self.slower_than_ms, "a number above 0"
             )
-        if self.off_by is not None and not (self.wrong and 0.0 < self.off_by < inf):
+        if self.error_tolerance is not None and not (
+            self.wrong and 0.0 < self.error_tolerance < inf
+        ):
             raise InvalidValueError(
-                f"the distance of limit {self.name}", self.off_by, "a number above 0, of wrong ones"
+                f"the error tolerance of limit {self.name}",
+                self.error_tolerance,
+                "a number above 0, of wrong ones",
             )
         if self.margin is not None and not 0.0 <= self.margin < 1.0:
             raise InvalidValueError(
                 f"the margin of limit {self.name}", self.margin, "0 or more, and below 1"
             )
-        if not (isfinite(self.maturity) and self.maturity >= 0.0):
+        if not (isfinite(self.label_delay) and self.label_delay >= 0.0):
             raise InvalidValueError(
-                f"the maturity of limit {self.name}", self.maturity, "0 seconds or more"
+                f"the label delay of limit {self.name}", self.label_delay, "0 seconds or more"
             )
 
     @property
@@ -161,20 +165,19 @@ class Plan(Result):
         Seconds that a rollout waits for enough requests before it is taken back.
     approval : bool
         Whether a person has to say yes before each step.
-    max_answer_shift : float or None
-        How far the answers of the canary may lie from those of production over the same time, as
-        the distance of their distribution functions, before a person has to look; None does not
+    max_prediction_shift : float or None
+        How far the predictions of the canary may lie from those of production over the same time,
+        as the distance of their distribution functions, without manual approval; None does not
         compare them.
-    watch : float
+    bake_time : float
         Seconds for which the version is watched after it was promoted.
     failover : bool
         Whether production answers where the canary fails or hangs; it counts against the canary.
-    require_proof : bool
-        Whether a step is passed only once its own requests prove, with an error rate of `alpha`,
-        that each rate is below its limit; too few bad ones to blame it are not enough then.
-    on_unproven : {"hold", "rollback"}
-        What becomes of a canary that is neither proven nor over its limit when no extension is
-        left.
+    require_evidence : bool
+        Whether a step is passed only with evidence from its own requests, at an error rate of
+        `alpha`, that each rate is below its limit; no evidence of a breach is not enough then.
+    on_inconclusive : {"hold", "rollback"}
+        What becomes of a canary whose analysis is inconclusive when no extension is left.
     keep : bool
         Whether the canary keeps its share when nobody has looked at it for two windows; otherwise
         production answers until somebody does.
@@ -193,11 +196,11 @@ class Plan(Result):
     extensions: int = 2
     deadline: float = 86_400.0
     approval: bool = False
-    max_answer_shift: float | None = None
-    watch: float = 86_400.0
+    max_prediction_shift: float | None = None
+    bake_time: float = 86_400.0
     failover: bool = False
-    require_proof: bool = False
-    on_unproven: Literal["hold", "rollback"] = "hold"
+    require_evidence: bool = False
+    on_inconclusive: Literal["hold", "rollback"] = "hold"
     keep: bool = False
 
     def __post_init__(self) -> None:
@@ -213,13 +216,13 @@ class Plan(Result):
             raise InvalidValueError("min_samples", self.min_samples, "at least 1")
         if self.extensions < 0:
             raise InvalidValueError("extensions", self.extensions, "0 or more")
-        if self.on_unproven not in {"hold", "rollback"}:
-            raise InvalidValueError("on_unproven", self.on_unproven, "hold or rollback")
-        if self.max_answer_shift is not None and not 0.0 < self.max_answer_shift < 1.0:
+        if self.on_inconclusive not in {"hold", "rollback"}:
+            raise InvalidValueError("on_inconclusive", self.on_inconclusive, "hold or rollback")
+        if self.max_prediction_shift is not None and not 0.0 < self.max_prediction_shift < 1.0:
             raise InvalidValueError(
-                "max_answer_shift", self.max_answer_shift, "a distance between 0 and 1"
+                "max_prediction_shift", self.max_prediction_shift, "a distance between 0 and 1"
             )
-        for name, least in (("window", 1.0), ("deadline", self.window), ("watch", 0.0)):
+        for name, least in (("window", 1.0), ("deadline", self.window), ("bake_time", 0.0)):
             seconds = getattr(self, name)
             if not (isfinite(seconds) and seconds >= least):
                 raise InvalidValueError(name, seconds, f"at least {least:g} seconds")

@@ -44,12 +44,12 @@ def plan_of(policy: RolloutPolicy, *, regression: bool = False) -> Plan:
         alpha=policy.alpha,
         extensions=policy.extensions,
         deadline=3_600 * policy.deadline_hours,
-        watch=3_600 * policy.watch_hours,
+        bake_time=policy.bake_time,
         approval=policy.approval,
-        max_answer_shift=policy.max_answer_shift,
+        max_prediction_shift=policy.max_prediction_shift,
         failover=policy.failover,
-        require_proof=policy.require_proof,
-        on_unproven=policy.on_unproven,
+        require_evidence=policy.require_evidence,
+        on_inconclusive=policy.on_inconclusive,
         keep=policy.keep,
     )
 
@@ -57,7 +57,7 @@ def plan_of(policy: RolloutPolicy, *, regression: bool = False) -> Plan:
 def _limits(policy: RolloutPolicy, regression: bool) -> Iterator[Limit]:
     """Yield what is asked of all requests, and then of each segment."""
     # No distance that counts as wrong follows from a regression itself.
-    unknown = regression and policy.off_by is None
+    unknown = regression and policy.error_tolerance is None
     # Every prediction is either an error or a success: both settings are one limit.
     failing = policy.max_error_rate
     if policy.min_success_rate is not None:
@@ -73,8 +73,8 @@ def _limits(policy: RolloutPolicy, regression: bool) -> Iterator[Limit]:
                 name=f"wrong{suffix}",
                 share=None,
                 wrong=True,
-                off_by=policy.off_by if regression else None,
-                maturity=3_600 * policy.outcome_hours,
+                error_tolerance=policy.error_tolerance if regression else None,
+                label_delay=policy.label_delay,
                 margin=policy.quality_margin,
                 segment=segment,
             )

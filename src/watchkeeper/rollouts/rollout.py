@@ -186,7 +186,10 @@ class Rollout(Result):
         -------
         bool
         """
-        return self.state is RolloutState.COMPLETED and _since(self.ended_at, at) <= self.plan.watch
+        return (
+            self.state is RolloutState.COMPLETED
+            and _since(self.ended_at, at) <= self.plan.bake_time
+        )
 
     def moved(self, event: Event, at: datetime, hold: Hold | None = None) -> Self:
         """Return it as it is after an event.
@@ -361,16 +364,16 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> RolloutDecis
         if all(judgement.limit.on_breach == "hold" for judgement in over):
             return decision(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
         return decision(Event.BREACH, told)
-    unproven = [
+    inconclusive = [
         judgement
         for judgement in judgements
         if judgement.proof is not None and judgement.proof < 1 / plan.alpha
     ]
-    if unproven:
-        told = f"{_told(unproven)}; there is no evidence that it is below the limit"
+    if inconclusive:
+        told = f"{_told(inconclusive)}; there is no evidence that it is below the limit"
         if rollout.extensions < plan.extensions:
             return decision(Event.HOLD, told, Hold.INCONCLUSIVE)
-        if plan.on_unproven == "rollback":
+        if plan.on_inconclusive == "rollback":
             return decision(Event.BREACH, f"{told}, and no further window is left")
         return decision(_anew(rollout, Hold.INCONCLUSIVE), told, Hold.INCONCLUSIVE)
     last = rollout.step + 1 == len(plan.steps)
@@ -413,15 +416,15 @@ def _strayed(plan: Plan, units: Sequence[tuple[int, int]]) -> str:
 
 def _moved(plan: Plan, answers: AnswerShift | None) -> str:
     """Return how far the answers lie apart; nothing if that may be chance, or little."""
-    if answers is None or plan.max_answer_shift is None:
+    if answers is None or plan.max_prediction_shift is None:
         return ""
     sizes = answers.canary, answers.production
     low, _ = distance_band(answers.distance, *sizes, plan.alpha / len(plan.steps))
-    if low <= plan.max_answer_shift:
+    if low <= plan.max_prediction_shift:
         return ""
     return (
         "the prediction distributions of the two versions differ (KS distance at least "
-        f"{low:.2f}, limit {plan.max_answer_shift:g}; {answers.distance:.2f} between "
+        f"{low:.2f}, limit {plan.max_prediction_shift:g}; {answers.distance:.2f} between "
         f"{answers.canary:,} and {answers.production:,} predictions)"
     )
 

@@ -46,7 +46,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest migration."""
 
 _BUSY = 30.0  # seconds that a writer waits for another

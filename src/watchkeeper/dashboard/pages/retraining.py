@@ -260,7 +260,9 @@ def _follows(run: Run) -> tuple[str, str] | None:
     """Return the name and the address of what a run started."""
     if not run.follows:
         return None
-    kind, folder = ("shadow", "shadows") if run.policy.then == "shadow" else ("rollout", "rollouts")
+    kind, folder = (
+        ("shadow", "shadows") if run.policy.on_success == "shadow" else ("rollout", "rollouts")
+    )
     return f"the {kind} {run.follows}", f"/{folder}/{run.follows}"
 
 

@@ -340,7 +340,7 @@ def _action(rollout: Rollout, event: Event) -> _Action:
         return _Action("step", f"Step to {percent:g} %", effect)
     effect = (
         f"{canary} goes into production and gets all traffic within a second, without analysis. "
-        f"Its bake time is {rollout.plan.watch / 3600:g} hours, in which it can be rolled back."
+        f"Its bake time is {rollout.plan.bake_time / 3600:g} hours, in which it can be rolled back."
     )
     return _Action("promote", "Promote", effect)
 
@@ -424,8 +424,8 @@ def _bad(limit: Limit) -> str:
         text = f"slower than {limit.slower_than_ms:,g} ms"
     elif limit.wrong:
         text = "wrong predictions"
-        if limit.off_by is not None:
-            text = f"predictions off by more than {limit.off_by:g}"
+        if limit.error_tolerance is not None:
+            text = f"predictions off by more than {limit.error_tolerance:g}"
     if limit.segment is not None:
         text += f", where {limit.segment[0]} is {limit.segment[1]}"
     return text
