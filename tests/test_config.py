@@ -201,7 +201,10 @@ def test_given_settings_when_changed_then_they_refuse() -> None:
 def test_given_settings_with_old_names_when_loaded_then_all_are_named_with_the_new_ones() -> None:
     write(
         "[models.late.drift]\nthreshold = 0.01\n[models.late.quality]\nalert_threshold = 0.1\n"
-        "[models.slow.health]\nsilence = 60"
+        "[models.slow.health]\nsilence = 60\n"
+        "[models.slow.rollout]\nmax_answer_shift = 0.4\non_unproven = 'hold'\noff_by = 1.5\n"
+        "require_proof = true\nwatch_hours = 48\noutcome_hours = 0.0001\n"
+        "[models.slow.retraining]\nretrain_threshold = 0.1\nthen = 'shadow'\n"
     )
 
     with pytest.raises(RenamedSettingError) as refused:
@@ -211,12 +214,46 @@ def test_given_settings_with_old_names_when_loaded_then_all_are_named_with_the_n
     assert "models.late.drift.threshold = 0.01 is now models.late.drift.alpha = 0.01" in message
     assert "is now models.late.quality.max_relative_drop = 0.1" in message
     assert "is now models.slow.health.no_traffic_after = 60" in message
+    for setting in (
+        "rollout.max_prediction_shift = 0.4",
+        'rollout.on_inconclusive = "hold"',
+        "rollout.error_tolerance = 1.5",
+        "rollout.require_evidence = true",
+        "rollout.bake_time = 172800",  # the old one was in hours
+        "rollout.label_delay = 0.36",
+        "retraining.max_relative_drop = 0.1",
+        'retraining.on_success = "shadow"',
+    ):
+        assert f"is now models.slow.{setting}" in message
 
 
-def test_given_a_variable_with_an_old_name_when_loaded_then_the_new_one_is_named(
+def test_given_an_old_name_whose_value_is_wrong_as_well_when_loaded_then_the_new_one_is_named() -> (
+    None
+):
+    write("[models.late.rollout]\nwatch_hours = 'a day'")
+
+    with pytest.raises(RenamedSettingError, match='bake_time = "a day"'):
+        load_settings()
+
+
+def test_given_variables_with_old_names_when_loaded_then_all_are_named_with_the_new_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WATCHKEEPER_MODELS__LATE__DRIFT__THRESHOLD", "0.01")
+    monkeypatch.setenv("WATCHKEEPER_MODELS__LATE__ROLLOUT__WATCH_HOURS", "48")
 
-    with pytest.raises(RenamedSettingError, match="is now WATCHKEEPER_MODELS__LATE__DRIFT__ALPHA"):
+    with pytest.raises(RenamedSettingError) as refused:
+        load_settings()
+
+    message = str(refused.value)
+    assert "is now WATCHKEEPER_MODELS__LATE__DRIFT__ALPHA=0.01" in message
+    assert "is now WATCHKEEPER_MODELS__LATE__ROLLOUT__BAKE_TIME=172800" in message
+
+
+def test_given_a_variable_of_a_table_with_an_old_name_when_loaded_then_the_new_one_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WATCHKEEPER_MODELS", '{"late": {"rollout": {"watch_hours": 1}}}')
+
+    with pytest.raises(RenamedSettingError, match="bake_time = 3600"):
         load_settings()

@@ -120,6 +120,8 @@ def test_given_a_better_version_when_the_experiment_ends_then_the_verdict_is_kep
         ({"metric": "precision"}, "metric is 'precision'"),
         ({"guardrails": {"latency": 0}}, "guardrail.margin is 0"),
         ({"colour": "blue"}, "body.colour"),
+        ({"maturity": 60, "share": 20}, "share = 20 is now coverage = 20"),
+        ({"maturity": 60, "share": 20}, "maturity = 60 is now conversion_window = 60"),
         ({"planned_units": None}, "planned_units is None"),
         ({"weights": {"control": 100.5, "new": 0}}, "percentage is 100.5"),
         ({"overrides": {"tester": "old"}}, "expected one of control, new"),

@@ -110,6 +110,9 @@ def test_given_a_person_when_asking_over_http_then_it_is_decided_and_can_be_abor
     twice = client.post("/v1/retraining/runs", json={"model": "lr"})
     assert (twice.status_code, name in twice.json()["error"]["message"]) == (409, True)
 
+    refused = client.post(f"/v1/retraining/runs/{name}/cancel", json={"reason": "no"})
+    assert refused.status_code == 404
+    assert f"/v1/retraining/runs/{name}/abort" in refused.json()["error"]["hint"]
     gone = client.post(f"/v1/retraining/runs/{name}/abort", json={"reason": "no"}).json()
     assert (gone["state"], gone["reason"]) == ("cancelled", "no")
     assert main(["retrain", "abort", name, "--data-dir", str(tmp_path)]) == 2

@@ -464,6 +464,8 @@ def test_given_a_second_rollout_or_an_experiment_when_begun_then_it_is_refused(
         ({"plan": {"steps": [50, 20]}}, 400, "rising percentages"),
         ({"plan": {"max_error_rate": 1.5}}, 400, "max_error_rate"),
         ({"plan": {"windows": 5}}, 400, "window_minutes"),
+        ({"plan": {"watch_hours": 2, "off_by": 1}}, 400, "watch_hours = 2 is now bake_time = 7200"),
+        ({"plan": {"watch_hours": 2, "off_by": 1}}, 400, "off_by = 1 is now error_tolerance = 1"),
         ({"name": "no/name"}, 400, "no/name"),
     ],
 )

@@ -182,3 +182,37 @@ def test_given_any_command_when_helped_then_it_has_the_shared_options(
         out = capsys.readouterr().out
         for option in ("--json", "--config", "--data-dir", "--debug"):
             assert option in out, path
+
+
+OLD = [
+    ("drift before.csv after.csv --threshold 0.01", ["--threshold is now --alpha"]),
+    ("events stats --model late", ["--model is now MODEL in first place"]),
+    ("events compact --model late", ["--model is now MODEL in first place"]),
+    (
+        "experiments create june --maturity 60 --share=20",
+        ["--maturity is now --conversion-window", "--share is now --coverage"],
+    ),
+    ("experiments weights june --share 20", ["--share is now --coverage"]),
+    ("models list --name late", ["--name is now --model"]),
+    ("retrain cancel late-1", ["retrain cancel is now retrain abort"]),
+    ("rollouts plan --model late", ["--model is now MODEL in first place"]),
+    ("rollouts start june --require-proof", ["--require-proof is now --require-evidence"]),
+]
+
+
+@pytest.mark.parametrize(("line", "renames"), OLD)
+def test_given_names_of_before_when_a_command_is_called_then_all_are_refused_with_the_new_ones(
+    capsys: pytest.CaptureFixture[str], line: str, renames: list[str]
+) -> None:
+    assert main(line.split()) == 2
+    refusal = capsys.readouterr().err
+    assert [rename for rename in renames if rename not in refusal] == []
+
+
+def test_given_names_of_before_when_docs_list_them_then_each_is_refused() -> None:
+    listed = Path(__file__).parents[2].joinpath("docs/upgrade.md").read_text(encoding="utf-8")
+    section = listed.partition("## Command line")[2].partition("## ")[0]
+    rows = re.findall(r"^\| `watchkeeper ([^`]+)` \| `watchkeeper ", section, re.MULTILINE)
+    commands = {" ".join(row.split()[: 1 if row.startswith("drift") else 2]) for row in rows}
+    tried = {" ".join(line.split()[: 1 if line.startswith("drift") else 2]) for line, _ in OLD}
+    assert commands == tried

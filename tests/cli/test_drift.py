@@ -142,10 +142,3 @@ def test_given_a_correlation_that_turned_when_tested_together_then_a_line_and_th
     assert report["drift_detected"] is False
     assert report["multivariate"]["drift_detected"] is True
     assert set(report["multivariate"]["ranking"]) == {"x", "y"}
-
-
-def test_given_the_old_name_of_an_option_when_used_then_the_new_one_is_named(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["drift", "before.csv", "after.csv", "--threshold", "0.01"]) == 2
-    assert "--threshold is now --alpha" in capsys.readouterr().err

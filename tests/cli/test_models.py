@@ -60,7 +60,7 @@ def test_given_a_file_when_registered_promoted_and_taken_back_then_the_registry_
     assert "is the first that was promoted" in models("rollback", "risk", "--dry-run")[2]
     assert models("archive", "risk:2")[0] == 0
 
-    listed = models.json("list", "--name", "risk")["models"]
+    listed = models.json("list", "--model", "risk")["models"]
     assert [(each["model_id"], each["status"]) for each in listed] == [
         ("risk:2", "archived"), ("risk:1", "production"),
     ]  # fmt: skip

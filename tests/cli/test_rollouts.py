@@ -37,7 +37,7 @@ def test_given_four_hundred_requests_an_hour_when_planned_then_each_step_waits_f
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "either --model or --requests-per-hour"),
+        ((), "either MODEL or --requests-per-hour"),
         (("late", "--requests-per-hour", "4"), "either MODEL or --requests-per-hour"),
         (("--requests-per-hour", "0"), "above 0"),
         (("late", "--over-hours", "0"), "--over-hours"),

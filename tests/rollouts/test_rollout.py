@@ -392,7 +392,7 @@ def test_given_a_limit_that_is_to_hold_when_no_window_is_left_then_a_person_deci
      ({"limits": ERRORS * 2}, "limits"), ({"alpha": 0.0}, "alpha is 0"),
      ({"min_samples": 0}, "min_samples is 0"), ({"extensions": -1}, "extensions is -1"),
      ({"window": 0.0}, "window is 0"), ({"deadline": 60.0}, "deadline is 60"),
-     ({"watch": float("nan")}, "watch is nan")],
+     ({"bake_time": float("nan")}, "bake_time is nan")],
 )  # fmt: skip
 def test_given_a_wrong_plan_when_made_then_the_error_names_the_field(
     wrong: dict[str, object], told: str
