@@ -125,7 +125,7 @@ def main(rollouts: int) -> None:
         cells = []
         for traffic in TRAFFIC:
             rng = np.random.default_rng([round(rate * 1_000), traffic])
-            plan = Plan(limits=LIMITS, extensions=20 if traffic == 200 else 2, watch=0.0)
+            plan = Plan(limits=LIMITS, extensions=20 if traffic == 200 else 2, bake_time=0.0)
             done = [played(plan, rate, traffic, rng) for _ in range(rollouts)]
             thumb = np.mean([by_thumb(plan, rate, traffic, rng) for _ in range(rollouts)])
             cells.append(f"{thumb:9.3f} / {np.mean([each[0] for each in done]):.3f}")
@@ -136,7 +136,7 @@ def main(rollouts: int) -> None:
         cells = []
         for traffic in TRAFFIC:
             rng = np.random.default_rng([round(rate * 1_000), traffic, 1])
-            plan = replace(DEFAULT, extensions=20 if traffic == 200 else 2, watch=0.0)
+            plan = replace(DEFAULT, extensions=20 if traffic == 200 else 2, bake_time=0.0)
             ends = [played(plan, rate, traffic, rng) for _ in range(few)]
             cells.append(f"{np.mean([each[0] for each in ends]):17.3f}")
         print(f"{rate:5.1%}  " + " ".join(cells))
