@@ -147,7 +147,7 @@ def test_given_a_run_when_looked_then_its_story_is_told_from_the_trigger_to_what
     assert f"{HOSTILE} watchkeeper: training on 320 rows" in page.text
     assert HOSTILE not in client.get(f"/retraining/{RUN}").text
     assert page.links["All of it"] == f"/v1/retraining/runs/{RUN}/log"
-    order = ["RetrainingDecision", "Training", "Evaluation gate", "Result"]
+    order = ["Decision", "Training", "Evaluation gate", "Result"]
     assert sorted(order, key=page.text.index) == order
     assert "promoted by watchkeeper: late:1.0.1 is in production" in page.text
     assert asked(page, "abort") == []
