@@ -170,7 +170,7 @@ def test_given_a_version_that_an_experiment_or_a_shadow_needs_when_deleted_then_
     arms = ["--arm", "old=1", "--arm", "new=2", "--units", "1000"]
     assert main(["experiments", "create", "x", "--model", "risk", *arms, *common]) == 0
     assert main(["shadows", "start", "s", "--model", "risk", "--version", "3", *common]) == 0
-    assert "an arm of the experiment x" in models("delete", "risk:2")[2]
-    assert "answers as the shadow s" in models("delete", "risk:3")[2]
+    assert "a variant of the experiment x" in models("delete", "risk:2")[2]
+    assert "gets mirrored traffic as the shadow s" in models("delete", "risk:3")[2]
     assert main(["shadows", "stop", "s", *common]) == 0
     assert "is deleted" in models("delete", "risk:3")[1]

@@ -117,7 +117,7 @@ def test_given_a_rollout_within_its_limits_when_read_then_it_says_what_comes_nex
     clock.advance(timedelta(minutes=6))
     assert send(client, "/rollouts/calm-1", do="pause", reason="lunch").status_code == 303
     paused = said(client, "/rollouts/calm-1")
-    assert "nothing, until somebody resumes it" in paused
+    assert "it is paused until it is resumed" in paused
     assert "Lunch." in paused
     last = app.rollouts.history("calm-1")[-1]
     assert (last["action"], last["actor"], last["reason"]) == ("rollout pause", "maria", "lunch")
@@ -180,7 +180,7 @@ def test_given_a_promoted_version_when_read_then_it_is_watched_and_can_be_taken_
 
     told = said(client, "/rollouts/done-1")
     assert "completed done:2 gets all traffic." in told
-    assert "evidence that a limit is broken takes it back, until 2026-03-02 00:00 UTC" in told
+    assert "evidence that a limit is broken rolls it back, until 2026-03-02 00:00 UTC" in told
     assert "All traffic goes back to done:1 within a second and is in production again" in told
 
     clock.advance(timedelta(days=2))

@@ -179,7 +179,7 @@ def test_given_a_form_when_it_is_sent_then_the_reason_and_who_are_kept(start: St
 @pytest.mark.parametrize(
     ("fields", "status", "told"),
     [
-        ({"do": "resolve", "text": "", "actor": "mo"}, 400, "why it is over"),
+        ({"do": "resolve", "text": "", "actor": "mo"}, 400, "why it is resolved"),
         ({"do": "resolve", "text": "over"}, 400, "the name of the actor"),
         ({"do": "explode", "text": "over", "actor": "mo"}, 404, "no action 'explode'"),
         ({"do": "finish", "text": "all", "actor": "mo"}, 409, "is not over"),

@@ -70,7 +70,7 @@ def test_given_a_month_that_drifted_and_hurt_when_described_then_the_words_have_
 
 
 @pytest.mark.parametrize(
-    ("right", "words"), [(0.8, "Whether it hurt cannot be told from chance"), (0.95, "It did not")]
+    ("right", "words"), [(0.8, "The effect on quality is not significant"), (0.95, "It did not")]
 )
 def test_given_a_month_that_did_not_hurt_when_described_then_it_is_said_so(
     registry: ModelRegistry, right: float, words: str

@@ -463,7 +463,7 @@ def test_given_answers_when_compared_with_those_to_the_training_data_then_a_move
             events, own, "flights", Window(), answers=lambda: answers_to_training(own, "flights:1")
         )
 
-    told = f"the answers {'have' if moved else 'have not'} moved"
+    told = f"the predictions {'drifted' if moved else 'did not drift'}"
     with closing(ControlDatabase(f"sqlite:///{tmp_path / 'findings.db'}")) as database:
         kept = keep_drift(FindingRepository(database), found, at=START)
     assert kept.summary.endswith(told)

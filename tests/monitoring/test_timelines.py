@@ -220,7 +220,7 @@ def test_given_a_folder_that_cannot_be_written_when_refreshed_then_answers_are_t
     given.folder.write_text("a file is in the way")
 
     assert whole(given.timelines()).predictions.tolist() == [48]
-    assert "cannot be kept" in caplog.text
+    assert "cannot be stored" in caplog.text
 
 
 def test_given_days_and_models_that_go_when_refreshed_then_nothing_is_left_of_them(

@@ -112,7 +112,11 @@ def test_given_an_incident_when_people_act_then_each_step_is_kept_with_its_actor
 
 @pytest.mark.parametrize(
     ("action", "text", "error"),
-    [("resolve", " ", "why it is over"), ("note", "", "in words"), ("assign", "", "a person")],
+    [
+        ("resolve", " ", "why it is resolved"),
+        ("note", "", "what happened"),
+        ("assign", "", "a person"),
+    ],
 )
 def test_given_nothing_said_when_it_is_needed_then_nothing_changes(
     app: App, action: str, text: str, error: str

@@ -100,7 +100,7 @@ def test_given_one_answer_too_many_when_served_then_it_is_the_models_fault(
 ) -> None:
     runtime = open_runtime(registry, TooMany(), allow_unsafe=True)
 
-    with pytest.raises(ModelOutputError, match="one answer a row"):
+    with pytest.raises(ModelOutputError, match="one prediction for each row"):
         runtime.predict(X)
 
 
@@ -161,5 +161,5 @@ def test_given_a_model_of_river_that_has_learned_nothing_when_asked_then_it_is_a
 ) -> None:
     untaught: Any = naive_bayes.GaussianNB
     runtime = open_runtime(registry, untaught(), allow_unsafe=True)
-    with pytest.raises(ModelOutputError, match="before they have learned"):
+    with pytest.raises(ModelOutputError, match="before training"):
         runtime.predict({"x0": [1.0]})

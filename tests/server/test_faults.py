@@ -38,7 +38,7 @@ def _release() -> Iterator[None]:
     ("model", "status", "told"),
     [
         (Raises(), 500, "RuntimeError: the weights are gone"),
-        (WrongShape(), 500, "expected one answer a row"),
+        (WrongShape(), 500, "expected one prediction for each row"),
         (NotANumber(), 500, "not finite"),
         (Refuses(), 400, "cannot take these values: negative values"),
     ],

@@ -105,7 +105,7 @@ def test_given_a_torn_bulk_segment_when_read_then_it_is_told_and_nothing_is_made
     assert whole.table[:2] == ("outcome", "flights")
     assert whole.table[2].num_rows == 2_000
     assert torn.table is None
-    assert "not a whole Arrow file" in torn.damage
+    assert "the Arrow file is not complete" in torn.damage
 
 
 def test_given_a_dead_writer_when_adopted_then_its_whole_lines_are_sealed_and_the_torn_one_is_kept(

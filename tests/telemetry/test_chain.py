@@ -353,7 +353,7 @@ def test_given_a_synthetic_alert_when_sent_then_it_comes_back_and_that_is_eviden
     told = ["telemetry", "test-alert", "--config", str(chain.folder / "watchkeeper.toml")]
     common = ["--data-dir", str(chain.folder / "data")]
     assert main([*told, *common]) == 0
-    assert "a synthetic alert came back in" in capsys.readouterr().out
+    assert "a synthetic alert arrived after" in capsys.readouterr().out
     assert main([*told, *common, "--alertmanager", "http://127.0.0.1:9"]) == 2
     assert "did not take the alert" in capsys.readouterr().err
     with App(Settings(data_dir=chain.folder / "data")) as app:
