@@ -257,3 +257,8 @@ def test_given_a_variable_of_a_table_with_an_old_name_when_loaded_then_the_new_o
 
     with pytest.raises(RenamedSettingError, match="bake_time = 3600"):
         load_settings()
+
+
+def test_given_a_policy_with_an_old_name_when_made_in_code_then_the_new_one_is_named() -> None:
+    with pytest.raises(ValueError, match="bake_time = 3600"):
+        Settings.model_validate({"models": {"late": {"rollout": {"watch_hours": 1}}}})

@@ -184,7 +184,9 @@ def test_given_a_promoted_version_when_read_then_it_is_watched_and_can_be_taken_
     assert "All traffic goes back to done:1 within a second and is in production again" in told
 
     clock.advance(timedelta(days=2))
-    assert "nothing: it is in production, and its watch is over" in said(client, "/rollouts/done-1")
+    assert "nothing: it is in production, and its bake time is over" in said(
+        client, "/rollouts/done-1"
+    )
     assert "Abort…" not in said(client, "/rollouts/done-1")
 
 

@@ -90,7 +90,7 @@ def test_given_an_end_when_asked_then_only_the_watch_is_left() -> None:
     done: Any = {"state": RolloutState.COMPLETED, "ended_at": START}
 
     assert after(60, **done).watched_until == START + timedelta(hours=2)
-    assert after(180, **done).told == "nothing: it is in production, and its watch is over"
+    assert after(180, **done).told == "nothing: it is in production, and its bake time is over"
     for state in (
         RolloutState.PAUSED,
         RolloutState.PROMOTING,

@@ -223,7 +223,7 @@ def status(cli: Invocation, name: Name) -> None:
     cli.show(
         experiment.to_dict(),
         table(["", name], facts),
-        table(["phase", "arm", "weight %", "of units %", "since"], phases, title="\nPhases"),
+        table(["phase", "arm", "weight %", "coverage %", "since"], phases, title="\nPhases"),
     )
 
 

@@ -1,9 +1,12 @@
 """``[models.NAME]``: what Watchkeeper should know about one model."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from watchkeeper.config.renames import ROLLOUT, refuse_renamed, renamed
+from pydantic import model_validator
+
+from watchkeeper.config.renames import ROLLOUT, refuse_renamed, renamed, renamed_policy
 from watchkeeper.config.tables import PolicyTable, SettingsTable, with_changes
 from watchkeeper.labelling import Labelling
 from watchkeeper.policies.health import HealthPolicy, SloPolicy
@@ -48,6 +51,13 @@ class ModelPolicy(SettingsTable):
     slo: Annotated[SloPolicy, PolicyTable()] = SloPolicy()
     retraining: Annotated[Policy, PolicyTable()] = Policy()
     online: Annotated[OnlinePolicy, PolicyTable()] = OnlinePolicy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_renamed(cls, tables: Any) -> Any:
+        if isinstance(tables, Mapping):
+            refuse_renamed("the policy of a model", renamed_policy(tables))
+        return tables
 
     @property
     def labelling(self) -> Labelling:

@@ -20,6 +20,7 @@ __all__ = [
     "describe_renames",
     "refuse_renamed",
     "renamed",
+    "renamed_policy",
     "renamed_settings",
     "renamed_variables",
 ]
@@ -124,11 +125,29 @@ def renamed_settings(settings: Mapping[str, Any]) -> Iterator[Renamed]:
     Renamed
     """
     models = settings.get("models")
-    for model, tables in models.items() if isinstance(models, Mapping) else ():
-        for section, renames in MODEL.items():
-            table = tables.get(section) if isinstance(tables, Mapping) else None
-            if isinstance(table, Mapping):
-                yield from renamed(table, renames, ("models", str(model), section))
+    for model, policy in models.items() if isinstance(models, Mapping) else ():
+        if isinstance(policy, Mapping):
+            yield from renamed_policy(policy, ("models", str(model)))
+
+
+def renamed_policy(policy: Mapping[str, Any], path: Sequence[str] = ()) -> Iterator[Renamed]:
+    """Yield every old name in the settings of one model.
+
+    Parameters
+    ----------
+    policy : mapping of str to Any
+        Its tables.
+    path : sequence of str
+        Where they stand.
+
+    Yields
+    ------
+    Renamed
+    """
+    for section, renames in MODEL.items():
+        table = policy.get(section)
+        if isinstance(table, Mapping):
+            yield from renamed(table, renames, (*path, section))
 
 
 def renamed_variables(environment: Mapping[str, str], prefix: str) -> Iterator[str]:

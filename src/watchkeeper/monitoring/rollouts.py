@@ -169,7 +169,7 @@ class RolloutMonitor:
             If there is no rollout of this name.
         """
         rollout, at = self.repository.get(name), self._clock() if at is None else at
-        if rollout.started_at is None or not (rollout.active or rollout.watched(at)):
+        if rollout.started_at is None or not (rollout.active or rollout.in_bake_time(at)):
             return RolloutStatus(rollout, None, None, changed=False)
         decision, seen = self.decide(rollout, at)
         return RolloutStatus(rollout, decision, seen, changed=False)

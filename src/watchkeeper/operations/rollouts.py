@@ -226,7 +226,7 @@ class Rollouts(Service[RolloutRepository]):
         before, at = self.repository.get(name), self._clock()
         if before.state in _DECIDED:
             return RolloutStatus(self._carry_out(before), None, None, changed=True)
-        if not (before.active or before.watched(at)):
+        if not (before.active or before.in_bake_time(at)):
             return RolloutStatus(before, None, None, changed=False)
         seen: Seen | None = None
         breach = self._displaced(before) or fault

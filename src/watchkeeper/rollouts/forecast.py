@@ -73,8 +73,8 @@ def outlook(rollout: Rollout, decision: RolloutDecision | None, now: datetime) -
         sentence = f"it begins with {rollout.plan.steps[0]:g} % of the traffic"
         return Outlook(sentence, begins, done=None if begins is None else _done(rollout, begins))
     if rollout.state is RolloutState.COMPLETED:
-        if rollout.ended_at is None or not rollout.watched(now):
-            return Outlook("nothing: it is in production, and its watch is over")
+        if rollout.ended_at is None or not rollout.in_bake_time(now):
+            return Outlook("nothing: it is in production, and its bake time is over")
         until = rollout.ended_at + timedelta(seconds=rollout.plan.bake_time)
         sentence = "bake time: evidence that a limit is broken rolls it back"
         return Outlook(sentence, watched_until=until)

@@ -186,7 +186,7 @@ def _matters(rollout: Rollout, at: datetime) -> bool:
     """Return whether requests are answered by it: after its end until every router has heard."""
     if rollout.state is RolloutState.ROLLED_BACK and rollout.ended_at is not None:
         return as_utc(at) - rollout.ended_at < _HEARD
-    return rollout.active or rollout.watched(at)
+    return rollout.active or rollout.in_bake_time(at)
 
 
 _HEARD = timedelta(minutes=1)

@@ -175,7 +175,7 @@ class Rollout(Result):
         """What the predictions of both versions are recorded with in the present step."""
         return f"{LABEL}{self.name}/{self.step + 1}"
 
-    def watched(self, at: datetime) -> bool:
+    def in_bake_time(self, at: datetime) -> bool:
         """Return whether it was promoted and can still be taken back.
 
         Parameters
@@ -214,7 +214,7 @@ class Rollout(Result):
         """
         at = as_utc(at)
         state = after(self.state, event)
-        if self.state is RolloutState.COMPLETED and not self.watched(at):
+        if self.state is RolloutState.COMPLETED and not self.in_bake_time(at):
             raise ConflictError(
                 f"the rollout {self.name} has ended, and so has its bake time",
                 "Roll the model back in the registry.",
@@ -290,7 +290,7 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> RolloutDecision:
         RolloutState.PAUSED,
         RolloutState.PROMOTING,
     }
-    if breaches and (rollout.watched(now) or rollout.state in alive):
+    if breaches and (rollout.in_bake_time(now) or rollout.state in alive):
         return decision(Event.BREACH, _told(breaches))
     if rollout.state not in {RolloutState.RUNNING, RolloutState.HOLDING}:
         return decision(None, f"it is {rollout.state.value.replace('_', ' ')}")

@@ -55,7 +55,7 @@ class _ListedRollout:
     rollout: Rollout
     since: datetime | None
     reason: str
-    watched: bool
+    in_bake_time: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,18 +238,18 @@ def shadow(app: App, ask: Ask) -> Page:
 def _urgency(rollout: Rollout, now: datetime) -> int:
     if rollout.active:
         return 1 if rollout.state is RolloutState.RUNNING else 0
-    return 2 if rollout.state is RolloutState.SCHEDULED or rollout.watched(now) else 3
+    return 2 if rollout.state is RolloutState.SCHEDULED or rollout.in_bake_time(now) else 3
 
 
 def _listed(app: App, rollout: Rollout, now: datetime) -> _ListedRollout:
     last = app.audit.entries(subject=f"{rollout.model}:rollouts/{rollout.name}", limit=2)
     reasons = [entry.reason for entry in last if entry.verb not in _FOLLOWS]
     since = last[0].at if last else rollout.started_at
-    return _ListedRollout(rollout, since, reasons[0] if reasons else "", rollout.watched(now))
+    return _ListedRollout(rollout, since, reasons[0] if reasons else "", rollout.in_bake_time(now))
 
 
 def _latest_report(app: App, rollout: Rollout, ask: Ask) -> Known[RolloutStatus] | None:
-    if rollout.started_at is None or not (rollout.active or rollout.watched(ask.now)):
+    if rollout.started_at is None or not (rollout.active or rollout.in_bake_time(ask.now)):
         return None
     return app.reports.latest(app.rollout_monitor.request(rollout, ask.now))
 
@@ -299,7 +299,7 @@ def _is_unhealthy(rollout: Rollout, judgements: Sequence[Judgement]) -> bool:
 def _actions(rollout: Rollout, judgements: Sequence[Judgement], now: datetime) -> list[_Action]:
     """Return the actions that are possible now, the advised one first."""
     if rollout.state in TERMINAL or (
-        rollout.state is RolloutState.COMPLETED and not rollout.watched(now)
+        rollout.state is RolloutState.COMPLETED and not rollout.in_bake_time(now)
     ):
         return []
     last = rollout.step + 1 == len(rollout.plan.steps)
