@@ -154,7 +154,7 @@ def test_given_the_modules_of_commands_when_the_table_is_read_then_it_names_each
     folder = Path(str(import_module("watchkeeper.cli").__file__)).parent
     modules = {path.stem for path in folder.glob("*.py")}
 
-    assert modules - {"__init__", "command", "files", "root"} == LINES.keys()
+    assert modules - {"__init__", "command", "files", "policy_options", "root"} == LINES.keys()
 
 
 def test_given_a_command_with_a_slip_when_called_then_the_error_suggests_the_right_one(

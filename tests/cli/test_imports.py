@@ -37,7 +37,7 @@ def imported_by(arguments: list[str], **variables: str) -> set[str]:
 def commands_in(modules: set[str]) -> set[str]:
     prefix = "watchkeeper.cli."
     inside = {name.removeprefix(prefix) for name in modules if name.startswith(prefix)}
-    return inside - {"command", "root"}
+    return inside - {"command", "policy_options", "root"}
 
 
 def test_given_a_fresh_process_when_the_help_is_shown_then_no_command_is_imported() -> None:

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import Body, Why
+from watchkeeper.app import App
 from watchkeeper.errors import InvalidValueError, NotFoundError
 from watchkeeper.identity import By
 from watchkeeper.results import plain
@@ -77,6 +78,23 @@ def add_retraining(api: FastAPI, console: Console) -> None:
         """Return what the trainer has printed."""
         return PlainTextResponse(app.retraining_monitor.log(name))
 
+    @api.post("/v1/retraining/runs/{name}/abort", tags=["retraining"])
+    def abort_run(name: str, body: Why, actor: Actor) -> dict[str, Any]:
+        """Abort a retraining run; its training ends within seconds, wherever it runs."""
+        return app.retraining.abort(name, by=By(actor, body.reason)).to_dict()
+
+    @api.post("/v1/retraining/runs/{name}/cancel", include_in_schema=False, response_model=None)
+    def cancel_run(name: str) -> NoReturn:
+        """Refuse the path of before 0.2.0."""
+        path = f"/v1/retraining/runs/{name}"
+        raise NotFoundError("path", f"{path}/cancel", f"It is now {path}/abort.")
+
+    _add_history(api, app)
+
+
+def _add_history(api: FastAPI, app: App) -> None:
+    """Add the ways to read the history of a model, and to compute its decisions again."""
+
     @api.get("/v1/models/{model}/history", tags=["models"])
     def model_history(model: str, everything: bool = False, limit: int = 200) -> dict[str, Any]:
         """List what happened to a model, as records that name those they came of."""
@@ -91,14 +109,3 @@ def add_retraining(api: FastAPI, console: Console) -> None:
         if app.history.model_of(record) != model:
             raise NotFoundError("record", record, f"It is not of {model}.")
         return app.replays.replay(record).to_dict()
-
-    @api.post("/v1/retraining/runs/{name}/abort", tags=["retraining"])
-    def abort_run(name: str, body: Why, actor: Actor) -> dict[str, Any]:
-        """Abort a retraining run; its training ends within seconds, wherever it runs."""
-        return app.retraining.abort(name, by=By(actor, body.reason)).to_dict()
-
-    @api.post("/v1/retraining/runs/{name}/cancel", include_in_schema=False, response_model=None)
-    def cancel_run(name: str) -> NoReturn:
-        """Refuse the path of before 0.2.0."""
-        path = f"/v1/retraining/runs/{name}"
-        raise NotFoundError("path", f"{path}/cancel", f"It is now {path}/abort.")

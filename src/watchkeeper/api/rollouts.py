@@ -11,12 +11,20 @@ from starlette.concurrency import run_in_threadpool
 from watchkeeper.api.actor import Actor
 from watchkeeper.api.console import Console
 from watchkeeper.api.experiments import Body, Why
+from watchkeeper.config.tables import PolicyTable, table_of
 from watchkeeper.identity import By
 from watchkeeper.operations.rollouts import Rollouts
+from watchkeeper.policies.rollouts import RolloutPolicy
 from watchkeeper.results import plain
 from watchkeeper.rollouts import Rollout, RolloutState
 
 __all__ = ["add_rollouts"]
+
+
+_PLAN = {
+    "properties": table_of(RolloutPolicy, PolicyTable()).model_json_schema()["properties"],
+    "additionalProperties": False,
+}
 
 
 class NewRollout(Body):
@@ -25,7 +33,7 @@ class NewRollout(Body):
     name: str
     model: str
     version: str
-    plan: dict[str, Any] = Field(default_factory=dict)
+    plan: dict[str, Any] = Field(default_factory=dict, json_schema_extra=_PLAN)
     begins_at: datetime | None = None
     replace: bool = False
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from watchkeeper.app import App
+    from watchkeeper.cli.policy_options import PolicyOptions
     from watchkeeper.config import Settings
 
 __all__ = ["Invocation", "actor", "command", "run", "table"]
@@ -126,7 +127,7 @@ class Invocation:
 
 
 def command(
-    commands: typer.Typer, name: str | None = None
+    commands: typer.Typer, name: str | None = None, *, changes: "PolicyOptions | None" = None
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Register a function as a command of `commands`, with the shared options added to its own.
 
@@ -135,6 +136,9 @@ def command(
     commands : typer.Typer
     name : str, optional
         By default the name of the function.
+    changes : PolicyOptions, optional
+        Settings that are options of the command too; the function gets those that were given as
+        its argument `changes`.
 
     Returns
     -------
@@ -144,7 +148,12 @@ def command(
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         signature = inspect.signature(function, eval_str=True)
-        declared = list(signature.parameters.values())[1:]
+        declared = [
+            parameter
+            for parameter in list(signature.parameters.values())[1:]
+            if changes is None or parameter.name != "changes"
+        ]
+        settings = () if changes is None else changes.parameters()
         shared = [
             inspect.Parameter(
                 option,
@@ -157,11 +166,14 @@ def command(
 
         def call(**arguments: Any) -> int:
             options = {option: arguments.pop(option) for option in _SHARED}
+            if changes is not None:
+                arguments["changes"] = changes.taken(arguments)
             return _guarded(lambda cli: function(cli, **arguments), Invocation(**options))
 
         # Typer reads the options of a command from its signature.
         parameters = [
             *(parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in declared),
+            *settings,
             *shared,
         ]
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -23,6 +23,40 @@ Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 Weights = Annotated[
     list[str], typer.Option("--weight", help="VARIANT=PERCENT of the units; once for each variant.")
 ]
+Arm = Annotated[list[str], typer.Option(help="NAME=VERSION; the first one is the control.")]
+Metric = Annotated[
+    str,
+    typer.Option(
+        help="What decides: accuracy, error-rate, latency, score, outcome, absolute-error, "
+        "brier-score, slower-than-MS, value:NAME, any:NAME."
+    ),
+]
+Units = Annotated[int | None, typer.Option(help="Planned units of all variants together.")]
+Coverage = Annotated[float, typer.Option(help="Percent of all units that are included (0 to 100).")]
+Guardrail = Annotated[
+    list[str], typer.Option(help="METRIC=MARGIN: must not be worse by more; repeatable.")
+]
+Secondary = Annotated[list[str], typer.Option(help="Another metric; repeatable.")]
+DecisionMode = Annotated[Mode, typer.Option(help="When a result may be decided.")]
+Looks = Annotated[int, typer.Option(help="Planned interim analyses of a group-sequential test.")]
+Alpha = Annotated[float, typer.Option(help="Rate of wrong verdicts without an effect.")]
+ConversionWindow = Annotated[
+    float, typer.Option(help="Seconds after its first exposure for which a unit is measured.")
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        help="NAME=FROM-TO in percent: a range of the namespace NAME; no other range has its units."
+    ),
+]
+Holdout = Annotated[float, typer.Option(help="Percent of all units that no such experiment has.")]
+Target = Annotated[
+    list[str], typer.Option(help='A rule, as {"attribute": "carrier", "in": ["UA"]}.')
+]
+Override = Annotated[
+    list[str], typer.Option(help="UNIT=VARIANT: the unit gets this variant, whatever its hash.")
+]
+Hashing = Annotated[str, typer.Option(help="sha256, or growthbook-v2 as its SDKs do.")]
 
 
 @command(commands)
@@ -31,55 +65,23 @@ def create(
     name: Name,
     *,
     model: Annotated[str, typer.Option(help="Name of the model.")],
-    arm: Annotated[list[str], typer.Option(help="NAME=VERSION; the first one is the control.")],
-    metric: Annotated[
-        str,
-        typer.Option(
-            help="What decides: accuracy, error-rate, latency, score, outcome, absolute-error, "
-            "brier-score, slower-than-MS, value:NAME, any:NAME."
-        ),
-    ] = "accuracy",
-    units: Annotated[
-        int | None, typer.Option(help="Planned units of all variants together.")
-    ] = None,
+    arm: Arm,
+    metric: Metric = "accuracy",
+    units: Units = None,
     weight: Weights = [],  # noqa: B006 - Typer makes a list of its own
-    coverage: Annotated[
-        float, typer.Option(help="Percent of all units that are included (0 to 100).")
-    ] = 100.0,
-    guardrail: Annotated[
-        list[str], typer.Option(help="METRIC=MARGIN: must not be worse by more; repeatable.")
-    ] = [],  # noqa: B006
-    secondary: Annotated[list[str], typer.Option(help="Another metric; repeatable.")] = [],  # noqa: B006
-    mode: Annotated[
-        Mode, typer.Option(help="When a result may be decided.")
-    ] = Mode.GROUP_SEQUENTIAL,
-    looks: Annotated[
-        int, typer.Option(help="Planned interim analyses of a group-sequential test.")
-    ] = 5,
-    alpha: Annotated[float, typer.Option(help="Rate of wrong verdicts without an effect.")] = 0.05,
-    conversion_window: Annotated[
-        float, typer.Option(help="Seconds after its first exposure for which a unit is measured.")
-    ] = 86_400.0,
+    coverage: Coverage = 100.0,
+    guardrail: Guardrail = [],  # noqa: B006
+    secondary: Secondary = [],  # noqa: B006
+    mode: DecisionMode = Mode.GROUP_SEQUENTIAL,
+    looks: Looks = 5,
+    alpha: Alpha = 0.05,
+    conversion_window: ConversionWindow = 86_400.0,
     hypothesis: Annotated[str, typer.Option(help="What you expect, and why.")] = "",
-    namespace: Annotated[
-        str | None,
-        typer.Option(
-            help="NAME=FROM-TO in percent: a range of the namespace NAME; no other range has its "
-            "units."
-        ),
-    ] = None,
-    holdout: Annotated[
-        float, typer.Option(help="Percent of all units that no such experiment has.")
-    ] = 0.0,
-    target: Annotated[
-        list[str], typer.Option(help='A rule, as {"attribute": "carrier", "in": ["UA"]}.')
-    ] = [],  # noqa: B006
-    override: Annotated[
-        list[str], typer.Option(help="UNIT=VARIANT: the unit gets this variant, whatever its hash.")
-    ] = [],  # noqa: B006
-    hashing: Annotated[
-        str, typer.Option(help="sha256, or growthbook-v2 as its SDKs do.")
-    ] = "sha256",
+    namespace: Namespace = None,
+    holdout: Holdout = 0.0,
+    target: Target = [],  # noqa: B006
+    override: Override = [],  # noqa: B006
+    hashing: Hashing = "sha256",
     salt: Annotated[str, typer.Option(help="Another one shuffles all units.")] = "",
     reason: Reason = "",
 ) -> None:
@@ -120,19 +122,15 @@ def plan(
     *,
     baseline: Annotated[float, typer.Option(help="Rate of the control, between 0 and 1.")],
     effect: Annotated[float, typer.Option(help="Smallest relative change that matters.")],
-    alpha: Annotated[float, typer.Option(help="Rate of wrong verdicts without an effect.")] = 0.05,
+    alpha: Alpha = 0.05,
     power: Annotated[float, typer.Option(help="Rate of finding that effect.")] = 0.8,
     treatment_share: Annotated[
         float,
         typer.Option(help="Share of the treatment in the units of treatment and control (0 to 1)."),
     ] = 0.5,
     treatments: Annotated[int, typer.Option(help="Number of variants besides the control.")] = 1,
-    mode: Annotated[
-        Mode, typer.Option(help="When a result may be decided.")
-    ] = Mode.GROUP_SEQUENTIAL,
-    looks: Annotated[
-        int, typer.Option(help="Planned interim analyses of a group-sequential test.")
-    ] = 5,
+    mode: DecisionMode = Mode.GROUP_SEQUENTIAL,
+    looks: Looks = 5,
     per_day: Annotated[float | None, typer.Option(help="Included units per day.")] = None,
 ) -> None:
     """Tell how many units an experiment on a rate needs, and how long it takes."""

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from watchkeeper.cli.command import BAD, Invocation, actor, command, table
+from watchkeeper.cli.policy_options import PolicyOptions
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError
 from watchkeeper.identity import By
+from watchkeeper.policies.rollouts import RolloutPolicy
 from watchkeeper.rollouts import RolloutState
 
 if TYPE_CHECKING:
@@ -23,17 +25,12 @@ commands = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="Name of the rollout.")]
 Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
-Steps = Annotated[
-    str | None, typer.Option(help="Percent of each step, as 1,10,50,100; in place of the next 3.")
-]
-Initial = Annotated[float | None, typer.Option(help="Percent of the first step.")]
-Increment = Annotated[float | None, typer.Option(help="Percent that each step adds.")]
-Maximum = Annotated[float | None, typer.Option(help="Percent of the last step.")]
-WindowMinutes = Annotated[float | None, typer.Option(help="How long a step lasts at least.")]
-MinSamples = Annotated[int | None, typer.Option(help="Requests that a step has to see.")]
+_PACE = ("steps", "initial", "increment", "maximum", "window_minutes", "min_samples")
+_LIMITS = ("max_error_rate", "min_success_rate", "max_p95_ms")
+_SAFETY = ("approval", "failover", "require_evidence")
 
 
-@command(commands)
+@command(commands, changes=PolicyOptions(RolloutPolicy, _PACE))
 def plan(
     cli: Invocation,
     model: Annotated[
@@ -44,12 +41,7 @@ def plan(
         float | None, typer.Option(help="Traffic to take in place of that of MODEL.")
     ] = None,
     over_hours: Annotated[float, typer.Option(help="Hours of recorded traffic to go by.")] = 24.0,
-    steps: Steps = None,
-    initial: Initial = None,
-    increment: Increment = None,
-    maximum: Maximum = None,
-    window_minutes: WindowMinutes = None,
-    min_samples: MinSamples = None,
+    changes: dict[str, Any],
 ) -> None:
     """Tell how long a rollout takes at the traffic of a model, all going well."""
     from watchkeeper.monitoring.rollouts import expected_duration, requests_an_hour
@@ -60,16 +52,7 @@ def plan(
         )
     if not 0.0 < over_hours <= 8_784.0:
         raise InvalidValueError("--over-hours", over_hours, "hours above 0, up to those of a year")
-    chosen = cli.settings.policy(model or "").rollout_plan(
-        **_given(
-            steps=_percentages(steps),
-            initial=initial,
-            increment=increment,
-            maximum=maximum,
-            window_minutes=window_minutes,
-            min_samples=min_samples,
-        )
-    )
+    chosen = cli.settings.policy(model or "").rollout_plan(**changes)
     requests = requests_per_hour
     if requests is None and model is not None:
         app, over = cli.app, timedelta(hours=over_hours)
@@ -78,41 +61,14 @@ def plan(
     cli.show(duration, _takes(duration))
 
 
-@command(commands)
+@command(commands, changes=PolicyOptions(RolloutPolicy, (*_PACE, *_LIMITS, *_SAFETY)))
 def start(
     cli: Invocation,
     name: Name,
     *,
     model: Annotated[str, typer.Option(help="Name of the model.")],
     version: Annotated[str, typer.Option(help="The version that is to get the traffic.")],
-    steps: Steps = None,
-    initial: Initial = None,
-    increment: Increment = None,
-    maximum: Maximum = None,
-    window_minutes: WindowMinutes = None,
-    min_samples: MinSamples = None,
-    max_error_rate: Annotated[
-        float | None, typer.Option(help="Share of its requests that may fail.")
-    ] = None,
-    min_success_rate: Annotated[
-        float | None, typer.Option(help="Share that has to succeed: the same from the other side.")
-    ] = None,
-    max_p95_ms: Annotated[
-        float | None, typer.Option(help="95th percentile of latency, in milliseconds.")
-    ] = None,
-    approval: Annotated[
-        bool, typer.Option("--approval", help="Wait for a person before each step.")
-    ] = False,
-    failover: Annotated[
-        bool, typer.Option("--failover", help="Send requests that the canary fails to production.")
-    ] = False,
-    require_evidence: Annotated[
-        bool,
-        typer.Option(
-            "--require-evidence",
-            help="Pass a step only with evidence that its rates are in limits.",
-        ),
-    ] = False,
+    changes: dict[str, Any],
     begin_at: Annotated[
         str | None, typer.Option(help="Begin then, as 2026-07-01T03:00:00Z, and not now.")
     ] = None,
@@ -123,22 +79,7 @@ def start(
 ) -> None:
     """Give a version the first step of its traffic; a running server does the rest."""
     app = cli.app
-    chosen = app.settings.policy(model).rollout_plan(
-        **_given(
-            steps=_percentages(steps),
-            initial=initial,
-            increment=increment,
-            maximum=maximum,
-            window_minutes=window_minutes,
-            min_samples=min_samples,
-            max_error_rate=max_error_rate,
-            min_success_rate=min_success_rate,
-            max_p95_ms=max_p95_ms,
-            approval=approval or None,
-            failover=failover or None,
-            require_evidence=require_evidence or None,
-        )
-    )
+    chosen = app.settings.policy(model).rollout_plan(**changes)
     begun = app.rollouts.start(
         name,
         model=model,
@@ -298,17 +239,3 @@ def _takes(duration: "Duration") -> str:
         f"{len(duration.plan.steps)} steps in {duration.windows:,} windows of "
         f"{duration.plan.window / 60:g} minutes"
     )
-
-
-def _given(**options: object) -> dict[str, object]:
-    """Return the options that were given."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _percentages(steps: str | None) -> tuple[float, ...] | None:
-    if steps is None:
-        return None
-    try:
-        return tuple(float(step) for step in steps.split(","))
-    except ValueError:
-        raise InvalidValueError("--steps", steps, "numbers such as 1,10,50,100") from None

@@ -25,19 +25,24 @@ class RolloutPolicy(Result):
     Attributes
     ----------
     steps : tuple of float or None
-        Percent of the traffic of each step, in place of the next three.
-    initial, increment, maximum : float
-        Percent of the first step, that each step adds, and of the last step.
+        Percent of the traffic in each step, as 1,10,50,100; in place of the next three settings.
+    initial : float
+        Percent of the traffic in the first step.
+    increment : float
+        Percent of the traffic that each step adds.
+    maximum : float
+        Percent of the traffic in the last step.
     window_minutes : float
-        How long a step lasts at least.
+        Minutes that a step lasts at least.
     min_samples : int
         Requests that the canary has to have answered in a step.
     max_error_rate : float
-        Share of its requests that may fail.
+        Share of the canary's requests that may fail (0 to 1).
     min_success_rate : float or None
-        Share of its requests that have to succeed; one limit with the last, the stricter of both.
+        Share of its requests that have to succeed (0 to 1): the same limit from the other side; the
+        stricter of both holds.
     max_p95_ms : float
-        95th percentile of its latency: 5 % may take longer.
+        95th percentile of its latency, in milliseconds: 5 % of the requests may take longer.
     margin : float
         How much larger both shares may be than those of production over the same time.
     alpha : float
@@ -60,9 +65,9 @@ class RolloutPolicy(Result):
     segments : tuple of str
         As ``FEATURE=VALUE``: errors and wrong predictions are also judged of these requests alone.
     approval : bool
-        Whether a person has to approve each step.
+        Whether each step waits for manual approval.
     failover : bool
-        Whether production answers where the canary fails or hangs.
+        Whether production responds where the canary fails or times out.
     require_evidence : bool
         Whether a step is passed only with evidence, from its own requests, that its rates are below
         their limits.
