@@ -16,7 +16,21 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/runbook.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+TEXTS = [
+    *PAGES,
+    *(ROOT / name for name in ("CHANGELOG.md", "SECURITY.md")),
+    *sorted((ROOT / "changes").glob("*.md")),
+]
 README = (ROOT / "README.md").read_text()
+GONE_WORDS = re.compile(
+    r"""\b(?:
+        nobody|somebody|anybody|everybody|whoever|people|persons?|one's\ own
+        |taken?\ back|takes\ back|put\ back|let\ in|in\ hand|made\ again|trained\ again
+        |came\ true|truths?|truth\ values?|unheard|unproven|(?:not|is)\ proven
+        |lands?|landed|arms?|looked|ill|goes\ on|says\ nothing|time\ lines?
+    )\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def test_given_the_readme_when_its_python_is_run_then_it_holds(
@@ -95,3 +109,12 @@ def test_given_a_page_when_its_links_are_followed_then_they_lead_somewhere(page:
     for module in re.findall(r"`(\w+/\w+\.py)`", text):
         places = [ROOT / module, ROOT / "src" / "watchkeeper" / module]
         assert any(place.exists() for place in places), module
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_given_a_text_when_its_prose_is_read_then_words_that_are_gone_are_not_in_it(
+    page: Path,
+) -> None:
+    prose = re.sub(r"```.*?^```$|`[^`]*`", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+    assert GONE_WORDS.findall(prose) == []
