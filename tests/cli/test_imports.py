@@ -69,6 +69,7 @@ def test_given_a_registry_when_its_versions_are_listed_then_nothing_is_imported_
     assert modules & HEAVY <= {"alembic", "pydantic", "sqlalchemy"}
     assert again & HEAVY <= {"pydantic", "sqlalchemy"}  # its database is up to date by then
     assert commands_in(again) == {"models"}
+    assert "sqlalchemy.dialects.postgresql" not in again
 
 
 @pytest.mark.parametrize("name", sorted({"rollouts", "incidents", "models", "events", "audit"}))

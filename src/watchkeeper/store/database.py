@@ -1,7 +1,8 @@
 """The control database: what is in production, and who changed it when and why.
 
 One schema for SQLite (the default) and PostgreSQL. It is brought up to date when it is opened;
-Alembic is loaded only when there is something to do.
+Alembic is loaded only when there is something to do. The migrations make the tables; here the
+conditions of indexes are those of SQLite alone, since an option of PostgreSQL's imports its dialect.
 """
 
 import json
@@ -104,7 +105,6 @@ sa.Index(
     model_versions.c.model_name,
     unique=True,
     sqlite_where=model_versions.c.status == "production",
-    postgresql_where=model_versions.c.status == "production",
 )
 
 aliases = sa.Table(
@@ -197,8 +197,7 @@ def _active() -> sa.Column[bool]:
 
 def _one(name: str, *columns: sa.Column[Any], where: str = "active") -> None:
     """Let no two rows with equal `columns` be there of those of which `where` is true."""
-    condition = sa.text(where)
-    sa.Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+    sa.Index(name, *columns, unique=True, sqlite_where=sa.text(where))
 
 
 experiments = _documents("experiments", indexed=("model", "state"))
