@@ -7,10 +7,13 @@ it. The files that take longest come first, so that no worker is left alone with
 All run after everybody else, as the processes do in which a server computes shadows and takes
 backups: those would otherwise wait until no test wants a core.
 
+New control databases are copies of one that the migrations made, but for the tests of these.
+
 Property tests are not timed: a machine that does something else beside is no failure.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when the first of them is imported
@@ -18,6 +21,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
+from tests.databases import migrate
+
+from watchkeeper.store import upgrade
 
 os.nice(19)  # the lowest; whoever asks for it again stays there
 settings.register_profile("untimed", deadline=None)
@@ -31,6 +37,13 @@ _LONGEST = (
     "drift/test_engines.py", "stats/test_check_suite.py", "server/test_fuzz.py",
     "operations/test_online_backups.py", "api/test_shadows.py", "store/test_committer_kill.py",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="session")
+def new_databases_are_copies() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upgrade, "migrate", migrate)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,7 +36,21 @@ FLIGHTS = pd.DataFrame(
 
 def fill_registry(data_dir: Path, **odd: Any) -> None:
     """Put a matrix model, a frame model and whatever `odd` names in production."""
+    shutil.copytree(_filled().name, data_dir, dirs_exist_ok=True)
+    if not odd:
+        return
     with ModelRegistry(data_dir / "registry") as registry:
+        for name, model in odd.items():
+            registry.promote_to_production(
+                registry.register_model(model, name, "1", {}, allow_unsafe=True)
+            )
+
+
+@cache
+def _filled() -> "TemporaryDirectory[str]":
+    """Return a data directory with both models in production, which is gone when tests end."""
+    folder = TemporaryDirectory()
+    with ModelRegistry(Path(folder.name) / "registry") as registry:
         plain = LogisticRegression().fit(ROWS, LABELS)
         encoder = make_column_transformer(
             (OneHotEncoder(handle_unknown="ignore"), ["carrier"]), remainder="passthrough"
@@ -43,12 +60,9 @@ def fill_registry(data_dir: Path, **odd: Any) -> None:
             registry.register_model(plain, "lr", "1", {"accuracy": 0.9}, training_data=ROWS),
             registry.register_model(frame, "flights", "1.0.0", {}, training_data=FLIGHTS),
         ]
-        ids += [
-            registry.register_model(model, name, "1", {}, allow_unsafe=True)
-            for name, model in odd.items()
-        ]
         for model_id in ids:
             registry.promote_to_production(model_id)
+    return folder
 
 
 @pytest.fixture

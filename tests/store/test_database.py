@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from tests.databases import migrate, run_migrations
 
 from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.store import ControlDatabase, upgrade
@@ -14,6 +15,11 @@ from watchkeeper.store.database import HEAD, metadata
 
 def url(folder: Path) -> str:
     return f"sqlite:///{folder / 'control.db'}"
+
+
+@pytest.fixture(autouse=True)
+def migrations_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upgrade, "migrate", run_migrations)
 
 
 def test_given_a_new_database_when_opened_then_migrations_give_what_the_code_expects(
@@ -76,3 +82,21 @@ def test_given_many_processes_when_they_open_it_first_then_it_is_migrated_once(
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
 
     assert [each.communicate()[0].strip() for each in running] == [HEAD] * 6
+
+
+def test_given_a_copy_of_what_the_migrations_made_when_opened_then_it_has_the_same_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables(name: str) -> list[object]:
+        database = ControlDatabase(f"sqlite:///{tmp_path / name}")
+        with database.read() as connection:
+            rows = connection.execute(sa.text("SELECT type, name, sql FROM sqlite_master"))
+            entries = sorted(tuple(row) for row in rows if row.sql is not None)
+        assert database.version() == HEAD
+        database.close()
+        return list(entries)
+
+    migrated = tables("migrated.db")
+    monkeypatch.setattr(upgrade, "migrate", migrate)
+
+    assert tables("copied.db") == migrated
