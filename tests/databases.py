@@ -28,6 +28,6 @@ def _statements() -> list[str]:
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
-        _begin, *statements, _commit = driver.iterdump()
+        statements: list[str] = list(driver.iterdump())[1:-1]  # without BEGIN and COMMIT
     engine.dispose()
     return statements

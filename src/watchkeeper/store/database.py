@@ -2,7 +2,7 @@
 
 One schema for SQLite (the default) and PostgreSQL. It is brought up to date when it is opened;
 Alembic is loaded only when there is something to do. The migrations make the tables; here the
-conditions of indexes are those of SQLite alone, since an option of PostgreSQL's imports its dialect.
+conditions of indexes are those of SQLite alone, since one of PostgreSQL's imports its dialect.
 """
 
 import json
