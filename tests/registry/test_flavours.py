@@ -22,7 +22,7 @@ with warnings.catch_warnings():
     import mlflow
     import mlflow.pyfunc
 
-    class Doubled(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    class Doubled(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
         """A model that only MLflow knows how to load."""
 
         def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:

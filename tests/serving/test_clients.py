@@ -87,7 +87,7 @@ def test_given_a_mistake_when_triton_infers_then_it_reads_the_reason(
 def test_given_a_frame_when_mlflow_scores_then_it_reads_the_predictions(
     running: ServerProcess,
 ) -> None:
-    client: Any = ScoringServerClient("127.0.0.1", running.port)
+    client: Any = ScoringServerClient("127.0.0.1", running.port)  # type: ignore[no-untyped-call]
     client.url_prefix = f"{running.url}/v1/models/flights"
 
     predictions = client.invoke(FLIGHTS).get_predictions()
@@ -99,7 +99,7 @@ def test_given_a_frame_when_mlflow_scores_then_it_reads_the_predictions(
 def test_given_an_array_when_mlflow_scores_then_it_reads_the_predictions(
     running: ServerProcess,
 ) -> None:
-    client: Any = ScoringServerClient("127.0.0.1", running.port)
+    client: Any = ScoringServerClient("127.0.0.1", running.port)  # type: ignore[no-untyped-call]
     client.ping()
     client.url_prefix = f"{running.url}/v1/models/lr"
 
