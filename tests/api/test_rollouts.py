@@ -141,7 +141,7 @@ def test_given_a_version_that_fails_when_rolled_out_then_it_is_gone_before_its_w
     assert set(served.pass_minutes(2)) == {"production"}
     assert served.history() == ["create", "breach", "rolled_back"]
     entries = served.client.get("/v1/rollouts/june/history").json()["history"]
-    assert "chance does not explain it" in entries[1]["reason"]
+    assert "over all steps this is significant" in entries[1]["reason"]
 
     again = served.post("/v1/rollouts", {"name": "july", "model": "lr", "version": BAD}, 201)
     assert again["retries"] == "june"

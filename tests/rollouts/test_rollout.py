@@ -108,7 +108,7 @@ def test_given_evidence_of_a_breach_when_decided_then_it_is_taken_back_before_th
     found = decided(running(), seen((100, 14)), START + timedelta(minutes=2))
 
     assert found.event is Event.BREACH
-    assert "14.00% (14 of 100), limit 5.00%; over all steps chance does not" in found.reason
+    assert "14.00% (14 of 100), limit 5.00%; over all steps this is significant" in found.reason
     for state in (RolloutState.PAUSED, RolloutState.PROMOTING):
         event = Event.PAUSE if state is RolloutState.PAUSED else Event.PROMOTE
         assert decided(running().moved(event, START), seen((100, 14)), START).event is Event.BREACH
@@ -266,9 +266,7 @@ def test_given_a_canary_within_its_limit_when_worse_than_production_then_it_is_t
     assert alone.event is None
     assert beside.event is Event.BREACH
     assert beside.reason.startswith("errors: 4.50% (90 of 2,000), limit 5.00%; at least ")
-    assert beside.reason.endswith(
-        "more than of production at the same time, and 1.00% more are allowed"
-    )
+    assert beside.reason.endswith("above production at the same time, margin 1.00%")
     (own,) = beside.judgements
     assert own.comparison is not None
     assert own.comparison.estimate == pytest.approx(0.04)
@@ -379,7 +377,7 @@ def test_given_a_limit_that_is_to_hold_when_no_window_is_left_then_a_person_deci
     found = decided(second, seen((200, 13)), START + 2 * WINDOW)
 
     assert (found.event, found.hold) == (Event.HOLD, Hold.SIGNAL)
-    assert found.reason.endswith("no further window is left; a person decides")
+    assert found.reason.endswith("no further window is left; waiting for manual approval")
     accepted = second.moved(Event.HOLD, START + 2 * WINDOW, Hold.SIGNAL)
     accepted = accepted.moved(Event.RESUME, START + 2 * WINDOW)
     assert decided(accepted, seen((200, 13)), START + 3 * WINDOW).event is Event.STEP

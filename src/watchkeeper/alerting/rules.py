@@ -284,18 +284,18 @@ def _budget_alerts(at: AlertThresholds) -> list[AlertRule]:
             expr=_burns(at, fault, severity),
             hold="0m",
             severity=severity,
-            summary=f"{{{{ $labels.model }}}} spends its {budget[:-6].lower()} budget too fast",
+            summary=f"The {budget[:-6].lower()} budget of {{{{ $labels.model }}}} burns too fast",
             description=f"{{{{ $value | humanizePercentage }}}} of the predictions of "
             f"{{{{ $labels.model }}}} {failing}, over both windows of the alert: {spent}.",
             means=f"At this pace more predictions {failing} this month than its objective allows "
-            f"({spent}). `watchkeeper health --model MODEL` shows what is left.",
+            f"({spent}). `watchkeeper health --model MODEL` shows the remaining error budget.",
             steps=(
-                "`watchkeeper health --model MODEL` says since when, and which windows burn.",
+                "`watchkeeper health --model MODEL` shows when it began, and which windows burn.",
                 (
-                    "Did it begin with a promotion or a rollout? Undo that first: "
+                    "If it began with a promotion or a rollout, roll that back first: "
                     "`watchkeeper models rollback MODEL`, `watchkeeper rollouts abort NAME`."
                 ),
-                "Otherwise as for HighErrorRate and HighPredictionLatency.",
+                "Otherwise follow the steps of HighErrorRate and HighPredictionLatency.",
             ),
         )
         for budget, fault, failing in budgets

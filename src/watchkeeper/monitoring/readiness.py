@@ -71,7 +71,7 @@ class Installation:
     grafana : str or None
         Its address.
     on_call : bool
-        Whether critical alerts have a route to a person.
+        Whether critical alerts have a route to an on-call engineer.
     receivers : tuple of str
         Names of the receivers of incidents.
     """
@@ -291,7 +291,10 @@ class Readiness:
                 Answer(PointState.UNKNOWN, "a receiver is configured, and was never tried"),
             )
         else:
-            yield "on-call", Answer(PointState.FAIL, "no route to a person is configured")
+            yield (
+                "on-call",
+                Answer(PointState.FAIL, "no route to an on-call engineer is configured"),
+            )
 
     def _waivers(self, model: str) -> list[Waiver]:
         """Return the last waiver of each point."""

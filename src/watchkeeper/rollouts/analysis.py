@@ -176,11 +176,11 @@ def judged(
         standing = LimitStanding.WITHIN if bad <= allowed + 1e-9 else LimitStanding.OVER
     reason = _reason(plan, limit, requests, bad, standing)
     if beyond:
-        reason += "; over all steps chance does not explain it"
+        reason += "; over all steps this is significant"
     if comparison is not None and worse:
         reason += (
-            f"; at least {comparison.low:.2%} more than of production at the same time, and "
-            f"{limit.margin:.2%} more are allowed"
+            f"; at least {comparison.low:.2%} above production at the same time, margin "
+            f"{limit.margin:.2%}"
         )
     proof: float | None = None
     if plan.require_evidence and limit.awaited and limit.share is not None:

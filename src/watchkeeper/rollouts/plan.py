@@ -40,7 +40,7 @@ class Limit(Result):
         How much larger the canary's share may be than that of the version in production over the
         same time, as a difference of shares; None does not compare the two.
     on_breach : {"rollback", "hold"}
-        Whether a breach takes the canary back, or holds it until a person decides.
+        Whether a breach aborts the canary, or holds it until manual approval.
 
     Raises
     ------

@@ -301,7 +301,9 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> RolloutDecision:
     moved = _moved(plan, seen.answers)
     if (signals or moved) and not rollout.accepted:
         told = "; ".join(sentence for sentence in (_told(signals), moved) if sentence)
-        return decision(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
+        return decision(
+            _anew(rollout, Hold.SIGNAL), f"{told}; waiting for manual approval", Hold.SIGNAL
+        )
     elapsed = _since(rollout.window_started_at, now)
     if elapsed < plan.window:
         return decision(
@@ -362,7 +364,9 @@ def _passed(rollout: Rollout, judgements: tuple[Judgement, ...]) -> RolloutDecis
     if over:
         told = f"{_told(over)}; no further window is left"
         if all(judgement.limit.on_breach == "hold" for judgement in over):
-            return decision(_anew(rollout, Hold.SIGNAL), f"{told}; a person decides", Hold.SIGNAL)
+            return decision(
+                _anew(rollout, Hold.SIGNAL), f"{told}; waiting for manual approval", Hold.SIGNAL
+            )
         return decision(Event.BREACH, told)
     inconclusive = [
         judgement
@@ -410,7 +414,7 @@ def _strayed(plan: Plan, units: Sequence[tuple[int, int]]) -> str:
         return ""
     return (
         f"the canary has {check.observed[0]:,.0f} of {sum(check.observed):,.0f} units and was to "
-        f"have {check.expected[0]:,.0f}; chance does not explain it, so the two cannot be compared"
+        f"have {check.expected[0]:,.0f}; this is significant, so the two cannot be compared"
     )
 
 
