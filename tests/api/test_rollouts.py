@@ -189,7 +189,7 @@ def test_given_outcomes_that_come_when_the_canary_is_wrong_then_it_is_taken_back
     assert served.look()["state"] == "rolled_back"
     entry = served.client.get("/v1/rollouts/june/history").json()["history"][1]
     assert entry["reason"].startswith("wrong: ")
-    assert "of production at the same time" in entry["reason"]
+    assert "above production at the same time" in entry["reason"]
     counted = entry["evidence"]["seen"]["steps"][0]
     assert counted["of"]["wrong"] < counted["requests"]  # the last three minutes are too young
     assert counted["of"]["wrong.tag.site-web"] == counted["of"]["wrong"]
