@@ -70,7 +70,7 @@ def model_(
         verdict = "would be trained" if status.decision.train else "would not be trained"
         cli.show(status, f"{model} {verdict}: {status.decision.reason}")
         return BAD if status.decision.train else 0
-    with app.retraining.holding(model) as held:
+    with app.retraining.repository.holding(model) as held:
         if not held:
             raise NotFoundError(
                 "free turn to train", model, "Another process trains it: see retrain runs."

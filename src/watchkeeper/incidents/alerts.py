@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 from watchkeeper.clock import parse_timestamp
 from watchkeeper.errors import InvalidValueError
+from watchkeeper.events import check_name
 from watchkeeper.results import Result
 
-__all__ = ["Alert", "Notification", "notification_of"]
+__all__ = ["Alert", "Notification", "Received", "notification_of"]
 
 _MOST = 10_000  # alerts of one notification
 _LONGEST = 1_000  # characters of a name or a fingerprint
+_NO_MODEL = "system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Alert(Result):
     receiver: str
     generator_url: str
 
+    @property
+    def model(self) -> str:
+        """The model that its label names; the system where that cannot be the name of one."""
+        try:
+            return check_name(self.labels.get("model", _NO_MODEL), "model")
+        except InvalidValueError:
+            return _NO_MODEL
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -60,6 +70,22 @@ class Notification:
 
     alerts: tuple[Alert, ...]
     refused: tuple[InvalidValueError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a notification of Alertmanager.
+
+    Attributes
+    ----------
+    news : list of Alert
+        New, or with another status than before.
+    refused : InvalidValueError or None
+        Why alerts of it could not be read.
+    """
+
+    news: list[Alert]
+    refused: InvalidValueError | None
 
 
 def notification_of(notification: object) -> Notification:

@@ -11,14 +11,13 @@ from watchkeeper.identity import By
 from watchkeeper.monitoring.experiments import ExperimentReports
 from watchkeeper.operations.changes import Change, Changes
 from watchkeeper.operations.rollouts import Rollouts
-from watchkeeper.operations.service import Service
-from watchkeeper.records import DocumentEntry
+from watchkeeper.operations.service import DocumentService
 from watchkeeper.registry import ModelRegistry
 
 __all__ = ["Experiments"]
 
 
-class Experiments(Service[ExperimentRepository]):
+class Experiments(DocumentService[ExperimentRepository, Experiment]):
     """Every change of an experiment, with its rules.
 
     Parameters
@@ -45,55 +44,6 @@ class Experiments(Service[ExperimentRepository]):
         super().__init__(repository)
         self._reports, self._registry, self._rollouts = reports, registry, rollouts
         self._changes, self._clock = changes, clock
-
-    def get(self, name: str) -> Experiment:
-        """Return one.
-
-        Parameters
-        ----------
-        name : str
-
-        Returns
-        -------
-        Experiment
-
-        Raises
-        ------
-        NotFoundError
-            If there is none of this name.
-        """
-        return self.repository.get(name)
-
-    def find(self, model: str | None = None, state: str | None = None) -> list[Experiment]:
-        """Return those of a model, in a state, or all; the newest first.
-
-        Parameters
-        ----------
-        model, state : str, optional
-
-        Returns
-        -------
-        list of Experiment
-        """
-        return self.repository.find(model, state)
-
-    def history(self, name: str) -> list[DocumentEntry]:
-        """Return the audit entries of one, the oldest first.
-
-        Parameters
-        ----------
-        name : str
-
-        Returns
-        -------
-        list of DocumentEntry
-
-        Raises
-        ------
-        NotFoundError
-            If there is none of this name.
-        """
-        return self.repository.history(name)
 
     def create(self, draft: Experiment, *, by: By) -> Experiment:
         """Store a new experiment; it takes no traffic before it is started.

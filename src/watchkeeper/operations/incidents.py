@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from watchkeeper.clock import Clock, system_clock
 from watchkeeper.errors import ConflictError, InvalidValueError
-from watchkeeper.events import check_name
 from watchkeeper.identity import CONTROLLER, By, RecordId
 from watchkeeper.incidents import (
     Alert,
@@ -19,14 +17,14 @@ from watchkeeper.incidents import (
     IncidentStep,
     notification_of,
 )
+from watchkeeper.incidents.alerts import Received
 from watchkeeper.incidents.incident import Severity
-from watchkeeper.operations.service import Service
-from watchkeeper.records import DocumentEntry, Finding
+from watchkeeper.operations.service import DocumentService, name_for
+from watchkeeper.records import Finding
 from watchkeeper.rollouts import Hold, Rollout, RolloutState
 
-__all__ = ["Incidents", "Received"]
+__all__ = ["Incidents"]
 
-_NO_MODEL = "system"
 _HOLD = "hold"
 _FOR_A_PERSON = {
     Hold.SRM, Hold.SIGNAL, Hold.ANALYSIS_ERROR, Hold.APPROVAL, Hold.READINESS,
@@ -34,23 +32,7 @@ _FOR_A_PERSON = {
 _SEVERITIES: Mapping[str, Severity] = {"critical": "critical", "warning": "warning"}
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What became of a notification of Alertmanager.
-
-    Attributes
-    ----------
-    news : list of Alert
-        New, or with another status than before.
-    refused : InvalidValueError or None
-        Why alerts of it could not be read.
-    """
-
-    news: list[Alert]
-    refused: InvalidValueError | None
-
-
-class Incidents(Service[IncidentRepository]):
+class Incidents(DocumentService[IncidentRepository, Incident]):
     """Every change of an incident.
 
     Parameters
@@ -68,10 +50,6 @@ class Incidents(Service[IncidentRepository]):
         super().__init__(repository)
         self._alerts, self._clock, self._url = alerts, clock, url
 
-    def get(self, name: str) -> Incident:
-        """Return one incident."""
-        return self.repository.get(name)
-
     def find(
         self,
         model: str | None = None,
@@ -82,7 +60,19 @@ class Incidents(Service[IncidentRepository]):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[Incident]:
-        """Return incidents, the newest first; see `IncidentRepository.find`."""
+        """Return incidents, the newest first; see `IncidentRepository.find`.
+
+        Parameters
+        ----------
+        model, state, severity : str, optional
+        active : bool, optional
+        limit : int, optional
+        offset : int
+
+        Returns
+        -------
+        list of Incident
+        """
         return self.repository.find(
             model, state, severity=severity, active=active, limit=limit, offset=offset
         )
@@ -95,19 +85,40 @@ class Incidents(Service[IncidentRepository]):
         severity: str | None = None,
         active: bool | None = None,
     ) -> int:
-        """Return how many `find` would return without a limit."""
+        """Return how many `find` would return without a limit.
+
+        Parameters
+        ----------
+        model, state, severity : str, optional
+        active : bool, optional
+
+        Returns
+        -------
+        int
+        """
         return self.repository.count(model, state, severity=severity, active=active)
 
     def models(self) -> list[str]:
-        """Return the models that ever had an incident, sorted."""
+        """Return the models that ever had an incident, sorted.
+
+        Returns
+        -------
+        list of str
+        """
         return self.repository.models()
 
-    def history(self, name: str) -> list[DocumentEntry]:
-        """Return the audit trail of an incident, the oldest entry first."""
-        return self.repository.history(name)
-
     def runbook(self, section: str) -> str:
-        """Return the address of a section of the runbook."""
+        """Return the address of a section of the runbook.
+
+        Parameters
+        ----------
+        section : str
+            Its anchor.
+
+        Returns
+        -------
+        str
+        """
         return f"{self._url}/runbook#{section}"
 
     def open(
@@ -155,7 +166,7 @@ class Incidents(Service[IncidentRepository]):
                 after = active.told(now, actor, title, evidence, step=IncidentStep.REPORTED)
                 return self._save(active, after, "tell", by, now)
             incident = Incident(
-                name=self._name_for(model, now),
+                name=name_for(model, now, {incident.name for incident in self.find(model)}),
                 model=model,
                 title=title,
                 severity=severity,
@@ -207,6 +218,17 @@ class Incidents(Service[IncidentRepository]):
     def acknowledge(self, name: str, text: str = "", *, by: By) -> Incident:
         """Take an incident in hand.
 
+        Parameters
+        ----------
+        name : str
+        text : str
+            A remark for the timeline.
+        by : By
+
+        Returns
+        -------
+        Incident
+
         Raises
         ------
         ConflictError
@@ -222,7 +244,18 @@ class Incidents(Service[IncidentRepository]):
         )
 
     def assign(self, name: str, text: str, *, by: By) -> Incident:
-        """Give an incident to an owner, whom `text` names.
+        """Give an incident to an owner.
+
+        Parameters
+        ----------
+        name : str
+        text : str
+            Name of the owner.
+        by : By
+
+        Returns
+        -------
+        Incident
 
         Raises
         ------
@@ -239,6 +272,15 @@ class Incidents(Service[IncidentRepository]):
     def note(self, name: str, text: str, *, by: By) -> Incident:
         """Add to the timeline of an incident.
 
+        Parameters
+        ----------
+        name, text : str
+        by : By
+
+        Returns
+        -------
+        Incident
+
         Raises
         ------
         InvalidValueError
@@ -251,6 +293,17 @@ class Incidents(Service[IncidentRepository]):
 
     def resolve(self, name: str, text: str, *, by: By) -> Incident:
         """Record that an incident is over, and why.
+
+        Parameters
+        ----------
+        name : str
+        text : str
+            The reason.
+        by : By
+
+        Returns
+        -------
+        Incident
 
         Raises
         ------
@@ -267,6 +320,17 @@ class Incidents(Service[IncidentRepository]):
     def finish(self, name: str, text: str, *, by: By) -> Incident:
         """Keep the post-mortem of an incident that is over.
 
+        Parameters
+        ----------
+        name : str
+        text : str
+            The post-mortem, in Markdown.
+        by : By
+
+        Returns
+        -------
+        Incident
+
         Raises
         ------
         ConflictError
@@ -277,6 +341,10 @@ class Incidents(Service[IncidentRepository]):
 
     def follow_finding(self, finding: Finding) -> Incident | None:
         """Open an incident by a finding that is bad, or end it by one that is not.
+
+        Parameters
+        ----------
+        finding : Finding
 
         Returns
         -------
@@ -306,6 +374,15 @@ class Incidents(Service[IncidentRepository]):
         Incidents come first: a process that dies in between has kept nothing, and does all of it
         when Alertmanager repeats itself. So what is kept as firing has its incident.
 
+        Parameters
+        ----------
+        notification : object
+            The body that Alertmanager posts, decoded.
+
+        Returns
+        -------
+        Received
+
         Raises
         ------
         InvalidValueError
@@ -322,13 +399,23 @@ class Incidents(Service[IncidentRepository]):
         return Received(news, InvalidValueError(first.field, first.args[1], first.expected, hint))
 
     def follow_alerts(self, news: Sequence[Alert]) -> list[Incident]:
-        """Open or end incidents by alerts that are new or have ended."""
+        """Open or end incidents by alerts that are new or have ended.
+
+        Parameters
+        ----------
+        news : sequence of Alert
+
+        Returns
+        -------
+        list of Incident
+            Those that changed.
+        """
         changed: list[Incident] = []
         for alert in news:
             severity = _SEVERITIES.get(alert.labels.get("severity", ""))
             if severity is None:
                 continue
-            model, source = _model_of(alert), f"alert:{alert.name}"
+            model, source = alert.model, f"alert:{alert.name}"
             cause = RecordId("alert", alert.fingerprint)
             if alert.status == "resolved":
                 ended = self.recover(model, source, "the alert has ended", cause=cause)
@@ -384,12 +471,6 @@ class Incidents(Service[IncidentRepository]):
         active = self.find(model, active=True)
         return next((incident for incident in active if incident.source == source), None)
 
-    def _name_for(self, model: str, at: datetime) -> str:
-        taken = {incident.name for incident in self.find(model)}
-        stem = f"{model[:70]}-{at:%Y%m%d-%H%M%S}"
-        names = (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3)))
-        return next(name for name in names if name not in taken)
-
     def _save(
         self, before: Incident, after: Incident, action: str, by: By, at: datetime
     ) -> Incident:
@@ -399,11 +480,3 @@ class Incidents(Service[IncidentRepository]):
             before, after, action=action, at=at, by=reason, evidence=moment.to_dict()
         )
         return after
-
-
-def _model_of(alert: Alert) -> str:
-    """Return the model of an alert; the system where its label cannot be the name of one."""
-    try:
-        return check_name(alert.labels.get("model", _NO_MODEL), "model")
-    except InvalidValueError:
-        return _NO_MODEL

@@ -59,7 +59,22 @@ class Models:
         self._audit, self._changes, self._clock = audit, changes, clock
 
     def get(self, model_id: str | ModelId) -> ModelVersion:
-        """Return a version by ``NAME:VERSION`` or ``NAME@ALIAS``."""
+        """Return a version.
+
+        Parameters
+        ----------
+        model_id : str or ModelId
+            ``NAME:VERSION`` or ``NAME@ALIAS``.
+
+        Returns
+        -------
+        ModelVersion
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version or alias.
+        """
         return self.registry.get(str(model_id))
 
     def register_file(
@@ -79,6 +94,29 @@ class Models:
         by: By,
     ) -> ModelVersion:
         """Register the model in a file; its ending says the format.
+
+        Parameters
+        ----------
+        file : Path
+        name, version : str
+        metrics : mapping of str to float
+            Of the evaluation.
+        description : str
+        tags : mapping of str to str, optional
+        training_data : path, str or data frame, optional
+            What the profile is made of.
+        lineage : Lineage, optional
+        card : str
+            In Markdown.
+        trusted : sequence of str
+            Names of types beyond the default ones that loading may make.
+        allow_unsafe : bool
+            Consent to a format that runs code when it is loaded.
+        by : By
+
+        Returns
+        -------
+        ModelVersion
 
         Raises
         ------
@@ -116,7 +154,29 @@ class Models:
         allow_unsafe: bool = False,
         by: By,
     ) -> ModelVersion:
-        """Register a model of MLflow; see `watchkeeper.registry.mlflow.import_model`."""
+        """Register a model of MLflow; see `watchkeeper.registry.mlflow.import_model`.
+
+        Parameters
+        ----------
+        uri : str
+            Of a model in MLflow.
+        name, version : str
+        tracking_uri : str, optional
+            By default that of the environment.
+        trusted : sequence of str
+            Names of types beyond the default ones that loading may make.
+        allow_unsafe : bool
+        by : By
+
+        Returns
+        -------
+        ModelVersion
+
+        Raises
+        ------
+        MissingExtraError
+            Without MLflow.
+        """
         from watchkeeper.registry.mlflow import import_model
 
         model_id = import_model(
@@ -128,7 +188,24 @@ class Models:
     def export_to_mlflow(
         self, model_id: str | ModelId, *, tracking_uri: str | None = None, by: By
     ) -> str:
-        """Register a version in MLflow and return its address there."""
+        """Register a version in MLflow and return its address there.
+
+        Parameters
+        ----------
+        model_id : str or ModelId
+        tracking_uri : str, optional
+            By default that of the environment.
+        by : By
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        MissingExtraError
+            Without MLflow.
+        """
         from watchkeeper.registry.mlflow import export_model
 
         return export_model(self.registry, str(model_id), tracking_uri=tracking_uri, actor=by.actor)
@@ -195,6 +272,11 @@ class Models:
     def roll_back(self, model: str, *, by: By) -> ModelVersion:
         """Put the version in production that was there before.
 
+        Parameters
+        ----------
+        model : str
+        by : By
+
         Returns
         -------
         ModelVersion
@@ -213,6 +295,11 @@ class Models:
 
     def rehearse_rollback(self, model: str, *, by: By) -> ModelVersion:
         """Check that a rollback would succeed, and keep that as evidence of readiness.
+
+        Parameters
+        ----------
+        model : str
+        by : By
 
         Returns
         -------
@@ -243,6 +330,10 @@ class Models:
             With ``passed`` and ``version``.
         by : By
             With the result in words as the reason.
+
+        Returns
+        -------
+        Entry
         """
         return self._audit.note(
             at=self._clock(), by=by, action=LOAD_TEST, subject=load_test_of(model),
@@ -251,6 +342,11 @@ class Models:
 
     def archive(self, model_id: str | ModelId, *, by: By) -> ModelVersion:
         """Put a version aside; one that serves, or may have to, is refused.
+
+        Parameters
+        ----------
+        model_id : str or ModelId
+        by : By
 
         Returns
         -------
@@ -273,6 +369,11 @@ class Models:
     def delete(self, model_id: str | ModelId, *, by: By) -> ModelVersion:
         """Remove a version and its files for good; one that serves, or may have to, is refused.
 
+        Parameters
+        ----------
+        model_id : str or ModelId
+        by : By
+
         Returns
         -------
         ModelVersion
@@ -292,6 +393,16 @@ class Models:
     def set_alias(self, model_id: str | ModelId, alias: str, *, by: By) -> ModelVersion:
         """Let a name of the model point to a version.
 
+        Parameters
+        ----------
+        model_id : str or ModelId
+        alias : str
+        by : By
+
+        Returns
+        -------
+        ModelVersion
+
         Raises
         ------
         NotFoundError
@@ -307,6 +418,11 @@ class Models:
 
     def remove_alias(self, model: str, alias: str, *, by: By) -> None:
         """Let a name of a model point to no version any more.
+
+        Parameters
+        ----------
+        model, alias : str
+        by : By
 
         Raises
         ------
@@ -348,6 +464,18 @@ class Models:
 def named(model: str, version: str) -> str:
     """Return the id of what people call a version of a model: ``1.0.0``, ``@ALIAS``, or in full.
 
+    Parameters
+    ----------
+    model : str
+    version : str
+        ``1.0.0``, ``@ALIAS``, or in full.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> named("late", "1.0.0"), named("late", "@champion"), named("late", "early:2")
     ('late:1.0.0', 'late@champion', 'early:2')
     """

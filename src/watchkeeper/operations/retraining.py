@@ -5,9 +5,9 @@ off is begun again from what is stored. One process at a time works on a model.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -28,9 +28,8 @@ from watchkeeper.monitoring.retraining import RetrainingMonitor, RetrainingStatu
 from watchkeeper.operations.changes import Change, Changes
 from watchkeeper.operations.models import Models
 from watchkeeper.operations.rollouts import Rollouts
-from watchkeeper.operations.service import Service
+from watchkeeper.operations.service import DocumentService, name_for
 from watchkeeper.operations.shadows import Shadows
-from watchkeeper.records import DocumentEntry
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.retraining import Facts, Policy, RetrainingDecision, Run, RunState, decide
 from watchkeeper.retraining.candidate import CHALLENGER, RETRAINING, Candidate, tidy
@@ -54,7 +53,7 @@ class _ChangedError(Exception):
     """Another process has changed the run: most likely it was cancelled."""
 
 
-class Retraining(Service[RetrainingRepository]):
+class Retraining(DocumentService[RetrainingRepository, Run]):
     """Every change of a retraining, with its rules.
 
     Parameters
@@ -100,10 +99,6 @@ class Retraining(Service[RetrainingRepository]):
         self._changes, self._clock = changes, clock
         self._policy, self._labelling = policy, labelling
 
-    def get(self, name: str) -> Run:
-        """Return one; `NotFoundError` if there is none of this name."""
-        return self.repository.get(name)
-
     def find(
         self,
         model: str | None = None,
@@ -112,16 +107,32 @@ class Retraining(Service[RetrainingRepository]):
         limit: int | None = None,
         offset: int = 0,
     ) -> list[Run]:
-        """Return those of a model, in a state, or all; the newest first."""
+        """Return those of a model, in a state, or all; the newest first.
+
+        Parameters
+        ----------
+        model, state : str, optional
+        limit : int, optional
+        offset : int
+
+        Returns
+        -------
+        list of Run
+        """
         return self.repository.find(model, state, limit=limit, offset=offset)
 
     def count(self, model: str | None = None, state: str | None = None) -> int:
-        """Return how many `find` would return without a limit."""
-        return self.repository.count(model, state)
+        """Return how many `find` would return without a limit.
 
-    def history(self, name: str) -> list[DocumentEntry]:
-        """Return the audit entries of one, the oldest first."""
-        return self.repository.history(name)
+        Parameters
+        ----------
+        model, state : str, optional
+
+        Returns
+        -------
+        int
+        """
+        return self.repository.count(model, state)
 
     def request(self, model: str, *, by: By, data: str = "", at: datetime | None = None) -> Run:
         """Decide that a model is retrained now; `carry_on`, or the next `advance`, does it.
@@ -188,10 +199,6 @@ class Retraining(Service[RetrainingRepository]):
             by=by.with_reason(after.reason), evidence={},
         )  # fmt: skip
         return after
-
-    def holding(self, model: str) -> AbstractContextManager[bool]:
-        """Hold what only one process at a time does to a model; yield whether this one may."""
-        return self.repository.holding(model)
 
     def advance(
         self,
@@ -307,36 +314,14 @@ class Retraining(Service[RetrainingRepository]):
             return decision, None
 
     def _begin(
-        self,
-        model: str,
-        policy: Policy,
-        facts: Facts,
-        decision: RetrainingDecision,
-        at: datetime,
+        self, model: str, policy: Policy, facts: Facts, decision: RetrainingDecision, at: datetime,
         by: By,
-    ) -> Run:
+    ) -> Run:  # fmt: skip
         taken = {run.name for run in self.repository.find(model)}
-        stem = f"{model[:70]}-{at:%Y%m%d-%H%M%S}"
-        names = (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3)))
-        labelling = self._labelling(model)
-        run = Run(
-            name=next(name for name in names if name not in taken),
-            model=model,
-            policy=policy,
-            facts=facts,
-            decision=decision,
-            decided_at=at,
-            reason=decision.reason,
-            champion=facts.champion,
-            task=labelling.task,
-            positive=labelling.positive,
-            start=None if policy.data else at - timedelta(days=policy.window_days),
-            end=None if policy.data else at,
-            source=policy.data,
-            table_versions={},
-            trained={},
-            actor=by.actor,
-        )
+        run = Run.begun(
+            name_for(model, at, taken), model, policy, facts, decision, self._labelling(model),
+            at=at, actor=by.actor,
+        )  # fmt: skip
         self.repository.begin(run, facts.fire, at=at, by=by)
         return run
 

@@ -20,8 +20,7 @@ from watchkeeper.monitoring.rollouts import RolloutMonitor, RolloutStatus
 from watchkeeper.operations.changes import Change, Changes
 from watchkeeper.operations.checklists import Checklists
 from watchkeeper.operations.incidents import Incidents
-from watchkeeper.operations.service import Service, require_reason
-from watchkeeper.records import DocumentEntry
+from watchkeeper.operations.service import DocumentService, require_reason
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.rollouts import Event, Hold, Plan, Rollout, RolloutDecision, RolloutState, Seen
 from watchkeeper.rollouts.repository import RolloutRepository
@@ -35,7 +34,7 @@ _DECIDED = frozenset(
 )  # what the registry has to follow
 
 
-class Rollouts(Service[RolloutRepository]):
+class Rollouts(DocumentService[RolloutRepository, Rollout]):
     """Every change of a rollout, with its rules.
 
     Parameters
@@ -70,18 +69,6 @@ class Rollouts(Service[RolloutRepository]):
         self._monitor, self._registry, self._experiments = monitor, registry, experiments
         self._incidents, self._changes, self._clock = incidents, changes, clock
         self._plan, self._checklists = plan, checklists
-
-    def get(self, name: str) -> Rollout:
-        """Return one; `NotFoundError` if there is none of this name."""
-        return self.repository.get(name)
-
-    def find(self, model: str | None = None, state: str | None = None) -> list[Rollout]:
-        """Return those of a model, in a state, or all; the newest first."""
-        return self.repository.find(model, state)
-
-    def history(self, name: str) -> list[DocumentEntry]:
-        """Return the audit entries of one, the oldest first."""
-        return self.repository.history(name)
 
     def start(
         self,
@@ -166,15 +153,54 @@ class Rollouts(Service[RolloutRepository]):
         return moved
 
     def pause(self, name: str, *, by: By) -> Rollout:
-        """Keep the weight as it is until a person resumes the rollout."""
+        """Keep the weight as it is until a person resumes the rollout.
+
+        Parameters
+        ----------
+        name : str
+        by : By
+
+        Returns
+        -------
+        Rollout
+
+        Raises
+        ------
+        ConflictError
+            If it cannot be paused in its state.
+        """
         return self._act(name, Event.PAUSE, by)
 
     def resume(self, name: str, *, by: By) -> Rollout:
-        """Go on; the present step begins its window and its deadline again."""
+        """Go on; the present step begins its window and its deadline again.
+
+        Parameters
+        ----------
+        name : str
+        by : By
+
+        Returns
+        -------
+        Rollout
+
+        Raises
+        ------
+        ConflictError
+            If it cannot be resumed in its state.
+        """
         return self._act(name, Event.RESUME, by)
 
     def step(self, name: str, *, by: By) -> Rollout:
         """Go to the next step now, whatever was counted.
+
+        Parameters
+        ----------
+        name : str
+        by : By
+
+        Returns
+        -------
+        Rollout
 
         Raises
         ------
@@ -189,6 +215,15 @@ class Rollouts(Service[RolloutRepository]):
     def promote(self, name: str, *, by: By) -> Rollout:
         """Put the version into production now, whatever was counted.
 
+        Parameters
+        ----------
+        name : str
+        by : By
+
+        Returns
+        -------
+        Rollout
+
         Raises
         ------
         InvalidValueError
@@ -200,7 +235,22 @@ class Rollouts(Service[RolloutRepository]):
         return self._act(name, Event.PROMOTE, by)
 
     def abort(self, name: str, *, by: By) -> Rollout:
-        """Send all traffic back to the stable version; one that has not begun is cancelled."""
+        """Send all traffic back to the stable version; one that has not begun is cancelled.
+
+        Parameters
+        ----------
+        name : str
+        by : By
+
+        Returns
+        -------
+        Rollout
+
+        Raises
+        ------
+        ConflictError
+            If it cannot be aborted in its state.
+        """
         return self._act(name, Event.ABORT, by)
 
     def advance(self, name: str, fault: str = "") -> RolloutStatus:
@@ -234,7 +284,7 @@ class Rollouts(Service[RolloutRepository]):
             decision = RolloutDecision(Event.BREACH, None, breach)
         else:
             decision, seen = self._monitor.decide(before, at)
-        self._renew(before, at)
+        self.repository.extend(before, at)
         if decision.event is None:
             return RolloutStatus(before, decision, seen, changed=False)
         after = before.moved(decision.event, at, decision.hold)
@@ -245,7 +295,18 @@ class Rollouts(Service[RolloutRepository]):
         return RolloutStatus(after, decision, seen, changed=True)
 
     def hold_unreadable(self, name: str, error: str) -> Rollout:
-        """Hold a rollout of which nothing can be read; that is neither passed nor failed."""
+        """Hold a rollout of which nothing can be read; that is neither passed nor failed.
+
+        Parameters
+        ----------
+        name : str
+        error : str
+            Why.
+
+        Returns
+        -------
+        Rollout
+        """
         before, at = self.repository.get(name), self._clock()
         if (
             before.state not in {RolloutState.RUNNING, RolloutState.HOLDING}
@@ -259,6 +320,14 @@ class Rollouts(Service[RolloutRepository]):
 
     def settle(self, name: str) -> Rollout:
         """Let the registry follow what was decided, if anything is left of it.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Rollout
 
         Raises
         ------
@@ -276,6 +345,14 @@ class Rollouts(Service[RolloutRepository]):
 
     def require_none_under_way(self, model: str, why: str, version: str | None = None) -> None:
         """Refuse what must not happen beside a rollout of a model, or of one of its versions.
+
+        Parameters
+        ----------
+        model : str
+        why : str
+            What it is that must not happen; a sentence.
+        version : str, optional
+            By default any version of the model.
 
         Raises
         ------
@@ -409,30 +486,15 @@ class Rollouts(Service[RolloutRepository]):
         except Exception:  # the rollback must not wait for this
             log.exception("no incident could be opened of rollout %s", rollout.name)
 
-    def _renew(self, rollout: Rollout, at: datetime) -> None:
-        """Let the weight hold for two windows more; not at every call, since each is a write."""
-        until, lease = self.repository.watched_until(rollout.name), rollout.plan.lease
-        if until is None or not at + lease * 0.75 < until <= at + lease:
-            self.repository.renew(rollout.name, at + lease)
-
     def _save(
-        self,
-        before: Rollout,
-        after: Rollout,
-        event: Event,
-        at: datetime,
-        reason: str,
+        self, before: Rollout, after: Rollout, event: Event, at: datetime, reason: str,
         evidence: Mapping[str, Any],
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Store a change that the controller makes."""
         self.repository.save(
-            before,
-            after,
-            action=event.value,
-            at=at,
-            by=By(CONTROLLER, reason),
+            before, after, action=event.value, at=at, by=By(CONTROLLER, reason),
             evidence={"rollout": after, **evidence},
-        )
+        )  # fmt: skip
 
     def _publish(self, rollout: Rollout) -> None:
         self._changes.publish(Change("rollout", rollout.model))

@@ -5,8 +5,7 @@ from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.identity import By
 from watchkeeper.monitoring.shadows import ShadowReports
 from watchkeeper.operations.changes import Change, Changes
-from watchkeeper.operations.service import Service
-from watchkeeper.records import DocumentEntry
+from watchkeeper.operations.service import DocumentService
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.rollouts.repository import ShadowRepository
 from watchkeeper.rollouts.shadow import Shadow, ShadowReport, ShadowState
@@ -14,7 +13,7 @@ from watchkeeper.rollouts.shadow import Shadow, ShadowReport, ShadowState
 __all__ = ["Shadows"]
 
 
-class Shadows(Service[ShadowRepository]):
+class Shadows(DocumentService[ShadowRepository, Shadow]):
     """Every change of a shadow, with its rules.
 
     Parameters
@@ -38,50 +37,6 @@ class Shadows(Service[ShadowRepository]):
         super().__init__(repository)
         self._reports, self._registry = reports, registry
         self._changes, self._clock = changes, clock
-
-    def get(self, name: str) -> Shadow:
-        """Return one.
-
-        Parameters
-        ----------
-        name : str
-
-        Returns
-        -------
-        Shadow
-
-        Raises
-        ------
-        NotFoundError
-            If there is none of this name.
-        """
-        return self.repository.get(name)
-
-    def find(self, model: str | None = None, state: str | None = None) -> list[Shadow]:
-        """Return those of a model, in a state, or all; the newest first.
-
-        Parameters
-        ----------
-        model, state : str, optional
-
-        Returns
-        -------
-        list of Shadow
-        """
-        return self.repository.find(model, state)
-
-    def history(self, name: str) -> list[DocumentEntry]:
-        """Return the audit entries of one, the oldest first.
-
-        Parameters
-        ----------
-        name : str
-
-        Returns
-        -------
-        list of DocumentEntry
-        """
-        return self.repository.history(name)
 
     def start(self, name: str, *, model: str, version: str, share: float = 100.0, by: By) -> Shadow:
         """Let a version answer mirrored traffic.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -135,6 +135,61 @@ class Run(Result):
         check_name(self.model, "model")
         if not self.decision.train:
             raise InvalidValueError("decision", self.decision.reason, "a decision to train")
+
+    @classmethod
+    def begun(
+        cls,
+        name: str,
+        model: str,
+        policy: Policy,
+        facts: Facts,
+        decision: RetrainingDecision,
+        labelling: Labelling,
+        *,
+        at: datetime,
+        actor: str,
+    ) -> Self:
+        """Return a run that was just decided.
+
+        Parameters
+        ----------
+        name, model : str
+        policy : Policy
+            Says what it learns from: the data that it names, or the events of its window.
+        facts : Facts
+        decision : RetrainingDecision
+        labelling : Labelling
+        at : datetime
+            When it was decided.
+        actor : str
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        InvalidValueError
+            If the decision is not to train.
+        """
+        return cls(
+            name=name,
+            model=model,
+            policy=policy,
+            facts=facts,
+            decision=decision,
+            decided_at=at,
+            reason=decision.reason,
+            champion=facts.champion,
+            task=labelling.task,
+            positive=labelling.positive,
+            start=None if policy.data else at - timedelta(days=policy.window_days),
+            end=None if policy.data else at,
+            source=policy.data,
+            table_versions={},
+            trained={},
+            actor=actor,
+        )
 
     @property
     def active(self) -> bool:

@@ -104,6 +104,19 @@ class RolloutRepository(Documents[Rollout]):
             change = rollouts.update().where(_columns.name == name)
             connection.execute(change.values(watched_until=until))
 
+    def extend(self, rollout: Rollout, at: datetime) -> None:
+        """Let the share of a rollout hold for its whole lease again, once a quarter has passed.
+
+        Parameters
+        ----------
+        rollout : Rollout
+        at : datetime
+            When it is looked at.
+        """
+        until, lease = self.watched_until(rollout.name), rollout.plan.lease
+        if until is None or not at + lease * 0.75 < until <= at + lease:
+            self.renew(rollout.name, at + lease)
+
     def watched_until(self, name: str) -> datetime | None:
         """Return until when a rollout has been looked at.
 
