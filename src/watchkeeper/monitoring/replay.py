@@ -23,8 +23,8 @@ from watchkeeper.records import AuditTrail, Entry, Finding, FindingRepository
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result, plain
 from watchkeeper.retraining import Answered, GateReport, Run, decide
-from watchkeeper.retraining.candidate import judged, learned_until, training_data
 from watchkeeper.retraining.data import split
+from watchkeeper.retraining.material import judged, learned_until, training_data
 from watchkeeper.retraining.repository import RetrainingRepository
 from watchkeeper.retraining.training import TrainingResult
 from watchkeeper.rollouts import Event, Hold, Rollout, Seen, decided

@@ -56,6 +56,11 @@ class Backups:
         Returns
         -------
         list of Backup
+
+        Raises
+        ------
+        InvalidValueError
+            If no target is known.
         """
         return self._at(target).find()
 
@@ -198,6 +203,8 @@ class Backups:
             If the folder is not empty.
         NotFoundError, IntegrityError
             As `verify`.
+        InvalidValueError
+            If no target is known.
         """
         return self._at(target).restore(into, name)
 

@@ -22,7 +22,7 @@ def about_bytes(data: bytes) -> dict[str, Any]:
     Parameters
     ----------
     data : bytes
-        As `dump` or `sample` returned it.
+        Of a file.
 
     Returns
     -------
@@ -32,7 +32,13 @@ def about_bytes(data: bytes) -> dict[str, Any]:
 
 
 class Artifacts:
-    """The folders of all versions under `root`, one a version: ``<model>/<version>/``."""
+    """The folders of all versions, one a version: ``<model>/<version>/``.
+
+    Parameters
+    ----------
+    root : Path
+        Where they lie.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -153,6 +153,11 @@ class Versions:
         Returns
         -------
         list of ModelVersion
+
+        Raises
+        ------
+        InvalidValueError
+            If there is no such status.
         """
         return self._repository.find(
             _checked_status(status), model_name, limit=limit, offset=offset
@@ -171,6 +176,11 @@ class Versions:
         Returns
         -------
         int
+
+        Raises
+        ------
+        InvalidValueError
+            If there is no such status.
         """
         return self._repository.count(_checked_status(status), model_name)
 
@@ -185,7 +195,7 @@ class Versions:
         -------
         set of str
         """
-        return self._repository.taken(model_name)
+        return self._repository.trail.taken(model_name)
 
     def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
         """Return the audit trail of a model.
@@ -204,7 +214,7 @@ class Versions:
         -------
         list of dict of str to object
         """
-        return self._repository.history(model_name, version)
+        return self._repository.trail.history(model_name, version)
 
     def moves(self, model_name: str, *, limit: int = 10) -> list[dict[str, Any]]:
         """Return how versions came into production, the newest first, as `history` tells it.
@@ -219,7 +229,7 @@ class Versions:
         -------
         list of dict of str to object
         """
-        return self._repository.moves(model_name, limit)
+        return self._repository.trail.moves(model_name, limit)
 
     def earlier(self, model_name: str) -> ModelVersion:
         """Return the version that `rollback` would put back; its files are not checked.
@@ -460,7 +470,7 @@ class Versions:
         self._artifacts.verify(folder, version.files)
         if self.public_key is not None:
             check_signed(version, folder, self.public_key)
-        check_noted(version, self._repository.registered_with(version.model_id))
+        check_noted(version, self._repository.trail.registered_with(version.model_id))
 
     def _folder(self, version: ModelVersion) -> Path:
         return self._artifacts.folder(version.model_name, version.version)

@@ -193,6 +193,8 @@ def dump(
         If the format can run code and `allow_unsafe` is not given.
     InvalidValueError
         If the model cannot be written in this format.
+    MissingExtraError
+        If a package is not installed that the format needs.
     """
     if format in UNSAFE and not allow_unsafe:
         raise UnsafeFormatError(format)
@@ -232,7 +234,7 @@ def load(data: bytes, format: Format, *, trusted: Sequence[str], unsafe: bool) -
     Parameters
     ----------
     data : bytes
-        As `dump` or `sample` returned it.
+        As `dump` returned it.
     format : Format
     trusted : sequence of str
         Names of types beyond the default ones that loading may make.

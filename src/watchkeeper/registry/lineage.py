@@ -33,6 +33,11 @@ class Lineage(Result):
         What it was trained with; by default what the estimator says of itself.
     packages : dict of str to str
         Versions of packages; those of the estimator's own are noted by themselves.
+
+    Raises
+    ------
+    InvalidValueError
+        If the training data end before they start.
     """
 
     parent: str = ""

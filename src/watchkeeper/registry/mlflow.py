@@ -65,6 +65,10 @@ def import_model(
         If it cannot be kept without consent.
     ConflictError
         If the version is there already.
+    MissingExtraError
+        Without MLflow.
+    UnavailableError
+        If MLflow refuses.
     """
     with _our_errors(uri):
         mlflow = _mlflow()
@@ -120,6 +124,12 @@ def export_model(
         If MLflow has no flavour for its format.
     IntegrityError
         If its files are not what was registered.
+    MissingExtraError
+        Without MLflow.
+    NotFoundError
+        If there is no such version, or MLflow does not find what it writes to.
+    UnavailableError
+        If MLflow refuses.
     """
     version = registry.get(model_id)
     if version.format not in {"skops", "joblib", "onnx"}:

@@ -27,8 +27,7 @@ def as_frame(data: object) -> nw.DataFrame[Any]:
 
     Parameters
     ----------
-    data : object
-        As `dump` or `sample` returned it.
+    data : data frame, dict of sequences, or numpy.ndarray of shape (n, k)
 
     Returns
     -------
@@ -83,7 +82,7 @@ def read_sample(data: bytes) -> pa.Table:
     Parameters
     ----------
     data : bytes
-        As `dump` or `sample` returned it.
+        As `sample` returned it.
 
     Returns
     -------

@@ -326,7 +326,7 @@ class ModelRegistry(Versions):
         actor: str = "",
         cause: RecordId | None = None,
     ) -> None:
-        """Let a name of a model point to no version any more; raises `NotFoundError` if it did not.
+        """Let a name of the model point to no version any more.
 
         ``champion`` cannot be removed.
 
@@ -339,6 +339,13 @@ class ModelRegistry(Versions):
             For the audit trail.
         cause : RecordId, optional
             The record that led to it.
+
+        Raises
+        ------
+        NotFoundError
+            If it points to none.
+        InvalidValueError
+            If it is ``champion``, which follows what is in production.
         """
         self.get(f"{model_name}@{alias}")
         self._point(model_name, alias, None, By(actor, reason, cause))
@@ -361,7 +368,9 @@ class ModelRegistry(Versions):
             For the audit trail.
         """
         version = self.get(model_id)
-        self._repository.note(version.model_id, action, at=self._clock(), by=By(actor, reason))
+        self._repository.trail.note(
+            version.model_id, action, at=self._clock(), by=By(actor, reason)
+        )
 
     def close(self) -> None:
         """Close the control database."""

@@ -79,7 +79,7 @@ class Remote(Result):
         Parameters
         ----------
         data : bytes
-            As `dump` or `sample` returned it.
+            As `to_json` returned it.
 
         Returns
         -------
@@ -104,7 +104,12 @@ class Remote(Result):
 
 
 class RemoteModel:
-    """A client of a remote model; idle connections stay open for the next request."""
+    """A client of a remote model; idle connections stay open for the next request.
+
+    Parameters
+    ----------
+    remote : Remote
+    """
 
     def __init__(self, remote: Remote) -> None:
         self.remote = remote

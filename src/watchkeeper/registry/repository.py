@@ -1,20 +1,18 @@
-"""The registry's rows in the control database: the only part of it that touches the store."""
+"""The registry's rows in the control database: what is registered, and what is in production."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, NotFoundError
 from watchkeeper.identity import By
-from watchkeeper.registry.lineage import Lineage
-from watchkeeper.registry.signature import Signature
+from watchkeeper.registry.decoding import TIMES, decoded
+from watchkeeper.registry.trail import DELETE, REGISTER, VersionTrail
 from watchkeeper.registry.versions import ModelVersion, Status
 from watchkeeper.store.database import (
     ControlDatabase,
@@ -30,14 +28,12 @@ __all__ = ["CHAMPION", "Repository"]
 CHAMPION = "champion"
 """The alias of what is in production."""
 
-_REGISTER, _DELETE = "register", "delete"
 _versions = model_versions.c
-_TIMES = ("registered_at", "promoted_at", "demoted_at")
 
 
 def _as_text(column: sa.Column[Any]) -> bool:
     """Return whether a column is read as text, which is decoded when it is read."""
-    return isinstance(column.type, sa.JSON) or column.name in _TIMES
+    return isinstance(column.type, sa.JSON) or column.name in TIMES
 
 
 # Written out, so that the database sees that the index of what is in production has it.
@@ -49,11 +45,10 @@ _read = sa.select(
         for column in _versions
     )
 )
-_decoded = msgspec.json.decode
 
 
 class Repository:
-    """Versions, their promotions and the audit trail.
+    """Versions and their promotions.
 
     Parameters
     ----------
@@ -61,11 +56,16 @@ class Repository:
         Of the control database.
     folder : callable
         Where the files of a model's version lie.
+
+    Attributes
+    ----------
+    trail : VersionTrail
     """
 
     def __init__(self, url: str, folder: Callable[[str, str], Path]) -> None:
         self._database = ControlDatabase(url)
         self._folder = folder
+        self.trail = VersionTrail(self._database)
 
     def close(self) -> None:
         self._database.close()
@@ -83,7 +83,22 @@ class Repository:
         limit: int | None = None,
         offset: int = 0,
     ) -> list[ModelVersion]:
-        """Return versions, the newest first."""
+        """Return versions, the newest first.
+
+        Parameters
+        ----------
+        status : Status or None
+        model_name : str or None
+        version : str, optional
+        limit : int, optional
+            At most so many.
+        offset : int
+            How many of the newest are left out.
+
+        Returns
+        -------
+        list of ModelVersion
+        """
         query = _read.order_by(_versions.id.desc())
         conditions = _of(status, model_name)
         if version is not None:
@@ -99,21 +114,20 @@ class Repository:
         return [ModelVersion.deferred(field, row) for row in rows]
 
     def count(self, status: Status | None, model_name: str | None) -> int:
-        """Return how many versions there are."""
+        """Return how many versions there are.
+
+        Parameters
+        ----------
+        status : Status or None
+        model_name : str or None
+
+        Returns
+        -------
+        int
+        """
         query = sa.select(sa.func.count()).select_from(model_versions)
         with self._database.read() as connection:
             return connection.execute(query.where(*_of(status, model_name))).scalar() or 0
-
-    def taken(self, model_name: str) -> set[str]:
-        """Return the versions that a model has, and those that were deleted."""
-        existing = sa.select(_versions.model_id).where(_versions.model_name == model_name)
-        gone = sa.select(audit.c.subject).where(
-            audit.c.subject.startswith(f"{model_name}:", autoescape=True),
-            audit.c.action == _DELETE,
-        )
-        with self._database.read() as connection:
-            model_ids = connection.execute(sa.union(existing, gone)).scalars()
-            return {model_id.partition(":")[2] for model_id in model_ids}
 
     def production(self) -> dict[str, str]:
         query = sa.select(_versions.model_name, _versions.model_id).where(_IN_PRODUCTION)
@@ -121,7 +135,12 @@ class Repository:
             return {row.model_name: row.model_id for row in connection.execute(query)}
 
     def generation(self) -> int:
-        """Return a number that grows with every change."""
+        """Return a number that grows with every change.
+
+        Returns
+        -------
+        int
+        """
         return self._database.generation()
 
     def add(
@@ -133,15 +152,25 @@ class Repository:
         by: By,
         evidence: Mapping[str, Any],
     ) -> None:
-        """Add a version; `publish` puts its files in place before the row is committed.
+        """Add a version with its files.
+
+        Parameters
+        ----------
+        row : mapping of str to object
+            Values of the columns, but for the time.
+        publish : callable
+            Puts the files in place, before the row is committed.
+        at : datetime
+        by : By
+        evidence : mapping of str to object
 
         Raises
         ------
         ConflictError
-                If the model has this version already, or had it.
+            If the model has this version already, or had it.
         """
         gone = sa.select(audit.c.at).where(
-            audit.c.subject == row["model_id"], audit.c.action == _DELETE
+            audit.c.subject == row["model_id"], audit.c.action == DELETE
         )
         try:
             with self._database.write() as connection:
@@ -154,7 +183,7 @@ class Repository:
                     )
                 connection.execute(model_versions.insert().values(**row, registered_at=at))
                 publish()
-                note(connection, at, by, _REGISTER, row["model_id"], evidence)
+                note(connection, at, by, REGISTER, row["model_id"], evidence)
         except sa.exc.IntegrityError:
             raise ConflictError(
                 f"model {row['model_name']!r} has a version {row['version']!r} already, and "
@@ -163,7 +192,24 @@ class Repository:
             ) from None
 
     def promote(self, model_id: str, *, at: datetime, by: By) -> str | None:
-        """Put a version in production; return which one it took the place of."""
+        """Put a version in production; return which one it took the place of.
+
+        Parameters
+        ----------
+        model_id : str
+        at : datetime
+        by : By
+
+        Returns
+        -------
+        str or None
+            The id of that version; None where there was none, or it is in production already.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        """
         with self._database.write() as connection:
             version = self._get(connection, model_id)
             if version.status is Status.PRODUCTION:
@@ -198,6 +244,24 @@ class Repository:
         """Put the version in production that was there before; `check` may refuse it.
 
         Promotions form a stack: rolling back twice goes back two, and never forward.
+
+        Parameters
+        ----------
+        model_name : str
+        check : callable
+            Called with the version that is to be in production; what it raises keeps all as it is.
+        at : datetime
+        by : By
+
+        Returns
+        -------
+        ModelVersion
+            The one that is in production now.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no earlier version.
         """
         with self._database.write() as connection:
             current, earlier = self._last_two(connection, model_name)
@@ -215,7 +279,21 @@ class Repository:
             return self._get(connection, version.model_id)
 
     def earlier(self, model_name: str) -> ModelVersion:
-        """Return the version that `roll_back` would put in production."""
+        """Return the version that `roll_back` would put in production.
+
+        Parameters
+        ----------
+        model_name : str
+
+        Returns
+        -------
+        ModelVersion
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
         with self._database.read() as connection:
             _, earlier = self._last_two(connection, model_name)
             return self._get(connection, earlier.model_id)
@@ -227,7 +305,25 @@ class Repository:
             note(connection, at, by, "archive", version.model_id, {})
 
     def delete(self, model_id: str, *, at: datetime, by: By) -> ModelVersion:
-        """Forget a version and the aliases that point to it; return what it was."""
+        """Forget a version and the aliases that point to it; return what it was.
+
+        Parameters
+        ----------
+        model_id : str
+        at : datetime
+        by : By
+
+        Returns
+        -------
+        ModelVersion
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        ConflictError
+            If it is in production, or a rollback may return to it.
+        """
         with self._database.write() as connection:
             version = self._idle(connection, model_id)
             deleted = version.to_dict()  # all of it is read before it is gone
@@ -235,7 +331,7 @@ class Repository:
                 model_versions.delete().where(_versions.model_id == version.model_id)
             )
             connection.execute(aliases.delete().where(aliases.c.model_id == version.model_id))
-            note(connection, at, by, _DELETE, version.model_id, {"version": deleted})
+            note(connection, at, by, DELETE, version.model_id, {"version": deleted})
             return version
 
     def point(
@@ -247,7 +343,21 @@ class Repository:
         at: datetime,
         by: By,
     ) -> None:
-        """Let an alias of a model point to a version, or to none."""
+        """Let an alias of a model point to a version, or to none.
+
+        Parameters
+        ----------
+        model_name, alias : str
+        model_id : str or None
+            None removes the alias.
+        at : datetime
+        by : By
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        """
         this = (aliases.c.model_name == model_name) & (aliases.c.alias == alias)
         with self._database.write() as connection:
             was = connection.execute(sa.select(aliases.c.model_id).where(this)).scalar()
@@ -262,38 +372,6 @@ class Repository:
             subject = model_id or was or model_name
             evidence = {"alias": alias, "was": was, "is": model_id}
             note(connection, at, by, "alias", subject, evidence)
-
-    def note(self, model_id: str, action: str, *, at: datetime, by: By) -> None:
-        with self._database.write() as connection:
-            note(connection, at, by, action, model_id, {})
-
-    def history(self, model_name: str, version: str | None = None) -> list[dict[str, Any]]:
-        """Return the audit trail of a model, or of one version, the oldest entry first."""
-        condition = audit.c.subject == f"{model_name}:{version}"
-        if version is None:
-            condition = audit.c.subject.startswith(f"{model_name}:", autoescape=True)
-        query = sa.select(audit).where(condition).order_by(audit.c.id)
-        with self._database.read() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
-
-    def registered_with(self, model_id: str) -> dict[str, Any] | None:
-        """Return what the audit trail says of a version's registration; None if nothing."""
-        condition = (audit.c.subject == model_id) & (audit.c.action == _REGISTER)
-        query = sa.select(audit.c.evidence).where(condition).order_by(audit.c.id).limit(1)
-        with self._database.read() as connection:
-            return connection.execute(query).scalar()
-
-    def moves(self, model_name: str, limit: int) -> list[dict[str, Any]]:
-        """Return the entries by which versions came into production, the newest first."""
-        ever = sa.select(promotions.c.model_id).where(promotions.c.model_name == model_name)
-        query = (
-            sa.select(audit)
-            .where(audit.c.subject.in_(ever), audit.c.action.in_(("promote", "rollback")))
-            .order_by(audit.c.id.desc())
-            .limit(limit)
-        )
-        with self._database.read() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
 
     def _get(self, connection: Connection, model_id: str) -> ModelVersion:
         name, at, alias = model_id.partition("@")
@@ -387,9 +465,7 @@ class Repository:
             return str(self._folder(row.model_name, row.version) / row.file_name)
         if name == "aliases":
             return names_by_id.get(row.model_id, ())
-        value = row._mapping[name]
-        decode = _FIELDS.get(name)
-        return value if decode is None or value is None else decode(value)
+        return decoded(name, row._mapping[name])
 
 
 def _of(status: Status | None, model_name: str | None) -> list[sa.ColumnElement[bool]]:
@@ -398,25 +474,6 @@ def _of(status: Status | None, model_name: str | None) -> list[sa.ColumnElement[
     if status is Status.PRODUCTION:
         conditions = [_IN_PRODUCTION]
     return conditions if model_name is None else [*conditions, _versions.model_name == model_name]
-
-
-@lru_cache(maxsize=1024)  # versions of a model take the same
-def _signature(text: str) -> Signature | None:
-    described = _decoded(text)
-    return None if described is None else Signature.from_dict(described)
-
-
-_FIELDS: Mapping[str, Callable[[Any], Any]] = {
-    "status": Status,
-    "metrics": _decoded,
-    "tags": _decoded,
-    "trusted": lambda text: tuple(_decoded(text)),
-    "signature": _signature,
-    "files": _decoded,
-    "about": _decoded,
-    "lineage": lambda text: Lineage.from_dict(_decoded(text)),
-    **dict.fromkeys(_TIMES, lambda text: as_utc(datetime.fromisoformat(text))),
-}
 
 
 def _aliases(connection: Connection, model_name: str | None) -> dict[str, tuple[str, ...]]:

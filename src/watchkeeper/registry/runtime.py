@@ -59,6 +59,11 @@ class Runtime:
         Whether `predict` is best given a matrix; columns by name otherwise.
     classes : numpy.ndarray or None
         What a classifier answers with.
+
+    Raises
+    ------
+    InvalidValueError
+        If the model has no method ``predict``, and its format needs one.
     """
 
     def __init__(self, version: ModelVersion, model: Any) -> None:
@@ -113,6 +118,8 @@ class Runtime:
             If there is not one answer a row.
         Exception
             Whatever the model itself raises.
+        MissingExtraError
+            If the model takes data frames, and pandas is not installed.
         """
         if isinstance(batch, np.ndarray):
             rows, prepared = len(batch), self._from_matrix(batch)

@@ -31,6 +31,11 @@ class Feature(Result):
         ``any`` where nothing is known: a model fitted with column names and no training data given.
     nullable : bool
         Whether it may be null. A number may: for the model, null is NaN.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no such type.
     """
 
     name: str
@@ -46,7 +51,17 @@ class Feature(Result):
 
 @dataclass(frozen=True)
 class Signature(Result):
-    """The features of a model, in the order in which it takes them."""
+    """The features of a model, in the order in which it takes them.
+
+    Attributes
+    ----------
+    features : tuple of Feature
+
+    Raises
+    ------
+    InvalidValueError
+        If there is none, or two have one name.
+    """
 
     features: tuple[Feature, ...]
 
@@ -72,7 +87,6 @@ def of_training_data(data: "nw.DataFrame[Any]") -> Signature:
     Parameters
     ----------
     data : narwhals.DataFrame
-        As `dump` or `sample` returned it.
 
     Returns
     -------

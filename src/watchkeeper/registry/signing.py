@@ -28,6 +28,8 @@ def sign(folder: Path, key: Path) -> bytes:
     ------
     InvalidValueError
         If there is no such key.
+    MissingExtraError
+        Without the package that signs.
     """
     signing, _, _ = _package()
     try:
@@ -55,6 +57,8 @@ def check_signature(folder: Path, key: Path, model_id: str) -> None:
         If there is no signature, or it is not of this key over these files.
     InvalidValueError
         If there is no such key.
+    MissingExtraError
+        Without the package that signs.
     """
     _, verifying, hashing = _package()
     file = folder / SIGNATURE

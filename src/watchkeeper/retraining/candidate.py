@@ -8,24 +8,20 @@ result.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.feather
 
-from watchkeeper.errors import InvalidValueError
-from watchkeeper.events import FEATURE, EventLog, Window
+from watchkeeper.events import EventLog, Window
 from watchkeeper.labelling import Labelling
 from watchkeeper.policies.retraining import Policy
-from watchkeeper.quality.labels import labels_of
 from watchkeeper.registry import Lineage, ModelRegistry, ModelVersion
-from watchkeeper.retraining.data import TrainingData, checked, labelled, split
-from watchkeeper.retraining.gate import Cost, GateReport, judge
+from watchkeeper.retraining.data import TrainingData, split
+from watchkeeper.retraining.gate import GateReport
 from watchkeeper.retraining.job import LOG, TrainingJob, read_learned, write_job
-from watchkeeper.retraining.sources import query_table, read_training_data
+from watchkeeper.retraining.material import Material, judged, learned_until, training_data
 from watchkeeper.retraining.training import (
     Launch,
     TrainingFailedError,
@@ -39,12 +35,8 @@ __all__ = [
     "CHALLENGER",
     "RETRAINING",
     "Candidate",
-    "Material",
-    "judged",
-    "learned_until",
     "log_of",
     "tidy",
-    "training_data",
 ]
 
 CHALLENGER = "challenger"
@@ -53,31 +45,7 @@ CHALLENGER = "challenger"
 RETRAINING = "retraining"
 """The tag of a candidate: the name of its retraining."""
 
-_ACTUAL = "actual"
 _WORK, _HELD_OUT = "work", "held_out.arrow"  # in the folder of a candidate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """What a candidate learns from, and the later rows that it is judged by.
-
-    Attributes
-    ----------
-    rows, held_out : int
-        To learn from, and to judge by.
-    learned_from : datetime or None
-        The time of the first row to learn from.
-    boundary : datetime or None
-        When the later rows begin; None where the time is not known.
-    table_versions : dict of str to int
-        Of the event store, as it was read.
-    """
-
-    rows: int
-    held_out: int
-    learned_from: datetime | None
-    boundary: datetime | None
-    table_versions: dict[str, int]
 
 
 class Candidate:
@@ -202,6 +170,10 @@ class Candidate:
     def trained(self) -> TrainingResult:
         """Return what the training left.
 
+        Returns
+        -------
+        TrainingResult
+
         Raises
         ------
         TrainingFailedError
@@ -215,6 +187,15 @@ class Candidate:
 
     def judge(self, boundary: datetime | None) -> GateReport:
         """Compare the candidate with the champion on the held-out rows, which begin at `boundary`.
+
+        Parameters
+        ----------
+        boundary : datetime or None
+            None where the rows have no times.
+
+        Returns
+        -------
+        GateReport
 
         Raises
         ------
@@ -233,7 +214,12 @@ class Candidate:
         )
 
     def next_version(self) -> str:
-        """Return the version that it gets: one that no version of the model ever had."""
+        """Return the version that it gets: one that no version of the model ever had.
+
+        Returns
+        -------
+        str
+        """
         former = None if self._champion is None else self._champion.version
         return next_version(former, self._registry.taken_versions(self._model))
 
@@ -307,124 +293,33 @@ class Candidate:
 
 
 def log_of(folder: Path) -> tuple[Path, Path]:
-    """Return where the log of a candidate is: while it trains, and when that is over."""
+    """Return where the log of a candidate is: while it trains, and when that is over.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the candidate.
+
+    Returns
+    -------
+    unfinished, finished : Path
+    """
     return folder / _WORK / LOG, folder / LOG
 
 
 def tidy(folder: Path) -> None:
-    """Keep the log of a candidate, and none of its other files."""
+    """Keep the log of a candidate, and none of its other files.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the candidate.
+    """
     unfinished, log = log_of(folder)
     if unfinished.exists():
         unfinished.replace(log)
     shutil.rmtree(folder / _WORK, ignore_errors=True)
     (folder / _HELD_OUT).unlink(missing_ok=True)
-
-
-def training_data(
-    events: EventLog | None,
-    registry: ModelRegistry,
-    model: str,
-    policy: Policy,
-    window: Window,
-    champion: ModelVersion | None,
-    *,
-    task: str,
-    source: object = None,
-) -> tuple[TrainingData, dict[str, int]]:
-    """Return the checked training data, and the versions of the tables that they were read from.
-
-    Parameters
-    ----------
-    events : EventLog, optional
-        Read where neither `source` nor the policy names other data.
-    source : path, str or data frame, optional
-        In place of what the policy says.
-
-    Raises
-    ------
-    InvalidValueError
-        If there is nowhere to read from.
-    TrainingDataError
-        If nothing can be learned from them.
-    """
-    signature = None if champion is None else champion.signature
-    versions: dict[str, int] = {}
-    target = policy.target
-    chosen = policy.data if source is None and policy.data else source
-    if chosen is not None:
-        table = read_training_data(chosen)
-    elif events is None:
-        raise InvalidValueError(
-            "training_data_path", None, "a path, where the pipeline was given no events"
-        )
-    else:
-        wanted = None
-        if signature is not None and not policy.query:
-            wanted = ["timestamp", _ACTUAL, *(FEATURE + name for name in signature.names)]
-        read = events.read(model, window, columns=wanted)
-        versions = dict(read.versions)
-        if policy.query:
-            table = query_table(policy.query, read.rows.drop_columns(["tags", "as_text"]))
-        else:
-            table = labelled(read.rows, None if signature is None else signature.names)
-            target = _ACTUAL
-    data = checked(
-        table,
-        target=target,
-        signature=signature,
-        task=task,
-        ignore=policy.ignore,
-        leak_check=policy.leak_check,
-        framed=framed(registry, champion),
-    )
-    return data, versions
-
-
-def judged(
-    policy: Policy,
-    held_out: pa.Table,
-    trained: TrainingResult,
-    *,
-    task: str,
-    positive: object,
-    boundary: datetime | None,
-    champion: ModelVersion | None,
-) -> GateReport:
-    """Return what the gate says of the answers to the later rows.
-
-    Parameters
-    ----------
-    held_out : pyarrow.Table
-        Their target in the first column, and the guarded features.
-    """
-    target = held_out.column_names[0]
-    return judge(
-        policy,
-        labels_of(held_out[target], task, positive),
-        trained.candidate,
-        trained.champion,
-        task=task,
-        cost=Cost(float(trained.outcome["latency_ms"]), int(trained.outcome["size"])),
-        segments={name: held_out[name].to_pylist() for name in policy.segments},
-        boundary=boundary,
-        champion_learned_until=learned_until(champion),
-    )
-
-
-def learned_until(version: ModelVersion | None) -> datetime | None:
-    """Return until when the data lie that a version learned from; None where nobody knows."""
-    return None if version is None else version.lineage.training_end
-
-
-def framed(registry: ModelRegistry, champion: ModelVersion | None) -> bool:
-    """Return whether a trainer gets a data frame: as the champion takes its rows."""
-    if champion is None:
-        return True
-    numeric = champion.signature is not None and champion.signature.all_numeric
-    if not numeric or champion.format != "skops":
-        return not numeric
-    model = registry.load_model(champion.model_id)
-    return getattr(model, "feature_names_in_", None) is not None
 
 
 def _dataset(policy: Policy, source: object) -> str:

@@ -164,6 +164,9 @@ class AutoRetrainingPipeline:
             production stays there.
         NotFoundError
             If nothing is in production, and no trainer is given.
+        InvalidValueError
+            If the pipeline names no model and there is not exactly one, or the trainer cannot be
+            handed to another process.
         """
         name = self._model_name()
         production = self._registry.get_production_model(name)

@@ -12,9 +12,9 @@ from watchkeeper.events import check_name
 from watchkeeper.labelling import Labelling
 from watchkeeper.policies.retraining import Policy
 from watchkeeper.results import Result
-from watchkeeper.retraining.candidate import Material
 from watchkeeper.retraining.decision import Facts, RetrainingDecision
 from watchkeeper.retraining.gate import GateReport
+from watchkeeper.retraining.material import Material
 
 __all__ = ["ACTIVE", "MOVES", "Run", "RunState"]
 
@@ -99,6 +99,11 @@ class Run(Result):
     actor : str
     number : int
         Grows with every change.
+
+    Raises
+    ------
+    InvalidValueError
+        If a name is none, or the decision is not to train.
     """
 
     name: str
