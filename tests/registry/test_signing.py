@@ -116,8 +116,8 @@ def moved(registry: ModelRegistry, folder: Path) -> None:
         (tampered_signature, "does not hold"),
         (stranger, "does not hold"),
         (removed, "is not signed"),
-        (trusted, "says otherwise of risk:1 .* unsafe, trusted"),
-        (moved, "says otherwise of risk:1 .* model_id"),
+        (trusted, "differs for risk:1 .* unsafe, trusted"),
+        (moved, "differs for risk:1 .* model_id"),
     ],
 )
 def test_given_any_change_that_keeps_the_digests_right_when_loaded_then_it_is_refused(
