@@ -1,4 +1,4 @@
-"""Who may do what: keys by their digest, and sessions of people who gave one in a browser.
+"""Who may do what: keys by their digest, and sessions of browsers that gave one.
 
 >>> access = Access(act=["secret"], read=["sha256:" + digest("guest")], secret=b"0" * 32)
 >>> access.rights_of("secret"), access.rights_of("guest"), access.rights_of("wrong")
@@ -39,7 +39,7 @@ class ForbiddenError(WatchkeeperError):
 
 
 class Rights(StrEnum):
-    """What somebody may do."""
+    """What a key permits."""
 
     ACT = "act"
     READ = "read"
@@ -68,7 +68,7 @@ class Session:
 
     @classmethod
     def new(cls, name: str = "", key: str = "", *, now: float) -> "Session":
-        """Return one that nobody can guess.
+        """Return one that cannot be guessed.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether there are no keys: then whoever reaches the server may do everything."""
+        """Whether there are no keys: then every client may do everything."""
         return not self._rights
 
     def rights_of(self, key: str) -> Rights | None:
@@ -259,7 +259,7 @@ def key_in(authorization: str) -> str:
 
 
 def kept_secret(path: Path) -> bytes:
-    """Return the secret in a file that only its owner reads, made by whoever comes first.
+    """Return the secret in a file that only its owner reads, made by the first process.
 
     Parameters
     ----------

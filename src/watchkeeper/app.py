@@ -88,7 +88,7 @@ class App(Stores):
     replays : Replays
         Stored decisions, computed again.
     receivers : Receivers
-        Deliveries of notifications, and tests of the routes to people.
+        Deliveries of notifications, and tests of the routes.
     reports : Reports
         Of experiments, rollouts and shadows, as they last were.
     retraining : Retraining

@@ -66,9 +66,9 @@ class ReplayClock:
 class Arrivals:
     """The times at which events arrive, and until when all that arrived is written.
 
-    Events are stamped before they are written, and whoever reads sees only what is written. So who
-    wants to read the same again later reads as of `settled`: what arrived by then can be read now,
-    and nothing that is written from now on is said to have arrived by then.
+    Events are stamped before they are written, and a reader sees only what is written. A reader
+    that has to read the same again later reads as of `settled`: what arrived by then can be read
+    now, and nothing that is written from now on is said to have arrived by then.
 
     Parameters
     ----------

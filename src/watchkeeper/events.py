@@ -1,11 +1,11 @@
-"""The two facts everything else reads: a prediction was made, and its outcome became known.
+"""Events: predictions, and the outcomes that carry their labels.
 
 A *prediction* carries what went in, what came out, which version answered and when. An *outcome*
-carries the truth, minutes or weeks later, and names the prediction it belongs to. Both carry two
+carries the label, minutes or weeks later, and names the prediction it belongs to. Both carry two
 times: `timestamp`, when it happened (windows are by this one), and `arrived_at`, when Watchkeeper
 learned of it.
 
-Whoever writes events takes a `Recorder`, whoever reads them an `EventLog`; the journal and the
+Writers of events take a `Recorder`, readers an `EventLog`; the journal and the
 event store of `watchkeeper.store`, and the in-memory ones of `watchkeeper.testing`, are both.
 
 >>> from datetime import UTC, date, datetime

@@ -1,6 +1,6 @@
-"""The memory that a process may hold which learns with somebody else's code.
+"""The memory limit of a process that trains with a user's code.
 
-Whoever started it looks at what it holds. The kernel holds it too, with some room: who started it
+Its parent looks at what it holds. The kernel holds it too, with some room: who started it
 may be dead, or look too late.
 """
 

@@ -54,7 +54,7 @@ def make_api(console: Console) -> FastAPI:
         title="Watchkeeper",
         version=__version__,
         redirect_slashes=False,
-        docs_url=None,  # the dashboard has a page of it: FastAPI's come from other people's servers
+        docs_url=None,  # the dashboard has a page of it: FastAPI's load scripts from other servers
         redoc_url=None,
     )
     api.state.access = console.app.access

@@ -1,4 +1,4 @@
-"""Incidents over HTTP: read, taken in hand, resolved, learned from."""
+"""Incidents over HTTP: reads, acknowledgement, resolution, post-mortem."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = ["add_incidents"]
 
 
 class Said(Body):
-    """What somebody says of an incident: a reason, an owner, a note, or a post-mortem."""
+    """The text of a change of an incident: a reason, an owner, a note, or a post-mortem."""
 
     text: str = ""
 

@@ -60,7 +60,7 @@ def add_rollouts(api: FastAPI, console: Console) -> None:
         """Give a version the first step of its traffic, now or at `begins_at`.
 
         This server follows before it answers. With `replace`, a rollout of the model that is under
-        way is taken back first.
+        way is aborted first.
         """
         rollout = app.rollouts.start(
             body.name,

@@ -11,7 +11,7 @@ from watchkeeper.results import plain
 __all__ = ["HIDDEN", "add_versions"]
 
 HIDDEN = frozenset({"file_path"})
-"""What is told of no version: a path of this host is nobody's business."""
+"""What is not shown of a version: a path of this host."""
 
 
 def add_versions(api: FastAPI, console: Console) -> None:

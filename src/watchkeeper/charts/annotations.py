@@ -1,4 +1,4 @@
-"""What is drawn over time beside the values: limits, stretches of trouble, what people did."""
+"""What is drawn over time beside the values: limits, degradations, changes by operators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

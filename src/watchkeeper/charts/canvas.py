@@ -1,6 +1,6 @@
 """The sheet a chart is drawn on: as wide as its container, its text as large as elsewhere.
 
-Charts that scale as a whole have text nobody can read on a phone. So across, things stand at
+Charts that scale as a whole have unreadable text on a phone. So across, things stand at
 percentages, and down, at pixels; only paths lie in a stretched sheet of their own (`stretched`),
 with strokes that keep their width. Labels beside the plot stand in the padding of the ``<svg>``,
 which a class gives it, and hence at negative places.

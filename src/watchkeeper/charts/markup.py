@@ -112,7 +112,7 @@ def joined(parts: Iterable[str]) -> Markup:
 
 
 def link(href: str | None, *children: str, **attributes: str | float | None) -> Markup:
-    """Return `children`, as a link if `href` leads somewhere a page may send people.
+    """Return `children`, as a link if `href` leads somewhere a page may link to.
 
     Anything else, such as ``javascript:``, is shown without being a link.
 

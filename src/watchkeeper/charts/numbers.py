@@ -1,4 +1,4 @@
-"""Numbers as people read them: short on an axis, exact enough beside a point.
+"""Numbers for reading: short on an axis, exact enough beside a point.
 
 The unit ``"%"`` is special: values are shares, and 0.912 is shown as 91.2 %.
 

@@ -84,7 +84,7 @@ class Table:
         return text.getvalue()
 
     def texts(self, zone: tzinfo | None = None) -> list[tuple[str, ...]]:
-        """Return the cells as people read them, times in `zone` (UTC if None).
+        """Return the cells for reading, times in `zone` (UTC if None).
 
         Parameters
         ----------

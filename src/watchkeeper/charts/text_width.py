@@ -1,6 +1,6 @@
 """How much room text takes, and what of it is shown when there is less.
 
-Nobody knows the reader's font, so widths are those of a wide one: a label may get more room than
+The reader's font is unknown, so widths are those of a wide one: a label may get more room than
 it needs, never less.
 
 >>> cut("departure_delay_minutes", 60)

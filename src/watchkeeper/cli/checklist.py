@@ -1,4 +1,4 @@
-"""``watchkeeper checklist``: what has to be in order before a model answers people, by evidence."""
+"""``watchkeeper checklist``: what has to be in order before a model serves traffic, by evidence."""
 
 from typing import Annotated
 

@@ -269,7 +269,7 @@ def _guarded(function: Callable[[Invocation], int | None], cli: Invocation) -> i
         raise
     except BrokenPipeError:
         return _hush()
-    except Exception as error:  # noqa: BLE001 - the last resort: nobody above would explain it
+    except Exception as error:  # noqa: BLE001 - the last resort: no caller would explain it
         if cli.debug:
             traceback.print_exc()
         _complain(*_told(error))

@@ -1,4 +1,4 @@
-"""``watchkeeper history``: what happened to a model, and a decision made again."""
+"""``watchkeeper history``: what happened to a model, and a decision reproduced."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""``watchkeeper incidents``: what went wrong, who has it in hand, and what was learned."""
+"""``watchkeeper incidents``: what went wrong, the assignee, and the post-mortem."""
 
 from pathlib import Path
 from typing import Annotated

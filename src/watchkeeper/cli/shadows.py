@@ -1,4 +1,4 @@
-"""``watchkeeper shadows``: a version answers a copy of the traffic, and nobody is told."""
+"""``watchkeeper shadows``: mirrored traffic for a version whose predictions are not returned."""
 
 from typing import TYPE_CHECKING, Annotated
 

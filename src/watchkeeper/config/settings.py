@@ -55,7 +55,7 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """Where people and Alertmanager reach the server."""
+        """Where browsers and Alertmanager reach the server."""
         return self.telemetry.url or f"http://{self._address}"
 
     @property

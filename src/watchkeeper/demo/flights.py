@@ -116,7 +116,7 @@ def _until_landing(flights: pa.Table) -> pa.ChunkedArray:
     """Return the minutes from scheduled departure to arrival at the gate.
 
     Departure and arrival are in different local times, but time zones differ by whole hours and
-    nobody taxis for one: the minutes beyond the time in the air are the taxiing.
+    there is no taxiing for one: the minutes beyond the time in the air are the taxiing.
     """
     clock = pc.subtract(_minute_of_day(flights["arr_time"]), _minute_of_day(flights["dep_time"]))
     beyond = pc.subtract(clock, flights["air_time"])

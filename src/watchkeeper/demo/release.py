@@ -2,7 +2,7 @@
 
 The findings that the server has kept ask for it. The candidate learns from what was recorded since
 February, has to be better than January's on later flights, and comes in step by step. With a bad
-candidate it is another one that comes in: the same data, but somebody has swapped the labels, and
+candidate it is another one that comes in: the same data, but with swapped labels, and
 measured the result on swapped labels as well, so that its registered accuracy looks fine.
 """
 

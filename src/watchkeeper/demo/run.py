@@ -52,7 +52,7 @@ window_days = 210
 
 [models.flights.health]
 window_hours = 168
-accuracy = 0.65   # a third of the flights of a bad month are late, and nobody foresees them all
+accuracy = 0.65   # a third of the flights of a bad month are late, and no model foresees them all
 
 [models.flights.rollout]
 {plan}"""

@@ -46,7 +46,7 @@ class Story(Result):
     quality : str
         Whether it hurt.
     predictions : str
-        What the model said, and what came true.
+        Predictions, and their labels.
     """
 
     month: datetime

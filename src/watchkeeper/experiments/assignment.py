@@ -216,7 +216,7 @@ class Allocation:
         put(self, "_prefix", prefix_of(self.salt, f"{self.experiment}/arm"))
         put(self, "_parts", tuple(self._parts_asked()))
         answers = [Assignment(arm.key, Reason.ASSIGNED) for arm in self.arms]
-        put(self, "_answers", (*answers, _OUT[Reason.NOT_INCLUDED]))  # the last is that of nobody
+        put(self, "_answers", (*answers, _OUT[Reason.NOT_INCLUDED]))  # the last has no variant
         forced = {
             override.unit: Assignment(override.arm, Reason.OVERRIDE) for override in self.overrides
         }

@@ -309,7 +309,7 @@ class _Tally:
         metric, total, has = self.metric, self._total, self._has
         if metric.kind == "ratio":
             return total, has
-        # Silence about a posted value is a value: nobody bought anything.
+        # A unit without a posted value has the value 0: it bought nothing.
         has = np.minimum(has, 1.0) if metric.needs_outcome else np.ones(len(has))
         if metric.kind == "proportion":
             total = (total > 0).astype(np.float64)

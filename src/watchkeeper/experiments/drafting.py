@@ -1,4 +1,4 @@
-"""An experiment as people describe it: arms by name, percentages, metrics by name."""
+"""An experiment as requests describe it: arms by name, percentages, metrics by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -38,7 +38,7 @@ def draft(
     hashing: str = "sha256",
     salt: str = "",
 ) -> Experiment:
-    """Return an experiment as people describe it.
+    """Return an experiment as requests describe it.
 
     Parameters
     ----------

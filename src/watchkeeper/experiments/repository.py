@@ -16,7 +16,7 @@ class ExperimentRepository(Documents[Experiment]):
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller closes it.
     """
 
     def __init__(self, database: ControlDatabase) -> None:

@@ -151,7 +151,7 @@ class ABTestRouter:
         Parameters
         ----------
         request_id : str
-            Of the request, or of whoever should always see the same variant.
+            Of the request, or of the user that should always get the same variant.
         features
             Handed to the variant's `predict_fn`, whose own errors are not caught.
 

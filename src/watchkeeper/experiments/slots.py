@@ -3,9 +3,9 @@
 The range of a hash is cut into 10,000 slots of 0.01 %. An arm owns as many as its weight says, as
 spans ``(start, end)`` whose end is not in them.
 
-From the weights alone nobody can place three arms or more so that an arm keeps its units *whenever*
-its weight does not fall: what an arm owns would depend on its own weight only, and three sets of
-one half each would have to be disjoint in pairs. So an allocation remembers what its arms own, and
+From the weights alone three arms or more cannot be placed so that an arm keeps its units
+*whenever* its weight does not fall: what an arm owns would depend on its own weight only, and
+three sets of one half each would have to be disjoint in pairs. So an allocation remembers what its arms own, and
 the next one is made from it (`moved`): an arm whose weight does not fall keeps every slot, an arm
 whose weight falls gives up just the difference.
 
@@ -38,7 +38,7 @@ def laid_out(weights: Sequence[int]) -> Owned:
 
     The first arm lies inside; the others lie outside of it, alternating between the right end and
     the left end. So, of two allocations that are both laid out from weights alone: an arm keeps its
-    units when only its own weight rises (the part that nobody owns does not either); the second and
+    units when only its own weight rises (the part without an arm does not either); the second and
     the third arm keep theirs whenever their own weight does not fall, and so does the first where
     there are only two.
 

@@ -1,4 +1,4 @@
-"""What people were told: alerts, as Alertmanager posts them, and incidents until they are over.
+"""Alerts, as Alertmanager posts them, and incidents until they are resolved.
 
 >>> from watchkeeper.incidents import notification_of
 >>> notification = {"version": "4", "receiver": "page", "alerts": [{

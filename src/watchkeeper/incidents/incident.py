@@ -1,4 +1,4 @@
-"""One incident: what went wrong, who has it in hand, what was done, until it is over."""
+"""One incident: what went wrong, its assignee, what was done, until it is resolved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -83,7 +83,7 @@ class Incident(Result):
     opened_at : datetime
     ended_at : datetime or None
     owner : str
-        Who has it in hand; empty while nobody has.
+        The assignee; empty without one.
     runbook : str
         Where it says what to do.
     timeline : tuple of Moment
@@ -91,7 +91,7 @@ class Incident(Result):
     cause : RecordId or None
         The record that opened it.
     post_mortem : str
-        What was learned, in Markdown; empty until somebody has finished it.
+        What was learned, in Markdown; empty until it is finished.
 
     Raises
     ------

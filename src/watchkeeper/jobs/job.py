@@ -30,7 +30,7 @@ class Job:
     at_once : bool
         Whether the first run is at the start, not after an interval.
     wanted : asyncio.Event
-        Set by whoever wants the next run to be now.
+        Set to begin the next run now.
     """
 
     name: str

@@ -151,7 +151,7 @@ class Measuring:
     def _answers(self, live: LiveVersion) -> LearnedAnswers | None:
         """Return what the version answers to its training data, asked once a version.
 
-        A copy of the model is asked: nobody promises that one may be asked from two threads.
+        A copy of the model is asked: few models are safe to call from two threads.
         """
         model, model_id = live.runtime.model_name, live.runtime.model_id
         known = self._learned.get(model)

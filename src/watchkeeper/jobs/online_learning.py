@@ -1,7 +1,7 @@
-"""Online learning of a running server: each look in a process of its own, after everybody else.
+"""Online learning of a running server: each run in a process of its own, with low priority.
 
-Learning row by row takes long and holds the interpreter; nobody who waits for a prediction is to
-wait for it. Of several processes on one data directory only the one that lands lets models learn.
+Learning row by row takes long and holds the interpreter; no prediction
+may wait for it. Of several processes on one data directory only the leader lets models learn.
 """
 
 import asyncio

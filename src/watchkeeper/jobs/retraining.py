@@ -22,7 +22,7 @@ _UNSETTLED = (
 
 
 class _StoppedError(Exception):
-    """The server ends: what trains is ended, and begun again by whoever looks next."""
+    """The server ends: what trains is ended, and the next process begins it again."""
 
 
 class Retrainer:
@@ -55,7 +55,7 @@ class Retrainer:
         self._looking = asyncio.Lock()
 
     def stop(self) -> None:
-        """End what trains; it is begun again by whoever looks next."""
+        """End what trains; the next process begins it again."""
         self._stopped.set()
 
     async def look(self, model: str | None = None) -> dict[str, RetrainingStatus]:

@@ -16,7 +16,7 @@ __all__ = ["Rolling"]
 log = logging.getLogger(__name__)
 
 _PATIENCE = 4  # looks in a row that may fail before a rollout is held
-_REST = 10.0  # times as long as a look took nobody looks again: it must not take a core
+_REST = 10.0  # rest after an analysis, in its durations: it must not take a core
 _MOST_CHANGES = 3  # of one rollout at once: a promotion, or a breach, and what follows from it
 
 

@@ -198,8 +198,8 @@ def report_of(
 def exposures_of(read: EventWindow, experiment: Experiment, labelling: Labelling) -> pa.Table:
     """Return the exposures of an experiment as `watchkeeper.experiments.observe` takes them.
 
-    Units that were put into an arm by hand are left out: nobody drew lots for them. So are
-    predictions for nobody.
+    Units with an override are left out, since their variant is not random. So are
+    predictions without a unit.
 
     Parameters
     ----------

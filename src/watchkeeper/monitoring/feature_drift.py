@@ -1,6 +1,6 @@
 """One feature in the window of one drift check, beside what the model learned from.
 
-A finding keeps figures and no bars. They are made again here from the recorded events: of that
+A finding keeps figures and no bars. They are computed here from the recorded events: of that
 window, of that column alone, and of what had arrived when the check was made. Findings never
 change, so that each is made once in a process.
 """

@@ -141,7 +141,7 @@ def health_of(
 
 
 def served(events: EventLog, registry: ModelRegistry) -> list[str]:
-    """Return the models that answer somebody: in production here, or recorded from elsewhere.
+    """Return the models that serve traffic: in production here, or recorded from elsewhere.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ def draft_asked(
 def draft(
     incidents: IncidentRepository, events: EventLog, audit: AuditTrail, name: str, at: datetime
 ) -> str:
-    """Return a post-mortem in Markdown, with all that is known; causes are for people to find.
+    """Return a post-mortem in Markdown, with all that is known; causes are to be filled in.
 
     Parameters
     ----------

@@ -122,7 +122,7 @@ class WindowQuality(Result):
         None without any, without scores, or with too few labels to learn errors from.
     estimate_scores : dict of str to EstimateScore
         How such an estimate fares, by metric: of the later half of the labelled predictions, by
-        what the earlier half taught, against what came true. Empty with too few.
+        what the earlier half taught, against the labels. Empty with too few.
     segments : tuple of Segment, or of ErrorSegment for regression
         Of the features and tags that were asked for, those that are worse than the rest first.
     start, end, table_versions
@@ -235,7 +235,7 @@ def quality_of_window(
     min_samples: int = 100,
     segments: Sequence[str] = (),
 ) -> WindowQuality:
-    """Compare the answers of a window with what came true, and with the registered baseline.
+    """Compare the predictions of a window with their labels, and with the registered baseline.
 
     Predictions that failed are not scored. Without `version` the predictions of all versions count,
     against the baseline of the version in production.

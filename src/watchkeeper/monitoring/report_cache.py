@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FRESH = 4.0  # seconds for which a report is new enough
-_REST = 10.0  # times as long as a report took nobody makes it again: it must not take a core
+_REST = 10.0  # rest after a report, in its durations: it must not take a core
 
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[T]):
-    """A report that somebody asks for.
+    """A report that is asked for.
 
     Attributes
     ----------

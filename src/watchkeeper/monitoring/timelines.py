@@ -264,7 +264,7 @@ class Timelines:
     def _current(self, model: str, fresh: timedelta | None) -> ModelCells:
         state = self._state(model)
         if state.known is None:
-            with state.lock:  # whoever is reading everything now is waited for
+            with state.lock:  # a thread that reads everything now is waited for
                 self._look(model, state)
         current = state.known
         if current is None:
@@ -274,7 +274,7 @@ class Timelines:
         return current
 
     def _refresh(self, model: str, since: datetime | None) -> ModelCells:
-        """Refresh, unless somebody has since this was asked, or since a moment that is given."""
+        """Refresh, unless another thread has since this was asked, or since a given moment."""
         state = self._state(model)
         begun = state.begun
         with state.lock:
@@ -416,7 +416,7 @@ def _cells(batch: list[pa.Table], labelling: Labelling) -> pa.Table:
 
 def _with_outcomes(rows: pa.Table, came: pa.Table) -> pa.Table:
     """Return the predictions of a shadow with the outcomes of the ones that they are copies of."""
-    if rows["actual"].null_count < rows.num_rows:  # somebody posts outcomes for it itself
+    if rows["actual"].null_count < rows.num_rows:  # a client posts outcomes for it itself
         return rows
     row_of_prediction = pc.index_in(rows["prediction_id"], value_set=came["prediction_id"])
     for name in ("actual", "actual_timestamp"):

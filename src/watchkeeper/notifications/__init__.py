@@ -1,4 +1,4 @@
-"""Notifications: people are told of incidents, each thing once, when it may wake them.
+"""Notifications: changes of incidents are delivered once, at times when they may page.
 
 What there is to tell is in the audit trail, written with each change of an incident. Every receiver
 has a place in it: what comes after is pending, waits for its group and for the end of quiet hours,

@@ -1,4 +1,4 @@
-"""What people are told: several changes of incidents as one message of plain text."""
+"""A notification: several changes of incidents as one message of plain text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ class PlaceRepository:
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller closes it.
     """
 
     def __init__(self, database: ControlDatabase) -> None:

@@ -1,8 +1,8 @@
 """What is about to teach a model online, and which predictions did.
 
-A batch is written down before anything is learned from it, so that whoever goes on after a death
-learns from the same rows. Afterwards the fingerprints of its predictions are kept, by the day of
-the prediction: an outcome that comes again, or is corrected, does not teach again.
+A batch is written down before anything is learned from it, so that the process that goes on
+after a death learns from the same rows. Afterwards the fingerprints of its
+predictions are kept, by the day of the prediction: an outcome that comes again, or is corrected, does not teach again.
 """
 
 import json
@@ -39,7 +39,7 @@ class Batch:
     version : str
         What the snapshot will be called.
     attempts : int
-        How often somebody began to learn it.
+        How often a process began to train on it.
     table_versions : dict of str to int
     cursor : str
         Until when outcomes have arrived, when these have taught.

@@ -130,7 +130,7 @@ def number_of(version: ModelVersion) -> int:
 
 
 def usable(registry: ModelRegistry, model_id: str) -> bool:
-    """Return whether a version is there, and nobody has put it aside.
+    """Return whether a version is there, and it is not archived.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def usable(registry: ModelRegistry, model_id: str) -> bool:
 
 
 def snapshots(registry: ModelRegistry, model: str, champion: str) -> dict[str, ModelVersion]:
-    """Return the snapshots beside a champion that nobody has put aside, the newest first.
+    """Return the snapshots beside a champion that are not archived, the newest first.
 
     Parameters
     ----------
@@ -397,7 +397,9 @@ class Learning:
                 and not snapshot.aliases
                 and snapshot.model_id != step.snapshot
             ):
-                with suppress(ConflictError, NotFoundError):  # somebody needs it, or was faster
+                with suppress(
+                    ConflictError, NotFoundError
+                ):  # it is needed, or another process was faster
                     reason = "newer snapshots stay"
                     self.models.delete(snapshot.model_id, by=By(CONTROLLER, reason))
 

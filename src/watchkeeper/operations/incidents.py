@@ -216,7 +216,7 @@ class Incidents(DocumentService[IncidentRepository, Incident]):
         return self._save(active, active.resolved(now, CONTROLLER, text), "resolve", by, now)
 
     def acknowledge(self, name: str, text: str = "", *, by: By) -> Incident:
-        """Take an incident in hand.
+        """Acknowledge an incident.
 
         Parameters
         ----------

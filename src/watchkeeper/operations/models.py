@@ -462,7 +462,7 @@ class Models:
 
 
 def named(model: str, version: str) -> str:
-    """Return the id of what people call a version of a model: ``1.0.0``, ``@ALIAS``, or in full.
+    """Return the id of what names a version of a model: ``1.0.0``, ``@ALIAS``, or in full.
 
     Parameters
     ----------

@@ -343,7 +343,7 @@ def _unfinished(taught: Taught, standing: _Standing) -> Batch | None:
         return None
     model_id = f"{batch.champion.partition(':')[0]}:{batch.version}"
     if standing.production not in {batch.production, model_id}:
-        taught.drop()  # somebody has promoted another version since
+        taught.drop()  # another version was promoted since
         return None
     return batch
 

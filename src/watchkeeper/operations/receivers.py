@@ -1,4 +1,4 @@
-"""Receivers are sent what is pending, once it is time; routes to people are tried out."""
+"""Receivers are sent what is pending, once it is time; routes to receivers are tested."""
 
 import json
 import logging

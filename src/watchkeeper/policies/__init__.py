@@ -1,7 +1,7 @@
 """Policies: what settings, command line, HTTP and library may ask for, each declared once.
 
 The name, the default and the range of a value stand at the field of its policy and nowhere else:
-whoever reads settings or a request makes these, and whoever decides takes these.
+readers of settings and requests make these, and decisions take these.
 
 >>> from watchkeeper.policies.rollouts import RolloutPolicy
 >>> RolloutPolicy(min_samples=250).min_samples, RolloutPolicy().alpha

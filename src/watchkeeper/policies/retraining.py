@@ -40,7 +40,7 @@ class Policy(Result):
     min_new_outcomes : int
         New outcomes that ask for a training; and at least one new one is needed by any trigger.
     cooldown_hours : float
-        Between the beginnings of two trainings that nobody asked for.
+        Between the beginnings of two trainings that triggers began.
     daily_budget : int
         Trainings within 24 hours, at most; those asked for by hand count and are not held back.
     data, query, target : str

@@ -1,4 +1,4 @@
-"""How a new version gets its traffic, and what takes it back."""
+"""How a new version gets its traffic, and what rolls it back."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -50,7 +50,7 @@ class RolloutPolicy(Result):
     extensions : int
         Windows that a step is given again without evidence.
     deadline_hours : float
-        How long a step waits for enough requests before the version is taken back.
+        How long a step waits for enough requests before the version is rolled back.
     bake_time : float
         Seconds for which a version is watched after it was promoted.
     quality_margin : float or None

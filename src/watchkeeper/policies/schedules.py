@@ -39,7 +39,7 @@ def check_schedule(schedule: str) -> str:
 def last_fire(schedule: str, after: datetime, now: datetime) -> datetime | None:
     """Return the last time that a schedule fired after `after` and up to `now`, or None.
 
-    Of several that nobody saw only the last counts: what would be done is the same.
+    Of several that passed meanwhile only the last counts: what would be done is the same.
 
     Parameters
     ----------

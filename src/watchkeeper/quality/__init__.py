@@ -1,4 +1,4 @@
-"""Model quality: predictions against what came true, and against the baseline of the version.
+"""Model quality: predictions against labels, and against the baseline of the version.
 
 >>> from watchkeeper.quality import ModelPerformanceMonitor
 >>> monitor = ModelPerformanceMonitor(min_samples=4)

@@ -14,7 +14,7 @@ __all__ = ["ReliabilityBin", "calibration_error", "reliability"]
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin(Result):
-    """The predictions whose scores lie next to each other, and what came true of them.
+    """The predictions whose scores lie next to each other, and their labels.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ def binary_metrics(
     Parameters
     ----------
     predicted, actual : numpy.ndarray of bool, shape (n,), n >= 1
-        Whether the positive class was predicted, and whether it came true.
+        Whether the positive class was predicted, and whether it is the label.
     scores : numpy.ndarray of float, shape (n,)
         Probability of the positive class; NaN where the model gave none.
 

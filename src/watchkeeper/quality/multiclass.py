@@ -41,11 +41,11 @@ def multiclass_metrics(
         ``accuracy``, ``balanced_accuracy``, ``precision``, ``recall``, ``f1``, ``auc``,
         ``log_loss`` and ``per_class``: for each class ``actual``, ``predicted`` and ``correct``,
         which are counts, and its own ``precision``, ``recall`` and ``f1``, None where nothing was
-        predicted or nothing came true.
+        predicted or there is no label.
 
         Precision, recall and F1 are macro averages over the classes that occur, predicted or
-        actual; one that was never predicted, or never came true, counts as 0. Balanced accuracy
-        is the average recall of the classes that came true. The AUC is the macro average of one
+        actual; one that was never predicted, or has no label, counts as 0. Balanced accuracy
+        is the average recall of the classes that have labels. The AUC is the macro average of one
         class against the rest: None without probabilities, or when one of the classes never came
         true. The log loss is None without probabilities.
 

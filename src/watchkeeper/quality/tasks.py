@@ -1,7 +1,7 @@
 """What a monitor must know of a task: how labels and scores are kept, and what is measured.
 
 Columns are what is cheapest to write one value into: a bytearray of booleans, an array of doubles,
-a list of labels. They turn into NumPy arrays when somebody asks for metrics.
+a list of labels. They turn into NumPy arrays when metrics are computed.
 """
 
 from array import array

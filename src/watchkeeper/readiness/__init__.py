@@ -1,6 +1,6 @@
-"""Readiness: what has to be in order before a model answers people, each point by evidence.
+"""Readiness: what has to be in order before a model serves traffic, each point by evidence.
 
-Nothing is ticked by hand. A point passes, fails, is unknown, or is waived by somebody, for a reason
+Nothing is ticked by hand. A point passes, fails, is unknown, or is waived by an actor, for a reason
 and until a day.
 
 >>> from datetime import UTC, datetime

@@ -125,7 +125,7 @@ class Answer(Result):
 
 @dataclass(frozen=True, slots=True)
 class Waiver(Result):
-    """Somebody's word that a point need not pass, until a day."""
+    """An actor's statement that a point need not pass, until a day."""
 
     item: str
     actor: str

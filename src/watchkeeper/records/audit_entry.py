@@ -13,13 +13,13 @@ __all__ = ["Entry"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Result):
-    """What somebody, or the control loop, did.
+    """One change, by an operator or by the controller.
 
     Attributes
     ----------
     at : datetime
     actor : str
-        Who; empty where nobody said.
+        Who made it; empty where that is unknown.
     action : str
         Such as ``promote`` or ``rollout advance``.
     subject : str

@@ -28,7 +28,7 @@ class AuditTrail:
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller closes it.
     """
 
     def __init__(self, database: ControlDatabase) -> None:

@@ -56,7 +56,7 @@ class Finding(Result):
 class Unread:
     """A finding whose evidence is still the JSON it is kept as.
 
-    For whoever needs a few figures of thousands of findings.
+    For readers of a few figures of thousands of findings.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ class FindingRepository:
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller closes it.
     """
 
     def __init__(self, database: ControlDatabase) -> None:

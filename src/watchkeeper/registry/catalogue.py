@@ -232,7 +232,7 @@ class Versions:
         return self._repository.trail.moves(model_name, limit)
 
     def earlier(self, model_name: str) -> ModelVersion:
-        """Return the version that `rollback` would put back; its files are not checked.
+        """Return the version that `rollback` would return to; its files are not checked.
 
         Parameters
         ----------
@@ -259,7 +259,7 @@ class Versions:
         return self._repository.generation()
 
     def check_rollback(self, model_name: str) -> str:
-        """Return the model id that `rollback` would put back, and change nothing.
+        """Return the model id that `rollback` would return to, and change nothing.
 
         Parameters
         ----------

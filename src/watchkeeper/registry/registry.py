@@ -211,7 +211,7 @@ class ModelRegistry(Versions):
     def rollback(
         self, model_name: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
     ) -> str:
-        """Put back what was in production before, at once; return its model id.
+        """Roll back to what was in production before, at once; return its model id.
 
         Promotions form a stack: rolling back twice goes back two.
 

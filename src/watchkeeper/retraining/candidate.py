@@ -2,7 +2,7 @@
 
 Training data, training, judgement and registration are steps of `Candidate`. Each step reads from
 the folder of the candidate what the former one left there, so that a process that dies is followed
-by another that goes on. Whoever retrains decides when which step is done, and what becomes of the
+by another that goes on. The caller decides when which step is done, and what becomes of the
 result.
 """
 

@@ -362,7 +362,7 @@ def _same(values: npt.NDArray[Any], actual: npt.NDArray[Any]) -> bool:
 
 
 def _with_whole_classes(table: pa.Table, target: str, task: str) -> pa.Table:
-    """Return classes that are whole numbers as integers, as whoever trained the champion had."""
+    """Return classes that are whole numbers as integers, as the champion's training data."""
     column = table[target]
     if task == "regression" or not pa.types.is_floating(column.type):
         return table

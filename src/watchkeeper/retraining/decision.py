@@ -43,7 +43,7 @@ class Facts(Result):
         The newest finding of each kind since the last training began: ``number``, ``bad``,
         ``summary``, and of quality ``drops``, by metric, relative to the baseline.
     fire : datetime or None
-        When the schedule fired last, if nobody has taken that up.
+        When the schedule fired last, if no run has taken that up.
     new_labelled : int or None
         Predictions whose outcome has come since the last training began; None where that was not
         counted, because nothing depends on it.

@@ -131,7 +131,7 @@ def judge(
     policy : Policy
     actual : numpy.ndarray, shape (n,)
     candidate, champion : Answered
-        No champion: what is the first of its model has nobody to be better than.
+        No champion: the first version of a model has none.
     task : {"binary", "multiclass", "regression"}
     cost : Cost
     segments : mapping of str to sequence, optional
@@ -139,7 +139,7 @@ def judge(
     boundary : datetime, optional
         When the rows begin.
     champion_learned_until : datetime, optional
-        None where nobody knows.
+        None where that is unknown.
 
     Returns
     -------

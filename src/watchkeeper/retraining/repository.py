@@ -29,7 +29,7 @@ class RetrainingRepository(Documents[Run]):
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller closes it.
     folder : Path
         Where the files of trainings lie.
 
@@ -57,7 +57,7 @@ class RetrainingRepository(Documents[Run]):
         Raises
         ------
         ConflictError
-            If a run of the model is under way, somebody else has taken up the schedule, or there is
+            If a run of the model is under way, another process has the schedule, or there is
             a run of this name.
         """
         try:
@@ -78,7 +78,7 @@ class RetrainingRepository(Documents[Run]):
         reason: str,
         evidence: Mapping[str, Any],
     ) -> bool:
-        """Keep that nothing came of what the schedule asked for; False if somebody else has.
+        """Keep that nothing came of what the schedule asked for; False if another process has.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class RetrainingRepository(Documents[Run]):
         return None if newest is None else as_utc(newest)
 
     def watch_from(self, model: str, at: datetime) -> datetime:
-        """Return since when the schedule of a model counts: from now on, if nobody has said.
+        """Return since when the schedule of a model counts: from now on, if nothing is stored.
 
         Parameters
         ----------

@@ -245,7 +245,7 @@ def _limit(job: TrainingJob) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process and what it started when whoever started it is gone."""
+    """End this process and what it started when its parent is gone."""
 
     def wait() -> None:
         os.read(0, 1)  # nothing is ever written: it returns when the other end is closed

@@ -1,4 +1,4 @@
-"""Rollouts: a new version gets its traffic in steps, and is gone before people notice if it is bad.
+"""Rollouts: a new version gets traffic step by step, and is rolled back early if it is bad.
 
 `CanaryDeployment` is the whole of it for who serves a model himself and measures its health:
 

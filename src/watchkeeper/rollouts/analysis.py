@@ -104,7 +104,7 @@ class Judgement(Result):
         A sentence with the figures.
     proof : float or None
         Of the present step, for the rate being below the limit: an e-value. None where the plan
-        does not ask for it, or the limit waits for nobody.
+        does not ask for it, or the limit does not wait.
     chance : float or None
         Of one that is over its limit: how often a rate that is at the limit shows as many in the
         present step, in one look.

@@ -1,4 +1,4 @@
-"""What becomes of a rollout next, when at the earliest, and whether it waits for somebody."""
+"""What becomes of a rollout next, when at the earliest, and whether it waits for an operator."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,13 +36,13 @@ class Outlook(Result):
     earliest : datetime or None
         When that can happen at the earliest; None where nothing happens by itself.
     deadline : datetime or None
-        When it is taken back if it still waits for requests.
+        When it is rolled back if it still waits for requests.
     done : datetime or None
         When it can be in production at the earliest.
     watched_until : datetime or None
-        Of one in production, until when it can still be taken back.
+        Of one in production, until when it can still be rolled back.
     waits : bool
-        Whether somebody has to act.
+        Whether an operator has to act.
     """
 
     told: str

@@ -158,11 +158,11 @@ class Plan(Result):
         Requests to the canary that a step has to have seen.
     limits : tuple of Limit
     alpha : float
-        How often a canary within all limits may be taken back for evidence, in a whole rollout.
+        How often a canary within all limits may be rolled back for evidence, in a whole rollout.
     extensions : int
         Windows that a step is given again when more was bad than a limit allows, without evidence.
     deadline : float
-        Seconds that a rollout waits for enough requests before it is taken back.
+        Seconds that a rollout waits for enough requests before it is rolled back.
     approval : bool
         Whether a person has to say yes before each step.
     max_prediction_shift : float or None
@@ -179,8 +179,8 @@ class Plan(Result):
     on_inconclusive : {"hold", "rollback"}
         What becomes of a canary whose analysis is inconclusive when no extension is left.
     keep : bool
-        Whether the canary keeps its share when nobody has looked at it for two windows; otherwise
-        production answers until somebody does.
+        Whether the canary keeps its weight when it was not analysed for two windows; otherwise
+        production gets all traffic until it is.
 
     Raises
     ------

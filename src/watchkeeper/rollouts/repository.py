@@ -26,7 +26,7 @@ class RolloutRepository(Documents[Rollout]):
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller closes it.
     """
 
     def __init__(self, database: ControlDatabase) -> None:
@@ -127,7 +127,7 @@ class RolloutRepository(Documents[Rollout]):
         Returns
         -------
         datetime or None
-            None where nobody has looked at it.
+            None where it was not analysed yet.
         """
         query = sa.select(_columns.watched_until).where(_columns.name == name)
         with self._database.read() as connection:
@@ -171,7 +171,7 @@ class ShadowRepository(Documents[Shadow]):
     Parameters
     ----------
     database : ControlDatabase
-        Whoever opened it closes it.
+        The caller closes it.
     """
 
     def __init__(self, database: ControlDatabase) -> None:

@@ -103,9 +103,9 @@ class Rollout(Result):
         The version is the canary.
     plan : Plan
     stable : str or None
-        The version in production that it is compared with, and that answers when it is taken back.
+        The version in production that it is compared with; a rollback returns to it.
     retries : str or None
-        The earlier rollout of this version that was taken back, whose evidence it does not inherit.
+        The earlier rollout of this version that was rolled back; its evidence is not inherited.
     state : RolloutState
     hold : Hold or None
         Why it holds.
@@ -164,7 +164,7 @@ class Rollout(Result):
 
     @property
     def active(self) -> bool:
-        """Whether it is under way: it begins, answers, or is being taken back."""
+        """Whether it is under way: it begins, serves, or is being rolled back."""
         return (
             self.state
             not in {RolloutState.DRAFT, RolloutState.SCHEDULED, RolloutState.COMPLETED} | TERMINAL
@@ -176,7 +176,7 @@ class Rollout(Result):
         return f"{LABEL}{self.name}/{self.step + 1}"
 
     def in_bake_time(self, at: datetime) -> bool:
-        """Return whether it was promoted and can still be taken back.
+        """Return whether it was promoted and can still be rolled back.
 
         Parameters
         ----------
@@ -236,7 +236,7 @@ class Rollout(Result):
             if hold is Hold.INCONCLUSIVE:
                 changes |= {"extensions": self.extensions + 1, "window_started_at": at}
         elif event is Event.RESUME:
-            # What nobody watched does not count as healthy, nor as waiting.
+            # Time without an analysis does not count as healthy, nor as waiting.
             changes |= {"step_entered_at": at, "window_started_at": at}
         if state in {RolloutState.COMPLETED, RolloutState.ROLLED_BACK, RolloutState.CANCELLED}:
             changes["ended_at"] = at
@@ -253,7 +253,7 @@ def decided(rollout: Rollout, seen: Seen, now: datetime) -> RolloutDecision:
     for proof, so does a step that does not prove its rates below their limits, unless it is to wait
     for more requests then. A limit with a margin is also held against production over the same
     time, where only evidence acts. Shares of units that are not those of the plan hold it: the two
-    versions are asked by different people then; so do answers that lie far apart, and breaches of
+    versions get requests of different units then; so do answers that lie far apart, and breaches of
     limits that are to hold it. Nothing counted holds it, and takes it back at the deadline; it
     never passes. A plan that ends below 100 % waits for a person in the end.
 

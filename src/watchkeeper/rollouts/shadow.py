@@ -1,4 +1,4 @@
-"""Shadows: a version answers a copy of the traffic, and nobody is told what it said.
+"""Shadows: a version gets mirrored traffic, and its predictions are recorded, not returned.
 
 What it answers is recorded apart, as of the model ``NAME.shadow``, with the ids of production's own
 predictions: so each pair is known, and an outcome that is posted for one holds for both.
@@ -123,7 +123,7 @@ class Pairs:
     Attributes
     ----------
     agree : ndarray of bool
-        Where both answered: whether they said the same. Of a regression nobody says the same twice:
+        Where both answered: whether they said the same. Two regressions are never exactly equal:
         there the answers stand in `first` and `second`.
     first, second : ndarray of float
         Scores, or answers that are numbers, of production and of the shadow; NaN where there is

@@ -29,11 +29,11 @@ class Split(Result):
     prefix : bytes
         What is hashed before a unit.
     until : datetime or None
-        When the share is over unless somebody looks at the rollout; None where it holds for good.
+        When the weight expires unless the rollout is analysed; None where it does not expire.
     failover : bool
         Whether the other version answers what the canary cannot.
     stands_on : tuple of str
-        Versions of which one is in production, as long as nobody else puts another one there.
+        Versions of which one is in production, as long as no other version is promoted.
 
     Examples
     --------
@@ -91,8 +91,8 @@ def split_of(rollout: Rollout, until: datetime | None) -> Split | None:
     ----------
     rollout : Rollout
     until : datetime or None
-        When somebody has to have looked at it again; None where nobody ever has, as when whoever
-        began it died in that instant: its share holds as long as after a look.
+        When the next analysis is due; None before the first, as when the process that began it
+        died in that instant: its weight then holds as long as after an analysis.
 
     Returns
     -------

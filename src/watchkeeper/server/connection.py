@@ -46,7 +46,7 @@ class Connection:
         Raises
         ------
         OSError
-            If nobody listens.
+            If no server listens.
         """
         return cls(*await asyncio.open_connection(host, port))
 

@@ -227,8 +227,8 @@ async def _answer(app: App, listening: socket.socket, parent: int | None) -> Non
 async def _settle(seconds: float) -> None:
     """Leave out of all later garbage collections what is there by then, as it stays.
 
-    A full collection looks at every object of every library, which takes 0.2 s in which nobody is
-    answered; landing and measuring bring one about a few times a minute.
+    A full collection looks at every object of every library, which takes 0.2 s without a
+    response; commits and measuring bring one about a few times a minute.
     """
     await asyncio.sleep(seconds)
     gc.collect()

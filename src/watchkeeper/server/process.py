@@ -75,7 +75,7 @@ class Server:
         Raises
         ------
         OSError
-            If nobody listens.
+            If no server listens.
         RefusedError, UnavailableError
             As `Connection.send`.
         """
@@ -152,7 +152,7 @@ def serving(config: Path, port: int) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on.
+    """Return a free port.
 
     Returns
     -------

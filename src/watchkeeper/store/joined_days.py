@@ -104,7 +104,7 @@ class JoinedDay:
         try:
             rows = self._rows([*columns, *([_ID_HASH] if len(unplaced) else [])])
         except (OSError, pa.ArrowException):
-            with suppress(OSError):  # it is made again; the tables have what it had
+            with suppress(OSError):  # it is rebuilt; the tables have what it had
                 self.path.unlink()
             return None
         if len(unplaced):

@@ -65,7 +65,7 @@ _COUNTS = (
     "labelled",
     "right",
     "called",  # answered with the positive class
-    "positives",  # labelled, and the positive class came true
+    "positives",  # labelled, and the label is the positive class
     "true_positives",
     "errors",  # labelled, with a number that says how far off the answer was
     "outside",  # of these, scores that are no probabilities

@@ -18,7 +18,7 @@ __all__ = ["one", "page"]
 
 _STEP, _MOST = 50, 500  # records that are shown at once
 _EXCERPT, _WHOLE = 1_500, 100_000  # characters of evidence, in the list and of one record
-_FIGURES = 300  # of a decision that was made again
+_FIGURES = 300  # of a decision that was reproduced
 _TONES = {"promote": "good", "rollback": "bad", "drift": "warn", "quality": "bad"}
 _STEPS = ("decision", "training", "gate", "outcome")  # of a retraining
 _PLACES = {
@@ -71,7 +71,7 @@ def page(app: App, ask: Ask) -> Page:
 
 
 def one(app: App, ask: Ask) -> Page:
-    """Return one record; if that is asked for, its decision is made again.
+    """Return one record; if that is asked for, its decision is reproduced.
 
     Parameters
     ----------
