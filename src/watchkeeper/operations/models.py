@@ -158,9 +158,7 @@ class Models:
 
         Parameters
         ----------
-        uri : str
-            Of a model in MLflow.
-        name, version : str
+        uri, name, version : str
         tracking_uri : str, optional
             By default that of the environment.
         trusted : sequence of str
