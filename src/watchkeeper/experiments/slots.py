@@ -5,9 +5,9 @@ spans ``(start, end)`` whose end is not in them.
 
 From the weights alone three arms or more cannot be placed so that an arm keeps its units
 *whenever* its weight does not fall: what an arm owns would depend on its own weight only, and
-three sets of one half each would have to be disjoint in pairs. So an allocation remembers what its arms own, and
-the next one is made from it (`moved`): an arm whose weight does not fall keeps every slot, an arm
-whose weight falls gives up just the difference.
+three sets of one half each would have to be disjoint in pairs. So an allocation remembers
+what its arms own, and the next one is made from it (`moved`): an arm whose weight does not fall
+keeps every slot, an arm whose weight falls gives up just the difference.
 
 >>> first = laid_out([9_000, 500, 500])
 >>> first

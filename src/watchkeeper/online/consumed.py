@@ -2,7 +2,8 @@
 
 A batch is written down before anything is learned from it, so that the process that goes on
 after a death learns from the same rows. Afterwards the fingerprints of its
-predictions are kept, by the day of the prediction: an outcome that comes again, or is corrected, does not teach again.
+predictions are kept, by the day of the prediction: an outcome that comes again,
+or is corrected, does not teach again.
 """
 
 import json
