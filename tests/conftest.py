@@ -32,10 +32,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 
 _LONGEST = (
     "dashboard/test_browser.py", "server/test_lifecycle.py", "telemetry/test_chain.py",
-    "jobs/test_online_learning.py", "demo/test_trial.py", "demo/test_demo.py",
+    "upgrades/test_upgrades.py", "jobs/test_online_learning.py", "demo/test_demo.py",
     "operations/test_retraining.py", "api/test_rollouts.py", "operations/test_online_learning.py",
-    "drift/test_engines.py", "stats/test_check_suite.py", "server/test_fuzz.py",
-    "operations/test_online_backups.py", "api/test_shadows.py", "store/test_committer_kill.py",
+    "drift/test_engines.py", "stats/test_check_suite.py", "store/test_joined_days.py",
+    "store/test_tables.py", "store/test_backup.py", "server/test_fuzz.py", "test_typing.py",
+    "telemetry/test_tracing.py", "operations/test_online_backups.py", "api/test_shadows.py",
+    "api/test_readiness.py", "store/test_committer_kill.py", "serving/test_ingest.py",
+    "serving/test_experiments.py", "store/test_kill.py",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urldefrag, urljoin, urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from playwright.sync_api import Browser
@@ -31,6 +32,7 @@ from watchkeeper.config import load_settings
 from watchkeeper.dashboard.pages import PAGES
 from watchkeeper.demo import run
 from watchkeeper.demo.flights import FEATURES
+from watchkeeper.demo.trial import BEGINS, ENDS, NAME
 from watchkeeper.events import Window
 from watchkeeper.server.process import serving
 
@@ -221,6 +223,31 @@ def _measured(app: App, start: datetime) -> dict[str, float]:
     said = np.asarray(rows["prediction"].to_pylist(), dtype=float)
     score = rows["score"].to_numpy()
     return {"accuracy": float(np.mean(actual == said)), "auc": float(roc_auc_score(actual, score))}
+
+
+def test_given_the_year_when_read_back_then_its_experiment_is_whole_and_its_decisions_are_confirmed(
+    demo: Demo,
+) -> None:
+    app = demo.app
+    experiment = app.experiments.get(NAME)
+    rows = app.events.read("flights").rows
+    in_trial = rows.filter(pc.starts_with(rows["experiment"].cast(pa.string()), f"{NAME}/"))
+    records = {
+        record.kind: record.id
+        for record in app.history.records("flights", everything=True)
+        if record.replayable and record.kind in {"drift", "quality", "rollout"}
+    }
+
+    assert experiment.started_at is not None
+    assert experiment.ended_at is not None
+    assert experiment.started_at < ENDS
+    assert experiment.ended_at > BEGINS
+    assert experiment.decision is not None
+    assert set(in_trial["variant"].to_pylist()) == {"january", "summer"}
+    assert set(in_trial["model_version"].to_pylist()) == {"1.0.0", "1.1.0"}
+    assert len(records) == 3
+    replays = [app.replays.replay(record) for record in records.values()]
+    assert [(replay.id, replay.differences) for replay in replays if not replay.confirmed] == []
 
 
 def test_given_no_scripts_when_looked_at_then_charts_tables_and_forms_are_there_and_work(

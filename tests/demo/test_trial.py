@@ -1,4 +1,7 @@
-"""The experiment and the rollout of the demo, on real flights, through a real server."""
+"""The experiment and a bad rollout of the demo, on real flights, through a real server.
+
+The year of `dashboard/test_browser.py` has the experiment and a good rollout, for every change.
+"""
 
 import json
 from datetime import datetime
@@ -6,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
@@ -26,6 +30,7 @@ class Silent:
         """Do not look."""
 
 
+@pytest.mark.nightly
 def test_given_flights_until_september_when_replayed_then_one_is_tried_and_a_bad_one_taken_back(
     tmp_path: Path,
 ) -> None:
