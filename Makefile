@@ -41,7 +41,7 @@ PURE := charts drift experiments health incidents profiles quality readiness rec
 QUICK := --numprocesses auto --maxprocesses 4 -m "not slow and not nightly" \
   $(wildcard $(PURE:%=src/watchkeeper/%) $(PURE:%=tests/%)) $(addprefix tests/test_,access.py clock.py config.py fingerprints.py import.py packaging.py)
 # One worker more than there are cores: many tests wait for a process or a program that they started.
-WORKERS := $(shell expr $$(nproc) + 1)
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ALL := --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 static: $(VENV)/.ready
