@@ -162,6 +162,7 @@ class Models:
         tracking_uri : str, optional
             By default that of the environment.
         trusted : sequence of str
+            Names of types beyond the default ones that loading may make.
         allow_unsafe : bool
         by : By
 
