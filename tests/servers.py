@@ -36,7 +36,10 @@ FLIGHTS = pd.DataFrame(
 
 def fill_registry(data_dir: Path, **odd: Any) -> None:
     """Put a matrix model, a frame model and whatever `odd` names in production."""
-    shutil.copytree(_filled().name, data_dir, dirs_exist_ok=True)
+    if (data_dir / "registry").exists():  # a test has put a model of its own there
+        _register(data_dir)
+    else:
+        shutil.copytree(_filled().name, data_dir, dirs_exist_ok=True)
     if not odd:
         return
     with ModelRegistry(data_dir / "registry") as registry:
@@ -50,7 +53,12 @@ def fill_registry(data_dir: Path, **odd: Any) -> None:
 def _filled() -> "TemporaryDirectory[str]":
     """Return a data directory with both models in production, which is gone when tests end."""
     folder = TemporaryDirectory()
-    with ModelRegistry(Path(folder.name) / "registry") as registry:
+    _register(Path(folder.name))
+    return folder
+
+
+def _register(data_dir: Path) -> None:
+    with ModelRegistry(data_dir / "registry") as registry:
         plain = LogisticRegression().fit(ROWS, LABELS)
         encoder = make_column_transformer(
             (OneHotEncoder(handle_unknown="ignore"), ["carrier"]), remainder="passthrough"
@@ -62,7 +70,6 @@ def _filled() -> "TemporaryDirectory[str]":
         ]
         for model_id in ids:
             registry.promote_to_production(model_id)
-    return folder
 
 
 @pytest.fixture
