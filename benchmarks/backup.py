@@ -28,6 +28,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from experiment_report import fill
+from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import BackupSettings, Settings
 from watchkeeper.jobs.maintenance import CHILD
@@ -110,7 +111,10 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=500)
     parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder,
+        Figures(__file__) as figures,
+    ):
         data, target = Path(folder) / "data", Path(folder) / "target"
         fill(data, given.events, 1_000_000)
         rows = np.random.default_rng(3).normal(size=(200, 4))
@@ -127,35 +131,42 @@ def main() -> None:
             settings = Settings(data_dir=data, backup=BackupSettings(target=str(target), keep=1))
             took = asyncio.run(measured(load, settings, given.turns))
             server.terminate()
-        tell(load, took)
+        add_latencies(figures, load, took)
         with App(Settings(data_dir=data)) as app:
             made = app.backups.restore(Path(folder) / "there", target=str(target))
-        print(f"{made.size / 1e9:.1f} GB in {made.files:,} files")
+        figures.add("the backup", made.size / 1e9, "GB")
+        figures.add("files of the backup", made.files, "")
         with App(Settings(data_dir=Path(folder) / "there")) as app:
             app.landing.land()
             kept = set(app.events.read("m").rows["prediction_id"].to_pylist())
             counts = app.events.counts("flights")
         before = {name for at, name in load.acknowledged if at < made.point}
-        print(
-            f"restored: {counts.predictions:,} of {given.events:,} old predictions; of "
-            f"{len(before):,} acknowledged before its moment {len(before - kept):,} are missing"
-        )
+        figures.add("old predictions restored", counts.predictions, f"of {given.events:,}")
+        figures.add("acknowledged before the backup's moment", len(before), "predictions")
+        figures.add("missing of these", len(before - kept), "predictions")
 
 
-def tell(load: Load, took: list[float]) -> None:
-    print(f"{len(took)} backups, each took {min(took):.1f} to {max(took):.1f} s")
+def add_latencies(figures: Figures, load: Load, took: list[float]) -> None:
+    figures.add("backups", len(took), "")
+    figures.add("a backup, least", min(took), "s")
+    figures.add("a backup, most", max(took), "s")
     halves = zip(load.latency[ALONE], load.latency[BACKED_UP], strict=True)
     for turn, (alone, beside) in enumerate(halves, 1):
-        compare(f"turn {turn}, 99th percentile", alone, beside, 0.99)
+        compare(figures, f"turn {turn}, 99th percentile", alone, beside, 0.99)
     alone, beside = (list(chain(*load.latency[kind])) for kind in (ALONE, BACKED_UP))
-    print(f"{len(alone):,} requests alone, {len(beside):,} backed up")
-    compare("median", alone, beside, 0.5)
-    compare("99th percentile", alone, beside, 0.99)
+    figures.add("requests alone", len(alone), "")
+    figures.add("requests backed up", len(beside), "")
+    compare(figures, "median", alone, beside, 0.5)
+    compare(figures, "99th percentile", alone, beside, 0.99)
 
 
-def compare(told: str, alone: list[float], beside: list[float], share: float) -> None:
-    first, second = np.quantile(alone, share), np.quantile(beside, share)
-    print(f"{told}: alone {first:.2f} ms, backed up {second:.2f} ms, {second / first:.2f} times")
+def compare(
+    figures: Figures, label: str, alone: list[float], beside: list[float], share: float
+) -> None:
+    first, second = float(np.quantile(alone, share)), float(np.quantile(beside, share))
+    figures.add(f"{label}, alone", first, "ms")
+    figures.add(f"{label}, backed up", second, "ms")
+    figures.add(f"{label}, backed up / alone", second / first, "times")
 
 
 if __name__ == "__main__":

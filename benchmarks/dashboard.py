@@ -36,6 +36,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from playwright.sync_api import Browser, sync_playwright
 
+from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import load_settings
 from watchkeeper.demo.flights import FEATURES, flights_of_2013
@@ -93,9 +94,9 @@ def main() -> None:
             asyncio.run(server.ready())
             with chromium() as browser:
                 costs = {path: measured(browser, port, path) for path in pages}
-    print(f"\n{'page':44} {'server':>9} {'p95':>9} {'complete':>9} {'first':>9} {'later':>9}")
-    for path, cost in costs.items():
-        show(path, cost)
+    with Figures(__file__) as figures:
+        for path, cost in costs.items():
+            add_cost(figures, path, cost)
     sys.exit(0 if all(cost.kept for cost in costs.values()) else 1)
 
 
@@ -266,11 +267,14 @@ def opened(browser: Browser, url: str) -> Iterator[float]:
         context.close()
 
 
-def show(path: str, cost: Cost) -> None:
-    times = (cost.median, cost.slow, cost.complete)
-    figures = [f"{1000 * each:6.0f} ms" for each in times]
-    figures += [f"{each / 1000:6.0f} kB" for each in (cost.first, cost.later)]
-    print(f"{path:44} {' '.join(figures)}{'' if cost.kept else '  too much'}", flush=True)
+def add_cost(figures: Figures, path: str, cost: Cost) -> None:
+    figures.add(f"{path}, server, median", 1000 * cost.median, "ms")
+    figures.add(f"{path}, server, 95th percentile", 1000 * cost.slow, "ms")
+    figures.add(f"{path}, complete", 1000 * cost.complete, "ms")
+    figures.add(f"{path}, first", cost.first / 1000, "kB")
+    figures.add(f"{path}, later", cost.later / 1000, "kB")
+    if not cost.kept:
+        print(f"{path}: too much", flush=True)
 
 
 if __name__ == "__main__":

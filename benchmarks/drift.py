@@ -24,11 +24,13 @@ import pyarrow as pa
 import pyarrow.feather
 from scipy.stats import chi2_contingency, ks_2samp
 
+from figures import Figures
 from watchkeeper.drift import DataDriftDetector
 from watchkeeper.drift.compare import chi_squared_between, ks_between_all
 from watchkeeper.profiles import Profile
 
 NUMBERS, WORDS = 40, 10
+PEER = "SciPy, column by column"
 
 EVIDENTLY = """
 import sys, time
@@ -63,7 +65,7 @@ def main() -> None:
     times: dict[str, list[float]] = {
         "watchkeeper, exact": [],
         "watchkeeper, by profile": [],
-        "SciPy, column by column": [],
+        PEER: [],
         "profile to profile": [],
     }
     grown = growth_mib(lambda: detector.detect(current))
@@ -73,7 +75,7 @@ def main() -> None:
         times["watchkeeper, exact"].append(timed(lambda: detector.detect(current)))
         times["watchkeeper, by profile"].append(timed(lambda: against.detect(current)))
         times["profile to profile"].append(timed(lambda: between(profile, later)))
-        times["SciPy, column by column"].append(timed(lambda: by_scipy(reference, current)))
+        times[PEER].append(timed(lambda: by_scipy(reference, current)))
     expected = by_scipy(reference, current)
     for name, (statistic, p_value) in expected.items():
         own = report.features[name]
@@ -84,18 +86,19 @@ def main() -> None:
         if name.startswith("number"):
             assert abs((kept.features[name].statistic or 0.0) - expected[name][0]) < 1 / 1000
     print(f"{options.rows:,} x {options.rows:,} rows, {NUMBERS} numbers and {WORDS} words, seconds")
-    ours = statistics.median(times["watchkeeper, exact"])
-    for name, each in times.items():
-        found = statistics.median(each)
-        peer = statistics.median(times["SciPy, column by column"])
-        print(f"  {name:26} {found:8.4f}   SciPy takes {peer / found:8.1f} times as long")
-    if options.evidently:
-        found = by_evidently(options.evidently, reference, current)
-        print(
-            f"  {'Evidently, KS/chi-square':26} {found:8.3f}   {found / ours:.1f} times ours, exact"
-        )
-    print(f"  the profile of {options.rows:,} rows has {len(profile.to_bytes()):,} bytes")
-    print(f"  memory: {grown:.0f} MiB above the frames and the prepared reference")
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    with Figures(__file__) as figures:
+        for name, median in medians.items():
+            figures.add(name, median, "s")
+            if name != PEER:
+                figures.add(f"SciPy / {name}", medians[PEER] / median, "times")
+        if options.evidently:
+            evidently = by_evidently(options.evidently, reference, current)
+            figures.add("Evidently, KS/chi-square", evidently, "s")
+            ratio = evidently / medians["watchkeeper, exact"]
+            figures.add("Evidently / watchkeeper, exact", ratio, "times")
+        figures.add("a profile", len(profile.to_bytes()), "bytes")
+        figures.add("memory above the frames and the reference", grown, "MiB")
     print("  statistics and p-values of all columns are SciPy's (1e-12, 1e-9)")
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, chi2
 
+from figures import Figures
 from watchkeeper.drift import DataDriftDetector
 
 NUMBERS, WORDS, HOURS = 40, 10, 8760
@@ -33,35 +34,48 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    print("no drift: share of windows (95 % interval)")
-    for rows, windows in ((1_000, options.windows), (100_000, max(20, options.windows // 4))):
+    with Figures(__file__) as figures:
+        without_drift(figures, rng, options.windows)
+        shifted(figures, rng, max(20, options.windows // 4))
+        hourly(figures, rng, options.years)
+
+
+def without_drift(figures: Figures, rng: np.random.Generator, most: int) -> None:
+    for rows, windows in ((1_000, most), (100_000, max(20, most // 4))):
         called = raw = 0
         for _ in range(windows):
             report = DataDriftDetector(frame(rng, rows)).detect(frame(rng, rows))
             called += report.drift_detected
             raw += any((each.p_value or 1.0) < 0.05 for each in report.features.values())
-        print(f"  {rows:>7,} rows: verdict {share(called, windows)}; raw p {share(raw, windows)}")
-    found = others = 0
-    windows = max(20, options.windows // 4)
+        add_share(figures, f"no drift, {rows:,} rows, verdict", called, windows, "of windows")
+        add_share(figures, f"no drift, {rows:,} rows, raw p", raw, windows, "of windows")
+
+
+def shifted(figures: Figures, rng: np.random.Generator, windows: int) -> None:
+    hits = misses = 0
     for _ in range(windows):
         report = DataDriftDetector(frame(rng, 100_000)).detect(frame(rng, 100_000, shift=0.1))
         drifted = set(report.drifted)
         moved = {f"number_{i}" for i in SHIFTED}
-        found += len(drifted & moved)
-        others += len(drifted - moved)
-    print("0.1 sd in 5 of 50 columns, 100,000 rows")
-    print(f"  found {share(found, 5 * windows)}, others called {share(others, 45 * windows)}")
-    years = [year(rng) for _ in range(options.years)]
+        hits += len(drifted & moved)
+        misses += len(drifted - moved)
+    label = "0.1 sd in 5 of 50 columns, 100,000 rows"
+    add_share(figures, f"{label}, found", hits, 5 * windows, "of the 5")
+    add_share(figures, f"{label}, others called", misses, 45 * windows, "of the 45")
+
+
+def hourly(figures: Figures, rng: np.random.Generator, count: int) -> None:
+    years = [year(rng) for _ in range(count)]
     held, single = (sum(alarms[i] > 0 for alarms in years) for i in (0, 1))
-    print(f"a check every hour of a year, {options.years} years")
-    print(f"  checks=8760: {share(held, options.years)} of years with an alarm,", end=" ")
-    print(f"{sum(alarms[0] for alarms in years)} alarms in {HOURS * options.years:,} checks")
-    print(f"  checks=1: {share(single, options.years)} of years with an alarm")
+    add_share(figures, "years with an alarm, checks=8760", held, count, "of years")
+    total = sum(alarms[0] for alarms in years)
+    figures.add("alarms, checks=8760", total, f"in {HOURS * count:,} checks")
+    add_share(figures, "years with an alarm, checks=1", single, count, "of years")
 
 
-def share(count: int, of: int) -> str:
-    low, high = binomtest(count, of).proportion_ci(method="exact")
-    return f"{count / of:.4f} ({low:.4f} to {high:.4f})"
+def add_share(figures: Figures, label: str, count: int, total: int, unit: str) -> None:
+    low, high = binomtest(count, total).proportion_ci(method="exact")
+    figures.add(label, count / total, f"{unit} (95 % interval {low:.4f} to {high:.4f})")
 
 
 def frame(rng: np.random.Generator, rows: int, shift: float = 0.0) -> dict[str, Any]:

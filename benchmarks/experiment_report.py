@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
+from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.experiments.drafting import draft
@@ -83,15 +84,16 @@ def fill(data: Path, exposures: int, users: int) -> None:
 
 def main(exposures: int) -> None:
     users = exposures // 5
-    with TemporaryDirectory(prefix="watchkeeper-") as folder:
+    with TemporaryDirectory(prefix="watchkeeper-") as folder, Figures(__file__) as figures:
         data = Path(folder)
         began = time.perf_counter()
         fill(data, exposures, users)
         took = time.perf_counter() - began
-        print(f"{exposures:,} exposures of {users:,} units, written in {took:.0f} s")
+        print(f"{exposures:,} exposures of {users:,} units")
+        figures.add("written", took, "s")
         began = time.perf_counter()
         EventStore(data).compact()
-        print(f"compacted in {time.perf_counter() - began:.0f} s")
+        figures.add("compacted", time.perf_counter() - began, "s")
         experiment = draft(
             "august",
             "flights",
@@ -102,24 +104,24 @@ def main(exposures: int) -> None:
         ).started(START)
         events = EventStore(data)
         at = START + timedelta(days=DAYS + 1)
-        for each in ("first", "again", "again", "again", "from the tables alone"):
-            if each == "from the tables alone":
-                health(data)
+        for label in ("first", "again 1", "again 2", "again 3", "from the tables alone"):
+            if label == "from the tables alone":
+                health(figures, data)
                 rmtree(data / "events" / "flights" / "joined")
             began, worked = time.perf_counter(), time.process_time()
             found = report_of(events, experiment, Labelling(), at=at)
             took, work = time.perf_counter() - began, time.process_time() - worked
             units = sum(found.units.values())
             verdict = found.decision.verdict
-            print(
-                f"report, {each}: {took:.2f} s, {work:.2f} s of a core, {units:,} units, {verdict}"
-            )
+            figures.add(f"report, {label}", took, "s")
+            figures.add(f"report, {label}, processor time", work, "s")
+            print(f"  of {units:,} units, {verdict}")
 
 
-def health(data: Path) -> None:
+def health(figures: Figures, data: Path) -> None:
     terms = {**ModelPolicy().health_terms(), "window": timedelta(days=DAYS)}
     with App(Settings(data_dir=data)) as app:
-        for each in ("first", "again", "again"):
+        for label in ("first", "again 1", "again 2"):
             began = time.perf_counter()
             found = health_of(
                 app.events,
@@ -132,7 +134,8 @@ def health(data: Path) -> None:
             )
             took = time.perf_counter() - began
             count = found.status.metrics["recorded"]
-            print(f"health, {each}: {took:.2f} s of {count:,.0f} predictions")
+            figures.add(f"health, {label}", took, "s")
+            print(f"  of {count:,.0f} predictions")
 
 
 if __name__ == "__main__":

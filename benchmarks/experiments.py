@@ -1,13 +1,13 @@
 """Claims: what looking often costs an A/B test, and what it does not.
 
 Two arms with an event or none for each unit; every figure is a share of simulated experiments, with
-its Monte-Carlo standard error in units of the last digits.
+its Monte-Carlo standard error.
 
 - No effect, 100 looks, arms 1:1 and 19:1, base rates 20 %, 5 % and 0.2 %: how often a difference is
   called. *naive*: p < 0.05 at any look. *unguarded*: a confidence sequence from each arm's own
   variance. *anytime*: `anytime_proportions`. *sequential*: O'Brien-Fleming bounds for the pooled
   statistic. *exact*: `exact_group_sequential_test`, which also computes its error rate for each
-  simulated experiment; the mean of these is in the last column.
+  simulated experiment; the mean of these is *its own*.
 - 20 % against 22 % at the sample size that a fixed test needs for a power of 80 %: how often the
   difference is found; at the size that `group_sequential_inflation` asks for; and anytime, with 1.7
   times the units.
@@ -28,6 +28,7 @@ import numpy.typing as npt
 from scipy.special import gammaln
 from scipy.stats import chi2, norm
 
+from figures import Figures
 from watchkeeper.stats import (
     anytime_proportions,
     confidence_sequence,
@@ -50,11 +51,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    null(rng, options.runs, options.exact)
-    power(rng, options.runs, options.exact)
-    unbounded(rng, options.runs)
-    ramp(rng, options.runs, options.exact)
-    shares(rng, options.runs)
+    with Figures(__file__) as figures:
+        null(figures, rng, options.runs, options.exact)
+        power(figures, rng, options.runs, options.exact)
+        unbounded(figures, rng, options.runs)
+        ramp(figures, rng, options.runs, options.exact)
+        shares(figures, rng, options.runs)
 
 
 @dataclass(frozen=True)
@@ -146,24 +148,25 @@ class Looks:
         return np.abs(self.z) >= np.array(group_sequential_bounds(fractions, ALPHA))
 
 
-def null(rng: np.random.Generator, runs: int, exact: int) -> None:
-    print(f"no effect, {LOOKS} looks: share of experiments that call a difference")
-    print(f"{'rate':>6} {'arms':>5} {'units a look':>12}", end=" ")
-    print(*(f"{name:>11}" for name in HEADINGS))
+def null(figures: Figures, rng: np.random.Generator, runs: int, exact: int) -> None:
     for rate in (0.2, 0.05, 0.002):
         for treated in (0.5, 0.05):
             for units in (400, 4_000):
-                row = null_row(rng, runs, exact, rate, treated, units)
+                calls, level = null_calls(rng, runs, exact, rate, treated, units)
                 arms = "1:1" if treated == 0.5 else "19:1"
-                print(f"{rate:>6} {arms:>5} {units:>12,}", *(f"{each:>11}" for each in row))
+                label = f"no effect, rate {rate}, arms {arms}, {units:,} a look"
+                for rule, called in zip(RULES, calls, strict=True):
+                    add_share(figures, f"{label}, {rule}", called)
+                figures.add(f"{label}, exact, its own", level, "on average")
 
 
-HEADINGS = ("naive", "unguarded", "anytime", "sequential", "exact", "(its own)")
+RULES = ("naive", "unguarded", "anytime", "sequential", "exact")
 
 
-def null_row(
+def null_calls(
     rng: np.random.Generator, runs: int, exact: int, rate: float, treated: float, units: int
-) -> list[str]:
+) -> tuple[list[Numbers], float]:
+    """Return which experiments each of the rules calls, and the exact test's mean error rate."""
     treatment, fractions = np.full(LOOKS, round(units * treated)), even(LOOKS)
     batches: list[list[Any]] = []
     for _ in range(BATCHES):
@@ -179,11 +182,8 @@ def null_row(
         )
         batches.append([each.any(axis=1) for each in over])
     crossed, level = zip(*(arms.exactly(run, fractions) for run in range(exact)), strict=True)
-    return [
-        *(share(np.concatenate(calls)) for calls in zip(*batches, strict=True)),
-        share(np.array(crossed)),
-        f"{np.mean(level):.4f}",
-    ]
+    calls = [np.concatenate(batch) for batch in zip(*batches, strict=True)]
+    return [*calls, np.array(crossed)], float(np.mean(level))
 
 
 def check(arms: Arms, looks: Looks, planned: float) -> None:
@@ -195,14 +195,8 @@ def check(arms: Arms, looks: Looks, planned: float) -> None:
         assert test.rejected == looks.anytime(planned)[run, look]
 
 
-def power(rng: np.random.Generator, runs: int, exact: int) -> None:
+def power(figures: Figures, rng: np.random.Generator, runs: int, exact: int) -> None:
     fixed = 6_510
-    print(f"\n20 % against 22 %, {fixed:,} units an arm: share of experiments that find it")
-    print(
-        f"{'looks':>6} {'size':>9} {'fixed':>11} {'sequential':>11} {'exact':>11} {'anytime':>11}",
-        end=" ",
-    )
-    print("computed, mean share of the size used")
     for count in (5, 10, 100):
         fractions = even(count)
         factor = group_sequential_inflation(fractions)
@@ -211,39 +205,36 @@ def power(rng: np.random.Generator, runs: int, exact: int) -> None:
             units = np.diff(ends, prepend=0)
             arms = Arms.drawn(rng, runs, units, units, (0.20, 0.22))
             looks = arms.pooled()
-            found = [arms.exactly(run, fractions)[0] for run in range(exact)]
+            crossed = [arms.exactly(run, fractions)[0] for run in range(exact)]
             drift = np.sqrt(size) * (norm.isf(ALPHA / 2) + norm.ppf(0.8))
             computed = group_sequential_power(drift, fractions, group_sequential_bounds(fractions))
-            print(
-                f"{count:>6} {f'x {size:.4f}':>9}",
-                *(
-                    f"{share(each):>11}"
-                    for each in (
-                        looks.naive()[:, -1],
-                        looks.sequential(fractions).any(axis=1),
-                        np.array(found),
-                        looks.anytime(float(looks.information[0, -1])).any(axis=1),
-                    )
-                ),
-                f"{sum(computed.upper):.4f}, {computed.expected_fraction:.2f}",
-            )
+            label = f"20 % against 22 %, {count} looks, {size:.4f} times {fixed:,} units"
+            for rule, calls in (
+                ("fixed", looks.naive()[:, -1]),
+                ("sequential", looks.sequential(fractions).any(axis=1)),
+                ("exact", np.array(crossed)),
+                ("anytime", looks.anytime(float(looks.information[0, -1])).any(axis=1)),
+            ):
+                add_share(figures, f"{label}, {rule}", calls)
+            figures.add(f"{label}, computed", sum(computed.upper), "of experiments")
+            figures.add(f"{label}, used on average", computed.expected_fraction, "of the size")
 
 
-def unbounded(rng: np.random.Generator, runs: int) -> None:
+def unbounded(figures: Figures, rng: np.random.Generator, runs: int) -> None:
     size = 1.7
     units = np.diff(np.round(np.array(even(LOOKS)) * 6_510 * size).astype(int), prepend=0)
     looks = Arms.drawn(rng, runs, units, units, (0.20, 0.22)).pooled()
     over = looks.anytime(float(looks.information[0, -1]))
     found = over.any(axis=1)
     stopped = np.where(found, over.argmax(axis=1) + 1, LOOKS) / LOOKS * size
-    print(f"  anytime with {size} times the units, {LOOKS} looks: {share(found)}", end=", ")
-    print(f"stopped after {stopped.mean():.2f} of the units of the fixed test on average")
+    label = f"anytime with {size} times the units, {LOOKS} looks"
+    add_share(figures, label, found)
+    figures.add(f"{label}, stopped after", float(stopped.mean()), "of the fixed test's units")
 
 
-def ramp(rng: np.random.Generator, runs: int, exact: int) -> None:
+def ramp(figures: Figures, rng: np.random.Generator, runs: int, exact: int) -> None:
     weights, units = np.arange(0.05, 0.96, 0.1), 2_000
     rates = np.linspace(0.04, 0.06, len(weights))
-    print(f"\nno effect, a ramp 5 % … 95 %, base rate 4 % → 6 %, {units:,} units a step")
     treated = rng.binomial(units, weights, (runs, len(weights)))
     arms = Arms.drawn(rng, runs, units - treated, treated, (rates, rates))
     whole, split = arms.pooled(), arms.stratified()
@@ -260,12 +251,11 @@ def ramp(rng: np.random.Generator, runs: int, exact: int) -> None:
         ("stratified, anytime", split.anytime(planned).any(axis=1)),
         ("stratified, exact", np.array(crossed)),
     ):
-        print(f"  {name:<31} {share(calls)}")
-    print(f"  {'its own level, on average':<31} {np.mean(level):.4f}")
+        add_share(figures, f"ramp, {name}", calls)
+    figures.add("ramp, stratified, exact, its own", float(np.mean(level)), "on average")
 
 
-def shares(rng: np.random.Generator, runs: int) -> None:
-    print(f"\nshares of the arms, {LOOKS} looks, 40,000 units: share of experiments that alarm")
+def shares(figures: Figures, rng: np.random.Generator, runs: int) -> None:
     for name, split in (("50:50", 0.5), ("51:49", 0.51)):
         first = np.cumsum(rng.binomial(400, split, (runs, LOOKS)), axis=1)
         units = np.cumsum(np.full(LOOKS, 400))
@@ -280,7 +270,7 @@ def shares(rng: np.random.Generator, runs: int) -> None:
             ("p < .001", squares >= chi2.isf(0.001, 1)),
             ("E >= 100", logs >= np.log(100)),
         ):
-            print(f"  served {name}: {rule:<9} {share(calls.any(axis=1))}")
+            add_share(figures, f"shares of the arms, served {name}, {rule}", calls.any(axis=1))
 
 
 def evidence(first: Numbers, units: Numbers) -> Numbers:
@@ -317,11 +307,11 @@ def even(looks: int) -> list[float]:
     return [(look + 1) / looks for look in range(looks)]
 
 
-def share(calls: npt.ArrayLike) -> str:
+def add_share(figures: Figures, label: str, calls: npt.ArrayLike) -> None:
     called = np.asarray(calls, dtype=np.float64)
     mean = float(called.mean())
     error = np.sqrt(mean * (1 - mean) / called.size)
-    return f"{mean:.4f}({round(error * 1e4)})"
+    figures.add(label, mean, f"of experiments (± {error:.4f})")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
+from figures import Figures
+
 FEATURES, CONNECTIONS = 30, 16
 
 _PEER = """
@@ -85,13 +87,14 @@ def main() -> None:
                 latencies = asyncio.run(load(each, options.seconds))
                 rates[each.name].append(len(latencies) / options.seconds)
                 tails[each.name].append(float(np.quantile(latencies, 0.99)) * 1e3)
-    own = statistics.median(rates["watchkeeper"])
-    print(f"{'server':24} {'requests/s':>10} {'p99 ms':>8} {'watchkeeper is':>15}")
-    for name, found in rates.items():
-        rate = statistics.median(found)
-        print(f"{name:24} {rate:10,.0f} {statistics.median(tails[name]):8.1f} {own / rate:14.2f}x")
-    ratio = own / statistics.median(rates["fastapi (no recording)"])
-    print(f"ratio to a bare FastAPI endpoint: {ratio:.2f} (claimed: at least 1.5)")
+    medians = {name: statistics.median(seen) for name, seen in rates.items()}
+    with Figures(__file__) as figures:
+        for name, rate in medians.items():
+            figures.add(name, rate, "requests/s")
+            figures.add(f"{name}, 99th percentile", statistics.median(tails[name]), "ms")
+            if name != "watchkeeper":
+                figures.add(f"watchkeeper / {name}", medians["watchkeeper"] / rate, "times")
+    print("claimed: at least 1.5 times a bare FastAPI endpoint")
 
 
 def model() -> tuple[object, list[float]]:

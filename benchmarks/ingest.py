@@ -8,6 +8,7 @@ of the process. Beside it: `write_deltalake` of the same rows, which neither che
 """
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
+from figures import Figures
+
 FEATURES, BATCH = 20, 50_000
 
 
@@ -29,16 +32,18 @@ def main() -> None:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        measure(options.one)
+        print(json.dumps(measured(options.one)))
         return
-    print(f"{'predictions':>12} {'outcomes':>10} {'events/s a core':>16} {'delta alone':>12} "
-          f"{'ratio':>6} {'peak MiB':>9}")  # fmt: skip
-    for rows in options.rows:
-        subprocess.run([sys.executable, __file__, "--one", str(rows)], check=True)
+    with Figures(__file__) as figures:
+        for rows in options.rows:
+            command = [sys.executable, __file__, "--one", str(rows)]
+            ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            for label, (value, unit) in json.loads(ended.stdout).items():
+                figures.add(f"{rows:,} predictions and outcomes, {label}", value, unit)
 
 
-def measure(rows: int) -> None:
-    """Ingest `rows` predictions and as many outcomes, and print a line."""
+def measured(rows: int) -> dict[str, tuple[float, str]]:
+    """Ingest `rows` predictions and as many outcomes; return figures and their units by label."""
     from deltalake import write_deltalake
 
     from watchkeeper.clock import Arrivals, system_clock
@@ -68,8 +73,12 @@ def measure(rows: int) -> None:
                 for batch in reader:
                     write_deltalake(place / "alone" / path.stem, pa.table(batch), mode="append")
         alone = time.process_time() - began
-    print(f"{rows:12,} {rows:10,} {landed / ours:16,.0f} {landed / alone:12,.0f} "
-          f"{alone / ours:6.2f} {peak:9.0f}")  # fmt: skip
+    return {
+        "ingested": (landed / ours, "events/s a core"),
+        "write_deltalake alone": (landed / alone, "events/s a core"),
+        "ingested / write_deltalake": (alone / ours, "times"),
+        "peak memory": (peak, "MiB"),
+    }
 
 
 def stream(path: Path, rows: int, kind: str) -> Path:

@@ -1,9 +1,9 @@
 """Claims: how often the intervals of one look hold the truth, and what a belief of 95 % is worth.
 
 - Intervals of a level of 95 %, of unequal arms: the share of simulated comparisons whose interval
-  holds the true difference, with its Monte-Carlo standard error in units of the last digits. Values
-  are log-normal, for the superiority normal, for CUPED a gamma covariate with normal noise; users
-  of the ratio differ in how often they click.
+  holds the true difference, with its Monte-Carlo standard error. Values are log-normal, for the
+  superiority normal, for CUPED a gamma covariate with normal noise; users of the ratio differ in
+  how often they click.
 - No effect, a base rate of 20 %, 20,000 units an arm: how often one arm is believed to be better
   with a probability above 95 % at one look, and at any of 100 and 1,000 (Beta(1, 1), by a normal
   approximation whose largest error beside `bayesian_report` is printed).
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, trim_mean
 
+from figures import Figures
 from watchkeeper.experiments import ratio_sums, ratio_test
 from watchkeeper.stats import (
     CovariateSums,
@@ -41,11 +42,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    covered(rng, options.runs)
-    believed(rng, 5 * options.runs)
+    with Figures(__file__) as figures:
+        covered(figures, rng, options.runs)
+        believed(figures, rng, 5 * options.runs)
 
 
-def covered(rng: np.random.Generator, runs: int) -> None:
+def covered(figures: Figures, rng: np.random.Generator, runs: int) -> None:
     trimmed = partial(trim_mean, proportiontocut=0.1)
     resampled = partial(bootstrap_test, resamples=499)
     values: list[tuple[str, Callable[..., Any], int, int]] = [
@@ -56,34 +58,33 @@ def covered(rng: np.random.Generator, runs: int) -> None:
         ("trimmed mean, bootstrap", partial(resampled, statistic=trimmed), 100, 60),
         ("mean, bootstrap", resampled, 500, 200),
     ]
-    print(f"{'interval':<26}{'control':>8}{'treatment':>10}  holds the truth")
     for name, test, m, n in values:
         held = [
             holds(test(rng.lognormal(size=m), rng.lognormal(size=n) + 0.3), 0.3)
             for _ in range(runs)
         ]
-        print(f"{name:<26}{m:>8}{n:>10}  {share(held)}")
+        add_share(figures, f"{name}, {m} and {n}, holds the truth", held)
     for m, n in ((20, 20), (200, 20)):
         truth = norm.cdf(1 / np.sqrt(5))
         held = [
             holds(mann_whitney_test(rng.normal(size=m), rng.normal(1, 2, size=n)), truth)
             for _ in range(runs)
         ]
-        print(f"{'superiority, other spread':<26}{m:>8}{n:>10}  {share(held)}")
+        add_share(figures, f"superiority, other spread, {m} and {n}, holds the truth", held)
     held = [holds(ratio_test(clicks(rng, 300), clicks(rng, 100)), 0.0) for _ in range(runs)]
-    print(f"{'clicks per page':<26}{300:>8}{100:>10}  {share(held)}")
+    add_share(figures, "clicks per page, 300 and 100, holds the truth", held)
     held = [holds(cuped_test(past(rng, 60, 0.0), past(rng, 40, 0.3)), 0.3) for _ in range(runs)]
-    print(f"{'mean, CUPED':<26}{60:>8}{40:>10}  {share(held)}")
+    add_share(figures, "mean, CUPED, 60 and 40, holds the truth", held)
 
 
-def believed(rng: np.random.Generator, runs: int) -> None:
+def believed(figures: Figures, rng: np.random.Generator, runs: int) -> None:
     checked = [(4_000, 4_000), (4_010, 4_000), (4_060, 4_000), (4_100, 4_030)]
     exact = [
         bayesian_report({"a": (s, UNITS), "b": (t, UNITS)}).arms["b"].probability_best
         for s, t in checked
     ]
     apart = np.abs(norm.cdf(scores(np.array(checked).T, np.array(UNITS))) - exact).max()
-    print(f"\nno effect: believed better above {BELIEF:.0%} (approximated within {apart:.0e})")
+    figures.add("largest error of the approximation", float(apart), "")
     for looks in (1, 100, 1_000):
         upto = np.arange(1, looks + 1) * (UNITS // looks)
         called: list[bool] = []
@@ -91,7 +92,7 @@ def believed(rng: np.random.Generator, runs: int) -> None:
             events = rng.binomial(UNITS // looks, RATE, size=(2, 100, looks)).cumsum(axis=2)
             beyond = np.abs(scores(events, upto)) > norm.isf(1 - BELIEF)
             called += [bool(run.any()) for run in beyond]
-        print(f"  at any of {looks:>5,} looks: {share(called)}")
+        add_share(figures, f"no effect, believed above {BELIEF:.0%}, {looks:,} looks", called)
 
 
 def scores(events: Numbers, units: Numbers) -> Numbers:
@@ -117,9 +118,9 @@ def holds(test: Any, truth: float) -> bool:
     return bool(low <= truth <= high)
 
 
-def share(found: list[bool]) -> str:
-    mean = float(np.mean(found))
-    return f"{mean:.4f} ({10_000 * np.sqrt(mean * (1 - mean) / len(found)):.0f})"
+def add_share(figures: Figures, label: str, runs: list[bool]) -> None:
+    mean = float(np.mean(runs))
+    figures.add(label, mean, f"of runs (± {np.sqrt(mean * (1 - mean) / len(runs)):.4f})")
 
 
 if __name__ == "__main__":

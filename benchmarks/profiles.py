@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import ks_2samp
 
+from figures import Figures
 from watchkeeper.drift.compare import ks_between_all
 from watchkeeper.profiles import Profile
 
@@ -32,12 +33,13 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     Profile.of({"x": rng.normal(size=1_000)})  # imports
-    making(rng, options.rows, options.columns)
-    checking(rng, options.rows, options.columns)
-    merging(rng, options.rows, options.hours)
+    with Figures(__file__) as figures:
+        making(figures, rng, options.rows, options.columns)
+        checking(figures, rng, options.rows, options.columns)
+        merging(figures, rng, options.rows, options.hours)
 
 
-def making(rng: np.random.Generator, rows: int, columns: int) -> None:
+def making(figures: Figures, rng: np.random.Generator, rows: int, columns: int) -> None:
     profiling = sorting = 0.0
     size = 0
     for _ in range(columns):  # one at a time, lest the columns fill the memory
@@ -45,12 +47,14 @@ def making(rng: np.random.Generator, rows: int, columns: int) -> None:
         profiling += seconds(lambda values=values: Profile.of({"x": values}))  # type: ignore[misc]
         sorting += seconds(lambda values=values: np.sort(values))  # type: ignore[misc]
         size += len(Profile.of({"x": values}).to_bytes())
-    print(f"profile of {rows:,} rows x {columns} columns")
-    print(f"  Profile.of {profiling:8.2f} s    np.sort alone {sorting:8.2f} s    {size:,} bytes")
+    label = f"{rows:,} rows x {columns} columns"
+    figures.add(f"Profile.of, {label}", profiling, "s")
+    figures.add(f"np.sort alone, {label}", sorting, "s")
+    figures.add("Profile.of / np.sort", profiling / sorting, "times")
+    figures.add("the profiles", size, "bytes")
 
 
-def checking(rng: np.random.Generator, rows: int, columns: int) -> None:
-    print(f"profile to profile, {columns} columns, median of {REPEATS} (least to most)")
+def checking(figures: Figures, rng: np.random.Generator, rows: int, columns: int) -> None:
     for n in sorted({10_000, 100_000, rows}):
         first, second = rng.normal(size=n), rng.normal(size=n)
         kept = [Profile.of({"x": values}).to_bytes() for values in (first, second)]
@@ -63,19 +67,21 @@ def checking(rng: np.random.Generator, rows: int, columns: int) -> None:
             fresh.append(seconds(lambda pairs=pairs: ks_between_all(pairs)))  # type: ignore[misc]
             used.append(seconds(lambda pairs=pairs: ks_between_all(pairs)))  # type: ignore[misc]
         exact = columns * seconds(lambda a=first, b=second: ks_2samp(a, b, method="asymp"))  # type: ignore[misc]
-        print(
-            f"  {n:>9,} rows: used {spread(used)}, just read {spread(fresh)}, "
-            f"SciPy on raw data {1e3 * exact:,.0f} ms (one column x {columns})"
-        )
+        label = f"profile to profile, {columns} columns, {n:,} rows"
+        add_spread(figures, f"{label}, used", used)
+        add_spread(figures, f"{label}, just read", fresh)
+        figures.add(f"SciPy on raw data, {n:,} rows (one column x {columns})", 1e3 * exact, "ms")
+        figures.add(f"SciPy / used, {n:,} rows", exact / statistics.median(used), "times")
 
 
-def merging(rng: np.random.Generator, rows: int, hours: int) -> None:
+def merging(figures: Figures, rng: np.random.Generator, rows: int, hours: int) -> None:
     values: npt.NDArray[np.float64] = rng.normal(size=rows)
     parts = [Profile.of({"x": part}) for part in np.array_split(values, hours)]
     merge = seconds(lambda: reduce(lambda total, part: total.merge(part), parts))
     again = seconds(lambda: np.sort(values))
-    print(f"merge of {hours:,} hourly profiles of one column, {rows:,} rows in all")
-    print(f"  merge {1e3 * merge:.0f} ms    np.sort of all rows {1e3 * again:.0f} ms")
+    figures.add(f"merge of {hours:,} hourly profiles, {rows:,} rows", 1e3 * merge, "ms")
+    figures.add("np.sort of all rows", 1e3 * again, "ms")
+    figures.add("merge / np.sort", merge / again, "times")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -84,9 +90,9 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def spread(times: list[float]) -> str:
+def add_spread(figures: Figures, label: str, times: list[float]) -> None:
     least, most = 1e3 * min(times), 1e3 * max(times)
-    return f"{1e3 * statistics.median(times):.1f} ms ({least:.1f} to {most:.1f})"
+    figures.add(label, 1e3 * statistics.median(times), f"ms ({least:.1f} to {most:.1f})")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import numpy as np
 import sqlalchemy as sa
 from sklearn.linear_model import LogisticRegression
 
+from figures import Figures
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.store.database import ControlDatabase, model_versions
 
@@ -35,19 +36,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--defaults", type=int, default=2)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder,
+        Figures(__file__) as figures,
+    ):
         os.chdir(folder)
         with ModelRegistry(Path(folder) / "registry") as registry:
             ours = measured(lambda number: own_way(registry, number), given.repeats)
-            print(f"watchkeeper                      {ours * 1e3:9.1f} ms")
+            figures.add("watchkeeper", ours * 1e3, "ms")
             named = measured(mlflow_way(Path(folder), ["scikit-learn"]), given.repeats)
-            print(
-                f"MLflow, dependencies given       {named * 1e3:9.1f} ms  {named / ours:.1f} times"
-            )
+            figures.add("MLflow, dependencies given", named * 1e3, "ms")
+            figures.add("MLflow, dependencies given / watchkeeper", named / ours, "times")
             default = measured(mlflow_way(Path(folder), None), given.defaults)
-            told = f"{default * 1e3:9.1f} ms  {default / ours:.0f} times"
-            print(f"MLflow, by itself                {told}")
-            listing(registry)
+            figures.add("MLflow, by itself", default * 1e3, "ms")
+            figures.add("MLflow, by itself / watchkeeper", default / ours, "times")
+            listing(figures, registry)
 
 
 def measured(once: Callable[[int], None], repeats: int) -> float:
@@ -93,7 +96,7 @@ def mlflow_way(folder: Path, requirements: list[str] | None) -> Callable[[int], 
     return once
 
 
-def listing(registry: ModelRegistry) -> None:
+def listing(figures: Figures, registry: ModelRegistry) -> None:
     database = ControlDatabase(registry.control_url)
     with database.write() as connection:
         row = dict(connection.execute(sa.select(model_versions).limit(1)).mappings().one())
@@ -109,10 +112,8 @@ def listing(registry: ModelRegistry) -> None:
         begin = time.perf_counter()
         count = len(registry.list_models())
         took.append(time.perf_counter() - begin)
-    print(
-        f"{count:,} versions listed in {statistics.median(took) * 1e3:.0f} ms "
-        f"(from {min(took) * 1e3:.0f} to {max(took) * 1e3:.0f})"
-    )
+    spread = f"(from {min(took) * 1e3:.0f} to {max(took) * 1e3:.0f})"
+    figures.add(f"{count:,} versions listed", statistics.median(took) * 1e3, f"ms {spread}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import httpx
 import numpy as np
 from sklearn.dummy import DummyClassifier
 
+from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.identity import By
@@ -40,12 +41,13 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=8.0)
     given = parser.parse_args()
-    for way in ("over HTTP", "by the command line"):
-        with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
-            fill(Path(folder))
-            with closing(Server(Path(folder))) as server:
-                httpx.post(f"{server.url}/v1/rollouts", json=BEGIN).raise_for_status()
-                asyncio.run(measure(server, way, given.rate, given.seconds))
+    with Figures(__file__) as figures:
+        for way in ("over HTTP", "by the command line"):
+            with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
+                fill(Path(folder))
+                with closing(Server(Path(folder))) as server:
+                    httpx.post(f"{server.url}/v1/rollouts", json=BEGIN).raise_for_status()
+                    asyncio.run(measure(figures, server, way, given.rate, given.seconds))
 
 
 def fill(data_dir: Path) -> None:
@@ -81,7 +83,7 @@ class Server:
         self.process.communicate()
 
 
-async def measure(server: Server, way: str, rate: int, seconds: float) -> None:
+async def measure(figures: Figures, server: Server, way: str, rate: int, seconds: float) -> None:
     told: list[tuple[float, float, int, str]] = []  # asked, answered, status, version
     start = time.perf_counter()
     clients = [
@@ -102,11 +104,10 @@ async def measure(server: Server, way: str, rate: int, seconds: float) -> None:
     await asyncio.gather(*clients)
     statuses = Counter(status for _, _, status, _ in told)
     last = max(asked for asked, _, _, version in told if version == "2")
-    asked_rate = len(told) / seconds
-    print(
-        f"{way:22} {len(told):,} requests ({asked_rate:,.0f}/s), statuses {dict(statuses)}: the "
-        f"canary answered what was asked up to {1e3 * (last - stored):.0f} ms after the abort"
-    )
+    figures.add(f"{way}, requests", len(told) / seconds, "requests/s")
+    figures.add(f"{way}, not answered by 200", len(told) - statuses[200], "requests")
+    figures.add(f"{way}, the canary's last after the abort", 1e3 * (last - stored), "ms")
+    print(f"  statuses {dict(statuses)}")
 
 
 async def client(

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from figures import Figures
 from watchkeeper.config import ModelPolicy
 from watchkeeper.rollouts import (
     Counts,
@@ -119,28 +120,40 @@ def blamed(plan: Plan, worse: float, traffic: int, rng: np.random.Generator) -> 
 
 
 def main(rollouts: int) -> None:
-    print(f"share of {rollouts:,} rollouts that complete: rule of thumb / Watchkeeper")
-    print("rate   " + "".join(f"{traffic:>9,} a window" for traffic in TRAFFIC))
+    with Figures(__file__) as figures:
+        one_limit(figures, rollouts)
+        all_guardrails(figures, max(1, rollouts // 4))  # production makes it take 100 times as long
+        taken_back(figures, rollouts)
+        by_evidence(figures, rollouts)
+
+
+def one_limit(figures: Figures, rollouts: int) -> None:
     for rate in RATES:
-        cells = []
         for traffic in TRAFFIC:
             rng = np.random.default_rng([round(rate * 1_000), traffic])
             plan = Plan(limits=LIMITS, extensions=20 if traffic == 200 else 2, bake_time=0.0)
             done = [played(plan, rate, traffic, rng) for _ in range(rollouts)]
             thumb = np.mean([by_thumb(plan, rate, traffic, rng) for _ in range(rollouts)])
-            cells.append(f"{thumb:9.3f} / {np.mean([each[0] for each in done]):.3f}")
-        print(f"{rate:5.1%}  " + " ".join(cells))
-    few = max(1, rollouts // 4)  # comparing with production takes a hundred times as long
-    print(f"the same of {few:,} with all guardrails: two limits and three comparisons")
+            completed = np.mean([complete for complete, _, _ in done])
+            label = f"{rate:.1%} bad, {traffic:,} a window"
+            figures.add(f"{label}, complete", float(completed), "of rollouts")
+            figures.add(f"{label}, complete by thumb", float(thumb), "of rollouts")
+
+
+def all_guardrails(figures: Figures, rollouts: int) -> None:
+    """Play plans with two limits and three comparisons."""
     for rate in (0.01, 0.03, 0.06):
-        cells = []
         for traffic in TRAFFIC:
             rng = np.random.default_rng([round(rate * 1_000), traffic, 1])
             plan = replace(DEFAULT, extensions=20 if traffic == 200 else 2, bake_time=0.0)
-            ends = [played(plan, rate, traffic, rng) for _ in range(few)]
-            cells.append(f"{np.mean([each[0] for each in ends]):17.3f}")
-        print(f"{rate:5.1%}  " + " ".join(cells))
-    for told, plan, production in (
+            ends = [played(plan, rate, traffic, rng) for _ in range(rollouts)]
+            completed = np.mean([complete for complete, _, _ in ends])
+            label = f"{rate:.1%} bad, {traffic:,} a window, all guardrails, complete"
+            figures.add(label, float(completed), "of rollouts")
+
+
+def taken_back(figures: Figures, rollouts: int) -> None:
+    for case, plan, production in (
         ("one limit", Plan(limits=LIMITS), None),
         ("all guardrails, production as bad", DEFAULT, None),
         ("all guardrails, production 3 % bad", DEFAULT, 0.03),
@@ -153,26 +166,27 @@ def main(rollouts: int) -> None:
             taken = [windows for completed, windows, _ in ends if not completed]
             within = np.mean([windows <= 2 for windows in taken])
             requests = np.mean([total for _, _, total in ends])
-            print(
-                f"{rate:.0%} bad, {told}, 200 canary requests a window: "
-                f"{len(taken) / rollouts:.1%} taken back, after {np.mean(taken):.2f} windows and "
-                f"{requests:.0f} requests on average, {within:.1%} within two windows"
-            )
+            label = f"{rate:.0%} bad, {case}, 200 canary requests a window"
+            figures.add(f"{label}, taken back", len(taken) / rollouts, "of rollouts")
+            figures.add(f"{label}, taken back after", float(np.mean(taken)), "windows")
+            figures.add(f"{label}, ended after", float(requests), "requests")
+            figures.add(f"{label}, within two windows", float(within), "of those taken back")
+
+
+def by_evidence(figures: Figures, rollouts: int) -> None:
     for margin in (0.0, 0.01):
         compared = tuple(
             Limit(name=name, share=0.05, margin=margin) for name in ("errors", "latency")
         )
         for worse in (0.0, 0.02):
-            shares = []
             for traffic in TRAFFIC:
                 rng = np.random.default_rng([traffic, round(worse * 100)])
                 plan = Plan(limits=compared)
-                taken_back = [blamed(plan, worse, traffic, rng) for _ in range(rollouts)]
-                shares.append(f"{np.mean(taken_back):.1%} at {traffic:,}")
-            print(
-                f"two limits with a margin of {margin:.0%}, canary {worse:.0%} worse than "
-                f"production: taken back by evidence {', '.join(shares)} requests a window"
-            )
+                ended = [blamed(plan, worse, traffic, rng) for _ in range(rollouts)]
+                label = f"margin {margin:.0%}, {worse:.0%} worse, {traffic:,} a window"
+                figures.add(
+                    f"{label}, taken back by evidence", float(np.mean(ended)), "of rollouts"
+                )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 
+from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 
@@ -35,8 +36,13 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=10.0)
     given = parser.parse_args()
+    with Figures(__file__) as figures:
+        measure(figures, given.rate, given.seconds)
+
+
+def measure(figures: Figures, rate: int, seconds: float) -> None:
     alone: tuple[float, float] | None = None
-    for told, version in (("no shadow", None), ("a small shadow", "2"), ("a heavy shadow", "3")):
+    for label, version in (("no shadow", None), ("a small shadow", "2"), ("a heavy shadow", "3")):
         with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
             fill(Path(folder))
             command = [sys.executable, "-m", "watchkeeper", "serve", "--port", "0"]
@@ -51,19 +57,20 @@ def main() -> None:
                 if version is not None:
                     body = {"name": "s", "model": "m", "version": version}
                     httpx.post(f"{url}/v1/shadows", json=body).raise_for_status()
-                asyncio.run(measured(url, given.rate, 5.0))  # until everything is warm
-                median, slow = asyncio.run(measured(url, given.rate, given.seconds))
+                asyncio.run(measured(url, rate, 5.0))  # until everything is warm
+                median, slow = asyncio.run(measured(url, rate, seconds))
                 alone = alone or (median, slow)
                 metrics = httpx.get(f"{url}/metrics").text
                 server.terminate()
             shed = re.findall(
                 r"^watchkeeper_shadow_requests_shed_total\S* (\S+)", metrics, re.MULTILINE
             )
-            print(
-                f"{told:15} median {median:.2f} ms ({median / alone[0]:.2f} times), 99th "
-                f"percentile {slow:.2f} ms ({slow / alone[1]:.2f} times), "
-                f"{sum(map(float, shed)):,.0f} copies shed"
-            )
+            figures.add(f"{label}, median", median, "ms")
+            figures.add(f"{label}, 99th percentile", slow, "ms")
+            if version is not None:
+                figures.add(f"{label} / no shadow, median", median / alone[0], "times")
+                figures.add(f"{label} / no shadow, 99th percentile", slow / alone[1], "times")
+                figures.add(f"{label}, shed", sum(map(float, shed)), "copies")
 
 
 def fill(data_dir: Path) -> None:

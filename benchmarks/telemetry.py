@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from figures import Figures
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.telemetry import AdvancedModelMonitor, ModelMetrics, ModelMonitor, exposition
 
@@ -39,13 +40,14 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
-    monitored_call(options.calls)
-    batch()
-    scrape()
-    scraped_server(options.seconds)
+    with Figures(__file__) as figures:
+        monitored_call(figures, options.calls)
+        batch(figures)
+        scrape(figures)
+        scraped_server(figures, options.seconds)
 
 
-def monitored_call(calls: int) -> None:
+def monitored_call(figures: Figures, calls: int) -> None:
     def predict(_: object) -> int:
         return 1
 
@@ -64,11 +66,13 @@ def monitored_call(calls: int) -> None:
         for name, call in ways.items():
             medians[name].append(median_us(call, calls))
     alone = statistics.median(medians["the function alone"])
-    print(f"monitored call, µs at the median beyond the function's own {alone:.2f}")
+    figures.add("the function alone, median", alone, "µs")
     costs = {name: statistics.median(each) - alone for name, each in medians.items()}
     for name, cost in list(costs.items())[1:]:
-        ratio = cost / costs["prometheus_client by hand"]
-        print(f"  {name:28} {cost:6.2f}  {ratio:5.2f} of by hand")
+        figures.add(f"{name}, beyond the function", cost, "µs")
+        if name != "prometheus_client by hand":
+            ratio = cost / costs["prometheus_client by hand"]
+            figures.add(f"{name} / by hand", ratio, "times")
 
 
 def within(monitor: ModelMonitor, predict: Callable[[object], int], features: object) -> int:
@@ -110,7 +114,7 @@ def median_us(call: Callable[[object], object], calls: int) -> float:
     return statistics.median(times) / 1e3
 
 
-def batch() -> None:
+def batch(figures: Figures) -> None:
     rng = np.random.default_rng(7)
     columns = {f"f{i}": rng.normal(size=10_000) for i in range(20)}
     scores = rng.uniform(size=10_000)
@@ -122,14 +126,17 @@ def batch() -> None:
         for row, score in zip(rows, scores, strict=True):
             monitor.track_prediction(row, float(score))
 
-    print("track_batch_predictions, 10,000 rows of 20 features, µs a row and feature")
+    print("track_batch_predictions, 10,000 rows of 20 features")
     slow = best_of(3, one_by_one)
     for name, seconds in (
         ("columns", best_of(5, lambda: monitor.track_batch_predictions(columns, scores))),
         ("list of dicts", best_of(5, lambda: monitor.track_batch_predictions(rows, scores))),
         ("rows one by one", slow),
     ):
-        print(f"  {name:28} {seconds / 200_000 * 1e6:8.4f}  {seconds / slow:7.4f} of one by one")
+        label = f"track_batch_predictions, {name}"
+        figures.add(label, seconds / 200_000 * 1e6, "µs a row and feature")
+        if name != "rows one by one":
+            figures.add(f"{label} / one by one", seconds / slow, "times")
 
 
 def best_of(times: int, run: Callable[[], object]) -> float:
@@ -141,7 +148,7 @@ def best_of(times: int, run: Callable[[], object]) -> float:
     return min(found)
 
 
-def scrape() -> None:
+def scrape(figures: Figures) -> None:
     registry = CollectorRegistry()
     metrics = ModelMetrics(registry)
     names = tuple(f"feature_{i}" for i in range(FEATURES))
@@ -160,13 +167,16 @@ def scrape() -> None:
         ours.append(best_of(1, lambda: exposition(registry)) * 1e3)
         theirs.append(best_of(1, lambda: generate_latest(registry)) * 1e3)
     lines = exposition(registry).count(b"\n")
-    print(f"scrape, {MODELS} models x {VERSIONS} versions x {FEATURES} features, {lines} lines")
+    print(f"scrape, {MODELS} models x {VERSIONS} versions x {FEATURES} features")
     mine, other = statistics.median(ours), statistics.median(theirs)
-    print(f"  {'exposition':28} {mine:6.1f} ms at the median, {max(ours):.1f} at most")
-    print(f"  {'prometheus_client':28} {other:6.1f} ms at the median; ratio {mine / other:.2f}")
+    figures.add("a scrape", lines, "lines")
+    figures.add("exposition, median", mine, "ms")
+    figures.add("exposition, most", max(ours), "ms")
+    figures.add("exposition by prometheus_client, median", other, "ms")
+    figures.add("exposition / prometheus_client", mine / other, "times")
 
 
-def scraped_server(seconds: float) -> None:
+def scraped_server(figures: Figures, seconds: float) -> None:
     from sklearn.linear_model import LogisticRegression
 
     rng = np.random.default_rng(7)
@@ -208,11 +218,13 @@ def scraped_server(seconds: float) -> None:
     p99 = {}
     for name, times in found.items():
         p50, p99[name] = np.percentile(times, [50, 99]) * 1e3
-        print(f"  {name:28} p50 {p50:6.2f} ms, p99 {p99[name]:6.2f} ms, n {len(times)}")
+        figures.add(f"{name}, median", p50, "ms")
+        figures.add(f"{name}, 99th percentile", p99[name], "ms")
+        figures.add(f"{name}, predictions", len(times), "")
     moved = p99["scraped every second"] - p99["not scraped"]
-    print(f"  the 99th percentile moves by {moved:.2f} ms; a scrape takes")
-    print(f"  {statistics.median(idle) * 1e3:.0f} ms of a server that is otherwise idle, ", end="")
-    print(f"{statistics.median(scrapes) * 1e3:.0f} ms of this one, at the median")
+    figures.add("the 99th percentile moves by", moved, "ms")
+    figures.add("a scrape of an idle server, median", statistics.median(idle) * 1e3, "ms")
+    figures.add("a scrape of the busy server, median", statistics.median(scrapes) * 1e3, "ms")
 
 
 def body_of(rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]], row: int) -> str:

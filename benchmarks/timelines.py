@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from figures import Figures
 from watchkeeper.app import App
 from watchkeeper.config import Settings
 from watchkeeper.events import Window
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=int, default=330_000)
     parser.add_argument("--small", type=int, default=2_000)
     options = parser.parse_args()
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, Figures(__file__) as figures:
         settings = Settings(data_dir=Path(folder))
         small = [f"small-{number:02}" for number in range(19)]
         with App(settings) as app:
@@ -54,9 +55,9 @@ def main() -> None:
             settle(app)
             app.compactions.run(by=By())
         with App(settings) as app:
-            measure(app, small)
+            measure(figures, app, small)
         with App(settings) as app:
-            again(app, small)
+            again(figures, app, small)
 
 
 def record(app: App, model: str, count: int, hours: float, seed: int, after: float = 0.0) -> None:
@@ -91,19 +92,20 @@ def settle(app: App) -> None:
     assert app.landing.land().failures == ()
 
 
-def measure(app: App, small: list[str]) -> None:
+def measure(figures: Figures, app: App, small: list[str]) -> None:
     lines = app.timelines
     began = time.perf_counter()
     lines.refresh(MODEL)
-    show("first computation, of the year", time.perf_counter() - began)
+    show(figures, "first computation, of the year", time.perf_counter() - began)
     began = time.perf_counter()
     for model in small:
         lines.refresh(model)
-    show("first computation, of 19 small models", time.perf_counter() - began)
+    show(figures, "first computation, of 19 small models", time.perf_counter() - began)
     cells = lines.cells(MODEL)
     kept = app.settings.data_dir / "timelines" / f"{MODEL}.arrow"
-    print(f"{cells.num_rows:,} cells: {cells.nbytes / 1e6:.1f} MB, {kept.stat().st_size / 1e6:.1f} "
-          "MB on disk")  # fmt: skip
+    figures.add("cells of the year", cells.num_rows, "")
+    figures.add("cells of the year, in memory", cells.nbytes / 1e6, "MB")
+    figures.add("cells of the year, on disk", kept.stat().st_size / 1e6, "MB")
 
     every = (YEAR, YEAR + timedelta(days=DAYS))
     day = (YEAR + timedelta(days=200), YEAR + timedelta(days=201))
@@ -114,40 +116,46 @@ def measure(app: App, small: list[str]) -> None:
     ):
         own = median_s(partial(lines.timeline, MODEL, start, end, points=points), 21)
         theirs = median_s(partial(from_events, app, start, end, points), 3)
-        show(f"a time line {name}", own)
-        show("  the same figures from the event store", theirs)
-        print(f"    event store / time lines {theirs / own:42.0f}")
+        show(figures, f"a time line {name}", own)
+        show(figures, f"{name}, from the event store", theirs)
+        figures.add(f"{name}, event store / time line", theirs / own, "times")
     show(
+        figures,
         "time lines of the year of each version",
         median_s(lambda: lines.by_version(MODEL, *every, points=366), 11),
     )
     models = [MODEL, *small]
     show(
+        figures,
         "sparklines of 20 models, of the year",
         median_s(lambda: [lines.timeline(model, *every, points=60) for model in models], 11),
     )
     recent = (every[1] - timedelta(days=7), every[1])
     show(
+        figures,
         "sparklines of 20 models, of a week",
         median_s(lambda: [lines.timeline(model, *recent, points=60) for model in models], 11),
     )
     show(
-        "to JSON, the year by day", median_s(lines.timeline(MODEL, *every, points=366).to_json, 11)
+        figures,
+        "to JSON, the year by day",
+        median_s(lines.timeline(MODEL, *every, points=366).to_json, 11),
     )
 
 
-def again(app: App, small: list[str]) -> None:
+def again(figures: Figures, app: App, small: list[str]) -> None:
     lines = app.timelines
     began = time.perf_counter()
     lines.timeline(MODEL, points=366)
-    show("after a restart: the first time line, as kept", time.perf_counter() - began)
+    show(figures, "after a restart: the first time line, as kept", time.perf_counter() - began)
     began = time.perf_counter()
     lines.refresh(MODEL)
-    show("after a restart: brought up to date", time.perf_counter() - began)
-    show("refreshed, nothing new", median_s(lambda: lines.refresh(MODEL), 11))
+    show(figures, "after a restart: brought up to date", time.perf_counter() - began)
+    show(figures, "refreshed, nothing new", median_s(lambda: lines.refresh(MODEL), 11))
     for model in small:
         lines.refresh(model)
     show(
+        figures,
         "refreshed, nothing new, 20 models",
         median_s(lambda: [lines.refresh(model) for model in [MODEL, *small]], 5),
     )
@@ -155,7 +163,7 @@ def again(app: App, small: list[str]) -> None:
     settle(app)
     began = time.perf_counter()
     lines.refresh(MODEL)
-    show("refreshed, after a new hour has landed", time.perf_counter() - began)
+    show(figures, "refreshed, after a new hour has landed", time.perf_counter() - began)
     expected = app.events.counts(MODEL)
     found = lines.timeline(MODEL, points=1).timeline
     assert (found.predictions.sum(), expected.predictions) == (expected.predictions,) * 2
@@ -194,8 +202,8 @@ def median_s(call: Callable[[], object], times: int) -> float:
     return statistics.median(taken)
 
 
-def show(what: str, seconds: float) -> None:
-    print(f"{what:50} {seconds * 1e3:12.1f} ms", flush=True)
+def show(figures: Figures, label: str, seconds: float) -> None:
+    figures.add(label, seconds * 1e3, "ms")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
+import ast
 import json
 from pathlib import Path
 
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if path.name != "figures.py")
 
 
 @pytest.fixture
@@ -70,3 +72,11 @@ def test_given_a_benchmark_that_fails_when_it_ends_then_what_is_kept_stays(
 def test_given_a_kept_result_when_it_is_read_then_its_script_is_there(path: Path) -> None:
     assert json.loads(path.read_text())
     assert path.stem == "nightly" or (BENCHMARKS / f"{path.stem}.py").exists()
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_given_a_benchmark_when_it_is_read_then_its_figures_have_its_name(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+    assert "Figures(__file__)" in {ast.unparse(call) for call in calls}
+    assert any(ast.unparse(call.func) == "figures.add" for call in calls)
