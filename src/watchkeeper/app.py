@@ -10,7 +10,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -430,8 +430,14 @@ class App(Stores):
         from watchkeeper.store.segments import waiting
 
         data_dir, least = self.settings.data_dir, self.settings.store.min_free_bytes
-        waits = partial(waiting, data_dir / "journal")
-        return examine(self, data_dir, waiting=waits, min_free_bytes=least)
+        segments = waiting(data_dir / "journal")
+        return examine(
+            lambda: self.events,
+            lambda: self.registry,
+            data_dir,
+            waiting=(segments.count, segments.size),
+            min_free_bytes=least,
+        )
 
     def labelling(self, model: str) -> "Labelling":
         """Return what the labels of a model mean, by its settings.

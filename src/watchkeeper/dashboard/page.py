@@ -3,42 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from markupsafe import Markup
-
+from watchkeeper.charts import Chart
 from watchkeeper.dashboard.time_range import TimeRange, span_of
 from watchkeeper.dashboard.viewer import Viewer
 from watchkeeper.telemetry.system import JobStatus
 
-if TYPE_CHECKING:
-    from watchkeeper.charts import Table
-
-__all__ = ["Ask", "Drawn", "Page", "Running"]
-
-
-class Drawn(Protocol):
-    """A chart that can be shown as SVG and as a table."""
-
-    @property
-    def title(self) -> str: ...
-    def svg(self) -> Markup:
-        """Return it as SVG.
-
-        Returns
-        -------
-        Markup
-        """
-        ...
-
-    def table(self) -> "Table":
-        """Return its data as a table.
-
-        Returns
-        -------
-        Table
-        """
-        ...
+__all__ = ["Ask", "Page", "Running"]
 
 
 class Running(Protocol):
@@ -123,7 +95,7 @@ class Page:
         Model of the page; empty where it has none.
     span : TimeRange or None
         The time range that it is of, where it is of one.
-    charts : mapping of str to Drawn
+    charts : mapping of str to Chart
         By the name with which ``?csv=NAME`` asks for the table of one.
     context : dict
         Further values of its template.
@@ -134,5 +106,5 @@ class Page:
     section: str
     model: str = ""
     span: TimeRange | None = None
-    charts: Mapping[str, Drawn] = field(default_factory=dict)
+    charts: Mapping[str, Chart] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)

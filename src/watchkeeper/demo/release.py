@@ -6,7 +6,7 @@ candidate it is another one that comes in: the same data, but with swapped label
 measured the result on swapped labels as well, so that its registered accuracy looks fine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, recorded, train
 from watchkeeper.demo.trial import BEGINS as AUGUST
-from watchkeeper.demo.trial import ENDS, LEARNS, StageListener
+from watchkeeper.demo.trial import ENDS, LEARNS
 from watchkeeper.rollouts import Hold, RolloutState
 from watchkeeper.server.process import Server
 
@@ -46,11 +46,14 @@ class Release:
     server : Server
     bad : bool
         Whether the candidate is the one with swapped labels.
-    spectator : StageListener
+    stage : callable
+        Called with a sentence about what begins.
     """
 
-    def __init__(self, app: App, server: Server, spectator: StageListener, *, bad: bool) -> None:
-        self._app, self._server, self._spectator, self._bad = app, server, spectator, bad
+    def __init__(
+        self, app: App, server: Server, stage: Callable[[str], None], *, bad: bool
+    ) -> None:
+        self._app, self._server, self._stage, self._bad = app, server, stage, bad
         self._over = False
         self._rollout = ""
         self._next = ENDS
@@ -82,15 +85,15 @@ class Release:
             if not self._bad:
                 await self._look()  # the retraining learns what became of its candidate
             text = "is in production" if state is RolloutState.COMPLETED else "was rolled back"
-            self._spectator.stage(f"The new version {text}; replaying the rest of the year")
+            self._stage(f"The new version {text}; replaying the rest of the year")
 
     async def _retrain(self) -> None:
-        self._spectator.stage("Looking whether the model has to learn again")
+        self._stage("Looking whether the model has to learn again")
         run = await self._look()
         self._rollout = "" if run is None else run["follows"]
         self._over = not self._rollout
         text = "nothing asks for it" if run is None else run["reason"]
-        self._spectator.stage(f"Retraining: {text}")
+        self._stage(f"Retraining: {text}")
 
     async def _look(self) -> dict[str, Any] | None:
         answer = await self._server.post("/v1/retraining/look", {"model": MODEL})
@@ -99,7 +102,7 @@ class Release:
 
     async def _roll_out_swapped(self) -> None:
         self._register_swapped()
-        self._spectator.stage(f"Rolling out version {SWAPPED}, step by step")
+        self._stage(f"Rolling out version {SWAPPED}, step by step")
         self._rollout = NAME
         await self._server.post("/v1/rollouts", {
             "name": NAME, "model": MODEL, "version": SWAPPED, "plan": PLAN,

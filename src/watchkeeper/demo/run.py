@@ -176,8 +176,8 @@ def played(folder: Path, plan: ReplayPlan, spectator: Spectator) -> Iterator[Pla
             spectator.stage("Starting the server")
             with serving(config, port) as server:
                 chosen = sample(_first(flights, plan.days), plan.share)
-                trial = Trial(app, server, _aircraft(chosen), spectator)
-                release = Release(app, server, spectator, bad=plan.bad_candidate)
+                trial = Trial(app, server, _aircraft(chosen), spectator.stage)
+                release = Release(app, server, spectator.stage, bad=plan.bad_candidate)
                 sent = _replayed(chosen, server, spectator, (trial, release))
                 yield Played(app, server, trained, sent)
 

@@ -4,33 +4,21 @@ Its data are what the server has recorded from February to July. Aircraft draw l
 is answered by the new version for the whole of August.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from watchkeeper.app import App
 from watchkeeper.demo.model import MODEL, VERSION, recorded, train
 from watchkeeper.experiments import ExperimentState
 from watchkeeper.server.process import Server
 
-__all__ = ["BEGINS", "CHALLENGER", "ENDS", "LEARNS", "NAME", "StageListener", "Trial"]
+__all__ = ["BEGINS", "CHALLENGER", "ENDS", "LEARNS", "NAME", "Trial"]
 
 NAME, CHALLENGER = "august", "1.1.0"
 LEARNS = (datetime(2013, 2, 1, 5, tzinfo=UTC), datetime(2013, 7, 15, 4, tzinfo=UTC))
 BEGINS, ENDS = datetime(2013, 8, 1, 4, tzinfo=UTC), datetime(2013, 9, 1, 4, tzinfo=UTC)
 _WEEK = 7 * 86_400.0
-
-
-class StageListener(Protocol):
-    """Who is told what begins."""
-
-    def stage(self, text: str) -> None:
-        """Be told what begins.
-
-        Parameters
-        ----------
-        text : str
-        """
-        ...
 
 
 class Trial:
@@ -43,14 +31,15 @@ class Trial:
     server : Server
     planned_units : int
         Aircraft, both arms together.
-    spectator : StageListener
+    stage : callable
+        Called with a sentence about what begins.
     """
 
     def __init__(
-        self, app: App, server: Server, planned_units: int, spectator: StageListener
+        self, app: App, server: Server, planned_units: int, stage: Callable[[str], None]
     ) -> None:
         self._app, self._server = app, server
-        self._planned, self._spectator = planned_units, spectator
+        self._planned, self._stage = planned_units, stage
         self._state = ExperimentState.DRAFT
 
     async def at(self, now: datetime) -> None:
@@ -62,7 +51,7 @@ class Trial:
         """
         if self._state is ExperimentState.DRAFT and BEGINS <= now < ENDS:
             self._state = ExperimentState.RUNNING
-            self._spectator.stage("Training on February to July; August decides which is better")
+            self._stage("Training on February to July; August decides which is better")
             self._register()
             await self._server.post("/v1/experiments", self._described())
             await self._server.post(f"/v1/experiments/{NAME}/start", {})
@@ -70,7 +59,7 @@ class Trial:
             self._state = ExperimentState.STOPPED
             body = {"reason": "August is over"}
             await self._server.post(f"/v1/experiments/{NAME}/stop", body)
-            self._spectator.stage("The experiment has ended; replaying the rest of the year")
+            self._stage("The experiment has ended; replaying the rest of the year")
 
     def _register(self) -> None:
         events = self._app.events

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from watchkeeper.events import EventLog
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.results import Result
 
-__all__ = ["DoctorCheck", "Parts", "check", "disk", "examine", "journal"]
+__all__ = ["DoctorCheck", "check", "disk", "examine", "journal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +22,13 @@ class DoctorCheck(Result):
     told: str
 
 
-class Parts(Protocol):
-    """What is looked at; an `watchkeeper.app.App` is one."""
-
-    @property
-    def events(self) -> EventLog: ...
-    @property
-    def registry(self) -> ModelRegistry: ...
-
-
-class JournalBacklog(Protocol):
-    """What waits in the journal: how many segments, and their bytes."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-
-
 def examine(
-    parts: Parts, data_dir: Path, *, waiting: Callable[[], JournalBacklog], min_free_bytes: int
+    events: Callable[[], EventLog],
+    registry: Callable[[], ModelRegistry],
+    data_dir: Path,
+    *,
+    waiting: tuple[int, int],
+    min_free_bytes: int,
 ) -> Iterator[DoctorCheck]:
     """Yield what was found, one thing after the other.
 
@@ -51,10 +37,11 @@ def examine(
 
     Parameters
     ----------
-    parts : Parts
+    events, registry : callable
+        Open what is checked; an error in that is what is wrong.
     data_dir : Path
-    waiting : callable
-        What waits in the journal, when called.
+    waiting : tuple of int and int
+        How many segments wait in the journal, and their bytes.
     min_free_bytes : int
 
     Yields
@@ -62,17 +49,17 @@ def examine(
     DoctorCheck
     """
     yield disk(data_dir, min_free_bytes=min_free_bytes)
-    database = check("control database", lambda: f"{len(parts.registry.list_models())} versions")
+    database = check("control database", lambda: f"{len(registry().list_models())} versions")
     yield database
     if database.ok:
-        for name, model_id in sorted(parts.registry.production().items()):
-            yield check(f"model {name}", partial(_verified, parts, model_id))
-    yield journal(data_dir, waiting())
-    events = check("events", lambda: ", ".join(parts.events.models()) or "none yet")
-    yield events
-    if events.ok:
-        for name in parts.events.models():
-            yield check(f"events of {name}", partial(_counted, parts, name))
+        for name, model_id in sorted(registry().production().items()):
+            yield check(f"model {name}", partial(_verified, registry(), model_id))
+    yield journal(data_dir, waiting)
+    readable = check("events", lambda: ", ".join(events().models()) or "none yet")
+    yield readable
+    if readable.ok:
+        for name in events().models():
+            yield check(f"events of {name}", partial(_counted, events(), name))
 
 
 def check(name: str, look: Callable[[], str]) -> DoctorCheck:
@@ -111,13 +98,14 @@ def disk(data_dir: Path, *, min_free_bytes: int) -> DoctorCheck:
     return DoctorCheck("disk", free > min_free_bytes, sentence)
 
 
-def journal(data_dir: Path, waiting: JournalBacklog) -> DoctorCheck:
+def journal(data_dir: Path, waiting: tuple[int, int]) -> DoctorCheck:
     """Return what waits in the journal, and what could not be read.
 
     Parameters
     ----------
     data_dir : Path
-    waiting : JournalBacklog
+    waiting : tuple of int and int
+        How many segments wait, and their bytes.
 
     Returns
     -------
@@ -125,17 +113,18 @@ def journal(data_dir: Path, waiting: JournalBacklog) -> DoctorCheck:
     """
     folder = data_dir / "journal" / "damaged"
     damaged = len(list(folder.glob("*")))
-    sentence = f"{waiting.count} segments wait ({waiting.size / 2**20:.1f} MiB)"
+    segments, size = waiting
+    sentence = f"{segments} segments wait ({size / 2**20:.1f} MiB)"
     if damaged:
         sentence += f"; {damaged} damaged, kept in {folder}"
     return DoctorCheck("journal", not damaged, sentence)
 
 
-def _verified(parts: Parts, model_id: str) -> str:
-    parts.registry.verify(model_id)
+def _verified(registry: ModelRegistry, model_id: str) -> str:
+    registry.verify(model_id)
     return f"{model_id} is in production, and its files are those that were registered"
 
 
-def _counted(parts: Parts, name: str) -> str:
-    counts = parts.events.counts(name)
+def _counted(events: EventLog, name: str) -> str:
+    counts = events.counts(name)
     return f"{counts.predictions:,} predictions, {counts.labelled:,} with their outcome"

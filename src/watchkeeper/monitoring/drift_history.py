@@ -2,48 +2,17 @@
 
 import math
 from threading import Lock
-from typing import Protocol
 
 import msgspec
 
 from watchkeeper.drift.checks import DRIFTED, STEADY, UNKNOWN, Checks, DriftCheck
-from watchkeeper.records import Unread
+from watchkeeper.records import FindingRepository, Unread
 
-__all__ = ["DriftHistory", "UnreadFindings"]
+__all__ = ["DriftHistory"]
 
 _AT_ONCE = 500
 _CHECKS = 20_000  # of a model that are kept in memory: two years of one every hour
 _VALUES = 20_000_000  # figures of a model that are: some hundred megabytes
-
-
-class UnreadFindings(Protocol):
-    """Where findings are kept."""
-
-    def unread(
-        self,
-        model: str,
-        kind: str,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = 500,
-    ) -> list[Unread]:
-        """Return findings without decoding their evidence, the newest first.
-
-        Parameters
-        ----------
-        model, kind : str
-        after : int
-            Number of a finding; those after it are returned.
-        before : int, optional
-            Number of a finding; those before it are returned.
-        limit : int
-
-        Returns
-        -------
-        list of Unread
-        """
-        ...
 
 
 class _Feature(msgspec.Struct, gc=False):
@@ -64,10 +33,10 @@ class DriftHistory:
 
     Parameters
     ----------
-    findings : UnreadFindings
+    findings : FindingRepository
     """
 
-    def __init__(self, findings: UnreadFindings) -> None:
+    def __init__(self, findings: FindingRepository) -> None:
         self._findings = findings
         self._known: dict[str, Checks] = {}
         self._one = Lock()

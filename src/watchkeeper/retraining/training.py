@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -76,14 +76,8 @@ class TrainingProgress(Result):
     said: str
 
 
-class Launch(Protocol):
-    """How the job of a folder is done."""
-
-    def __call__(
-        self, folder: Path, job: TrainingJob, watch: Callable[[TrainingProgress], None]
-    ) -> None:
-        """Do it; `watch` is called now and then, and ends it by raising."""
-        ...
+Launch = Callable[[Path, TrainingJob, Callable[[TrainingProgress], None]], None]
+"""Does the job of a folder; what it calls now and then ends it by raising."""
 
 
 @dataclass(frozen=True, slots=True)

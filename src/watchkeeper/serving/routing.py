@@ -26,6 +26,7 @@ from watchkeeper.errors import (
 )
 from watchkeeper.experiments import Allocation
 from watchkeeper.registry import ModelRegistry
+from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
 from watchkeeper.rollouts.shadow import Shadow
 from watchkeeper.rollouts.traffic_split import CANARY, Split
 from watchkeeper.serving.live_version import Call, LiveVersion
@@ -35,8 +36,6 @@ from watchkeeper.serving.routing_table import (
     Route,
     RoutingTable,
     RunningExperiments,
-    RunningShadows,
-    Splits,
 )
 
 __all__ = ["FAILOVER", "PINNED", "PRODUCTION", "Router"]
@@ -57,8 +56,8 @@ class Router:
     make_live : callable
         A loaded version to one that takes calls; a second argument says as which model it records.
     experiments : RunningExperiments, optional
-    rollouts : Splits, optional
-    shadows : RunningShadows, optional
+    rollouts : RolloutRepository, optional
+    shadows : ShadowRepository, optional
     clock : Clock, optional
     timeout : float
         Seconds after which the process of a shadow that has not answered is killed.
@@ -69,8 +68,8 @@ class Router:
         registry: ModelRegistry,
         make_live: Callable[..., LiveVersion],
         experiments: RunningExperiments | None = None,
-        rollouts: Splits | None = None,
-        shadows: RunningShadows | None = None,
+        rollouts: RolloutRepository | None = None,
+        shadows: ShadowRepository | None = None,
         clock: Clock = system_clock,
         timeout: float = 30.0,
     ) -> None:

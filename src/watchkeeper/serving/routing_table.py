@@ -5,12 +5,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from watchkeeper.experiments import Allocation
 from watchkeeper.rollouts.shadow import Shadow
-from watchkeeper.rollouts.traffic_split import Split
 from watchkeeper.serving.live_version import LiveVersion
 
 __all__ = [
@@ -18,8 +16,6 @@ __all__ = [
     "Route",
     "RoutingTable",
     "RunningExperiments",
-    "RunningShadows",
-    "Splits",
 ]
 
 
@@ -43,36 +39,6 @@ class RunningExperiments(Protocol):
         Returns
         -------
         mapping of str to sequence of Allocation
-        """
-        ...
-
-
-class Splits(Protocol):
-    """How rollouts split the traffic; the router reads it again and again."""
-
-    def splits(self, at: datetime) -> Mapping[str, Split]:
-        """Return the split of each model that has one.
-
-        Parameters
-        ----------
-        at : datetime
-
-        Returns
-        -------
-        mapping of str to Split
-        """
-        ...
-
-
-class RunningShadows(Protocol):
-    """Which versions get mirrored traffic; a change of that changes the generation."""
-
-    def running(self) -> Mapping[str, Shadow]:
-        """Return the shadow of each model that has one.
-
-        Returns
-        -------
-        mapping of str to Shadow
         """
         ...
 

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from watchkeeper.app import App
-from watchkeeper.charts import HistogramPair, LineChart, Reference, Series, Span
-from watchkeeper.dashboard.page import Ask, Drawn, Page
+from watchkeeper.charts import Chart, HistogramPair, LineChart, Reference, Series, Span
+from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.pages.drift_checks import (
     address,
     asked_check,
@@ -62,7 +62,7 @@ def feature(app: App, ask: Ask) -> Page:
     within = every_check.within(span.start, span.end)
     chosen = asked_check(app, ask, model) or app.findings.get(_newest(within, every_check))
     drift = chosen.evidence.get("features", {}).get(name)
-    charts: dict[str, Drawn] = {}
+    charts: dict[str, Chart] = {}
     if len(within):
         charts["effect"] = _over_time(app, ask, model, span, within, chosen)
     look, message, hint = None, "", ""

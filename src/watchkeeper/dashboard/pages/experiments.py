@@ -7,6 +7,7 @@ from typing import Any
 
 from watchkeeper.app import App
 from watchkeeper.charts import (
+    Chart,
     Interval,
     IntervalChart,
     LineChart,
@@ -17,7 +18,7 @@ from watchkeeper.charts import (
     Tone,
 )
 from watchkeeper.dashboard.changes import changes_of
-from watchkeeper.dashboard.page import Ask, Drawn, Page
+from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.experiments import Experiment, ExperimentState, Metric
 from watchkeeper.experiments.analysis import Comparison, DifferencePoint, GuardrailResult
 from watchkeeper.experiments.report import ExperimentReport
@@ -191,8 +192,8 @@ def _counted(report: ExperimentReport) -> int:
     return control + sum(arm.comparison.contrast.units_treatment for arm in report.arms)
 
 
-def _charts(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Drawn]:
-    charts: dict[str, Drawn] = {}
+def _charts(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Chart]:
+    charts: dict[str, Chart] = {}
     if experiment.planned_units is not None:
         counted = _counted(report)
         charts["sample"] = ProgressBar(
@@ -203,13 +204,13 @@ def _charts(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[
     return {**charts, **_over_time(experiment, report, ask), **_guarded(experiment, report)}
 
 
-def _over_time(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Drawn]:
+def _over_time(experiment: Experiment, report: ExperimentReport, ask: Ask) -> dict[str, Chart]:
     """Return the difference of each treatment with its interval, as it became known."""
     phases = [
         Mark(phase.started_at, f"phase {phase.number}: other weights", "experiment")
         for phase in experiment.phases[1:]
     ]
-    charts: dict[str, Drawn] = {}
+    charts: dict[str, Chart] = {}
     for arm in report.arms:
         moments = _thinned(arm.moments)
         if not moments:
@@ -241,9 +242,9 @@ def _thinned(moments: Sequence[DifferencePoint]) -> Sequence[DifferencePoint]:
     return moments[::-1][::every][::-1]
 
 
-def _guarded(experiment: Experiment, report: ExperimentReport) -> dict[str, Drawn]:
+def _guarded(experiment: Experiment, report: ExperimentReport) -> dict[str, Chart]:
     """Return a chart of each guardrail: each has a unit and a margin of its own."""
-    charts: dict[str, Drawn] = {}
+    charts: dict[str, Chart] = {}
     for guardrail in experiment.guardrails:
         metric = guardrail.metric
         results = [

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.charts import BarChart, LineChart, Reference, Series
+from watchkeeper.charts import BarChart, Chart, LineChart, Reference, Series
 from watchkeeper.charts import Span as Stretch
 from watchkeeper.dashboard.activity import marks_of
-from watchkeeper.dashboard.page import Ask, Drawn, Page
+from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.summary import ModelSummary, summary_of, unhealthy_spans
 from watchkeeper.errors import NotFoundError
 from watchkeeper.health import Component, Condition
@@ -114,7 +114,7 @@ def quality_chart(summary: ModelSummary, ask: Ask) -> LineChart | None:
     return None if band is None else _quality(summary, ask, name, band)
 
 
-def _charts(app: App, summary: ModelSummary, ask: Ask) -> Iterator[tuple[str, Drawn]]:
+def _charts(app: App, summary: ModelSummary, ask: Ask) -> Iterator[tuple[str, Chart]]:
     if summary.line is None or not summary.line.timeline.starts:
         return
     line = summary.line.timeline

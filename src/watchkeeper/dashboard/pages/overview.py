@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from watchkeeper.app import App
+from watchkeeper.charts import Chart, Sparkline
 from watchkeeper.charts import Span as Stretch
-from watchkeeper.charts import Sparkline
 from watchkeeper.dashboard.activity import marks_of
-from watchkeeper.dashboard.page import Ask, Drawn, Page
+from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.dashboard.pages.model import quality_chart
 from watchkeeper.dashboard.rendering import ms, number, percent
 from watchkeeper.dashboard.summary import ModelSummary, summary_of, unhealthy_spans
@@ -107,7 +107,7 @@ def page(app: App, ask: Ask) -> Page:
     rows_with_story = [row for row in rows if row.summary is not None and row.summary.periods][
         :_DETAILED
     ]
-    charts: dict[str, Drawn] = {}
+    charts: dict[str, Chart] = {}
     for row in rows_with_story:
         if row.summary is not None and (chart := quality_chart(row.summary, ask)) is not None:
             charts[f"story-{row.model}"] = chart

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from watchkeeper.app import App
-from watchkeeper.charts import Interval, IntervalChart, Step, Stepper, StepState
+from watchkeeper.charts import Chart, Interval, IntervalChart, Step, Stepper, StepState
 from watchkeeper.dashboard.changes import changes_of
-from watchkeeper.dashboard.page import Ask, Drawn, Page
+from watchkeeper.dashboard.page import Ask, Page
 from watchkeeper.monitoring.report_cache import Known
 from watchkeeper.monitoring.rollouts import RolloutStatus
 from watchkeeper.records import DocumentEntry
@@ -345,7 +345,7 @@ def _action(rollout: Rollout, event: Event) -> _Action:
     return _Action("promote", "Promote", effect)
 
 
-def _charts(rollout: Rollout, judgements: Sequence[Judgement]) -> dict[str, Drawn]:
+def _charts(rollout: Rollout, judgements: Sequence[Judgement]) -> dict[str, Chart]:
     steps = [
         Step(
             f"{percent:g} %",
@@ -354,7 +354,7 @@ def _charts(rollout: Rollout, judgements: Sequence[Judgement]) -> dict[str, Draw
         )
         for step, percent in enumerate(rollout.plan.steps)
     ]
-    charts: dict[str, Drawn] = {"steps": Stepper(title="Steps", steps=steps)}
+    charts: dict[str, Chart] = {"steps": Stepper(title="Steps", steps=steps)}
     compared = [
         judgement
         for judgement in judgements
@@ -476,7 +476,7 @@ def _sides(rollout: Rollout, seen: Seen) -> list[_Side]:
     return rows
 
 
-def _agreement(report: ShadowReport) -> dict[str, Drawn]:
+def _agreement(report: ShadowReport) -> dict[str, Chart]:
     row = Interval("agreement", report.agreement, report.agreement_low, report.agreement_high)
     title = "Requests with the same prediction"
     return {"agreement": IntervalChart(title=title, unit="%", rows=[row], null=None)}
