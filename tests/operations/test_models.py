@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sklearn.dummy import DummyClassifier
@@ -15,7 +16,7 @@ from watchkeeper.experiments.drafting import draft
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.identity import By, ModelId, RecordId
 from watchkeeper.operations.changes import Change
-from watchkeeper.rollouts import Event, Plan, Rollout
+from watchkeeper.rollouts import Event, Plan, Rollout, RolloutState
 from watchkeeper.rollouts.repository import RolloutRepository, ShadowRepository
 from watchkeeper.rollouts.shadow import Shadow
 
@@ -69,6 +70,42 @@ def test_given_a_version_in_use_when_archived_or_deleted_then_it_is_refused(
         getattr(app.models, change)("late:3", by=MARIA)
 
     assert app.models.get("late:3").status == "registered"
+
+
+@pytest.mark.parametrize("change", ["archive", "delete"])
+@pytest.mark.parametrize(
+    ("use", "why"),
+    [(as_arm, "experiment june"), (as_shadow, "shadow copy"), (as_canary, "rollout july")],
+)
+def test_given_a_use_that_begins_as_a_version_is_put_aside_when_changed_then_the_use_is_not_lost(
+    app: App, monkeypatch: pytest.MonkeyPatch, use: Callable[[App], None], why: str, change: str
+) -> None:
+    put_aside = getattr(app.registry, change)
+
+    def used_first(*version: Any, **more: Any) -> None:
+        use(app)
+        put_aside(*version, **more)
+
+    monkeypatch.setattr(app.registry, change, used_first)
+
+    with pytest.raises(ConflictError, match=why):
+        getattr(app.models, change)("late:3", by=MARIA)
+
+    assert app.models.get("late:3").status == "registered"
+
+
+def test_given_a_rollout_under_way_when_rolled_back_then_at_once_and_the_rollout_ends(
+    app: App,
+) -> None:
+    app.rollouts.start("july", model="late", version="3", by=MARIA)
+    assert app.rollouts.repository.splits(app.clock())
+
+    assert app.models.roll_back("late", by=MARIA).model_id == "late:1"
+
+    assert not app.rollouts.repository.splits(app.clock())
+    app.rollouts.advance("july")
+    assert app.rollouts.settle("july").state is RolloutState.ROLLED_BACK
+    assert app.registry.get_production_model("late") == "late:1"
 
 
 @pytest.mark.parametrize("change", ["archive", "delete"])

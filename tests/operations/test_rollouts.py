@@ -18,6 +18,8 @@ from watchkeeper.app import App
 from watchkeeper.config import ModelPolicy, Settings
 from watchkeeper.errors import ConflictError, InvalidValueError, NotFoundError, UnavailableError
 from watchkeeper.events import Outcome, Prediction
+from watchkeeper.experiments import Mode
+from watchkeeper.experiments.drafting import draft
 from watchkeeper.identity import By
 from watchkeeper.monitoring.rollouts import RolloutStatus
 from watchkeeper.rollouts import Event, Hold, Limit, Plan, Rollout, RolloutState
@@ -509,3 +511,70 @@ def test_given_each_change_when_committed_then_it_is_published(app: App) -> None
         RolloutState.PROMOTING,
         RolloutState.COMPLETED,
     ]
+
+
+def test_given_a_version_archived_as_its_rollout_starts_when_started_then_nothing_begins(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.registry, "verify", lambda _: app.models.archive("late:2", by=BY))
+
+    with pytest.raises(NotFoundError, match="late:2"):
+        begin(app)
+
+    assert app.rollouts.find() == []
+    assert app.models.get("late:2").status == "archived"
+
+
+def test_given_an_experiment_that_begins_as_a_rollout_starts_when_started_then_one_has_the_traffic(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = {"control": "1", "new": "2"}
+    app.experiments.create(draft("may", "late", arms, mode=Mode.ANYTIME), by=BY)
+    monkeypatch.setattr(app.registry, "verify", lambda _: app.experiments.start("may", by=BY))
+
+    with pytest.raises(ConflictError, match="experiment may"):
+        begin(app)
+
+    assert app.rollouts.find() == []
+
+
+def test_given_a_rollback_by_an_operator_as_a_rollout_promotes_when_done_then_the_rollback_stays(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote = app.registry.promote_to_production
+
+    def rolled_back_first(model_id: str, **more: Any) -> None:
+        app.models.roll_back("late", by=BY)
+        promote(model_id, **more)
+
+    in_production_twice(app)
+    begin(app)
+    monkeypatch.setattr(app.registry, "promote_to_production", rolled_back_first)
+
+    assert app.rollouts.promote("june", by=BY).state is RolloutState.ROLLED_BACK
+    assert app.registry.get_production_model("late") == "late:1"
+
+
+def test_given_a_rollback_by_an_operator_as_a_rollout_goes_back_when_done_then_it_is_done_once(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roll_back = app.registry.rollback
+
+    def rolled_back_first(model: str, **more: Any) -> str:
+        monkeypatch.undo()
+        roll_back(model, reason="too many errors")
+        return roll_back(model, **more)
+
+    in_production_twice(app)
+    begin(app)
+    app.rollouts.promote("june", by=BY)
+    monkeypatch.setattr(app.registry, "rollback", rolled_back_first)
+
+    assert app.rollouts.abort("june", by=BY).state is RolloutState.ROLLED_BACK
+    assert app.registry.get_production_model("late") == "late:3"
+
+
+def in_production_twice(app: App) -> None:
+    """Put a third version in production, so that there is an earlier one to return to."""
+    model = DummyClassifier(strategy="constant", constant=1).fit([[0.0]], [1])
+    app.registry.promote_to_production(app.registry.register_model(model, "late", "3", {}))

@@ -64,10 +64,13 @@ class Experiments(DocumentService[ExperimentRepository, Experiment]):
         ConflictError
             If there is an experiment of this name.
         """
-        for arm in draft.allocation.arms:
-            if arm.model_version is not None:  # otherwise the one in production, whichever that is
-                self._registry.usable(draft.model, arm.model_version)
-        self.repository.add(draft, at=self._clock(), by=by)
+
+        def check() -> None:
+            for arm in draft.allocation.arms:
+                if arm.model_version is not None:  # otherwise what is in production, whichever
+                    self._registry.usable(draft.model, arm.model_version)
+
+        self.repository.add(draft, at=self._clock(), by=by, check=check)
         return draft
 
     def start(self, name: str, *, by: By) -> Experiment:
@@ -91,15 +94,20 @@ class Experiments(DocumentService[ExperimentRepository, Experiment]):
         """
         before, at = self.repository.get(name), self._clock()
         after, model = before.started(at), before.model
-        self._rollouts.require_none_under_way(model, "An experiment needs versions that stay.")
-        for other in self.repository.find(model, ExperimentState.RUNNING):
-            if not before.apart_from(other):
-                raise ConflictError(
-                    f"the experiment {other.name} takes the traffic of {model} already",
-                    "Stop it first, or give both a share of one namespace.",
-                )
+
+        def check() -> None:
+            self._rollouts.require_none_under_way(model, "An experiment needs versions that stay.")
+            for other in self.repository.find(model, ExperimentState.RUNNING):
+                if not before.apart_from(other):
+                    raise ConflictError(
+                        f"the experiment {other.name} takes the traffic of {model} already",
+                        "Stop it first, or give both a share of one namespace.",
+                    )
+
         evidence = after.phases[-1]
-        self.repository.save(before, after, action="start", at=at, by=by, evidence=evidence)
+        self.repository.save(
+            before, after, action="start", at=at, by=by, evidence=evidence, check=check
+        )
         self._publish(after)
         return after
 

@@ -268,7 +268,10 @@ class Models:
         return self._published(version.model_id)
 
     def roll_back(self, model: str, *, by: By) -> ModelVersion:
-        """Put the version in production that was there before.
+        """Put the version in production that was there before, at once.
+
+        A rollout that is under way is not waited for: as beside a promotion, it gets no traffic
+        from then on, and the controller ends it.
 
         Parameters
         ----------
@@ -360,8 +363,10 @@ class Models:
             way, a shadow, or an arm of an experiment that is not over.
         """
         version = self.get(model_id)
-        self._require_unused(version)
-        self.registry.archive(version.model_id, reason=by.reason, actor=by.actor, cause=by.cause)
+        self.registry.archive(
+            version.model_id, check=self._require_unused,
+            reason=by.reason, actor=by.actor, cause=by.cause,
+        )  # fmt: skip
         return self._published(version.model_id)
 
     def delete(self, model_id: str | ModelId, *, by: By) -> ModelVersion:
@@ -383,8 +388,10 @@ class Models:
             Where `archive` would.
         """
         version = self.get(model_id)
-        self._require_unused(version)
-        self.registry.delete(version.model_id, reason=by.reason, actor=by.actor, cause=by.cause)
+        self.registry.delete(
+            version.model_id, check=self._require_unused,
+            reason=by.reason, actor=by.actor, cause=by.cause,
+        )  # fmt: skip
         self._changes.publish(Change("version", version.model_name))
         return version
 

@@ -9,17 +9,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace as changed
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from watchkeeper.clock import Clock, as_utc
 from watchkeeper.errors import ConflictError, IntegrityError, InvalidValueError, NotFoundError
-from watchkeeper.experiments import ExperimentState
 from watchkeeper.experiments.repository import ExperimentRepository
-from watchkeeper.identity import CONTROLLER, By, ModelId, RecordId
+from watchkeeper.identity import CONTROLLER, By, RecordId
 from watchkeeper.monitoring.rollouts import RolloutMonitor, RolloutStatus
 from watchkeeper.operations.changes import Change, Changes
 from watchkeeper.operations.checklists import Checklists
 from watchkeeper.operations.incidents import Incidents
+from watchkeeper.operations.rollout_base import RolloutBase
 from watchkeeper.operations.service import DocumentService, require_reason
 from watchkeeper.registry import ModelRegistry
 from watchkeeper.rollouts import Event, Hold, Plan, Rollout, RolloutDecision, RolloutState, Seen
@@ -66,7 +67,8 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
         checklists: Checklists,
     ) -> None:
         super().__init__(repository)
-        self._monitor, self._registry, self._experiments = monitor, registry, experiments
+        self._monitor, self._registry = monitor, registry
+        self._base = RolloutBase(registry, experiments)
         self._incidents, self._changes, self._clock = incidents, changes, clock
         self._plan, self._checklists = plan, checklists
 
@@ -148,7 +150,7 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
         for rollout in self.repository.due(at):
             try:
                 moved.append(self._begin(rollout, at))
-            except ConflictError as error:  # another process or a person was faster
+            except (ConflictError, NotFoundError) as error:  # another process was faster
                 log.info("rollout %s: %s", rollout.name, error)
         return moved
 
@@ -279,7 +281,7 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
         if not (before.active or before.in_bake_time(at)):
             return RolloutStatus(before, None, None, changed=False)
         seen: Seen | None = None
-        breach = self._displaced(before) or fault
+        breach = self._base.displaced(before) or fault
         if breach:
             decision = RolloutDecision(Event.BREACH, None, breach)
         else:
@@ -367,7 +369,8 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
                 )
 
     def _add(self, rollout: Rollout, at: datetime, by: By) -> Rollout:
-        self.repository.add(rollout, at=at, by=by)
+        check = partial(self._base.require, rollout) if rollout.active else None
+        self.repository.add(rollout, at=at, by=by, check=check)
         if rollout.active:
             self.repository.renew(rollout.name, at + rollout.plan.lease)
         self._publish(rollout)
@@ -382,7 +385,8 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
         except (NotFoundError, ConflictError, IntegrityError) as error:
             event, reason = Event.ABORT, f"it cannot begin: {error}"
         after = ready.moved(event, at)
-        self._save(before, after, event, at, reason, {})
+        check = partial(self._base.require, after) if after.active else None
+        self._save(before, after, event, at, reason, {}, check)
         if after.active:
             self.repository.renew(before.name, at + after.plan.lease)
         self._publish(after)
@@ -400,21 +404,9 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
 
     def _stable(self, model: str, version: str) -> str:
         """Return the version in production that a version can be compared with; refuse others."""
-        candidate = self._registry.usable(model, version)
-        production = self._registry.get_production_model(model)
-        if production is None:
-            raise NotFoundError(
-                "model in production", model, "A rollout needs one to compare with: promote it."
-            )
-        if production == candidate.model_id:
-            raise ConflictError(f"{production} is in production already", "Choose another version.")
-        for experiment in self._experiments.find(model, ExperimentState.RUNNING):
-            raise ConflictError(
-                f"the experiment {experiment.name} takes the traffic of {model}",
-                "Stop it first: the effects of two changes at once cannot be separated.",
-            )
-        self._registry.verify(candidate.model_id)
-        return ModelId.parse(production).version
+        stable = self._base.of(model, version)
+        self._registry.verify(f"{model}:{version}")
+        return stable
 
     def _make_room(self, draft: Rollout, by: By) -> None:
         """Abort what is under way, once it is certain that the new one could begin instead."""
@@ -429,14 +421,6 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
         for rollout in under_way:
             self.abort(rollout.name, by=By(by.actor, reason, RecordId("rollout", draft.name)))
 
-    def _displaced(self, rollout: Rollout) -> str:
-        """Return what is in production instead of the version that the rollout stands on."""
-        production = self._registry.get_production_model(rollout.model)
-        expected = rollout.version if rollout.state is RolloutState.COMPLETED else rollout.stable
-        if production == f"{rollout.model}:{expected}":
-            return ""
-        return f"{production or 'nothing'} is in production, which the rollout did not put there"
-
     def _carry_out(self, before: Rollout) -> Rollout:
         """Let the registry follow what was decided, as often as it takes."""
         at, registry = self._clock(), self._registry
@@ -449,7 +433,7 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
             if production == stable:
                 try:
                     registry.promote_to_production(
-                        canary, reason=why, actor=CONTROLLER, cause=cause
+                        canary, instead_of=stable, reason=why, actor=CONTROLLER, cause=cause
                     )
                 except (IntegrityError, NotFoundError, ConflictError) as error:
                     event, reason = Event.BREACH, str(error)
@@ -458,9 +442,13 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
                 reason = f"{production or 'nothing'} is in production, which the rollout did not do"
         elif production == canary:
             if registry.check_rollback(before.model) == stable:
-                registry.rollback(before.model, reason=why, actor=CONTROLLER, cause=cause)
+                registry.rollback(
+                    before.model, to=stable, reason=why, actor=CONTROLLER, cause=cause
+                )
             else:
-                registry.promote_to_production(stable, reason=why, actor=CONTROLLER, cause=cause)
+                registry.promote_to_production(
+                    stable, instead_of=canary, reason=why, actor=CONTROLLER, cause=cause
+                )
         elif production != stable:
             reason = f"{production or 'nothing'} is in production and stays there"
         after = before.moved(event, at)
@@ -488,12 +476,12 @@ class Rollouts(DocumentService[RolloutRepository, Rollout]):
 
     def _save(
         self, before: Rollout, after: Rollout, event: Event, at: datetime, reason: str,
-        evidence: Mapping[str, Any],
+        evidence: Mapping[str, Any], check: Callable[[], object] | None = None,
     ) -> None:  # fmt: skip
         """Store a change that the controller makes."""
         self.repository.save(
             before, after, action=event.value, at=at, by=By(CONTROLLER, reason),
-            evidence={"rollout": after, **evidence},
+            evidence={"rollout": after, **evidence}, check=check,
         )  # fmt: skip
 
     def _publish(self, rollout: Rollout) -> None:

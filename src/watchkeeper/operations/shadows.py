@@ -69,7 +69,9 @@ class Shadows(DocumentService[ShadowRepository, Shadow]):
         for running in self.repository.find(model, ShadowState.RUNNING):
             raise ConflictError(f"the shadow {running.name} of {model} runs", "Stop it first.")
         self._registry.verify(candidate.model_id)
-        self.repository.add(shadow, at=at, by=by)
+        self.repository.add(
+            shadow, at=at, by=by, check=lambda: self._registry.usable(model, version)
+        )
         self._changes.publish(Change("shadow", model))
         return shadow
 

@@ -1,12 +1,12 @@
 """`ModelRegistry`: register, promote, load and take back model versions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from watchkeeper.clock import Clock, system_clock
-from watchkeeper.errors import InvalidValueError
+from watchkeeper.errors import ConflictError, InvalidValueError
 from watchkeeper.events import check_name
 from watchkeeper.identity import By, RecordId
 from watchkeeper.registry import formats
@@ -21,7 +21,7 @@ from watchkeeper.registry.registration import (
 from watchkeeper.registry.repository import CHAMPION, Repository
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.signing import SIGNATURE, sign
-from watchkeeper.registry.versions import Status
+from watchkeeper.registry.versions import ModelVersion, Status
 
 __all__ = ["ModelRegistry"]
 
@@ -190,7 +190,13 @@ class ModelRegistry(Versions):
             self._artifacts.discard(folder)
 
     def promote_to_production(
-        self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+        self,
+        model_id: str,
+        *,
+        instead_of: str | None = None,
+        reason: str = "",
+        actor: str = "",
+        cause: RecordId | None = None,
     ) -> None:
         """Put a version in production; that model's former one goes to staging.
 
@@ -200,16 +206,31 @@ class ModelRegistry(Versions):
         ----------
         model_id : str
             ``NAME:VERSION`` or ``NAME@ALIAS``.
+        instead_of : str, optional
+            The id of the version that is expected in production; by default any, or none.
         reason, actor : str
             For the audit trail.
         cause : RecordId, optional
             The record that led to it.
+
+        Raises
+        ------
+        ConflictError
+            If another version than the expected one is in production.
         """
         self.verify(model_id)
-        self._repository.promote(model_id, at=self._clock(), by=By(actor, reason, cause))
+        self._repository.promote(
+            model_id, instead_of, at=self._clock(), by=By(actor, reason, cause)
+        )
 
     def rollback(
-        self, model_name: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+        self,
+        model_name: str,
+        *,
+        to: str | None = None,
+        reason: str = "",
+        actor: str = "",
+        cause: RecordId | None = None,
     ) -> str:
         """Roll back to what was in production before, at once; return its model id.
 
@@ -218,6 +239,8 @@ class ModelRegistry(Versions):
         Parameters
         ----------
         model_name : str
+        to : str, optional
+            The id of the version that is expected to come back; by default any.
         reason, actor : str
             For the audit trail.
         cause : RecordId, optional
@@ -231,15 +254,32 @@ class ModelRegistry(Versions):
         ------
         NotFoundError
             If there is no earlier version.
+        ConflictError
+            If another version than the expected one would come back.
         IntegrityError
             If the earlier version's files are not what was registered; nothing has changed then.
         """
+
+        def check(version: ModelVersion) -> None:
+            if to is not None and version.model_id != to:
+                raise ConflictError(
+                    f"a rollback of {model_name} returns to {version.model_id}, and not to {to}",
+                    "Read again what is in production.",
+                )
+            self._verify(version)
+
         return self._repository.roll_back(
-            model_name, self._verify, at=self._clock(), by=By(actor, reason, cause)
+            model_name, check, at=self._clock(), by=By(actor, reason, cause)
         ).model_id
 
     def archive(
-        self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+        self,
+        model_id: str,
+        *,
+        check: Callable[[ModelVersion], None] | None = None,
+        reason: str = "",
+        actor: str = "",
+        cause: RecordId | None = None,
     ) -> None:
         """Put a version aside.
 
@@ -247,6 +287,9 @@ class ModelRegistry(Versions):
         ----------
         model_id : str
             ``NAME:VERSION`` or ``NAME@ALIAS``.
+        check : callable, optional
+            Called with the version when no other process can write; what it raises keeps all as it
+            is.
         reason, actor : str
             For the audit trail.
         cause : RecordId, optional
@@ -257,10 +300,18 @@ class ModelRegistry(Versions):
         ConflictError
             If it is in production, or what a rollback would return to.
         """
-        self._repository.archive(model_id, at=self._clock(), by=By(actor, reason, cause))
+        self._repository.archive(
+            model_id, check or _allow, at=self._clock(), by=By(actor, reason, cause)
+        )
 
     def delete(
-        self, model_id: str, *, reason: str = "", actor: str = "", cause: RecordId | None = None
+        self,
+        model_id: str,
+        *,
+        check: Callable[[ModelVersion], None] | None = None,
+        reason: str = "",
+        actor: str = "",
+        cause: RecordId | None = None,
     ) -> None:
         """Remove a version and its files for good; the audit trail keeps what it was.
 
@@ -271,6 +322,9 @@ class ModelRegistry(Versions):
         ----------
         model_id : str
             ``NAME:VERSION`` or ``NAME@ALIAS``.
+        check : callable, optional
+            Called with the version when no other process can write; what it raises keeps all as it
+            is.
         reason, actor : str
             For the audit trail.
         cause : RecordId, optional
@@ -281,7 +335,9 @@ class ModelRegistry(Versions):
         ConflictError
             If it is in production, or what a rollback would return to.
         """
-        version = self._repository.delete(model_id, at=self._clock(), by=By(actor, reason, cause))
+        version = self._repository.delete(
+            model_id, check or _allow, at=self._clock(), by=By(actor, reason, cause)
+        )
         self._artifacts.discard(self._artifacts.folder(version.model_name, version.version))
 
     def set_alias(
@@ -386,3 +442,7 @@ class ModelRegistry(Versions):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _allow(version: ModelVersion) -> None:
+    """Refuse no version."""

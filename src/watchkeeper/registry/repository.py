@@ -25,6 +25,8 @@ from watchkeeper.store.database import (
 
 __all__ = ["CHAMPION", "Repository"]
 
+Check = Callable[[ModelVersion], None]
+
 CHAMPION = "champion"
 """The alias of what is in production."""
 
@@ -191,12 +193,16 @@ class Repository:
                 "Register under a new version.",
             ) from None
 
-    def promote(self, model_id: str, *, at: datetime, by: By) -> str | None:
+    def promote(
+        self, model_id: str, instead_of: str | None = None, *, at: datetime, by: By
+    ) -> str | None:
         """Put a version in production; return which one it took the place of.
 
         Parameters
         ----------
         model_id : str
+        instead_of : str, optional
+            The id of what is expected in production; by default anything.
         at : datetime
         by : By
 
@@ -209,12 +215,16 @@ class Repository:
         ------
         NotFoundError
             If there is no such version.
+        ConflictError
+            If another version than the expected one is in production.
         """
         with self._database.write() as connection:
             version = self._get(connection, model_id)
             if version.status is Status.PRODUCTION:
                 return None
             former = self._current(connection, version.model_name)
+            if instead_of is not None and (former is None or former.model_id != instead_of):
+                raise ConflictError(f"{instead_of} is not in production any more", "Read what is.")
             self._put_in_production(connection, version, former, at)
             if former is not None:
                 connection.execute(
@@ -233,14 +243,7 @@ class Repository:
             note(connection, at, by, "promote", version.model_id, {"former": was})
             return was
 
-    def roll_back(
-        self,
-        model_name: str,
-        check: Callable[[ModelVersion], None],
-        *,
-        at: datetime,
-        by: By,
-    ) -> ModelVersion:
+    def roll_back(self, model_name: str, check: Check, *, at: datetime, by: By) -> ModelVersion:
         """Put the version in production that was there before; `check` may refuse it.
 
         Promotions form a stack: rolling back twice goes back two, and never forward.
@@ -272,10 +275,7 @@ class Repository:
                 connection.execute(
                     promotions.update().where(promotions.c.id == row.id).values(current=is_current)
                 )
-            note(
-                connection, at, by, "rollback", version.model_id,
-                {"from": current.model_id},
-            )  # fmt: skip
+            note(connection, at, by, "rollback", version.model_id, {"from": current.model_id})
             return self._get(connection, version.model_id)
 
     def earlier(self, model_name: str) -> ModelVersion:
@@ -298,18 +298,21 @@ class Repository:
             _, earlier = self._last_two(connection, model_name)
             return self._get(connection, earlier.model_id)
 
-    def archive(self, model_id: str, *, at: datetime, by: By) -> None:
+    def archive(self, model_id: str, check: Check, *, at: datetime, by: By) -> None:
         with self._database.write() as connection:
             version = self._idle(connection, model_id)
+            check(version)
             self._set_status(connection, version.model_id, Status.ARCHIVED)
             note(connection, at, by, "archive", version.model_id, {})
 
-    def delete(self, model_id: str, *, at: datetime, by: By) -> ModelVersion:
+    def delete(self, model_id: str, check: Check, *, at: datetime, by: By) -> ModelVersion:
         """Forget a version and the aliases that point to it; return what it was.
 
         Parameters
         ----------
         model_id : str
+        check : callable
+            Called with the version; what it raises keeps all as it is.
         at : datetime
         by : By
 
@@ -326,6 +329,7 @@ class Repository:
         """
         with self._database.write() as connection:
             version = self._idle(connection, model_id)
+            check(version)
             deleted = version.to_dict()  # all of it is read before it is gone
             connection.execute(
                 model_versions.delete().where(_versions.model_id == version.model_id)
@@ -379,11 +383,11 @@ class Repository:
         if at:
             held = [of for of, names in names_by_id.items() if alias in names]
             if not held:
-                named = ", ".join(
-                    sorted({alias for names in names_by_id.values() for alias in names})
-                )
+                taken = sorted({alias for names in names_by_id.values() for alias in names})
                 raise NotFoundError(
-                    "alias", model_id, f"{name} has {named or 'none'}. Set it with models alias."
+                    "alias",
+                    model_id,
+                    f"{name} has {', '.join(taken) or 'none'}. Set it with models alias.",
                 )
             model_id = held[0]
         row = connection.execute(_read.where(_versions.model_id == model_id)).one_or_none()

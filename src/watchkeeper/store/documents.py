@@ -110,7 +110,9 @@ class Documents(Generic[T]):
     ) -> None:
         self._database, self._table, self._kind, self._read = database, table, kind, read
 
-    def add(self, document: T, *, at: datetime, by: By) -> None:
+    def add(
+        self, document: T, *, at: datetime, by: By, check: Callable[[], object] | None = None
+    ) -> None:
         """Keep a new one.
 
         Parameters
@@ -120,6 +122,8 @@ class Documents(Generic[T]):
             When it is done.
         by : By
             Actor, reason and cause, for the audit trail.
+        check : callable, optional
+            Called when no other process can write; what it raises keeps all as it is.
 
         Raises
         ------
@@ -129,6 +133,8 @@ class Documents(Generic[T]):
         try:
             with self._database.write() as connection:
                 connection.execute(self._table.insert().values(self._stored(document)))
+                if check is not None:
+                    check()
                 self._note(connection, document, "create", at, by, document.to_dict())
         except sa.exc.IntegrityError:
             raise self._refused(document) from None
@@ -223,6 +229,7 @@ class Documents(Generic[T]):
         at: datetime,
         by: By,
         evidence: Mapping[str, Any],
+        check: Callable[[], object] | None = None,
     ) -> None:
         """Keep a change, with its reason and its evidence, or nothing.
 
@@ -238,6 +245,8 @@ class Documents(Generic[T]):
         by : By
             Actor, reason and cause, for the audit trail.
         evidence : mapping of str to object
+        check : callable, optional
+            As `add` has it.
 
         Raises
         ------
@@ -254,6 +263,8 @@ class Documents(Generic[T]):
                         f"the {self._kind} {before.name} was changed meanwhile",
                         "Read it again.",
                     )
+                if check is not None:
+                    check()
                 connection.execute(
                     self._table.update().where(same_name).values(self._stored(after))
                 )
