@@ -17,16 +17,20 @@ def audit(
     cli: Invocation,
     *,
     model: Annotated[
-        str | None, typer.Option(help="Of one model only; `system` for what is of none.")
+        str | None, typer.Option(help="Show only this model; `system` for entries without one.")
     ] = None,
-    subject: Annotated[str | None, typer.Option(help="Of one subject only.")] = None,
-    action: Annotated[str | None, typer.Option(help="Of one action only.")] = None,
-    before: Annotated[int | None, typer.Option(help="Only entries before this number.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
+    subject: Annotated[str | None, typer.Option(help="Show only entries of this subject.")] = None,
+    action: Annotated[str | None, typer.Option(help="Show only entries of this action.")] = None,
+    before: Annotated[
+        int | None, typer.Option(help="Show only entries before this number.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(help="Largest number of entries; the newest are shown.")
+    ] = 100,
 ) -> None:
     """Show the audit trail: each change, its actor and reason.
 
-    The newest entry comes first; --json has the evidence of each.
+    The newest entry comes first; --json includes the evidence.
     """
     if limit < 1:
         raise InvalidValueError("--limit", limit, "at least 1")

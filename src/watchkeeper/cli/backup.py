@@ -16,16 +16,17 @@ commands = typer.Typer(
     no_args_is_help=True,
 )
 
-Name = Annotated[str | None, typer.Argument(help="Name of the backup; the newest without.")]
+Name = Annotated[str | None, typer.Argument(help="Name of the backup; the newest by default.")]
 Target = Annotated[
-    str | None, typer.Option(help="Folder or address such as s3://bucket/path; over the settings.")
+    str | None,
+    typer.Option(help="Folder or address, such as s3://bucket/path; overrides the settings."),
 ]
 _LOWEST = 19
 
 
 @command(commands)
 def create(cli: Invocation, *, target: Target = None) -> None:
-    """Take a backup of all that is there now, and remove those beyond backup.keep."""
+    """Take a backup of the data directory, and remove backups beyond backup.keep."""
     os.nice(_LOWEST)  # it has time, and those who ask for predictions have not
     backup = cli.app.backups.create(target=target, by=By(actor()))
     size = f"{backup['files']:,} files, {backup['size']:,} bytes"
@@ -45,7 +46,7 @@ def list_(cli: Invocation, *, target: Target = None) -> None:
 
 @command(commands)
 def verify(cli: Invocation, name: Name = None, *, target: Target = None) -> None:
-    """Read a backup and check every byte of it; what comes of it is kept as evidence."""
+    """Read a backup and check its digests; the result is stored as evidence."""
     backup = cli.app.backups.verify(name, target=target, by=By(actor()))
     cli.show(backup, f"{backup.name} is whole: {backup.files:,} files, {backup.size:,} bytes")
 
@@ -57,10 +58,10 @@ def rehearse(
     *,
     target: Target = None,
     into: Annotated[
-        Path | None, typer.Option(help="Folder with room for it; by default one for what passes.")
+        Path | None, typer.Option(help="Folder to restore into; a temporary one by default.")
     ] = None,
 ) -> int:
-    """Restore a backup aside, open it, and count and check what is in it; kept as evidence."""
+    """Restore a backup to a temporary folder and check it; the result is stored as evidence."""
     evidence, reason = cli.app.backups.rehearse(name, target=target, folder=into, by=By(actor()))
     cli.show(evidence, reason)
     return 0 if evidence["passed"] else BAD
@@ -69,12 +70,14 @@ def rehearse(
 @command(commands)
 def restore(
     cli: Invocation,
-    into: Annotated[Path, typer.Argument(help="A folder that is not there yet, or empty.")],
+    into: Annotated[Path, typer.Argument(help="Folder to create; it must be new or empty.")],
     *,
-    name: Annotated[str | None, typer.Option(help="Of the backup; the newest without.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the backup; the newest by default.")
+    ] = None,
     target: Target = None,
 ) -> None:
-    """Make a data directory of a backup; nothing is written over."""
+    """Restore a backup into a new data directory; nothing is overwritten."""
     backup = cli.app.backups.restore(into, name, target=target)
     cli.show(
         backup,

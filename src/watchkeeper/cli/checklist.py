@@ -20,9 +20,11 @@ def checklist(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     *,
     waive: Annotated[
-        str | None, typer.Option(help="A point that need not pass; needs --until and --reason.")
+        str | None, typer.Option(help="Point to waive; needs --until and --reason.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Until when, as 2026-07-01T00:00:00Z.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End of the waiver, such as 2026-07-01T00:00:00Z.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="The reason, stored in the audit trail.")] = "",
 ) -> int:
     """Check whether a model is ready for production.

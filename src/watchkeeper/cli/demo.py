@@ -31,10 +31,10 @@ Full = Annotated[
     bool,
     typer.Option(
         "--full/--fast",
-        help="All 336,776 flights, or 50,000 of them from the whole year, within two minutes.",
+        help="Replay all 336,776 flights, or 50,000 of them in about two minutes.",
     ),
 ]
-Days = Annotated[int | None, typer.Option(min=1, help="Only the first days of the year.")]
+Days = Annotated[int | None, typer.Option(min=1, help="Number of days to replay, from January 1.")]
 BadCandidate = Annotated[
     bool,
     typer.Option(

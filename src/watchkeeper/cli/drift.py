@@ -29,26 +29,30 @@ _FILE = "CSV, Parquet, Arrow or NDJSON, by its ending."
 _Reference = Annotated[Path | None, typer.Argument(help=f"Reference: {_FILE}")]
 _Current = Annotated[Path | None, typer.Argument(help=f"Current: {_FILE}")]
 _ReferenceFile = Annotated[
-    Path | None, typer.Option("--reference", help="In place of the training data.")
+    Path | None,
+    typer.Option("--reference", help="File to compare with, in place of the training data."),
 ]
 _ReferenceStart = Annotated[
-    str | None, typer.Option(help="Compare with recorded inputs from this time on.")
+    str | None,
+    typer.Option(help="Compare with recorded inputs: first event time of the reference."),
 ]
 _Alpha = Annotated[float | None, typer.Option(help="Significance level of the check (0 to 1).")]
-_Method = Annotated[str, typer.Option(help="For all features, such as PSI; auto chooses by type.")]
+_Method = Annotated[
+    str, typer.Option(help="Method for all features, such as PSI; auto selects by type.")
+]
 _Checks = Annotated[
-    int, typer.Option(min=1, help="How many checks the level is to hold for together.")
+    int, typer.Option(min=1, help="Number of planned checks over which alpha holds.")
 ]
 _Page = Annotated[
-    Path | None, typer.Option("--html", help="Also write a self-contained page there.")
+    Path | None, typer.Option("--html", help="Also write the report as an HTML page to this file.")
 ]
-_Features = Annotated[str | None, typer.Option(help="Only these, with commas between.")]
+_Features = Annotated[str | None, typer.Option(help="Features to check, separated by commas.")]
 _Engine = Annotated[
     Literal["memory", "duckdb"],
-    typer.Option(help="Where CURRENT is compared: with duckdb it need not fit in memory."),
+    typer.Option(help="Engine that reads CURRENT; with duckdb it need not fit in memory."),
 ]
 _Multivariate = Annotated[
-    bool, typer.Option("--multivariate", help="Of two files, also test all columns together.")
+    bool, typer.Option("--multivariate", help="Also test all columns of two files together.")
 ]
 
 
@@ -74,7 +78,9 @@ def drift(
     end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
     reference_file: _ReferenceFile = None,
     reference_start: _ReferenceStart = None,
-    reference_end: Annotated[str | None, typer.Option(help="And before this time.")] = None,
+    reference_end: Annotated[
+        str | None, typer.Option(help="Event time the reference ends before.")
+    ] = None,
     alpha: _Alpha = None,
     method: _Method = "auto",
     checks: _Checks = 1,

@@ -13,15 +13,15 @@ __all__ = ["commands"]
 
 commands = typer.Typer(help="Count, export and compact recorded events.", no_args_is_help=True)
 
-Model = Annotated[str | None, typer.Argument(help="Name of one model; all without.")]
-Out = Annotated[Path, typer.Option(help="A .parquet, .arrow, .feather or .csv file.")]
-Start = Annotated[str | None, typer.Option(help="First moment of the window, ISO 8601.")]
-End = Annotated[str | None, typer.Option(help="First moment after the window.")]
+Model = Annotated[str | None, typer.Argument(help="Name of the model; all models by default.")]
+Out = Annotated[Path, typer.Option(help="File to write: .parquet, .arrow, .feather or .csv.")]
+Start = Annotated[str | None, typer.Option(help="First event time of the window, ISO 8601.")]
+End = Annotated[str | None, typer.Option(help="Event time the window ends before.")]
 
 
 @command(commands)
 def stats(cli: Invocation, model: Model = None) -> None:
-    """Count what is kept of each model, in the journal and in the tables."""
+    """Count the recorded events of each model, in the journal and in the tables."""
     names = cli.app.events.models() if model is None else [model]
     counts = {name: cli.app.events.counts(name) for name in names}
     drawn = table(
@@ -43,13 +43,13 @@ def stats(cli: Invocation, model: Model = None) -> None:
 @command(commands)
 def export(
     cli: Invocation,
-    name: Annotated[str, typer.Argument(help="The model.")],
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
     *,
     out: Out,
     start: Start = None,
     end: End = None,
 ) -> None:
-    """Write the predictions of model NAME with their outcomes to a file, one row each."""
+    """Export the predictions of a model to a file, one row each, with the outcome."""
     from watchkeeper.events import Window
     from watchkeeper.monitoring.exports import export_events
 
@@ -63,7 +63,7 @@ def export(
 
 @command(commands)
 def compact(cli: Invocation, model: Model = None) -> None:
-    """Merge small files, file late outcomes, and drop what is older or larger than allowed."""
+    """Merge small files, move late outcomes to their day, and apply the retention."""
     cli.app.landing.land()
     report = cli.app.compactions.run(model, by=By(actor()))
     cli.show(report)

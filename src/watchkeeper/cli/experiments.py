@@ -27,21 +27,22 @@ Arm = Annotated[list[str], typer.Option(help="NAME=VERSION; the first one is the
 Metric = Annotated[
     str,
     typer.Option(
-        help="What decides: accuracy, error-rate, latency, score, outcome, absolute-error, "
+        help="Goal metric: accuracy, error-rate, latency, score, outcome, absolute-error, "
         "brier-score, slower-than-MS, value:NAME, any:NAME."
     ),
 ]
 Units = Annotated[int | None, typer.Option(help="Planned units of all variants together.")]
 Coverage = Annotated[float, typer.Option(help="Percent of all units that are included (0 to 100).")]
 Guardrail = Annotated[
-    list[str], typer.Option(help="METRIC=MARGIN: must not be worse by more; repeatable.")
+    list[str],
+    typer.Option(help="Guardrail metric: METRIC=MARGIN, the non-inferiority margin; repeatable."),
 ]
-Secondary = Annotated[list[str], typer.Option(help="Another metric; repeatable.")]
+Secondary = Annotated[list[str], typer.Option(help="Secondary metric; repeatable.")]
 DecisionMode = Annotated[Mode, typer.Option(help="When a result may be decided.")]
 Looks = Annotated[int, typer.Option(help="Planned interim analyses of a group-sequential test.")]
-Alpha = Annotated[float, typer.Option(help="Rate of wrong verdicts without an effect.")]
+Alpha = Annotated[float, typer.Option(help="Significance level of the goal metric (0 to 1).")]
 ConversionWindow = Annotated[
-    float, typer.Option(help="Seconds after its first exposure for which a unit is measured.")
+    float, typer.Option(help="Seconds after a unit's first exposure in which its outcomes count.")
 ]
 Namespace = Annotated[
     str | None,
@@ -49,14 +50,18 @@ Namespace = Annotated[
         help="NAME=FROM-TO in percent: a range of the namespace NAME; no other range has its units."
     ),
 ]
-Holdout = Annotated[float, typer.Option(help="Percent of all units that no such experiment has.")]
+Holdout = Annotated[
+    float, typer.Option(help="Percent of all units that every such experiment leaves out.")
+]
 Target = Annotated[
-    list[str], typer.Option(help='A rule, as {"attribute": "carrier", "in": ["UA"]}.')
+    list[str], typer.Option(help='Targeting rule, such as {"attribute": "carrier", "in": ["UA"]}.')
 ]
 Override = Annotated[
     list[str], typer.Option(help="UNIT=VARIANT: the unit gets this variant, whatever its hash.")
 ]
-Hashing = Annotated[str, typer.Option(help="sha256, or growthbook-v2 as its SDKs do.")]
+Hashing = Annotated[
+    str, typer.Option(help="Hash function: sha256, or growthbook-v2 for GrowthBook's SDKs.")
+]
 
 
 @command(commands)
@@ -76,13 +81,15 @@ def create(
     looks: Looks = 5,
     alpha: Alpha = 0.05,
     conversion_window: ConversionWindow = 86_400.0,
-    hypothesis: Annotated[str, typer.Option(help="What you expect, and why.")] = "",
+    hypothesis: Annotated[str, typer.Option(help="Expected effect, and the reason for it.")] = "",
     namespace: Namespace = None,
     holdout: Holdout = 0.0,
     target: Target = [],  # noqa: B006
     override: Override = [],  # noqa: B006
     hashing: Hashing = "sha256",
-    salt: Annotated[str, typer.Option(help="Another one shuffles all units.")] = "",
+    salt: Annotated[
+        str, typer.Option(help="Salt of the hash; another salt assigns all units anew.")
+    ] = "",
     reason: Reason = "",
 ) -> None:
     """Create an experiment on a model; it takes no traffic before it is started."""
@@ -120,10 +127,14 @@ def create(
 def plan(
     cli: Invocation,
     *,
-    baseline: Annotated[float, typer.Option(help="Rate of the control, between 0 and 1.")],
-    effect: Annotated[float, typer.Option(help="Smallest relative change that matters.")],
+    baseline: Annotated[float, typer.Option(help="Rate of the control (0 to 1).")],
+    effect: Annotated[
+        float, typer.Option(help="Minimum detectable effect, relative to the control.")
+    ],
     alpha: Alpha = 0.05,
-    power: Annotated[float, typer.Option(help="Rate of finding that effect.")] = 0.8,
+    power: Annotated[
+        float, typer.Option(help="Power: probability of detecting that effect (0 to 1).")
+    ] = 0.8,
     treatment_share: Annotated[
         float,
         typer.Option(help="Share of the treatment in the units of treatment and control (0 to 1)."),
@@ -133,7 +144,7 @@ def plan(
     looks: Looks = 5,
     per_day: Annotated[float | None, typer.Option(help="Included units per day.")] = None,
 ) -> None:
-    """Tell how many units an experiment on a rate needs, and how long it takes."""
+    """Compute the sample size and the duration of an experiment on a rate."""
     from watchkeeper.experiments.planning import planned
 
     planning = planned(
@@ -157,7 +168,7 @@ def plan(
 
 @command(commands)
 def start(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
-    """Let an experiment take traffic."""
+    """Start an experiment: it gets traffic from now on."""
     experiment = cli.app.experiments.start(name, by=By(actor(), reason))
     shares = ", ".join(
         f"{arm} {points / 100:g} %" for arm, points in experiment.allocation.weights.items()
@@ -172,11 +183,11 @@ def weights(
     *,
     weight: Weights = [],  # noqa: B006
     coverage: Annotated[
-        float | None, typer.Option(help="Percent of all units that take part (0 to 100).")
+        float | None, typer.Option(help="Percent of all units that are included (0 to 100).")
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Begin another phase with other weights; no comparison crosses two phases."""
+    """Begin a new phase with other weights; phases are compared separately."""
     from watchkeeper.experiments import basis_points
 
     experiment = cli.app.experiments.change_weights(
@@ -192,14 +203,14 @@ def weights(
 
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
-    """End an experiment: production answers again, and the verdict is kept with its evidence."""
+    """Stop an experiment: production gets all traffic, and the result is stored."""
     final = cli.app.experiments.stop(name, by=By(actor(), reason))
     cli.show(final, *_shown(final))
 
 
 @command(commands)
 def status(cli: Invocation, name: Name) -> None:
-    """Show what an experiment is and how far it has come."""
+    """Show an experiment and its progress."""
     experiment = cli.app.experiments.get(name)
     facts: list[tuple[str, object]] = [
         ("model", experiment.model),
@@ -234,7 +245,7 @@ def report(
         Path | None, typer.Option(help="Also write the report as an HTML page.")
     ] = None,
 ) -> int:
-    """Show what an experiment says so far; exit code 1 when it must not be shipped or trusted."""
+    """Show the result so far; exit code 1 if it is do_not_ship or invalid."""
     from watchkeeper.experiments.decision import Verdict
 
     current = cli.app.experiment_reports.of(name)
@@ -248,8 +259,8 @@ def report(
 def list_(
     cli: Invocation,
     *,
-    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    state: Annotated[ExperimentState | None, typer.Option(help="In one state only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Show only this model.")] = None,
+    state: Annotated[ExperimentState | None, typer.Option(help="Show only this state.")] = None,
 ) -> None:
     """List experiments, the newest first."""
     experiments = cli.app.experiments.find(model, state)

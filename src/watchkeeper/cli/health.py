@@ -23,10 +23,15 @@ commands = typer.Typer()
 def health(
     cli: Invocation,
     *,
-    model: Annotated[str | None, typer.Option(help="Of one model; otherwise of all.")] = None,
-    at: Annotated[str | None, typer.Option(help="At this time, and not now.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name of the model; all models by default.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Show the health at this time; now by default.")
+    ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Also write a self-contained page; needs --model.")
+        Path | None,
+        typer.Option("--html", help="Also write the report as an HTML page; needs --model."),
     ] = None,
 ) -> int:
     """Show whether models are healthy; exit code 1 if not.

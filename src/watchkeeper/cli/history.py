@@ -19,18 +19,22 @@ def history(
     *,
     replay: Annotated[
         str | None,
-        typer.Option("--replay", help="Make the decision of this record again; 1 if it differs."),
+        typer.Option(
+            "--replay", help="Reproduce the decision of this record; exit code 1 if it differs."
+        ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also measurements that found nothing.")
+        bool, typer.Option("--all", help="Also show measurements without a finding.")
     ] = False,
-    limit: Annotated[int, typer.Option(help="At most so many records, the newest.")] = 200,
+    limit: Annotated[
+        int, typer.Option(help="Largest number of records; the newest are shown.")
+    ] = 200,
 ) -> int:
     """Show a model's measurements, decisions and causes.
 
     The records are drift, decisions, trainings, gates, rollouts and promotions, with their links.
 
-    With --replay ID, compute that decision again from what is stored, and compare.
+    With --replay ID, reproduce that decision from its stored evidence, and compare.
     """
     app = cli.app
     if replay is not None:

@@ -21,8 +21,8 @@ Name = Annotated[str, typer.Argument(help="Name of the incident.")]
 def list_(
     cli: Invocation,
     *,
-    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    state: Annotated[IncidentState | None, typer.Option(help="In one state only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Show only this model.")] = None,
+    state: Annotated[IncidentState | None, typer.Option(help="Show only this state.")] = None,
 ) -> int:
     """List incidents, the newest first; exit code 1 while a critical one is open."""
     incidents = cli.app.incidents.find(model, state)
@@ -82,17 +82,21 @@ def acknowledge(
 
 @command(commands)
 def assign(
-    cli: Invocation, name: Name, owner: Annotated[str, typer.Argument(help="A person or a team.")]
+    cli: Invocation,
+    name: Name,
+    owner: Annotated[str, typer.Argument(help="The assignee: a person or a team.")],
 ) -> None:
-    """Give an incident to an owner."""
+    """Assign an incident."""
     _changed(cli, cli.app.incidents.assign(name, owner, by=By(actor())))
 
 
 @command(commands)
 def note(
-    cli: Invocation, name: Name, text: Annotated[str, typer.Argument(help="What happened.")]
+    cli: Invocation,
+    name: Name,
+    text: Annotated[str, typer.Argument(help="Text of the note, stored in the timeline.")],
 ) -> None:
-    """Add to the timeline of an incident."""
+    """Add a note to the timeline of an incident."""
     _changed(cli, cli.app.incidents.note(name, text, by=By(actor())))
 
 
@@ -101,9 +105,9 @@ def resolve(
     cli: Invocation,
     name: Name,
     *,
-    reason: Annotated[str, typer.Option(help="Why it is over.")],
+    reason: Annotated[str, typer.Option(help="The reason, stored in the timeline.")],
 ) -> None:
-    """Say that an incident is over, and why."""
+    """Resolve an incident, with a reason."""
     _changed(cli, cli.app.incidents.resolve(name, reason, by=By(actor())))
 
 
@@ -112,12 +116,12 @@ def post_mortem(
     cli: Invocation,
     name: Name,
     *,
-    out: Annotated[Path | None, typer.Option(help="Write it there.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write the post-mortem to.")] = None,
     finish: Annotated[
         Path | None, typer.Option(help="A Markdown file: stored as the finished post-mortem.")
     ] = None,
 ) -> None:
-    """Print the post-mortem: the finished one, or a draft with all that is known."""
+    """Print the post-mortem: the finished one, or a draft from the timeline."""
     app = cli.app
     if finish is not None:
         try:

@@ -60,16 +60,20 @@ class LoadTest(Result):
 @command(commands)
 def loadtest(
     cli: Invocation,
-    model: Annotated[str, typer.Argument(help="Name of the model; its version in production.")],
+    model: Annotated[
+        str, typer.Argument(help="Name of the model; its version in production is tested.")
+    ],
     *,
-    rate: Annotated[float, typer.Option(help="Requests a second.")] = 100.0,
-    seconds: Annotated[float, typer.Option(help="How long.")] = 10.0,
-    p95_ms: Annotated[float, typer.Option(help="95th percentile of latency, at most.")] = 500.0,
+    rate: Annotated[float, typer.Option(help="Requests per second.")] = 100.0,
+    seconds: Annotated[float, typer.Option(help="Duration in seconds.")] = 10.0,
+    p95_ms: Annotated[
+        float, typer.Option(help="Limit of the 95th percentile of latency, in milliseconds.")
+    ] = 500.0,
     errors: Annotated[float, typer.Option(help="Share of requests that may fail (0 to 1).")] = 0.01,
 ) -> int:
     """Measure latency and errors of a model under load.
 
-    The version in production is asked on a server of its own, which has another data directory:
+    The version in production is tested on a separate server with another data directory:
     nothing of the test is recorded among predictions. The exit code is 1 if it does not pass.
     """
     for name, value in (("--rate", rate), ("--seconds", seconds), ("--p95-ms", p95_ms)):

@@ -23,7 +23,7 @@ commands = typer.Typer(
 ModelId = Annotated[str, typer.Argument(help="NAME:VERSION or NAME@ALIAS.", metavar="MODEL_ID")]
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 TrackingUri = Annotated[
-    str | None, typer.Option(help="MLflow's server or database; by default as MLflow is set.")
+    str | None, typer.Option(help="MLflow's tracking server or database; MLflow's own by default.")
 ]
 Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 
@@ -32,8 +32,8 @@ Reason = Annotated[str, typer.Option(help="The reason, stored in the history.")]
 def list_(
     cli: Invocation,
     *,
-    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    status: Annotated[str | None, typer.Option(help="Of one status only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Show only this model.")] = None,
+    status: Annotated[str | None, typer.Option(help="Show only this status.")] = None,
 ) -> None:
     """List versions, the newest first."""
     versions = cli.app.registry.list_models(status, model)
@@ -55,7 +55,7 @@ def list_(
 
 @command(commands)
 def show(cli: Invocation, model_id: ModelId) -> None:
-    """Show what is known of a version, and its history."""
+    """Show a version and its history."""
     version = cli.app.registry.get(model_id)
     history = cli.app.registry.history(version.model_name, version.version)
     facts = [(name, _shown(value)) for name, value in version.items() if name != "files"]
@@ -79,27 +79,33 @@ def register(
     ],
     *,
     name: Annotated[str, typer.Option(help="Name of the model.")],
-    version: Annotated[str, typer.Option(help="The new version.")],
-    metrics: Annotated[str, typer.Option(help="JSON, such as '{\"accuracy\": 0.9}'.")] = "{}",
+    version: Annotated[str, typer.Option(help="Version to register, such as 1.1.0.")],
+    metrics: Annotated[
+        str, typer.Option(help="Metrics as JSON, such as '{\"accuracy\": 0.9}'.")
+    ] = "{}",
     training_data: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet: gives signature and drift reference.")
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet file: the schema and the reference of drift come from it."
+        ),
     ] = None,
     trusted: Annotated[
-        list[str] | None, typer.Option(help="A type that loading may make; repeatable.")
+        list[str] | None, typer.Option(help="Type that may be loaded from the file; repeatable.")
     ] = None,
     allow_unsafe: Annotated[
         bool, typer.Option("--allow-unsafe", help="Accept a format that can run code.")
     ] = False,
     description: Annotated[str, typer.Option(help="Description of the version.")] = "",
-    tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag as NAME=VALUE; repeatable.")] = None,
     card: Annotated[
-        Path | None, typer.Option(help="Markdown: what the model is for, and what not.")
+        Path | None, typer.Option(help="Markdown file with the intended use of the model.")
     ] = None,
     lineage: Annotated[
-        str, typer.Option(help='JSON, such as \'{"dataset": "june", "parent": "late:1"}\'.')
+        str,
+        typer.Option(help='Lineage as JSON, such as \'{"dataset": "june", "parent": "late:1"}\'.'),
     ] = "{}",
 ) -> None:
-    """Register the model in FILE as a version that never changes."""
+    """Register the model in FILE as an immutable version."""
     from watchkeeper.cli.files import read_table
 
     data = None if training_data is None else read_table(training_data)
@@ -125,17 +131,18 @@ def import_(
     cli: Invocation,
     uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION, runs:/RUN/PATH or a folder.")],
     *,
-    name: Annotated[str, typer.Option(help="Name of the model here.")],
-    version: Annotated[str, typer.Option(help="The new version here.")],
+    name: Annotated[str, typer.Option(help="Name of the model in this registry.")],
+    version: Annotated[str, typer.Option(help="Version to register, such as 1.1.0.")],
     tracking_uri: TrackingUri = None,
     trusted: Annotated[
-        list[str] | None, typer.Option(help="A type that loading may make; repeatable.")
+        list[str] | None, typer.Option(help="Type that may be loaded from the file; repeatable.")
     ] = None,
     allow_unsafe: Annotated[
-        bool, typer.Option("--allow-unsafe", help="Accept to load a pickle, or what runs code.")
+        bool,
+        typer.Option("--allow-unsafe", help="Accept pickles and other formats that can run code."),
     ] = False,
 ) -> None:
-    """Register a model of MLflow, with the metrics and parameters of its run."""
+    """Import a model from MLflow, with the metrics and parameters of its run."""
     registered = cli.app.models.import_from_mlflow(
         uri, name, version, tracking_uri=tracking_uri, trusted=trusted or (),
         allow_unsafe=allow_unsafe, by=By(actor()),
@@ -145,14 +152,14 @@ def import_(
 
 @command(commands)
 def export(cli: Invocation, model_id: ModelId, *, tracking_uri: TrackingUri = None) -> None:
-    """Register a version in MLflow, as a run with its metrics."""
+    """Export a version to MLflow, as a run with its metrics."""
     uri = cli.app.models.export_to_mlflow(model_id, tracking_uri=tracking_uri, by=By(actor()))
     cli.show({"model_id": model_id, "uri": uri}, f"{model_id} is {uri} in MLflow")
 
 
 @command(commands)
 def promote(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
-    """Put a version in production; that model's former one goes to staging."""
+    """Promote a version to production; the former one goes to staging."""
     promoted = cli.app.models.promote(model_id, by=By(actor(), reason))
     cli.show(promoted, f"{promoted.model_id} is in production")
 
@@ -182,14 +189,14 @@ def rollback(
 
 @command(commands)
 def archive(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
-    """Put a version aside; what serves, or may have to, is refused."""
+    """Archive a version; refused for one that serves or is a rollback target."""
     archived = cli.app.models.archive(model_id, by=By(actor(), reason))
     cli.show(archived, f"{archived.model_id} is archived")
 
 
 @command(commands)
 def delete(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
-    """Remove a version and its files for good; what serves, or may have to, is refused."""
+    """Delete a version and its files; refused for one that serves or is a rollback target."""
     deleted = cli.app.models.delete(model_id, by=By(actor(), reason))
     cli.show(deleted, f"{deleted.model_id} is deleted; the audit trail keeps its description")
 
@@ -198,14 +205,12 @@ def delete(cli: Invocation, model_id: ModelId, *, reason: Reason = "") -> None:
 def alias(
     cli: Invocation,
     model_id: ModelId,
-    alias: Annotated[str, typer.Argument(help="Such as challenger.")],
+    alias: Annotated[str, typer.Argument(help="The alias, such as challenger.")],
     *,
     reason: Reason = "",
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Let the alias point to nothing.")
-    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the alias.")] = False,
 ) -> None:
-    """Let a name point to a version, which is then also NAME@ALIAS."""
+    """Set an alias: the version is then also NAME@ALIAS."""
     by = By(actor(), reason)
     version = cli.app.models.get(model_id)
     if remove:
@@ -219,7 +224,7 @@ def alias(
 
 @command(commands)
 def diff(cli: Invocation, model_id: ModelId, other: ModelId) -> None:
-    """Show in what two versions differ: metrics, inputs, lineage, parameters, format, size."""
+    """Compare two versions: metrics, inputs, lineage, parameters, format, size."""
     registry = cli.app.registry
     differences = registry.diff(model_id, other)
     names = [registry.get(name).model_id for name in (model_id, other)]
@@ -244,7 +249,7 @@ def card(cli: Invocation, model_id: ModelId) -> None:
 
 @command(commands)
 def history(cli: Invocation, name: Name) -> None:
-    """Show who changed what of a model's versions, when and why."""
+    """Show the changes of a model's versions: actor, time, reason."""
     entries = cli.app.registry.history(name)
     if not entries:
         raise NotFoundError("registered model", name, "See models list for those there are.")
@@ -258,9 +263,11 @@ def history(cli: Invocation, name: Name) -> None:
 @command(commands)
 def verify(
     cli: Invocation,
-    model_id: Annotated[str | None, typer.Argument(help="NAME:VERSION; all without.")] = None,
+    model_id: Annotated[
+        str | None, typer.Argument(help="NAME:VERSION; all versions by default.")
+    ] = None,
 ) -> int:
-    """Check that files are those that were registered; exit code 1 when any is not."""
+    """Check files against their registered digests; exit code 1 if one differs."""
     registry = cli.app.registry
     ids = [model_id] if model_id else [version.model_id for version in registry.list_models()]
     results: dict[str, str] = {}

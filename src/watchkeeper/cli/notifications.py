@@ -18,7 +18,7 @@ commands = typer.Typer(help="List and test the receivers of notifications.", no_
 
 @command(commands, "list")
 def list_(cli: Invocation) -> None:
-    """List the receivers, what waits for them, and why it has not arrived."""
+    """List the receivers, their pending deliveries and errors."""
     receivers = _receivers(cli)
     queues = cli.app.receivers.waiting()
     rows = [
@@ -39,9 +39,11 @@ def list_(cli: Invocation) -> None:
 @command(commands, "test")
 def try_out(
     cli: Invocation,
-    name: Annotated[str | None, typer.Argument(help="A receiver; all without.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the receiver; all receivers by default.")
+    ] = None,
 ) -> int:
-    """Send a test message now; that it arrived is kept as evidence."""
+    """Send a test message; its delivery is stored as evidence."""
     _receivers(cli)
     errors = cli.app.receivers.try_out(name, by=By(actor()))
     rows = [(receiver, error or "arrived") for receiver, error in errors.items()]

@@ -30,25 +30,27 @@ _REASONS = {
 
 
 _File = Annotated[
-    Path | None, typer.Argument(help="Predictions and outcomes: CSV, Parquet, Arrow, NDJSON.")
+    Path | None,
+    typer.Argument(help="File with predictions and outcomes: CSV, Parquet, Arrow, NDJSON."),
 ]
-_Model = Annotated[str | None, typer.Option(help="Name of the model; with FILE, for its baseline.")]
+_Model = Annotated[
+    str | None, typer.Option(help="Name of the model; with FILE, its baseline is used.")
+]
 _ModelVersion = Annotated[
-    str | None, typer.Option(help="Only predictions of this version, and its baseline.")
+    str | None, typer.Option(help="Use only predictions of this version, and its baseline.")
 ]
 _Segments = Annotated[
-    str | None, typer.Option(help="Features, and tags as tag.NAME, to segment by: A,B.")
+    str | None,
+    typer.Option(help="Features and tags (tag.NAME) to segment by, separated by commas."),
 ]
 _Score = Annotated[
-    str | None, typer.Option(help="Of FILE: the column of probabilities, if there is one.")
+    str | None, typer.Option(help="Column of FILE with the probabilities, if there is one.")
 ]
 _Task = Annotated[
     Literal["binary", "multiclass", "regression"] | None,
-    typer.Option(help="In place of the task in the settings."),
+    typer.Option(help="Task of the model; overrides the settings."),
 ]
-_Positive = Annotated[
-    str | None, typer.Option(help="The positive class, in place of that in the settings.")
-]
+_Positive = Annotated[str | None, typer.Option(help="The positive class; overrides the settings.")]
 
 
 @command(commands)
@@ -64,14 +66,14 @@ def quality(
     prediction: Annotated[
         str, typer.Option(help="Column of FILE with the predictions.")
     ] = "prediction",
-    actual: Annotated[str, typer.Option(help="Of FILE: the column of outcomes.")] = "actual",
+    actual: Annotated[str, typer.Option(help="Column of FILE with the outcomes.")] = "actual",
     score: _Score = None,
     task: _Task = None,
     positive: _Positive = None,
 ) -> int:
     """Measure predictions against outcomes and the baseline.
 
-    The predictions are those in FILE, or those recorded of --model.
+    The predictions are those in FILE, or the recorded ones of --model.
     """
     policy = cli.settings.policy(model or "")
     how: dict[str, Any] = {

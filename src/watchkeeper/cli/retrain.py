@@ -42,7 +42,7 @@ commands = typer.Typer(
     context_settings={"allow_interspersed_args": False},
 )
 
-Name = Annotated[str, typer.Argument(help="Name of the retraining.")]
+Name = Annotated[str, typer.Argument(help="Name of the retraining run.")]
 
 
 @command(commands, "model")
@@ -57,11 +57,11 @@ def model_(
         bool, typer.Option("--check", help="Only show the decision; exit code 1 if it is to train.")
     ] = False,
     until: Annotated[
-        str | None, typer.Option(help="Learn from events before this time; by default now.")
+        str | None, typer.Option(help="Train on events before this time; now by default.")
     ] = None,
     reason: Annotated[str, typer.Option(help="The reason, stored in the history.")] = "",
 ) -> int:
-    """Train MODEL now, judge the candidate, and let the policy decide; 1 if none is better."""
+    """Train a candidate now and evaluate it; exit code 1 if it did not pass."""
     app = cli.app
     at = app.clock() if until is None else parse_timestamp(until, "--until")
     if check:
@@ -88,10 +88,11 @@ def online_(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     *,
     until: Annotated[
-        str | None, typer.Option(help="Learn from outcomes that came before this; by default now.")
+        str | None,
+        typer.Option(help="Train on outcomes that arrived before this time; now by default."),
     ] = None,
 ) -> int:
-    """Let MODEL learn from the outcomes that have come; 1 if something was thrown away."""
+    """Train MODEL online on new outcomes; exit code 1 if a checkpoint was rejected."""
     app = cli.app
     at = app.clock() if until is None else parse_timestamp(until, "--until")
     learning = app.online_learning.advance(model, at)
@@ -113,10 +114,10 @@ def online_(
 def runs(
     cli: Invocation,
     *,
-    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    state: Annotated[RunState | None, typer.Option(help="In one state only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Show only this model.")] = None,
+    state: Annotated[RunState | None, typer.Option(help="Show only this state.")] = None,
 ) -> None:
-    """List retrainings, the newest first."""
+    """List retraining runs, the newest first."""
     listed = cli.app.retraining.find(model, state)
     rows = [
         (run.name, run.model, run.version, _told(run.state), run.decided_at, run.reason)
@@ -128,7 +129,7 @@ def runs(
 
 @command(commands)
 def show(cli: Invocation, name: Name) -> int:
-    """Show why a retraining was decided, what was trained, and what the gate said; 1 if failed."""
+    """Show the trigger, the training and the gate of a run; exit code 1 if it failed."""
     run = cli.app.retraining.get(name)
     _show(cli, run)
     return BAD if run.state is RunState.FAILED else 0
@@ -136,7 +137,7 @@ def show(cli: Invocation, name: Name) -> int:
 
 @command(commands)
 def log(cli: Invocation, name: Name) -> None:
-    """Print what the trainer has printed."""
+    """Print the log of the training."""
     text = cli.app.retraining_monitor.log(name)
     cli.show({"log": text}, text.rstrip() or "nothing was printed")
 

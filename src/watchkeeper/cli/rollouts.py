@@ -34,16 +34,17 @@ _SAFETY = ("approval", "failover", "require_evidence")
 def plan(
     cli: Invocation,
     model: Annotated[
-        str | None, typer.Argument(help="Name of the model whose recorded traffic is taken.")
+        str | None, typer.Argument(help="Name of the model; its recorded traffic is used.")
     ] = None,
     *,
     requests_per_hour: Annotated[
-        float | None, typer.Option(help="Traffic to take in place of that of MODEL.")
+        float | None,
+        typer.Option(help="Requests per hour, in place of MODEL's recorded traffic."),
     ] = None,
-    over_hours: Annotated[float, typer.Option(help="Hours of recorded traffic to go by.")] = 24.0,
+    over_hours: Annotated[float, typer.Option(help="Hours of recorded traffic to use.")] = 24.0,
     changes: dict[str, Any],
 ) -> None:
-    """Tell how long a rollout takes at the traffic of a model, all going well."""
+    """Compute the duration of a rollout at the traffic of a model, without holds."""
     from watchkeeper.monitoring.rollouts import expected_duration, requests_an_hour
 
     if (model is None) == (requests_per_hour is None):
@@ -67,17 +68,17 @@ def start(
     name: Name,
     *,
     model: Annotated[str, typer.Option(help="Name of the model.")],
-    version: Annotated[str, typer.Option(help="The version that is to get the traffic.")],
+    version: Annotated[str, typer.Option(help="Version to roll out.")],
     changes: dict[str, Any],
     begin_at: Annotated[
-        str | None, typer.Option(help="Begin then, as 2026-07-01T03:00:00Z, and not now.")
+        str | None, typer.Option(help="Start time, such as 2026-07-01T03:00:00Z; now by default.")
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="First abort the rollout that is under way.")
     ] = False,
     reason: Reason = "",
 ) -> None:
-    """Give a version the first step of its traffic; a running server does the rest."""
+    """Start a rollout; a running server carries it out."""
     app = cli.app
     chosen = app.settings.policy(model).rollout_plan(**changes)
     begun = app.rollouts.start(
@@ -121,7 +122,7 @@ def pause(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
 
 @command(commands)
 def resume(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
-    """Go on after a pause or a hold; the present step begins its window and its wait again."""
+    """Resume after a pause or a hold; the window of the current step begins anew."""
     _show(cli, cli.app.rollouts.resume(name, by=By(actor(), reason)))
 
 
@@ -132,23 +133,23 @@ def promote(
     *,
     reason: Annotated[str, typer.Option(help="The reason, stored in the history.")],
     step: Annotated[
-        bool, typer.Option("--step", help="Only to the next step, not into production.")
+        bool, typer.Option("--step", help="Go to the next step only, not into production.")
     ] = False,
 ) -> None:
-    """Put the version in production now, or go to the next step, whatever was counted."""
+    """Promote the version to production now, or to the next step, without evidence."""
     rollouts, by = cli.app.rollouts, By(actor(), reason)
     _show(cli, rollouts.step(name, by=by) if step else rollouts.promote(name, by=by))
 
 
 @command(commands)
 def abort(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
-    """Take the version back: production answers everything again, within a second."""
+    """Abort a rollout: production gets all traffic within a second."""
     _show(cli, cli.app.rollouts.abort(name, by=By(actor(), reason)))
 
 
 @command(commands)
 def history(cli: Invocation, name: Name) -> None:
-    """List what happened to a rollout, who did it, and why."""
+    """List the changes of a rollout: actor, time, reason."""
     entries = cli.app.rollouts.history(name)
     rows = [(entry.at, entry.verb, entry.actor, entry.reason) for entry in entries]
     cli.show({"history": entries}, table(["at", "what", "by", "why"], rows))
@@ -158,8 +159,8 @@ def history(cli: Invocation, name: Name) -> None:
 def list_(
     cli: Invocation,
     *,
-    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    state: Annotated[RolloutState | None, typer.Option(help="In one state only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Show only this model.")] = None,
+    state: Annotated[RolloutState | None, typer.Option(help="Show only this state.")] = None,
 ) -> None:
     """List rollouts, the newest first."""
     listed = cli.app.rollouts.find(model, state)

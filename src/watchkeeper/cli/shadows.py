@@ -26,10 +26,12 @@ def start(
     *,
     model: Annotated[str, typer.Option(help="Name of the model.")],
     version: Annotated[str, typer.Option(help="The version that gets the mirrored traffic.")],
-    share: Annotated[float, typer.Option(help="Percent of the requests that are copied.")] = 100.0,
+    share: Annotated[
+        float, typer.Option(help="Percent of the requests that are mirrored.")
+    ] = 100.0,
     reason: Reason = "",
 ) -> None:
-    """Let a version answer a copy of the traffic; a running server follows."""
+    """Mirror traffic to a version; a running server follows."""
     shadow = cli.app.shadows.start(
         name, model=model, version=version, share=share, by=By(actor(), reason)
     )
@@ -38,14 +40,14 @@ def start(
 
 @command(commands)
 def report(cli: Invocation, name: Name) -> None:
-    """Compare what a shadow answered with what production answered to the same requests."""
+    """Compare the predictions of a shadow with those of production for the same requests."""
     current = cli.app.shadow_reports.of(name)
     cli.show(current, table(["", name], _facts(current)))
 
 
 @command(commands)
 def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
-    """Ask a shadow no more, and keep what it was compared by."""
+    """Stop a shadow; its comparison is stored."""
     final = cli.app.shadows.stop(name, by=By(actor(), reason))
     cli.show(final, table(["", name], _facts(final)))
 
@@ -54,8 +56,8 @@ def stop(cli: Invocation, name: Name, *, reason: Reason = "") -> None:
 def list_(
     cli: Invocation,
     *,
-    model: Annotated[str | None, typer.Option(help="Of one model only.")] = None,
-    state: Annotated[ShadowState | None, typer.Option(help="In one state only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Show only this model.")] = None,
+    state: Annotated[ShadowState | None, typer.Option(help="Show only this state.")] = None,
 ) -> None:
     """List shadows, the newest first."""
     listed = cli.app.shadows.find(model, state)

@@ -15,8 +15,8 @@ commands = typer.Typer(
     no_args_is_help=True, help="Export configuration for Prometheus and Grafana."
 )
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that say something else.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the files.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")]
 
 
 @command(commands)
@@ -41,11 +41,12 @@ def send_test_alert(
     cli: Invocation,
     *,
     alertmanager: Annotated[
-        str | None, typer.Option(help="Its address; by default the first of the settings.")
+        str | None,
+        typer.Option(help="Address of Alertmanager; the first of the settings by default."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the alert.")] = 120.0,
 ) -> None:
-    """Send a synthetic alert through Alertmanager, and wait until it has come back."""
+    """Send a synthetic alert through Alertmanager, and wait for its delivery."""
     configured = cli.settings.telemetry.alertmanagers
     chosen = alertmanager or (f"http://{configured[0]}" if configured else None)
     if chosen is None:

@@ -31,13 +31,15 @@ def timeline(
     cli: Invocation,
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     *,
-    start: Annotated[str | None, typer.Option(help="First event time.")] = None,
-    end: Annotated[str | None, typer.Option(help="Event time it ends before.")] = None,
-    points: Annotated[int, typer.Option(help="Most buckets of time.")] = 31,
+    start: Annotated[str | None, typer.Option(help="First event time of the window.")] = None,
+    end: Annotated[str | None, typer.Option(help="Event time the window ends before.")] = None,
+    points: Annotated[int, typer.Option(help="Largest number of buckets.")] = 31,
     model_version: Annotated[
-        str | None, typer.Option(help="Only predictions of this version.")
+        str | None, typer.Option(help="Show only predictions of this version.")
     ] = None,
-    variant: Annotated[str | None, typer.Option(help="Only this segment of the traffic.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Show only this segment of the traffic.")
+    ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write all columns to this file.")
     ] = None,
