@@ -58,7 +58,7 @@ class Controller:
         self.committing = Committing(app, system)
         self.measuring = Measuring(app, metrics, system)
         self.rollouts = Rolling(app, gateway.router, system, metrics)
-        self.retraining = Retrainer(app, system, metrics, self.follow)
+        self.retraining = Retrainer(app, system, metrics)
         self.online_learning = Learner(app, system, self.follow)
         self.maintenance = Upkeep(app, system)
         self.notifications = Notifier(app, system)

@@ -43,7 +43,7 @@ class Learner:
     app : App
     system : SystemMetrics
     follow : callable
-        Lets this server follow the registry.
+        Lets this server follow the registry: what another process changes is not published here.
 
     Attributes
     ----------

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
 
 from watchkeeper.app import App
 from watchkeeper.identity import RecordId
@@ -33,8 +32,6 @@ class Retrainer:
     app : App
     system : SystemMetrics
     metrics : ModelMetrics
-    follow : callable
-        Lets this server follow the registry.
 
     Attributes
     ----------
@@ -42,14 +39,8 @@ class Retrainer:
         Set when the next look is to be now.
     """
 
-    def __init__(
-        self,
-        app: App,
-        system: SystemMetrics,
-        metrics: ModelMetrics,
-        follow: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._app, self._system, self._metrics, self._follow = app, system, metrics, follow
+    def __init__(self, app: App, system: SystemMetrics, metrics: ModelMetrics) -> None:
+        self._app, self._system, self._metrics = app, system, metrics
         self._stopped = threading.Event()
         self.wanted = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -87,9 +78,6 @@ class Retrainer:
                         return found
                     log.exception("retraining of %s could not be evaluated", each)
                     well = False
-                else:
-                    if found[each].changed:
-                        await self._follow()
             self._system.ended("retraining", well=well)
             return found
 

@@ -1,6 +1,6 @@
 """Experiments as they stand: what the recorded events say of one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,16 +12,15 @@ import pyarrow.compute as pc
 from watchkeeper.clock import Clock
 from watchkeeper.errors import ConflictError
 from watchkeeper.events import METRIC, METRIC_TIMESTAMP, UNIT_HASH, EventLog, EventWindow, Window
-from watchkeeper.experiments import Experiment, ExperimentState, Metric, Observations, observe
+from watchkeeper.experiments import Experiment, Metric, Observations, observe
 from watchkeeper.experiments.report import ExperimentReport, analyse
 from watchkeeper.experiments.repository import ExperimentRepository
 from watchkeeper.fingerprints import fingerprints
 from watchkeeper.labelling import Labelling
+from watchkeeper.monitoring.ended_reports import EndedReports
 from watchkeeper.monitoring.event_columns import labels_of
-from watchkeeper.monitoring.report_cache import Asked
-from watchkeeper.records import DocumentEntry
 
-__all__ = ["ExperimentReports", "exposures_of", "report_of", "stored_report"]
+__all__ = ["ExperimentReports", "exposures_of", "report_of"]
 
 _COLUMNS = (UNIT_HASH, "experiment", "variant", "timestamp")
 _OF_SOURCE = {
@@ -35,7 +34,7 @@ _OF_SOURCE = {
 }
 
 
-class ExperimentReports:
+class ExperimentReports(EndedReports[ExperimentRepository, Experiment, ExperimentReport]):
     """What the recorded events say of experiments; it changes nothing.
 
     Parameters
@@ -51,6 +50,9 @@ class ExperimentReports:
     repository : ExperimentRepository
     """
 
+    kind = "experiment"
+    report_type = ExperimentReport
+
     def __init__(
         self,
         repository: ExperimentRepository,
@@ -59,35 +61,15 @@ class ExperimentReports:
         clock: Clock,
         labelling: Callable[[str], Labelling],
     ) -> None:
-        self.repository, self._events = repository, events
-        self._clock, self._labelling = clock, labelling
+        super().__init__(repository, clock=clock)
+        self._events, self._labelling = events, labelling
 
-    def of(self, name: str) -> ExperimentReport:
-        """Return the report of an experiment: once it was stopped, the one of its verdict.
-
-        Parameters
-        ----------
-        name : str
-
-        Returns
-        -------
-        ExperimentReport
-
-        Raises
-        ------
-        NotFoundError
-            If there is no experiment of this name.
-        ConflictError
-            If it was never started.
-        """
-        return self._report(self.repository.get(name), self._clock())
-
-    def compute(self, experiment: Experiment, at: datetime) -> ExperimentReport:
+    def compute(self, subject: Experiment, at: datetime) -> ExperimentReport:
         """Return what the recorded events say of an experiment until `at`.
 
         Parameters
         ----------
-        experiment : Experiment
+        subject : Experiment
         at : datetime
 
         Returns
@@ -99,53 +81,7 @@ class ExperimentReports:
         ConflictError
             If it was never started.
         """
-        return report_of(self._events, experiment, self._labelling(experiment.model), at=at)
-
-    def request(self, experiment: Experiment, at: datetime) -> Asked[ExperimentReport]:
-        """Return the request of the report of a started experiment to the cache of reports.
-
-        Parameters
-        ----------
-        experiment : Experiment
-        at : datetime
-
-        Returns
-        -------
-        Asked of ExperimentReport
-        """
-        until = at if experiment.ended_at is None else experiment.ended_at
-        return Asked(
-            "experiment",
-            experiment.name,
-            experiment,
-            until,
-            make=lambda: self._report(experiment, until),
-            lasting=experiment.state is ExperimentState.STOPPED,
-        )
-
-    def _report(self, experiment: Experiment, at: datetime) -> ExperimentReport:
-        stored: ExperimentReport | None = None
-        if experiment.state is ExperimentState.STOPPED:
-            stored = stored_report(self.repository.history(experiment.name))
-        return self.compute(experiment, at) if stored is None else stored
-
-
-def stored_report(history: Sequence[DocumentEntry]) -> ExperimentReport | None:
-    """Return the report that an experiment was stopped with, if it was stopped.
-
-    Parameters
-    ----------
-    history : sequence of DocumentEntry
-        The oldest entry first.
-
-    Returns
-    -------
-    ExperimentReport or None
-    """
-    for entry in reversed(history):
-        if entry.verb == "stop":
-            return ExperimentReport.from_dict(entry.evidence)
-    return None
+        return report_of(self._events, subject, self._labelling(subject.model), at=at)
 
 
 def report_of(

@@ -1,6 +1,6 @@
 """Shadows as they stand: compared with production on the same requests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,25 +13,23 @@ from watchkeeper.clock import Clock
 from watchkeeper.errors import NotFoundError
 from watchkeeper.events import EventLog, Window
 from watchkeeper.labelling import Labelling
+from watchkeeper.monitoring.ended_reports import EndedReports
 from watchkeeper.monitoring.event_columns import labels_of, scores_of
-from watchkeeper.monitoring.report_cache import Asked
-from watchkeeper.records import DocumentEntry
 from watchkeeper.rollouts.repository import ShadowRepository
 from watchkeeper.rollouts.shadow import (
     Pairs,
     Shadow,
     ShadowReport,
-    ShadowState,
     compared,
     stream_of,
 )
 
-__all__ = ["ShadowReports", "report_of", "stored_report"]
+__all__ = ["ShadowReports", "report_of"]
 
 _ANSWERED = ("prediction_id", "prediction", "score", "latency_ms", "status")
 
 
-class ShadowReports:
+class ShadowReports(EndedReports[ShadowRepository, Shadow, ShadowReport]):
     """How shadows compare with production; it changes nothing.
 
     Parameters
@@ -47,6 +45,9 @@ class ShadowReports:
     repository : ShadowRepository
     """
 
+    kind = "shadow"
+    report_type = ShadowReport
+
     def __init__(
         self,
         repository: ShadowRepository,
@@ -55,86 +56,22 @@ class ShadowReports:
         clock: Clock,
         labelling: Callable[[str], Labelling],
     ) -> None:
-        self.repository, self._events = repository, events
-        self._clock, self._labelling = clock, labelling
+        super().__init__(repository, clock=clock)
+        self._events, self._labelling = events, labelling
 
-    def of(self, name: str) -> ShadowReport:
-        """Return the report of a shadow: once it was stopped, the one it was stopped with.
-
-        Parameters
-        ----------
-        name : str
-
-        Returns
-        -------
-        ShadowReport
-
-        Raises
-        ------
-        NotFoundError
-            If there is no shadow of this name.
-        """
-        return self._report(self.repository.get(name), self._clock())
-
-    def compute(self, shadow: Shadow, at: datetime) -> ShadowReport:
+    def compute(self, subject: Shadow, at: datetime) -> ShadowReport:
         """Return how a shadow compares with production, by what was recorded until `at`.
 
         Parameters
         ----------
-        shadow : Shadow
+        subject : Shadow
         at : datetime
 
         Returns
         -------
         ShadowReport
         """
-        return report_of(self._events, shadow, self._labelling(shadow.model), at=at)
-
-    def request(self, shadow: Shadow, at: datetime) -> Asked[ShadowReport]:
-        """Return the request of the report of a shadow to the cache of reports.
-
-        Parameters
-        ----------
-        shadow : Shadow
-        at : datetime
-
-        Returns
-        -------
-        Asked of ShadowReport
-        """
-        until = at if shadow.ended_at is None else shadow.ended_at
-        return Asked(
-            "shadow",
-            shadow.name,
-            shadow,
-            until,
-            make=lambda: self._report(shadow, until),
-            lasting=shadow.state is ShadowState.STOPPED,
-        )
-
-    def _report(self, shadow: Shadow, at: datetime) -> ShadowReport:
-        stored: ShadowReport | None = None
-        if shadow.state is ShadowState.STOPPED:
-            stored = stored_report(self.repository.history(shadow.name))
-        return self.compute(shadow, at) if stored is None else stored
-
-
-def stored_report(history: Sequence[DocumentEntry]) -> ShadowReport | None:
-    """Return the report that a shadow was stopped with, if it was stopped.
-
-    Parameters
-    ----------
-    history : sequence of DocumentEntry
-        The oldest entry first.
-
-    Returns
-    -------
-    ShadowReport or None
-    """
-    for entry in reversed(history):
-        if entry.verb == "stop":
-            return ShadowReport.from_dict(entry.evidence)
-    return None
+        return report_of(self._events, subject, self._labelling(subject.model), at=at)
 
 
 def report_of(
