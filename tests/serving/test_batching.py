@@ -131,7 +131,7 @@ def test_given_computations_that_hang_when_checked_then_cut_off_and_stuck_until_
                     await asyncio.sleep(0)
                     own.check()
             assert await hanging == ("hang", "late")
-        with pytest.raises(UnavailableError, match="never came back"):
+        with pytest.raises(UnavailableError, match="never returned"):
             own.submit("more")
         release.set()
         async with asyncio.timeout(60):
