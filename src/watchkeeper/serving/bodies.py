@@ -2,7 +2,7 @@
 
 import tempfile
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import IO, Any
 
 import msgspec
@@ -16,6 +16,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Mapping[bytes, bytes]
 
 _IN_MEMORY = 4 << 20  # bytes of an ingest body before it goes to a temporary file
+_ZLIB_OR_GZIP, _GZIP = 47, 31  # zlib's `wbits`; the first tells the two apart by itself
+_GZIP_BEGINS = b"\x1f"
 _decoder = msgspec.json.Decoder()
 
 
@@ -54,17 +56,18 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     InvalidValueError
         If its encoding is unknown or its compressed bytes are damaged.
     """
-    inflate = _inflater(headers)
+    inflater = _inflater(headers)
     _require_announced(headers, limit)
     parts: list[bytes] = []
     size = 0
-    async for part in _parts(receive):
-        plain = part if inflate is None else _inflated(inflate, part, limit - size)
+    async for part in _parts(receive, limit):
+        plain = part if inflater is None else inflater.plain(part, limit - size)
         parts.append(plain)
         size += len(plain)
         if size > limit:
             raise _too_large(limit)
-    _require_whole(inflate)
+    if inflater is not None:
+        inflater.require_whole()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -89,18 +92,19 @@ async def spool_body(receive: Receive, headers: Headers, limit: int) -> IO[bytes
     UnavailableError
         If it cannot be written to disk.
     """
-    inflate = _inflater(headers)
+    inflater = _inflater(headers)
     _require_announced(headers, limit)
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the caller closes it
     size = 0
     try:
-        async for part in _parts(receive):
-            plain = part if inflate is None else _inflated(inflate, part, limit - size)
+        async for part in _parts(receive, limit):
+            plain = part if inflater is None else inflater.plain(part, limit - size)
             size += len(plain)
             if size > limit:
                 raise _too_large(limit)
             file.write(plain)
-        _require_whole(inflate)
+        if inflater is not None:
+            inflater.require_whole()
     except OSError as error:
         file.close()
         raise UnavailableError(
@@ -150,14 +154,19 @@ def _beginning(body: bytes) -> str:
     return body[:60].decode(errors="replace")
 
 
-async def _parts(receive: Receive) -> Any:
+async def _parts(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """Yield what arrives, of which there are at most `limit` bytes."""
     more = True
+    size = 0
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionResetError("the client went away while it was sending")
         more = message.get("more_body", False)
         if part := message.get("body", b""):
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
             yield part
 
 
@@ -174,23 +183,55 @@ def _too_large(limit: int) -> TooLargeError:
     )
 
 
-def _inflater(headers: Headers) -> Any:
+def _inflater(headers: Headers) -> "_Inflater | None":
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     if encoding in {b"", b"identity"}:
         return None
     if encoding in {b"gzip", b"x-gzip", b"deflate"}:
-        return zlib.decompressobj(wbits=47)  # tells gzip and zlib apart by itself
+        return _Inflater()
     raise InvalidValueError("Content-Encoding", encoding.decode("latin-1"), "gzip, deflate or none")
 
 
-def _inflated(inflate: Any, part: bytes, room: int) -> bytes:
-    try:
-        plain: bytes = inflate.decompress(part, max(room, 0) + 1)
-    except zlib.error as error:
-        raise InvalidValueError("body", "bytes", f"gzip or deflate data ({error})") from None
-    return plain
+class _Inflater:
+    """Decompresses a body that arrives in parts: a zlib stream, or gzip members one after another.
 
+    Bytes after the end that begin no gzip member are damage.
+    """
 
-def _require_whole(inflate: Any) -> None:
-    if inflate is not None and not inflate.eof:
-        raise InvalidValueError("body", "compressed bytes", "a whole gzip or deflate stream")
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
+        self._begun = False  # whether bytes of this stream have arrived
+        self._members = False  # whether it is gzip, of which more may follow
+
+    def plain(self, part: bytes, room: int) -> bytes:
+        """Return what `part` says, of which one byte more than `room` at most."""
+        texts: list[bytes] = []
+        room = max(room, 0) + 1
+        while part and room:
+            if self._stream.eof:
+                self._begin_member()
+            if not self._begun:
+                self._begun = True
+                self._members = part[:1] == _GZIP_BEGINS
+            try:
+                text = self._stream.decompress(part, room)
+            except zlib.error as error:
+                raise InvalidValueError(
+                    "body", "bytes", f"gzip or deflate data ({error})"
+                ) from None
+            texts.append(text)
+            room -= len(text)
+            part = self._stream.unused_data
+        return b"".join(texts)
+
+    def require_whole(self) -> None:
+        """Refuse a body that was cut short."""
+        if not self._stream.eof:
+            raise InvalidValueError("body", "compressed bytes", "a whole gzip or deflate stream")
+
+    def _begin_member(self) -> None:
+        if not self._members:
+            raise InvalidValueError(
+                "body", "bytes after the end of its deflate stream", "no bytes after its end"
+            )
+        self._stream = zlib.decompressobj(wbits=_GZIP)
