@@ -27,7 +27,7 @@ import msgspec
 
 from watchkeeper.errors import InvalidValueError, WatchkeeperError
 
-__all__ = ["KeptJson", "Result", "Stored", "from_dict", "plain", "strict_json"]
+__all__ = ["KeptJson", "Result", "Stored", "finite", "from_dict", "plain", "strict_json"]
 
 T = TypeVar("T")
 
@@ -278,15 +278,26 @@ def strict_json(value: object) -> str:
     str
     """
     return json.dumps(
-        _finite(plain(value)), separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        finite(plain(value)), separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a plain value with null for NaN and infinities, which JSON has not.
+
+    Parameters
+    ----------
+    value : object
+        As `plain` returns it.
+
+    Returns
+    -------
+    object
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
     return value

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 from starlette.testclient import TestClient
 from tests.parts import until
 from tests.servers import LABELS, ROWS, tensor
@@ -75,6 +76,18 @@ def test_given_models_when_listed_then_registered_and_recorded_ones_are_there(
     assert versions[0]["model_id"] == "lr:1"
     assert "file_path" not in versions[0]
     assert lr["events"]["labelled"] == 20
+
+
+@pytest.mark.parametrize("path", ["/v1/models/free/versions", "/v1/models/free/versions/1"])
+def test_given_a_parameter_that_is_infinite_when_its_version_is_read_then_it_is_json(
+    start: Callable[..., TestClient], path: str
+) -> None:
+    client = start(free=LogisticRegression(C=float("inf")).fit(ROWS, LABELS))
+
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert '"C":"inf"' in answer.text
+    assert client.get("/models/free/versions").status_code == 200
 
 
 def test_given_outcomes_that_landed_when_scraped_then_the_accuracy_is_shown(

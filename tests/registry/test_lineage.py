@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -55,6 +56,44 @@ def test_given_lineage_when_registered_then_all_of_it_is_kept_beside_what_the_mo
 
     with pytest.raises(InvalidValueError, match="a time after training_start"):
         Lineage(training_start=JULY, training_end=JULY - timedelta(days=1))
+
+
+def test_given_parameters_that_json_has_not_when_registered_then_they_are_kept_as_words(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    model = LogisticRegression(C=float("inf")).fit(X, Y)
+    registry.register_model(model, "risk", "4", {})
+    lineage = Lineage(parameters={"missing": float("nan"), "bounds": [float("-inf"), 1.0]})
+    registry.register_model(MODEL, "risk", "5", {}, lineage=lineage)
+
+    assert registry.get("risk:4").lineage.parameters["C"] == "inf"
+    kept = {"missing": "nan", "bounds": ["-inf", 1.0]}
+    assert registry.get("risk:5").lineage.parameters == kept
+    for path in tmp_path.rglob("manifest.json"):
+        strict(path.read_text())
+
+
+def test_given_a_version_that_an_earlier_release_stored_with_nan_when_read_then_it_is_there(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "control.db") as database:
+        database.execute(
+            "UPDATE model_versions SET lineage = "
+            """'{"parameters": {"C": Infinity, "missing": NaN}}' WHERE version = '3'"""
+        )
+
+    found = registry.get("risk:3")
+    assert found.lineage.parameters["C"] == float("inf")
+    assert strict(found.to_json())["lineage"]["parameters"] == {"C": None, "missing": None}
+
+
+def strict(text: str) -> Any:
+    """Return what JSON says; NaN and infinities are none of it."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def test_given_aliases_when_set_then_they_find_versions_and_move_with_a_trail(

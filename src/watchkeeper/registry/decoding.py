@@ -1,5 +1,6 @@
 """Decoding: the fields of a version from what its row stores, each when it is read."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -17,7 +18,12 @@ __all__ = ["TIMES", "decoded"]
 TIMES = ("registered_at", "promoted_at", "demoted_at")
 """The columns that hold times; their text is ISO 8601."""
 
-_decoded = msgspec.json.decode
+
+def _decoded(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # earlier releases stored NaN and infinities as Python does
+        return json.loads(text)
 
 
 def decoded(name: str, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a registration stores of a model: its description, and its files."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from watchkeeper.registry import formats
 from watchkeeper.registry.formats import Format
 from watchkeeper.registry.lineage import Lineage
 from watchkeeper.registry.signature import Signature, of_estimator, of_training_data
-from watchkeeper.results import plain
+from watchkeeper.results import finite, plain
 
 __all__ = ["CARD", "MANIFEST", "PROFILE", "REFERENCE", "checked_metrics", "described_version"]
 
@@ -86,6 +87,7 @@ def described_version(
     if card:
         files[CARD] = card.encode()
     described["signature"] = None if signature is None else signature.to_dict()
+    described = finite(described)
     files[MANIFEST] = json.dumps(described, indent=2, sort_keys=True).encode()
     return described, files
 
@@ -95,9 +97,18 @@ def _lineage_of(model: Any, lineage: Lineage) -> dict[str, Any]:
     detected = formats.lineage_of(model)
     return {
         **lineage.to_dict(),
-        "parameters": plain(lineage.parameters) or detected["parameters"],
+        "parameters": _in_json(plain(lineage.parameters) or detected["parameters"]),
         "packages": {**detected["packages"], **lineage.packages},
     }
+
+
+def _in_json(value: Any) -> Any:
+    """Return parameters with words for numbers that JSON has not: ``inf``, ``-inf``, ``nan``."""
+    if isinstance(value, dict):
+        return {name: _in_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_in_json(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def checked_metrics(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from sqlalchemy.types import TypeDecorator
 from watchkeeper.clock import as_utc
 from watchkeeper.errors import ConflictError, UnavailableError
 from watchkeeper.identity import By
+from watchkeeper.results import finite
 from watchkeeper.store import upgrade
 from watchkeeper.store.locks import locked
 
@@ -289,7 +290,7 @@ class ControlDatabase:
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         self._engine = sa.create_engine(
-            self._url, json_serializer=lambda value: json.dumps(value, sort_keys=True)
+            self._url, json_serializer=lambda value: json.dumps(finite(value), sort_keys=True)
         )
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
