@@ -67,6 +67,8 @@ class ServerApplication:
         if scope["type"] != "http":
             await self._api(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         path: str = scope["path"]
         try:
             if not (self.app.access.open or path in _OPEN or dashboard.is_page(path)):
@@ -84,7 +86,7 @@ class ServerApplication:
         """Refuse who may not do this; a user who is signed in may follow a link to the API."""
         key = key_in(headers.get(b"authorization", b"").decode("latin-1"))
         rights = self.app.access.rights_of(key) if key else None
-        reading = method in {"GET", "HEAD"}
+        reading = method == "GET"
         if rights is None and reading:
             rights = dashboard.rights_in(self.app, headers)
         if rights is None:
@@ -97,6 +99,15 @@ class ServerApplication:
                 f"the key of this request may only read, and {method} changes something",
                 "Use one of server.api_keys.",
             )
+
+
+def _without_body(send: Send) -> Send:
+    """Return what sends an answer to GET as that to HEAD: the same status and headers alone."""
+
+    async def send_head(message: MutableMapping[str, Any]) -> None:
+        await send({**message, "body": b""} if "body" in message else message)
+
+    return send_head
 
 
 async def _respond(send: Send, answer: Answer) -> None:
