@@ -37,6 +37,37 @@ def test_given_a_path_that_is_only_written_when_head_asks_then_it_is_405(
     assert answer.headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/models/lr/infer",
+        "/v2/models/lr/versions/1/infer",
+        "/invocations",
+        "/v1/models/lr/invocations",
+        "/v1/models/lr/predictions",
+    ],
+)
+def test_given_a_path_that_takes_post_when_another_method_asks_then_405_allows_post(
+    client: TestClient, method: str, path: str
+) -> None:
+    answer = client.request(method, path)
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+
+
+def test_given_another_method_when_infer_is_asked_then_the_error_says_which_it_has(
+    client: TestClient,
+) -> None:
+    protocol = client.get("/v2/models/lr/infer").json()
+    plain = client.get("/invocations").json()["error"]
+
+    assert "/v2/models/lr/infer does not answer GET; expected POST" in protocol["error"]
+    assert plain["code"] == "method_not_allowed"
+    assert plain["details"] == {"allowed": "POST"}
+
+
 def test_given_keys_when_head_asks_then_it_needs_the_rights_of_get(
     start: Callable[..., TestClient],
 ) -> None:

@@ -88,3 +88,16 @@ def test_given_a_wrong_end_when_sent_then_the_answer_is_400(client: TestClient) 
 
     assert answer.status_code == 400
     assert answer.json()["error"]["details"]["field"] == "body"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/models/lr/infer", "/v1/models/lr/invocations", "/v1/models/risk/outcomes"]
+)
+def test_given_an_unknown_encoding_when_sent_then_415_says_which_are_read(
+    client: TestClient, path: str
+) -> None:
+    answer = client.post(path, content=b"??", headers={"Content-Encoding": "br"})
+
+    assert answer.status_code == 415
+    assert answer.headers["accept-encoding"] == "gzip, deflate"
+    assert "Content-Encoding is 'br'; expected gzip, deflate or none" in answer.text

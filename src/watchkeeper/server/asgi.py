@@ -15,7 +15,12 @@ from watchkeeper.app import App
 from watchkeeper.jobs.controller import Controller
 from watchkeeper.serving.bodies import Headers, Receive, headers_of
 from watchkeeper.serving.gateway import Gateway, Scope
-from watchkeeper.serving.responses import Answer, UnauthorizedError, error_answer
+from watchkeeper.serving.responses import (
+    Answer,
+    MethodNotAllowedError,
+    UnauthorizedError,
+    error_answer,
+)
 from watchkeeper.serving.routing_table import RunningExperiments
 
 __all__ = ["Send", "ServerApplication"]
@@ -73,10 +78,10 @@ class ServerApplication:
         try:
             if not (self.app.access.open or path in _OPEN or dashboard.is_page(path)):
                 self._require_rights(scope["method"], headers_of(scope))
-        except (UnauthorizedError, ForbiddenError) as error:
+            answering = self.gateway.answering(scope["method"], path)
+        except (UnauthorizedError, ForbiddenError, MethodNotAllowedError) as error:
             await _respond(send, error_answer(error, protocol=path.startswith("/v2")))
             return
-        answering = self.gateway.answering(scope["method"], path)
         if answering is None:
             await self._api(scope, receive, send)
         else:

@@ -8,7 +8,7 @@ from typing import IO, Any
 import msgspec
 
 from watchkeeper.errors import InvalidValueError, UnavailableError
-from watchkeeper.serving.responses import TooLargeError
+from watchkeeper.serving.responses import TooLargeError, UnsupportedEncodingError
 
 __all__ = ["Headers", "Receive", "decode_json", "headers_of", "read_body", "spool_body"]
 
@@ -53,8 +53,10 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     ------
     TooLargeError
         If it is above `limit` bytes, compressed or not.
+    UnsupportedEncodingError
+        If its encoding is unknown.
     InvalidValueError
-        If its encoding is unknown or its compressed bytes are damaged.
+        If its compressed bytes are damaged.
     """
     inflater = _inflater(headers)
     _require_announced(headers, limit)
@@ -87,7 +89,7 @@ async def spool_body(receive: Receive, headers: Headers, limit: int) -> IO[bytes
 
     Raises
     ------
-    TooLargeError, InvalidValueError
+    TooLargeError, UnsupportedEncodingError, InvalidValueError
         As `read_body`.
     UnavailableError
         If it cannot be written to disk.
@@ -189,7 +191,7 @@ def _inflater(headers: Headers) -> "_Inflater | None":
         return None
     if encoding in {b"gzip", b"x-gzip", b"deflate"}:
         return _Inflater()
-    raise InvalidValueError("Content-Encoding", encoding.decode("latin-1"), "gzip, deflate or none")
+    raise UnsupportedEncodingError(encoding.decode("latin-1"), ("gzip", "deflate"))
 
 
 class _Inflater:

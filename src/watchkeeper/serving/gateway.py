@@ -27,6 +27,7 @@ from watchkeeper.serving.bodies import Receive, headers_of, read_body
 from watchkeeper.serving.live_version import Call, CallResult, LiveVersion
 from watchkeeper.serving.responses import (
     Answer,
+    MethodNotAllowedError,
     ModelFailedError,
     ModelRefusedInputError,
     ModelTimedOutError,
@@ -172,15 +173,23 @@ class Gateway:
         Returns
         -------
         callable or None
+
+        Raises
+        ------
+        MethodNotAllowedError
+            If the path is one of the data plane, and the method is another than POST.
         """
-        if method != "POST":
-            return None
+        answering: Callable[[Scope, Receive], Awaitable[Answer]]
         if (infer := _INFER.fullmatch(path)) is not None:
             model, version = infer.groups()
-            return partial(self._infer, model=model, version=version)
-        if (scoring := _INVOCATIONS.fullmatch(path)) is not None:
-            return partial(self._score, model=scoring[1])
-        return None
+            answering = partial(self._infer, model=model, version=version)
+        elif (scoring := _INVOCATIONS.fullmatch(path)) is not None:
+            answering = partial(self._score, model=scoring[1])
+        else:
+            return None
+        if method != "POST":
+            raise MethodNotAllowedError(method, path, "POST")
+        return answering
 
     async def _infer(
         self, scope: Scope, receive: Receive, model: str, version: str | None

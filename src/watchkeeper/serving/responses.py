@@ -19,12 +19,14 @@ from watchkeeper.registry import ModelOutputError
 __all__ = [
     "Answer",
     "ErrorBody",
+    "MethodNotAllowedError",
     "ModelFailedError",
     "ModelRefusedInputError",
     "ModelTimedOutError",
     "ProtocolErrorBody",
     "TooLargeError",
     "UnauthorizedError",
+    "UnsupportedEncodingError",
     "error_answer",
     "json_answer",
     "status_of",
@@ -39,6 +41,40 @@ Answer = tuple[int, Headers, bytes]
 
 class TooLargeError(WatchkeeperError, ValueError):
     """A body, or what it holds, is above a limit."""
+
+
+class MethodNotAllowedError(WatchkeeperError):
+    """The path does not have the method of the request.
+
+    Parameters
+    ----------
+    method, path : str
+        Of the request.
+    allowed : str
+        The method that the path has.
+    """
+
+    def __init__(self, method: str, path: str, allowed: str) -> None:
+        super().__init__(f"{path} does not answer {method}; expected {allowed}")
+        self.args = (method, path, allowed)
+        self.allowed = allowed
+
+
+class UnsupportedEncodingError(InvalidValueError):
+    """The body is encoded in a way that this server does not read.
+
+    Parameters
+    ----------
+    encoding : str
+        What the request says of its body.
+    supported : sequence of str
+        What this server reads.
+    """
+
+    def __init__(self, encoding: str, supported: Sequence[str]) -> None:
+        super().__init__("Content-Encoding", encoding, f"{', '.join(supported)} or none")
+        self.args = (encoding, supported)
+        self.supported = tuple(supported)
 
 
 class UnauthorizedError(WatchkeeperError):
@@ -82,6 +118,8 @@ _STATUSES: Sequence[tuple[type[WatchkeeperError], int]] = (
     (TooLargeError, 413),
     (UnauthorizedError, 401),
     (ForbiddenError, 403),
+    (MethodNotAllowedError, 405),
+    (UnsupportedEncodingError, 415),
     (ModelTimedOutError, 504),
     (ModelFailedError, 500),
     (ModelOutputError, 500),
@@ -155,6 +193,10 @@ def error_answer(error: WatchkeeperError, *, protocol: bool = False) -> Answer:
         extra.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
     if isinstance(error, UnauthorizedError):
         extra.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, MethodNotAllowedError):
+        extra.append((b"allow", error.allowed.encode()))
+    if isinstance(error, UnsupportedEncodingError):
+        extra.append((b"accept-encoding", ", ".join(error.supported).encode()))
     return json_answer(body, status_of(error), extra)
 
 
