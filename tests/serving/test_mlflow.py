@@ -9,6 +9,7 @@ from watchkeeper.app import App
 FLIGHTS = "/v1/models/flights/invocations"
 LR = "/v1/models/lr/invocations"
 ROW = [3.0, 0.0, 1.0, 0.0]
+CSV = {"Content-Type": "text/csv"}
 
 SAME: dict[str, tuple[str, Any]] = {
     "split": (
@@ -64,6 +65,42 @@ def test_given_csv_when_scored_then_cells_have_the_types_of_the_signature(
 ) -> None:
     body = "distance,carrier,night\n900,AA,false\n100,UA,true\n"
     answer = client.post(FLIGHTS, content=body, headers={"Content-Type": "text/csv; charset=utf-8"})
+
+    assert answer.json()["predictions"] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("900,5,AA,false", "body.rows[1] is \"['900', '5', 'AA', 'false']\"; expected 3 fields"),
+        ("900,AA", "body.rows[1] is \"['900', 'AA']\"; expected 3 fields"),
+    ],
+)
+def test_given_a_line_of_csv_of_another_length_when_scored_then_it_is_refused(
+    client: TestClient, line: str, told: str
+) -> None:
+    body = f"distance,carrier,night\n\n100,UA,true\n{line}\n"
+    answer = client.post(FLIGHTS, content=body, headers=CSV)
+
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("body", ["", "\n\n", "\ufeff"])
+def test_given_csv_without_a_line_when_scored_then_names_are_expected(
+    client: TestClient, body: str
+) -> None:
+    answer = client.post(FLIGHTS, content=body.encode(), headers=CSV)
+
+    assert answer.status_code == 400
+    assert "CSV with a line of names first" in answer.json()["error"]["message"]
+
+
+def test_given_csv_of_a_spreadsheet_when_scored_then_its_mark_is_no_part_of_a_name(
+    client: TestClient,
+) -> None:
+    body = '\ufeffdistance,carrier,night\r\n900,"AA",false\r\n100,UA,true\r\n'
+    answer = client.post(FLIGHTS, content=body.encode(), headers=CSV)
 
     assert answer.json()["predictions"] == [1, 0]
 

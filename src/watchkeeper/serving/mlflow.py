@@ -177,11 +177,12 @@ def _scalars(values: list[Any], field: str) -> list[Any]:
 
 
 def _csv(body: bytes, live: LiveVersion) -> dict[str, Any]:
+    """Return a table of CSV; a byte order mark, as spreadsheets write it, is no part of it."""
     try:
-        rows = list(csv.reader(io.StringIO(body.decode())))
+        rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidValueError("body", "bytes", f"CSV in UTF-8 ({error})") from None
-    if not rows:
+    if not any(rows):
         raise InvalidValueError("body", "", "CSV with a line of names first")
     signature = live.runtime.signature
     words = (
@@ -189,11 +190,17 @@ def _csv(body: bytes, live: LiveVersion) -> dict[str, Any]:
         if signature
         else ()
     )
-    names = rows[0]
+    names, *records = (row for row in rows if row)
+    for number, row in enumerate(records):
+        if len(row) != len(names):
+            raise InvalidValueError(
+                f"body.rows[{number}]",
+                _shown(row),
+                f"{len(names)} fields, one for each of {', '.join(names[:20])}",
+            )
     data = [
-        [cell if name in words else _cell(cell) for name, cell in zip(names, row, strict=False)]
-        for row in rows[1:]
-        if row
+        [cell if name in words else _cell(cell) for name, cell in zip(names, row, strict=True)]
+        for row in records
     ]
     return {"columns": names, "data": data}
 
