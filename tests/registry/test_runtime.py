@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from river import linear_model, naive_bayes, preprocessing, tree
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -163,3 +165,93 @@ def test_given_a_model_of_river_that_has_learned_nothing_when_asked_then_it_is_a
     runtime = open_runtime(registry, untaught(), allow_unsafe=True)
     with pytest.raises(ModelOutputError, match="before training"):
         runtime.predict({"x0": [1.0]})
+
+
+class Gives:
+    """A model that answers with what a function makes of its rows."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def predict(self, rows: Any) -> Any:
+        return self.answer(rows)
+
+
+def in_an_object_array(value: Any) -> Any:
+    def answer(rows: Any) -> Any:
+        values = np.empty(len(rows), dtype=object)
+        values[:] = [value] * len(rows)
+        return values
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def any_version(registry: ModelRegistry) -> Any:
+    return registry.get(registry.register_model(TooMany(), "any", "1", {}, allow_unsafe=True))
+
+
+def answer_of(version: Any, answer: Any, rows: Any = X[:2]) -> Any:
+    return Runtime(version, Gives(answer)).predict(rows).predictions.tolist()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda rows: np.ones((len(rows), 1)), 1.0),
+        (in_an_object_array(np.int64(7)), 7),
+        (in_an_object_array(np.float32(0.5)), 0.5),
+        (in_an_object_array(np.bool_(True)), True),
+        (in_an_object_array(pd.Timestamp("2026-01-05T06:00:00")), "2026-01-05T06:00:00"),
+        (in_an_object_array(date(2026, 1, 5)), "2026-01-05"),
+        (in_an_object_array(pd.NaT), None),
+        (in_an_object_array(None), None),
+        (in_an_object_array("yes"), "yes"),
+        (in_an_object_array({"n": np.int64(7)}), {"n": 7}),
+        (lambda rows: np.array(["2026-01-05T06"] * len(rows), "datetime64[s]"),
+         "2026-01-05T06:00:00"),
+    ],
+)  # fmt: skip
+def test_given_answers_of_any_shape_and_type_when_served_then_they_are_plain_values(
+    any_version: Any, answer: Any, expected: Any
+) -> None:
+    assert answer_of(any_version, answer) == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda rows: rows[:, 0] * 1j, in_an_object_array(1j), in_an_object_array(object())]
+)
+def test_given_an_answer_that_json_cannot_hold_when_served_then_it_is_the_models_fault(
+    any_version: Any, answer: Any
+) -> None:
+    with pytest.raises(ModelOutputError, match="cannot be sent"):
+        answer_of(any_version, answer)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_given_a_tuple_of_two_arrays_when_served_then_each_row_has_two_values(
+    any_version: Any, rows: int
+) -> None:
+    def pairs(batch: Any) -> Any:
+        return batch[:, 0], batch[:, 0] + 100.0
+
+    expected = [[value, value + 100.0] for value in X[:rows, 0].tolist()]
+    assert answer_of(any_version, pairs, X[:rows]) == expected
+
+
+@pytest.mark.parametrize(
+    "model",
+    [RandomForestClassifier(5, random_state=0), MultiOutputClassifier(LogisticRegression())],
+)
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_given_a_classifier_of_two_targets_when_served_then_labels_and_probabilities_of_each_row(
+    registry: ModelRegistry, model: Any, rows: int
+) -> None:
+    fitted = model.fit(X, np.column_stack([BINARY, SEVERAL]))
+    runtime = open_runtime(registry, fitted, training_data=X)
+
+    answers = runtime.predict(X[:rows])
+
+    assert answers.predictions.tolist() == fitted.predict(X[:rows]).tolist()
+    assert answers.probabilities == pytest.approx(np.hstack(fitted.predict_proba(X[:rows])))
+    assert answers.scores is None

@@ -27,6 +27,11 @@ class WrongShape:
         return np.zeros(len(rows) + 1)
 
 
+class Imaginary:
+    def predict(self, rows: Any) -> Any:
+        return np.full(len(rows), 1j)
+
+
 class NotANumber:
     def predict(self, rows: Any) -> Any:
         return np.full(len(rows), np.nan)

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.parts import until
-from tests.server.odd_models import RELEASE, Hangs, NotANumber, Raises, Refuses, WrongShape
+from tests.server.odd_models import (
+    RELEASE,
+    Hangs,
+    Imaginary,
+    NotANumber,
+    Raises,
+    Refuses,
+    WrongShape,
+)
 from tests.servers import tensor
 
 from watchkeeper.app import App
@@ -40,6 +48,7 @@ def _release() -> Iterator[None]:
         (Raises(), 500, "RuntimeError: the weights are gone"),
         (WrongShape(), 500, "expected one prediction for each row"),
         (NotANumber(), 500, "not finite"),
+        (Imaginary(), 500, "JSON has no form for values of complex128"),
         (Refuses(), 400, "cannot take these values: negative values"),
     ],
 )

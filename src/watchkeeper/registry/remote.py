@@ -170,10 +170,7 @@ class RemoteModel:
         probabilities = arrays.pop("predict_proba", None)
         if not arrays:
             raise RemoteAnswerError(f"{self.remote.url} answered without predictions")
-        predictions = arrays.get("predict", next(iter(arrays.values())))
-        if predictions.ndim == 2 and predictions.shape[1] == 1:
-            predictions = predictions[:, 0]
-        return predictions, probabilities
+        return arrays.get("predict", next(iter(arrays.values()))), probabilities
 
     def _array(self, values: object) -> "npt.NDArray[Any]":
         import numpy as np

@@ -1,7 +1,7 @@
 """A loaded version that predicts: one face for scikit-learn, ONNX and whatever has ``predict``."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError, MissingExtraError, WatchkeeperError
+from watchkeeper.registry.answers import plain_answers
 from watchkeeper.registry.formats import last_step
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.versions import ModelVersion
@@ -20,7 +21,7 @@ Batch = npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]
 
 
 class ModelOutputError(WatchkeeperError):
-    """A model answered with something that is not one answer a row."""
+    """A model answered with something that is not one answer a row, or that cannot be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Runtime:
     wants_matrix : bool
         Whether `predict` is best given a matrix; columns by name otherwise.
     classes : numpy.ndarray or None
-        What a classifier answers with.
+        What a classifier of one target answers with.
 
     Raises
     ------
@@ -72,7 +73,8 @@ class Runtime:
         self.signature: Signature | None = version.signature
         self._model = model
         classes = getattr(model, "classes_", None)
-        self.classes = None if classes is None else np.asarray(classes)
+        several = isinstance(classes, list)  # one array for each target
+        self.classes = None if classes is None or several else np.asarray(classes)
         self._answer: Callable[[Any], Answers]
         self._by_row = False
         if version.format == "onnx":
@@ -90,7 +92,7 @@ class Runtime:
             elif version.format == "mlflow":
                 self._answer, self._named = self._let_mlflow_answer, self.signature is not None
             elif version.format == "cloudpickle":
-                self._answer = lambda batch: Answers(np.asarray(model(batch)))
+                self._answer = lambda batch: Answers(model(batch))
                 self._named = not numeric
             else:
                 self._answer = _estimator(model)
@@ -115,7 +117,7 @@ class Runtime:
         Raises
         ------
         ModelOutputError
-            If there is not one answer a row.
+            If there is not one answer a row, or JSON cannot hold an answer.
         Exception
             Whatever the model itself raises.
         MissingExtraError
@@ -125,7 +127,7 @@ class Runtime:
             rows, prepared = len(batch), self._from_matrix(batch)
         else:
             rows, prepared = len(next(iter(batch.values()), ())), self._from_columns(batch)
-        answers = self._answer(prepared)
+        answers = self._in_plain_values(self._answer(prepared))
         if answers.predictions.ndim == 0 or len(answers.predictions) != rows:
             raise ModelOutputError(
                 f"{self.model_id} answered {rows} rows with an array of shape "
@@ -137,6 +139,15 @@ class Runtime:
                 "probabilities"
             )
         return answers
+
+    def _in_plain_values(self, answers: Answers) -> Answers:
+        try:
+            return replace(answers, predictions=plain_answers(answers.predictions))
+        except TypeError as error:
+            raise ModelOutputError(
+                f"{self.model_id} answered what cannot be sent: {error}; expected numbers, text, "
+                "truth values or dates"
+            ) from None
 
     def _ask(self, batch: Any) -> Answers:
         """Return what another server answers."""
@@ -181,12 +192,7 @@ class Runtime:
                 feature.name for feature in self.signature.features if feature.type == "integer"
             ]
             frame = frame.astype({name: "int64" for name in whole if frame[name].notna().all()})
-        predictions = np.asarray(self._model.predict(frame))
-        return Answers(
-            predictions[:, 0]
-            if predictions.ndim == 2 and predictions.shape[1] == 1
-            else predictions
-        )
+        return Answers(self._model.predict(frame))
 
     def _from_matrix(self, matrix: npt.NDArray[np.float64]) -> Any:
         if not self._named:
@@ -285,7 +291,9 @@ def _estimator(model: Any) -> Callable[[Any], Answers]:
 def _final(model: Any) -> Callable[[Any], Answers]:
     classes = getattr(model, "classes_", None)
     if classes is None or not hasattr(model, "predict_proba"):
-        return lambda batch: Answers(np.asarray(model.predict(batch)))
+        return lambda batch: Answers(model.predict(batch))
+    if isinstance(classes, list):
+        return _of_several_targets(model)
     names = tuple(np.asarray(classes).tolist())
     if type(model).__module__ == "sklearn.linear_model._logistic" and len(names) == 2:
         return _logistic(model, np.asarray(classes), names)
@@ -294,6 +302,19 @@ def _final(model: Any) -> Callable[[Any], Answers]:
         probabilities = np.asarray(model.predict_proba(batch), dtype=np.float64)
         predictions = np.asarray(model.predict(batch))
         return Answers(predictions, _scores(probabilities), probabilities, names)
+
+    return answer
+
+
+def _of_several_targets(model: Any) -> Callable[[Any], Answers]:
+    """Answer with the labels of all targets, and their probabilities one target after the other."""
+
+    def answer(batch: Any) -> Answers:
+        probabilities = model.predict_proba(batch)
+        if isinstance(probabilities, list):
+            probabilities = np.hstack(probabilities)
+        table = np.asarray(probabilities, dtype=np.float64)
+        return Answers(np.asarray(model.predict(batch)), probabilities=table)
 
     return answer
 
@@ -337,8 +358,6 @@ def _onnx(session: Any) -> Callable[[Any], Answers]:
             }
         results = session.run(outputs, feed)
         predictions = np.asarray(results[0])
-        if predictions.ndim == 2 and predictions.shape[1] == 1:
-            predictions = predictions[:, 0]
         if len(results) == 1:
             return Answers(predictions)
         if isinstance(results[1], list):  # one mapping of class to probability a row
