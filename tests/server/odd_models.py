@@ -13,6 +13,27 @@ class Raises:
         raise RuntimeError("the weights are gone")
 
 
+class Panic(BaseException):
+    """What extensions in Rust raise when they panic."""
+
+
+class Ends:
+    """Answers rows of zeros; raises on others what is no `Exception`."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def predict(self, rows: Any) -> Any:
+        if np.asarray(rows, dtype=float).any():
+            raise self.error("out of bounds")
+        return np.zeros(len(rows))
+
+
+class Mistyped:
+    def predict(self, rows: Any) -> Any:
+        return len(rows) + "rows"  # type: ignore[operator]
+
+
 class Refuses:
     """Takes no negative numbers."""
 

@@ -12,9 +12,12 @@ from starlette.testclient import TestClient
 from tests.parts import until
 from tests.server.odd_models import (
     RELEASE,
+    Ends,
     Hangs,
     Imaginary,
+    Mistyped,
     NotANumber,
+    Panic,
     Raises,
     Refuses,
     WrongShape,
@@ -46,6 +49,8 @@ def _release() -> Iterator[None]:
     ("model", "status", "told"),
     [
         (Raises(), 500, "RuntimeError: the weights are gone"),
+        (Mistyped(), 500, "TypeError: unsupported operand"),
+        (Ends(SystemExit), 500, "SystemExit: out of bounds"),
         (WrongShape(), 500, "expected one prediction for each row"),
         (NotANumber(), 500, "not finite"),
         (Imaginary(), 500, "JSON has no form for values of complex128"),
@@ -67,6 +72,18 @@ def test_given_a_model_that_fails_when_inferred_then_the_caller_is_told_and_it_i
     metrics = client.get("/metrics").text
     assert 'model_predictions_total{model="odd",model_version="1",status="error"} 1.0' in metrics
     assert 'model_active_predictions{model="odd"} 0.0' in metrics
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, Panic])
+def test_given_a_model_that_raises_what_is_no_exception_when_inferred_then_the_next_is_answered(
+    start: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    client = start(odd=Ends(error))
+
+    assert [infer(client, "odd", [1.0, 1.0]).status_code for _ in range(4)] == [500] * 4
+    assert infer(client, "odd", [0.0, 0.0]).json()["outputs"][0]["data"] == [0.0]
+    assert "Traceback" in caplog.text
+    assert "odd_models.py" in caplog.text
 
 
 def test_given_one_bad_row_when_batched_with_others_then_the_others_are_answered(

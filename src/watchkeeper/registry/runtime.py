@@ -126,7 +126,11 @@ class Runtime:
         if isinstance(batch, np.ndarray):
             rows, prepared = len(batch), self._from_matrix(batch)
         else:
-            rows, prepared = len(next(iter(batch.values()), ())), self._from_columns(batch)
+            rows = len(next(iter(batch.values()), ()))
+            try:
+                prepared = self._from_columns(batch)
+            except TypeError as error:  # the values are at fault, not yet the model
+                raise ValueError(str(error)) from error
         answers = self._in_plain_values(self._answer(prepared))
         if answers.predictions.ndim == 0 or len(answers.predictions) != rows:
             raise ModelOutputError(

@@ -252,15 +252,17 @@ class LiveVersion:
             _require_numbers(self.runtime.model_id, answers)
         except ModelOutputError as error:
             return error
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             return ModelRefusedInputError(
                 f"{self.runtime.model_id} cannot take these values: {_excerpt(error)}",
                 "Send values like those it was trained on.",
             )
-        except Exception as error:  # noqa: BLE001 - whatever a model raises is told to its caller
-            return ModelFailedError(
+        except BaseException as error:  # one that ends a process elsewhere ends this request only
+            failure = ModelFailedError(
                 f"{self.runtime.model_id} failed with {type(error).__name__}: {_excerpt(error)}"
             )
+            log.error("%s", failure, exc_info=error)
+            return failure
         return answers
 
     def _finish(
@@ -363,5 +365,5 @@ def _require_numbers(model_id: str, answers: Answers) -> None:
             raise ModelOutputError(f"{model_id} answered {name} that are not finite numbers")
 
 
-def _excerpt(error: Exception) -> str:
+def _excerpt(error: BaseException) -> str:
     return " ".join(str(error).split())[:300].rstrip(".")
