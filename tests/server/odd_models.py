@@ -65,3 +65,9 @@ class Hangs:
         if np.asarray(rows, dtype=float).any():
             RELEASE.wait(60)
         return np.zeros(len(rows))
+
+
+def ranks(rows: Any) -> Any:
+    """Rank the rows of a request among themselves, once it is released."""
+    RELEASE.wait(60)
+    return np.argsort(np.argsort(-np.asarray(rows, dtype=float)[:, 0])) + 1.0

@@ -21,6 +21,7 @@ from tests.server.odd_models import (
     Raises,
     Refuses,
     WrongShape,
+    ranks,
 )
 from tests.servers import tensor
 
@@ -107,6 +108,20 @@ def test_given_one_bad_row_when_batched_with_others_then_the_others_are_answered
     for value, answer in zip(values, answers, strict=True):
         if value >= 0:
             assert recorded[answer.json()["parameters"]["prediction_id"]] == value
+
+
+def test_given_a_function_of_all_rows_when_many_ask_at_once_then_their_rows_stay_apart(
+    start: Callable[..., TestClient],
+) -> None:
+    client = start(odd=ranks)
+    with ThreadPoolExecutor(6) as pool:
+        asking = [pool.submit(infer, client, "odd", [5.0, 0.0], [7.0, 0.0]) for _ in range(6)]
+        waiting = 'model_active_predictions{model="odd"} 12.0'
+        until(lambda: waiting in client.get("/metrics").text)
+        RELEASE.set()
+        answers = [request.result(30).json()["outputs"][0]["data"] for request in asking]
+
+    assert answers == [[2.0, 1.0]] * 6
 
 
 def test_given_a_model_that_hangs_when_inferred_then_it_is_cut_off_and_starves_no_other(

@@ -60,6 +60,8 @@ class Runtime:
         Whether `predict` is best given a matrix; columns by name otherwise.
     classes : numpy.ndarray or None
         What a classifier of one target answers with.
+    rows_independent : bool
+        Whether the answer to a row is the same beside any others; a function may look at all.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class Runtime:
         self.classes = None if classes is None or several else np.asarray(classes)
         self._answer: Callable[[Any], Answers]
         self._by_row = False
+        self.rows_independent = version.format != "cloudpickle"
         if version.format == "onnx":
             self._answer = _onnx(model)
             self.wants_matrix = len(model.get_inputs()) == 1

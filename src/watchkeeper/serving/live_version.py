@@ -135,7 +135,7 @@ class LiveVersion:
         Told how many predictions were just recorded.
     arrivals : Arrivals
     max_rows : int
-        Rows of one batch.
+        Rows of one batch; requests to a model whose answers depend on all rows stay apart.
     timeout : float
         Seconds a batch may take.
     stream : str, optional
@@ -165,7 +165,7 @@ class LiveVersion:
             finish=self._finish,
             timed_out=self._cut_off,
             size=lambda call: len(call.rows.features),
-            max_rows=max_rows,
+            max_rows=max_rows if runtime.rows_independent else 1,
             timeout=timeout,
         )
 
