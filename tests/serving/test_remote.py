@@ -1,6 +1,10 @@
 """Models that another server computes: asked through both of its protocols, and when it is ill."""
 
-from collections.abc import Callable
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +115,114 @@ def test_given_a_remote_that_cannot_be_when_read_then_the_error_says_what_is_exp
 ) -> None:
     with pytest.raises(InvalidValueError, match=said):
         Remote.from_json(data)
+
+
+class Elsewhere(ThreadingHTTPServer):
+    """A server that computes a model; it keeps what it is sent, and can be made to wait."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.requests: list[tuple[dict[str, str], Any]] = []
+        self.status, self.headers = 200, dict[str, str]()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+
+class _Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Elsewhere
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])), parse_constant=str)
+        self.server.requests.append((dict(self.headers), body))
+        self.server.go_on.wait(30)
+        table = body.get("dataframe_split")
+        rows = len(table["data"]) if table else body["inputs"][0]["shape"][0]
+        output = {"name": "y", "datatype": "FP64", "shape": [rows, 1], "data": [1.0] * rows}
+        content = json.dumps({"outputs": [output], "predictions": [1.0] * rows}).encode()
+        with contextlib.suppress(OSError):  # the client may have gone
+            self.send_response(self.server.status)
+            for name, value in self.server.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    with Elsewhere() as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.go_on.set()
+        server.shutdown()
+
+
+WHOLE = Signature((Feature("class", "integer"), Feature("sex", "string"), Feature("age", "number")))
+
+
+def test_given_whole_numbers_and_a_missing_one_when_a_remote_is_asked_then_json_has_them_as_such(
+    elsewhere: Elsewhere, registry: ModelRegistry
+) -> None:
+    rows: dict[str, list[Any]] = {"class": [1, 3], "sex": ["f", "m"], "age": [30.5, None]}
+    for protocol in ("v2", "mlflow"):
+        remote = Remote(elsewhere.url, protocol, model="far")
+        registry.register_model(remote, protocol, "1", {}, signature=WHOLE)
+        registry.open_runtime(f"{protocol}:1").predict(rows)
+
+    tensors, table = (body for _, body in elsewhere.requests)
+    assert [(sent["datatype"], sent["data"]) for sent in tensors["inputs"]] == [
+        ("INT64", [1, 3]),
+        ("BYTES", ["f", "m"]),
+        ("FP64", [30.5, None]),
+    ]
+    assert table["dataframe_split"]["data"] == [[1, "f", 30.5], [3, "m", None]]
+
+
+def test_given_a_matrix_of_whole_numbers_when_a_remote_is_asked_then_it_is_sent_as_such(
+    elsewhere: Elsewhere, registry: ModelRegistry
+) -> None:
+    signature = Signature((Feature("a", "integer"), Feature("b", "integer")))
+    remote = Remote(elsewhere.url, model="far")
+    registry.register_model(remote, "far", "1", {}, signature=signature)
+    registry.open_runtime("far:1").predict(np.array([[1.0, 2.0]]))
+
+    (tensor,) = elsewhere.requests[0][1]["inputs"]
+    assert (tensor["datatype"], tensor["data"]) == ("INT64", [1, 2])
+
+
+def test_given_a_remote_that_is_too_slow_when_asked_then_it_is_asked_once_without_a_token(
+    elsewhere: Elsewhere, registry: ModelRegistry
+) -> None:
+    remote = Remote(elsewhere.url, model="far", timeout=0.3, token_env="NO_SUCH_TOKEN")
+    registry.register_model(remote, "far", "1", {}, signature=FOUR)
+    runtime = registry.open_runtime("far:1")
+    runtime.predict(ROWS[:1])  # a connection stays open
+    elsewhere.go_on.clear()
+
+    with pytest.raises(UnavailableError, match="timed out"):
+        runtime.predict(ROWS[:1])
+    assert len(elsewhere.requests) == 2
+    assert all("Authorization" not in headers for headers, _ in elsewhere.requests)
+
+
+@pytest.mark.parametrize(("status", "header", "expected"), [(503, "3", "3"), (429, "soon", "1")])
+def test_given_a_remote_that_is_busy_when_inferred_then_503_says_when_to_come_back(
+    elsewhere: Elsewhere, start: Callable[..., TestClient], status: int, header: str, expected: str
+) -> None:
+    client = start(far=Remote(elsewhere.url, model="far"))
+    elsewhere.status, elsewhere.headers = status, {"Retry-After": header}
+
+    answer = client.post("/v2/models/far/infer", json={"inputs": [tensor([3.0, 0.0, 1.0, 0.0])]})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == expected
+    assert f"answered {status}" in answer.json()["error"]
+    server: Any = client.app.application  # type: ignore[attr-defined]
+    (row,) = server.app.events.read("far").rows.to_pylist()
+    assert row["status"] == "error"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Protocol", "Remote", "RemoteAnswerError", "RemoteModel"]
 
+_BUSY = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
+
 Protocol = Literal["v2", "mlflow"]
 
 
@@ -137,7 +139,7 @@ class RemoteModel:
         RemoteAnswerError
             If the server answered with something else.
         UnavailableError
-            If it cannot be reached, or took too long.
+            If it cannot be reached, took too long, or says that it is busy.
         """
         import numpy as np
 
@@ -145,9 +147,9 @@ class RemoteModel:
             return self._v2(batch)
         columns = names if isinstance(batch, np.ndarray) else list(batch)
         if isinstance(batch, np.ndarray):
-            rows = batch.tolist()
+            rows = [_values(row) for row in batch]
         else:
-            rows = [list(row) for row in zip(*map(_plain, batch.values()), strict=True)]
+            rows = [list(row) for row in zip(*map(_values, batch.values()), strict=True)]
         body = {"dataframe_split": {"columns": list(columns), "data": rows}}
         answer = self._ask("/invocations", body)
         return self._array(answer.get("predictions")), None
@@ -184,20 +186,29 @@ class RemoteModel:
 
     def _ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"}
-        if self.remote.token_env:
-            headers["Authorization"] = f"Bearer {os.environ.get(self.remote.token_env, '')}"
-        data = json.dumps(body).encode()
+        token = os.environ.get(self.remote.token_env, "") if self.remote.token_env else ""
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        data = json.dumps(body, allow_nan=False).encode()
         path = self._at.path.rstrip("/") + path
         connection = _popped(self._idle)
         try:
-            status, content = self._send(connection or self._open(), path, data, headers)
+            status, retry_after, content = self._send(
+                connection or self._open(), path, data, headers
+            )
         except OSError as error:
-            if connection is None:
+            if connection is None or not isinstance(error, ConnectionError):
                 raise self._unreachable(error) from error
             try:  # it was kept open, and the server has closed it meanwhile
-                status, content = self._send(self._open(), path, data, headers)
+                status, retry_after, content = self._send(self._open(), path, data, headers)
             except OSError as again:
                 raise self._unreachable(again) from again
+        if status in _BUSY:
+            raise UnavailableError(
+                f"{self.remote.url} answered {status}, that it is busy",
+                "Send the request again later.",
+                retry_after=retry_after,
+            )
         if status != http.client.OK:
             excerpt = content[:300].decode(errors="replace")
             raise RemoteAnswerError(f"{self.remote.url} answered {status}: {excerpt}")
@@ -220,7 +231,7 @@ class RemoteModel:
         path: str,
         data: bytes,
         headers: Mapping[str, str],
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, float, bytes]:
         try:
             connection.request("POST", path, data, headers)
             answer = connection.getresponse()
@@ -232,7 +243,7 @@ class RemoteModel:
             connection.close()
             raise
         self._idle.append(connection)
-        return answer.status, content
+        return answer.status, _seconds(answer.getheader("Retry-After")), content
 
     def _unreachable(self, error: OSError) -> UnavailableError:
         return UnavailableError(
@@ -263,11 +274,18 @@ def _tensor(name: str, values: "npt.NDArray[Any]") -> dict[str, Any]:
         "name": name,
         "datatype": datatype,
         "shape": list(values.shape),
-        "data": values.ravel().tolist(),
+        "data": _values(values.ravel()),
     }
 
 
-def _plain(values: Any) -> list[Any]:
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column as JSON has them: what is missing is null."""
     import numpy as np
 
-    return np.asarray(values, dtype=object).tolist()  # type: ignore[no-any-return]
+    values = np.asarray(column, dtype=object).tolist()
+    return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN is not itself
+
+
+def _seconds(header: str | None) -> float:
+    """Return after how many seconds to ask again; 1 where the header has no number of them."""
+    return float(header) if header is not None and header.isdecimal() else 1.0

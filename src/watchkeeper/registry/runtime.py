@@ -159,6 +159,10 @@ class Runtime:
     def _ask(self, batch: Any) -> Answers:
         """Return what another server answers."""
         names = () if isinstance(batch, Mapping) else self._names(batch.shape[1])
+        features = () if self.signature is None else self.signature.features
+        all_whole = bool(features) and all(feature.type == "integer" for feature in features)
+        if all_whole and not isinstance(batch, Mapping) and np.isfinite(batch).all():
+            batch = batch.astype(np.int64)
         predictions, probabilities = self._model.predict(batch, names)
         if probabilities is None or probabilities.ndim != 2:
             return Answers(predictions)
@@ -232,7 +236,9 @@ class Runtime:
         if self.signature is not None:
             kind = self.signature.features[self.signature.names.index(name)].type
             if kind in {"number", "integer"}:
-                return np.asarray(values, dtype=np.float64)  # None becomes NaN
+                numbers = np.asarray(values, dtype=np.float64)  # None becomes NaN
+                whole = self.version.format == "remote" and kind == "integer"
+                return numbers.astype(np.int64) if whole and np.isfinite(numbers).all() else numbers
         return values
 
     def _frame(self, columns: Mapping[str, Any]) -> Any:

@@ -28,6 +28,7 @@ from watchkeeper.serving.live_version import Call, CallResult, LiveVersion
 from watchkeeper.serving.responses import (
     Answer,
     MethodNotAllowedError,
+    ModelBusyError,
     ModelFailedError,
     ModelRefusedInputError,
     ModelTimedOutError,
@@ -49,7 +50,13 @@ Scope = MutableMapping[str, Any]
 _INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _INVOCATIONS = re.compile(r"(?:/v1/models/([^/]+))?/invocations")
 _Taken = tuple[LiveVersion, Call]
-_CANNOT = (ModelFailedError, ModelTimedOutError, ModelRefusedInputError, ModelOutputError)
+_CANNOT = (
+    ModelBusyError,
+    ModelFailedError,
+    ModelTimedOutError,
+    ModelRefusedInputError,
+    ModelOutputError,
+)
 _MOST_COPIES = 64  # requests that shadows are asked at once
 
 

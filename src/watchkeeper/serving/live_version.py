@@ -15,6 +15,7 @@ from watchkeeper.events import Prediction, Recorder, new_prediction_id
 from watchkeeper.registry import Answers, ModelOutputError, Runtime
 from watchkeeper.serving.batching import Batcher
 from watchkeeper.serving.responses import (
+    ModelBusyError,
     ModelFailedError,
     ModelRefusedInputError,
     ModelTimedOutError,
@@ -232,8 +233,8 @@ class LiveVersion:
     def _compute(self, calls: Sequence[Call]) -> Sequence[_Computed]:
         answers = self._attempt(calls)
         if isinstance(answers, WatchkeeperError):
-            if len(calls) == 1:
-                return [answers]
+            if len(calls) == 1 or isinstance(answers, ModelBusyError):
+                return [answers] * len(calls)
             # One of them is at fault: alone, the others are answered.
             return [self._attempt([call]) for call in calls]
         if len(calls) == 1:
@@ -252,6 +253,12 @@ class LiveVersion:
             _require_numbers(self.runtime.model_id, answers)
         except ModelOutputError as error:
             return error
+        except UnavailableError as error:
+            return ModelBusyError(
+                f"{self.runtime.model_id} is not available: {error.message}",
+                error.hint,
+                retry_after=error.retry_after,
+            )
         except ValueError as error:
             return ModelRefusedInputError(
                 f"{self.runtime.model_id} cannot take these values: {_excerpt(error)}",

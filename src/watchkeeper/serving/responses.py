@@ -20,6 +20,7 @@ __all__ = [
     "Answer",
     "ErrorBody",
     "MethodNotAllowedError",
+    "ModelBusyError",
     "ModelFailedError",
     "ModelRefusedInputError",
     "ModelTimedOutError",
@@ -87,6 +88,10 @@ class ModelRefusedInputError(WatchkeeperError, ValueError):
 
 class ModelFailedError(WatchkeeperError):
     """The model raised an error that is not about the values it was given."""
+
+
+class ModelBusyError(UnavailableError):
+    """The server that computes the model cannot do so now."""
 
 
 class ModelTimedOutError(WatchkeeperError):
