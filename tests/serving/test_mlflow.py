@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.server.odd_models import Sees
 
 from watchkeeper.app import App
 
@@ -103,6 +104,48 @@ def test_given_csv_of_a_spreadsheet_when_scored_then_its_mark_is_no_part_of_a_na
     answer = client.post(FLIGHTS, content=body.encode(), headers=CSV)
 
     assert answer.json()["predictions"] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("form", "seen"),
+    [
+        ('"dataframe_split": {"columns": ["a", "b"], "data": [[NaN, 1]]}', 0),
+        ('"dataframe_records": [{"a": NaN, "b": 1}]', 0),
+        ('"inputs": {"a": [Infinity], "b": [NaN]}', 1),
+        ('"instances": [[-Infinity, 1]]', -1),
+        ('"instances": [[1, NaN]]', 7),
+    ],
+)
+def test_given_numbers_that_only_pythons_json_has_when_scored_then_the_model_gets_them(
+    start: Callable[..., TestClient], form: str, seen: int
+) -> None:
+    client = start(odd=Sees())
+    body = "{" + form + r', "params": {"unit_id": "NaN \" -Infinity"}}'
+    answer = client.post("/v1/models/odd/invocations", content=body)
+
+    assert answer.json()["predictions"] == [seen]
+    (row,) = client.app_state["app"].events.read("odd").rows.to_pylist()
+    assert row["unit_id"] == 'NaN " -Infinity'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"inputs": [[NaN, 1, 2, 3],]}',
+        '{"inputs": [[-NaN, 1, 2, 3]]}',
+        '{"inputs": [[nan, 1, 2, 3]]}',
+        '{"inputs": [[NaN, 1, 2, 3]], "params": {"unit_id": "\\ud800"}}',
+        '{"inputs": [[NaN, 1, 2, 3]], "' + '\\"' * 1_000_000,
+        '{"inputs": [[NaN, ' + "[" * 100_000,
+    ],
+)
+def test_given_what_is_not_json_beside_nan_when_scored_then_it_is_refused(
+    client: TestClient, body: str
+) -> None:
+    answer = client.post(LR, content=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["details"]["field"] == "body"
 
 
 def test_given_params_when_scored_then_they_are_recorded(client: TestClient) -> None:

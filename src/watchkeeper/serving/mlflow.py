@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +18,8 @@ from watchkeeper.serving.rows import Rows, rows_of_columns, rows_of_matrix
 
 __all__ = ["call_of", "scoring_answer"]
 
+_BARE = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*"?)|-?Infinity|NaN', re.DOTALL)  # or a string, kept
+_NUMBERS = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}
 _FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 
 
@@ -57,7 +62,7 @@ def call_of(
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"text/csv":
         content: dict[str, Any] = {"dataframe_split": _csv(body, live)}
     else:
-        content = decode_json(body)
+        content = _json(body)
         if not isinstance(content, dict):
             raise InvalidValueError("body", type(content).__name__, f"an object with {_one_of()}")
     present = [form for form in _FORMS if form in content]
@@ -101,6 +106,21 @@ def scoring_answer(call: Call, answered: CallResult) -> Answer:
     else:
         body["recorded"] = False
     return json_answer(body, extra=[(b"x-request-id", call.request_id.encode())])
+
+
+def _json(body: bytes) -> Any:
+    """Return what a body says in the JSON of MLflow's clients, which write a missing value as NaN.
+
+    All else of it has to be JSON.
+    """
+    try:
+        return decode_json(body)
+    except InvalidValueError:
+        strict = _BARE.sub(lambda token: token[1] or b"null", body)
+        if strict == body:
+            raise
+    decode_json(strict)
+    return json.loads(body, parse_constant=_NUMBERS.__getitem__)
 
 
 def _rows(form: str, values: Any, live: LiveVersion, max_rows: int) -> Rows:

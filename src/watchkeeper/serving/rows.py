@@ -183,7 +183,7 @@ def _require_type(values: Sequence[Any], feature: Feature, field: str) -> None:
         raise InvalidValueError(f"{field}.{feature.name}[{row}]", values[row], expected)
     if feature.type == "integer" and float in kinds:
         for row, value in enumerate(values):
-            if value is not None and value != int(value):
+            if type(value) is float and not value.is_integer():
                 raise InvalidValueError(f"{field}.{feature.name}[{row}]", value, expected)
 
 
