@@ -1,6 +1,8 @@
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -10,6 +12,9 @@ import pytest
 from watchkeeper.app import App
 from watchkeeper.cli import main
 from watchkeeper.config import Settings
+from watchkeeper.events import Event, Prediction
+
+NOON = datetime(2013, 1, 30, 12, tzinfo=UTC)
 
 Record = Callable[[int], None]
 
@@ -21,9 +26,11 @@ COLUMNS = [
     "experiment",
     "timestamp",
     "status",
+    "error",
     "latency_ms",
     "prediction",
     "score",
+    "tags",
     "feature.distance",
     "feature.carrier",
     "actual",
@@ -103,6 +110,50 @@ def test_given_events_of_several_days_when_exported_then_each_is_one_row(
     assert rows["feature.distance"].to_pylist() == list(range(50))
     assert rows["actual"].null_count == 25
     assert {each.name for each in out.parent.iterdir()} == {"data", out.name}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_given_values_of_several_types_when_exported_then_all_are_there_as_text(
+    data_dir: Path, suffix: str
+) -> None:
+    values: list[Any] = [1.5, "x", True, [1, "a"], 2**60, None]
+    events: list[Event] = [
+        Prediction(
+            prediction_id=f"p{number}", model="flights", timestamp=NOON, arrived_at=NOON,
+            features={"a": value, "nested": [number], "plain": 1.0}, prediction=value,
+        )
+        for number, value in enumerate(values)
+    ]  # fmt: skip
+    with App(Settings(data_dir=data_dir)) as app:
+        app.recorder.record(events)
+    out = data_dir.parent / f"flights.{suffix}"
+
+    assert (
+        main(["events", "export", "flights", "--out", str(out), "--data-dir", str(data_dir)]) == 0
+    )
+
+    options = pa.csv.ConvertOptions(strings_can_be_null=True)
+    rows = READERS[suffix](str(out), **({"convert_options": options} if suffix == "csv" else {}))
+    texts = ["1.5", "x", "true", '[1, "a"]', str(2**60), None]
+    assert rows["feature.a"].to_pylist() == texts
+    assert rows["feature.nested"].to_pylist() == [f"[{number}]" for number in range(6)]
+    assert rows["feature.plain"].to_pylist() == [1.0] * 6
+
+
+def test_given_a_prediction_that_failed_when_exported_then_its_error_and_tags_are_there(
+    data_dir: Path,
+) -> None:
+    failed = Prediction(
+        prediction_id="p", model="flights", timestamp=NOON, arrived_at=NOON, features={},
+        status="error", error="out of range", tags={"gate": "B2"},
+    )  # fmt: skip
+    with App(Settings(data_dir=data_dir)) as app:
+        app.recorder.record([failed])
+
+    assert main(["events", "export", "flights", "--out", "f.csv", "--data-dir", str(data_dir)]) == 0
+
+    (row,) = pa.csv.read_csv("f.csv").to_pylist()
+    assert (row["error"], row["tags"]) == ("out of range", '{"gate": "B2"}')
 
 
 def test_given_a_window_when_exported_then_its_end_is_not_in_it(
