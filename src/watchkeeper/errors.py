@@ -136,6 +136,20 @@ class UnavailableError(WatchkeeperError):
         self.retry_after = retry_after
 
 
+class UnloadableError(UnavailableError):
+    """The version `model_id` cannot be loaded: its own code, or what that needs, fails."""
+
+    def __init__(self, model_id: str, cause: BaseException) -> None:
+        reason = f"{type(cause).__name__}: {cause}".rstrip(": ")
+        super().__init__(
+            f"{model_id} cannot be loaded: {reason}",
+            "Install or set what its code needs, or promote another version.",
+            5.0,
+        )
+        self.args = (model_id, cause)
+        self.model_id, self.cause = model_id, cause
+
+
 class MissingExtraError(WatchkeeperError, ImportError):
     """`feature` needs an optional dependency, which the extra named `extra` installs."""
 

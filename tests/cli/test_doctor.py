@@ -3,8 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.server.odd_models import NeedsSetting
 
 from watchkeeper.cli import main
+from watchkeeper.registry import ModelRegistry
 
 
 def examine(capsys: pytest.CaptureFixture[str], data_dir: Path) -> tuple[int, dict[str, bool]]:
@@ -54,6 +56,21 @@ def test_given_a_damaged_segment_when_examined_then_the_journal_is_bad(
     code, checks = examine(capsys, data_dir)
 
     assert (code, checks["journal"]) == (1, False)
+
+
+def test_given_a_production_version_that_cannot_be_loaded_when_examined_then_it_is_bad(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRICE_LIST", "prices.csv")
+    with ModelRegistry(data_dir / "registry") as registry:
+        registry.promote_to_production(
+            registry.register_model(NeedsSetting(), "late", "1", {}, allow_unsafe=True)
+        )
+    assert examine(capsys, data_dir)[0] == 0
+    monkeypatch.delenv("PRICE_LIST")
+
+    assert main(["doctor", "--data-dir", str(data_dir)]) == 1
+    assert "late:1 cannot be loaded: KeyError: 'PRICE_LIST'" in capsys.readouterr().out
 
 
 def test_given_a_control_database_that_is_none_when_examined_then_it_is_bad(

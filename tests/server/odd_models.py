@@ -1,5 +1,6 @@
 """Models that misbehave; pickled, so they live in a module that can be imported."""
 
+import os
 import threading
 from typing import Any
 
@@ -64,6 +65,21 @@ class Sees:
     def predict(self, rows: Any) -> Any:
         first = np.asarray(rows, dtype=float)[:, 0]
         return np.where(np.isinf(first), np.sign(first), np.where(np.isnan(first), 0, 7))
+
+
+class NeedsSetting:
+    """Can only be loaded where PRICE_LIST is set; a setting "exit" ends the process."""
+
+    def predict(self, rows: Any) -> Any:
+        return np.zeros(len(rows))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if os.environ["PRICE_LIST"] == "exit":
+            raise SystemExit(3)
+        self.__dict__.update(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"loaded": True}
 
 
 class Hangs:

@@ -32,8 +32,8 @@ def examine(
 ) -> Iterator[DoctorCheck]:
     """Yield what was found, one thing after the other.
 
-    Files of what is in production are read and compared with their digests, and events are
-    counted: with much of either it takes seconds.
+    Files of what is in production are read, compared with their digests and loaded, and events
+    are counted: with much of either it takes seconds.
 
     Parameters
     ----------
@@ -122,7 +122,8 @@ def journal(data_dir: Path, waiting: tuple[int, int]) -> DoctorCheck:
 
 def _verified(registry: ModelRegistry, model_id: str) -> str:
     registry.verify(model_id)
-    return f"{model_id} is in production, and its files are those that were registered"
+    registry.open_runtime(model_id)
+    return f"{model_id} is in production and can be loaded; its files are those registered"
 
 
 def _counted(events: EventLog, name: str) -> str:

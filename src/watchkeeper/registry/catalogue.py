@@ -3,7 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from watchkeeper.errors import InvalidValueError, NotFoundError
+from watchkeeper.errors import (
+    InvalidValueError,
+    NotFoundError,
+    UnloadableError,
+    WatchkeeperError,
+)
 from watchkeeper.registry import formats
 from watchkeeper.registry.artifacts import Artifacts
 from watchkeeper.registry.card import card_of
@@ -328,10 +333,18 @@ class Versions:
         ------
         NotFoundError, IntegrityError
             As `load_model`.
+        UnloadableError
+            If loading runs code of the model, and that fails.
         """
         from watchkeeper.registry.runtime import Runtime
 
-        return Runtime(self.get(model_id), self.load_model(model_id))
+        version = self.get(model_id)
+        try:
+            return Runtime(version, self.load_model(model_id))
+        except (WatchkeeperError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # the code of a model raises whatever it likes
+            raise UnloadableError(version.model_id, error) from error
 
     def reference(self, model_id: str) -> "pa.Table | None":
         """Return the kept sample of the training data; None if none was given.

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from watchkeeper.errors import UnavailableError, WatchkeeperError
+from watchkeeper.errors import UnavailableError, UnloadableError, WatchkeeperError
 from watchkeeper.experiments import Allocation
 from watchkeeper.registry import ModelRegistry, Runtime
 from watchkeeper.rollouts.shadow import Shadow, stream_of
@@ -88,7 +88,7 @@ class Loader:
                     loaded[model_id] = self._make_live(runtime)
                 production[model] = loaded[model_id]
             except _UNLOADABLE as error:
-                faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
+                faults[model] = _reason(model_id, error)
                 if (current := before.get(model)) is not None:
                     production[model] = current
         return production, faults
@@ -169,7 +169,7 @@ class Loader:
                         loaded[model_id] = await self.version(model, version)
                     rolling[model_id] = loaded[model_id]
                 except _UNLOADABLE as error:
-                    faults[model] = f"{model_id} cannot be loaded: {error}".rstrip(".")
+                    faults[model] = _reason(model_id, error)
         return rolling, faults
 
     async def shadows(
@@ -226,6 +226,12 @@ def versions_of(split: Split) -> tuple[str, str]:
     canary, stable : str
     """
     return f"{split.model}:{split.canary}", f"{split.model}:{split.stable}"
+
+
+def _reason(model_id: str, error: Exception) -> str:
+    if isinstance(error, UnloadableError):
+        return error.message
+    return f"{model_id} cannot be loaded: {error}".rstrip(".")
 
 
 def _of_control(model: str, production: Mapping[str, LiveVersion]) -> LiveVersion:
