@@ -9,6 +9,7 @@ attributes. None of them knows an HTTP status: the server maps the families belo
     ``ConflictError``       what is asked contradicts what is (also a ``ValueError``)
     ``IntegrityError``      stored bytes are not what was stored
     ``UnavailableError``    it cannot be done now; later it may be
+    ``UnloadableError``     the code of a version fails when it is loaded (an ``UnavailableError``)
     ``MissingExtraError``   an optional dependency is not installed (also an ``ImportError``)
 
 >>> from watchkeeper.errors import InvalidValueError
@@ -26,6 +27,7 @@ __all__ = [
     "MissingExtraError",
     "NotFoundError",
     "UnavailableError",
+    "UnloadableError",
     "WatchkeeperError",
 ]
 
