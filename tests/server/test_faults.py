@@ -16,6 +16,7 @@ from tests.server.odd_models import (
     Hangs,
     Imaginary,
     Mistyped,
+    NeedsSetting,
     NotANumber,
     Panic,
     Raises,
@@ -225,7 +226,7 @@ def test_given_a_full_journal_when_it_answers_then_the_answer_and_the_metrics_sa
     assert app_of(client).events.models() == []
 
 
-def test_given_a_tampered_artifact_when_started_then_not_ready_and_nothing_is_loaded(
+def test_given_a_tampered_artifact_when_started_then_it_is_not_loaded_and_others_answer(
     start: Callable[..., TestClient], tmp_path: Path
 ) -> None:
     def tamper(data_dir: Path) -> None:
@@ -240,17 +241,82 @@ def test_given_a_tampered_artifact_when_started_then_not_ready_and_nothing_is_lo
 
         with TestClient(create_asgi(again)) as second:
             ready = second.get("/v2/health/ready")
+            model_ready = [second.get(f"/v2/models/{m}/ready") for m in ("lr", "flights")]
             answer = infer(second, "lr", ROW)
 
-    assert ready.status_code == 503
-    assert "SHA-256" in ready.json()["reasons"][0]
+    assert ready.status_code == 200
+    assert [ready.status_code for ready in model_ready] == [503, 200]
     assert answer.status_code == 503
+    assert "SHA-256" in answer.json()["error"]
+
+
+def test_given_no_version_that_loads_when_started_then_the_server_is_not_ready_and_says_why(
+    start: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    client = start()
+    with ModelRegistry(tmp_path / "registry") as registry:
+        for version in registry.list_models():
+            Path(version.file_path).unlink()
+    with App(app_of(client).settings) as again:
+        from watchkeeper.server import create_asgi
+
+        with TestClient(create_asgi(again)) as second:
+            ready = second.get("/v2/health/ready")
+
+    assert ready.status_code == 503
+    assert "cannot be loaded" in ready.json()["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"), [(None, "KeyError: 'PRICE_LIST'"), ("exit", "SystemExit: 3")]
+)
+def test_given_code_that_fails_when_a_version_is_promoted_then_it_harms_its_own_model_only(
+    start: Callable[..., TestClient],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str | None,
+    reason: str,
+) -> None:
+    client = start()
+    monkeypatch.setenv("PRICE_LIST", "prices.csv")
+    with ModelRegistry(tmp_path / "registry") as registry:
+        good = registry.load_model("lr:1")
+        for name, version in (("lr", "2"), ("odd", "1")):
+            registry.promote_to_production(
+                registry.register_model(NeedsSetting(), name, version, {}, allow_unsafe=True)
+            )
+        registry.promote_to_production(registry.register_model(good, "late", "1", {}))
+    monkeypatch.delenv("PRICE_LIST")
+    if setting is not None:
+        monkeypatch.setenv("PRICE_LIST", setting)
+    controller: Any = client.app.application.controller  # type: ignore[attr-defined]
+    assert client.portal is not None
+    client.portal.call(controller.committing.commit)  # it leads from now on
+    _follow(client)
+    _follow(client)
+
+    assert infer(client, "lr", ROW).json()["model_version"] == "1"
+    assert infer(client, "late", ROW).status_code == 200
+    refused = infer(client, "odd", ROW)
+    assert refused.status_code == 503
+    assert f"odd:1 cannot be loaded: {reason}" in refused.json()["error"]
+    assert client.get("/health/ready").status_code == 200
+    incidents = app_of(client).incidents
+    by_model = {incident.model: incident for incident in incidents.find(active=True)}
+    assert by_model.keys() == {"lr", "odd"}
+    assert reason in by_model["lr"].title
+    assert len(by_model["lr"].timeline) == 1
+
+    monkeypatch.setenv("PRICE_LIST", "prices.csv")
+    _follow(client)
+    assert infer(client, "lr", ROW).json()["model_version"] == "2"
+    assert incidents.find(active=True) == []
 
 
 def _follow(client: TestClient) -> None:
-    refresh: Any = client.app.application.gateway.router.refresh  # type: ignore[attr-defined]
+    follow: Any = client.app.application.controller.follow  # type: ignore[attr-defined]
     assert client.portal is not None
-    client.portal.call(refresh)
+    client.portal.call(follow)
 
 
 def test_given_a_promotion_elsewhere_when_the_registry_is_looked_at_then_traffic_moves(

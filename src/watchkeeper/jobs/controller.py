@@ -67,6 +67,7 @@ class Controller:
         system.knows(*_COUNTED)
         self.tasks: list[asyncio.Task[None]] = []
         self._unsubscribe: Callable[[], None] | None = None
+        self._faults: dict[str, str] | None = None  # of which incidents tell already
 
     def _jobs(self) -> tuple[Job, ...]:
         settings = self._app.settings
@@ -154,7 +155,12 @@ class Controller:
         await self.follow()
 
     async def _followed(self) -> bool:
-        return await self._gateway.follow()
+        followed = await self._gateway.follow()
+        faults = dict(self._gateway.router.unloadable)
+        if self.committing.leads and faults != self._faults:
+            await asyncio.to_thread(self._app.incidents.follow_loading, faults)
+            self._faults = faults
+        return followed
 
     async def _reweighed(self) -> None:
         await self._gateway.reweigh()

@@ -26,6 +26,7 @@ from watchkeeper.rollouts import Hold, Rollout, RolloutState
 __all__ = ["Incidents"]
 
 _HOLD = "hold"
+_LOADING = "loading"
 _FOR_A_PERSON = {
     Hold.SRM, Hold.SIGNAL, Hold.ANALYSIS_ERROR, Hold.APPROVAL, Hold.READINESS,
 }  # fmt: skip
@@ -462,6 +463,20 @@ class Incidents(DocumentService[IncidentRepository, Incident]):
                     evidence={"rollout": rollout.name, "step": rollout.step + 1},
                     runbook=f"{self._url}/rollouts", cause=RecordId("rollout", rollout.name),
                 )  # fmt: skip
+
+    def follow_loading(self, faults: Mapping[str, str]) -> None:
+        """Keep an incident for each model whose version in production cannot be loaded.
+
+        Parameters
+        ----------
+        faults : mapping of str to str
+            Why, by model; the incidents of other models are over.
+        """
+        for incident in self.find(active=True):
+            if incident.source == _LOADING and incident.model not in faults:
+                self.recover(incident.model, _LOADING, "the version in production is loaded")
+        for model, fault in faults.items():
+            self.open(model, fault, severity="critical", source=_LOADING, evidence={})
 
     def _now(self, at: datetime | None) -> datetime:
         return self._clock() if at is None else at

@@ -133,7 +133,7 @@ class Gateway:
         -------
         list of str
         """
-        reasons = list(self.router.faults)
+        reasons = self.router.outages
         fault = self.app.recorder.journal.fault
         if fault and self.app.settings.store.when_full == "refuse":
             reasons.append(f"predictions cannot be recorded: {fault}")

@@ -101,6 +101,21 @@ class Router:
         return [*self._faults.values(), *(live.fault for live in answering if live.fault)]
 
     @property
+    def unloadable(self) -> Mapping[str, str]:
+        """Why the version in production of a model cannot be loaded, by model."""
+        return MappingProxyType(self._faults)
+
+    @property
+    def outages(self) -> list[str]:
+        """Why this process can take no traffic, as sentences.
+
+        A version that cannot be loaded is the fault of its model alone, unless none answers.
+        """
+        answering = [*self.production.values(), *self._pinned.values()]
+        hanging = [live.fault for live in answering if live.fault]
+        return hanging if self.production else self.faults
+
+    @property
     def experiment_faults(self) -> list[str]:
         """What keeps experiments from taking traffic, as sentences; production answers instead."""
         running = [experiment for of in self._table.experiments.values() for experiment in of]
