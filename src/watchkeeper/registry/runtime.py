@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.errors import InvalidValueError, MissingExtraError, WatchkeeperError
-from watchkeeper.registry.answers import plain_answers
 from watchkeeper.registry.formats import last_step
+from watchkeeper.registry.outputs import plain_answers
 from watchkeeper.registry.signature import Signature
 from watchkeeper.registry.versions import ModelVersion
 
