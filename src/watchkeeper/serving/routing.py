@@ -97,8 +97,12 @@ class Router:
     @property
     def faults(self) -> list[str]:
         """What keeps models from answering, as sentences."""
+        return [*self._faults.values(), *self._hanging]
+
+    @property
+    def _hanging(self) -> list[str]:
         answering = [*self.production.values(), *self._pinned.values()]
-        return [*self._faults.values(), *(live.fault for live in answering if live.fault)]
+        return [live.fault for live in answering if live.fault]
 
     @property
     def unloadable(self) -> Mapping[str, str]:
@@ -111,9 +115,7 @@ class Router:
 
         A version that cannot be loaded is the fault of its model alone, unless none answers.
         """
-        answering = [*self.production.values(), *self._pinned.values()]
-        hanging = [live.fault for live in answering if live.fault]
-        return hanging if self.production else self.faults
+        return self._hanging if self.production else self.faults
 
     @property
     def experiment_faults(self) -> list[str]:
